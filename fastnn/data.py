@@ -1,0 +1,182 @@
+"""What callers give, checked and brought into the form that the kernels take, without a copy where that can be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .kernels import gather, layout
+from .spec import Spec
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of inputs as raw bytes: `n_rows` rows of numbers of one `kind`, `stride` numbers apart."""
+
+    inputs: np.ndarray
+    kind: int
+    stride: int
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets as rows of numbers or as labels; the other array is empty."""
+
+    numbers: np.ndarray
+    labels: np.ndarray
+    are_classes: bool
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """A view that cannot be written: one type of array for the kernels, whatever the caller's flags."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def numbers_of(name: str, values: Any) -> np.ndarray:
+    """The argument as an array of native real numbers, or a TypeError that names it."""
+    if hasattr(values, "toarray") and hasattr(values, "nnz"):
+        raise TypeError(f"{name} is a sparse matrix; give {name}.toarray()")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    if array.dtype == object:
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} must hold numbers, got objects such as {array.ravel()[:1]!r}") from None
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise TypeError(f"{name} must hold real numbers of at most 8 bytes, got dtype {array.dtype}")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array
+
+
+def as_rows(name: str, values: Any, spec: Spec) -> Rows:
+    """Inputs (n, n_in), checked for shape, kind and finite numbers.
+
+    float32, float64, float16, uint8 and bool are read where they lie if each row is contiguous; other integers
+    become float64.
+    """
+    array = numbers_of(name, values)
+    n_in = spec.sizes[0]
+    if array.ndim != 2 or array.shape[1] != n_in:
+        hint = f"; for one example use {name}.reshape(1, -1)" if array.shape == (n_in,) else ""
+        hint = f"; for one feature use {name}.reshape(-1, 1)" if array.ndim == 1 and n_in == 1 else hint
+        raise ValueError(f"{name} must have shape (n, {n_in}), got {array.shape}{hint}")
+    if array.dtype == np.bool_:
+        array = array.view(np.uint8)
+    if array.dtype.name not in gather.KINDS:
+        array = array.astype(np.float64)
+    itemsize = array.itemsize
+    if not array.flags.c_contiguous and not (
+        array.flags.aligned and array.strides[1] == itemsize and array.strides[0] >= 0
+        and array.strides[0] % itemsize == 0
+    ):
+        array = np.ascontiguousarray(array)
+    n_rows = len(array)
+    if array.flags.c_contiguous:
+        stride, flat = n_in, array.reshape(-1).view(np.uint8)
+    else:
+        stride = array.strides[0] // itemsize
+        span = ((n_rows - 1) * stride + n_in) * itemsize if n_rows else 0
+        flat = np.lib.stride_tricks.as_strided(array[:, :1].view(np.uint8), (span,), (1,), writeable=False)
+    rows = Rows(read_only(flat), gather.KINDS[array.dtype.name], stride, n_rows)
+    limit = float(np.finfo(spec.dtype).max) / max(1.0, abs(spec.input_scale))
+    bad = gather.find_bad_row(rows.inputs, rows.kind, rows.stride, n_rows, n_in, limit)
+    if bad >= 0:
+        column = int(np.argmin(np.abs(np.nan_to_num(array[bad], nan=np.inf)) <= limit))
+        raise ValueError(
+            f"{name} must hold finite numbers within {spec.dtype}, got {array[bad, column]} at row {bad}, column {column}"
+        )
+    return rows
+
+
+def as_targets(name: str, values: Any, spec: Spec, n_rows: int) -> Targets:
+    """Targets of `n_rows` examples: rows of numbers, or integer labels that stand for one-hot rows."""
+    array = numbers_of(name, values)
+    n_out = spec.sizes[-1]
+    if len(array.shape) == 0 or len(array) != n_rows:
+        raise ValueError(f"{name} must have one entry for each of the {n_rows} rows of inputs, got shape {array.shape}")
+    no_labels, no_numbers = read_only(np.empty(0, np.int64)), read_only(np.empty(0, spec.dtype))
+    if array.ndim == 1 and n_out > 1:
+        if array.dtype.kind not in "iu":
+            raise TypeError(
+                f"{name} of shape ({n_rows},) must hold integer labels 0..{n_out - 1}, got dtype {array.dtype}; "
+                f"give labels as integers, or numbers in shape ({n_rows}, {n_out})"
+            )
+        if n_rows and (array.min() < 0 or array.max() >= n_out):
+            worst = array.min() if array.min() < 0 else array.max()
+            raise ValueError(f"{name} must hold labels 0..{n_out - 1} for {n_out} outputs, got {worst}")
+        labels = read_only(np.ascontiguousarray(array, np.int64))
+        return Targets(no_numbers, labels, True)
+    if array.shape not in ((n_rows, n_out), (n_rows,)):
+        raise ValueError(f"{name} must have shape ({n_rows}, {n_out}) or ({n_rows},), got {array.shape}")
+    with np.errstate(over="ignore"):
+        numbers = np.ascontiguousarray(array.reshape(n_rows, n_out), spec.dtype)
+    if not np.isfinite(numbers).all():
+        row = int(np.argmin(np.isfinite(numbers).all(axis=1)))
+        raise ValueError(f"{name} must hold finite numbers within {spec.dtype}, got {array[row]} at row {row}")
+    _check_range(name, numbers, spec)
+    one_hot = n_out > 1 and bool(np.isin(numbers, (0, 1)).all() and (numbers.sum(axis=1) == 1).all())
+    return Targets(read_only(numbers.reshape(-1)), no_labels, one_hot)
+
+
+def _check_range(name: str, numbers: np.ndarray, spec: Spec) -> None:
+    if spec.loss == "squared_error" or not numbers.size:
+        return
+    low, high = numbers.min(), numbers.max()
+    if low < 0 or high > 1:
+        raise ValueError(f"{name} must lie in 0..1 for loss {spec.loss!r}, got {low} to {high}")
+    if spec.loss == "perceptron" and not np.isin(numbers, (0, 1)).all():
+        raise ValueError(f"{name} must be 0 or 1 for loss 'perceptron'")
+    if spec.loss == "cross_entropy":
+        sums = numbers.sum(axis=1, dtype=np.float64)
+        if np.abs(sums - 1).max() > 1e-3:
+            row = int(np.abs(sums - 1).argmax())
+            raise ValueError(
+                f"{name} must hold rows of probabilities that sum to 1 for loss 'cross_entropy', "
+                f"got a sum of {sums[row]:.6g} in row {row}"
+            )
+
+
+def as_weights(name: str, values: Any, spec: Spec, n_rows: int) -> np.ndarray:
+    """Weights of examples: (n,), finite, not negative, not all 0; empty for None."""
+    if values is None:
+        return read_only(np.empty(0, spec.dtype))
+    array = numbers_of(name, values)
+    if array.shape != (n_rows,):
+        raise ValueError(f"{name} must have shape ({n_rows},), got {array.shape}")
+    weights = np.ascontiguousarray(array, spec.dtype)
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError(f"{name} must hold finite numbers of 0 or more")
+    if not weights.any():
+        raise ValueError(f"{name} must not be 0 for every example")
+    return read_only(weights)
+
+
+def as_examples(X: Any, y: Any, sample_weight: Any, spec: Spec, names: tuple[str, str, str]) -> tuple[
+    layout.Examples, bool
+]:
+    """All checks on a set of examples; with it, whether its targets are classes."""
+    rows = as_rows(names[0], X, spec)
+    if rows.n_rows == 0:
+        raise ValueError(f"{names[0]} must have at least one row, got 0")
+    targets = as_targets(names[1], y, spec, rows.n_rows)
+    weights = as_weights(names[2], sample_weight, spec, rows.n_rows)
+    examples = layout.Examples(
+        rows.inputs, rows.kind, rows.stride, spec.input_scale, rows.n_rows, targets.numbers, targets.labels, weights
+    )
+    return examples, targets.are_classes
+
+
+def no_examples(spec: Spec) -> layout.Examples:
+    """The empty set of examples, for a training without validation."""
+    empty = read_only(np.empty(0, spec.dtype))
+    bytes_, labels = read_only(np.empty(0, np.uint8)), read_only(np.empty(0, np.int64))
+    return layout.Examples(bytes_, gather.UINT8, spec.sizes[0], 1.0, 0, empty, labels, empty)

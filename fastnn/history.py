@@ -1,0 +1,79 @@
+"""What a training did, epoch by epoch."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Mapping
+
+COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+class History(Mapping[str, list[float]]):
+    """One value per epoch for each of "loss", "accuracy", "val_loss", "val_accuracy" that applies.
+
+    The training loss is the running mean over the epoch, each batch before its update, by example weight.
+
+    Attributes
+    ----------
+    stop_reason : str
+        "epochs" (all were done), "diverged", "interrupted" or "callback".
+    seconds : float
+        Wall time spent training.
+    examples_per_second : float
+        Training examples per second of it.
+    n_threads : int
+        Threads that the training settled on.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn
+    >>> net = fastnn.Network([1, 1], activation="identity", seed=0)
+    >>> history = net.fit([[0.0], [1.0]], [0.0, 1.0], epochs=3, learning_rate=0.1)
+    >>> len(history["loss"]), history.stop_reason
+    (3, 'epochs')
+    """
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[float]] = {}
+        self.stop_reason = "epochs"
+        self.seconds = 0.0
+        self.examples_per_second = 0.0
+        self.n_threads = 1
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs completed."""
+        return len(self._columns.get("loss", ()))
+
+    def add(self, **values: float) -> None:
+        """Append one epoch's values."""
+        for name, value in values.items():
+            self._columns.setdefault(name, []).append(float(value))
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write one row per epoch, the number of the epoch first.
+
+        Parameters
+        ----------
+        path : path
+            File to write; one that is there is replaced.
+        """
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["epoch", *self._columns])
+            for epoch, row in enumerate(zip(*self._columns.values(), strict=True), start=1):
+                writer.writerow([epoch, *row])
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name}={column[-1]:.4g}" for name, column in self._columns.items() if column)
+        return f"History({self.epochs} epochs, {last}, stop_reason={self.stop_reason!r})"

@@ -1,0 +1,1 @@
+"""The files that fastnn reads and writes, one module for each kind."""

@@ -1,0 +1,177 @@
+"""The model file: safetensors with plain names and a versioned description.
+
+Tensors `layers.0.weight` (n_out, n_in) and `layers.0.bias` (n_out,), and so on. The metadata holds one key,
+`fastnn`, with JSON: format (1), sizes, activation, loss, input_scale, seed, epochs, and what a user of the model
+needs: scaler, column_names, class_names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import FileFormatError
+from ..preprocessing import scaler_from_state
+from ..spec import Spec, make_spec, whole_number
+
+if TYPE_CHECKING:
+    from ..network import Network
+
+FORMAT = 1
+DTYPES = {"F32": "float32", "F64": "float64"}
+
+
+def description(net: Network) -> dict[str, Any]:
+    """What the file says of the network besides its numbers."""
+    return {
+        "format": FORMAT,
+        "sizes": list(net.sizes),
+        "activation": list(net.activation),
+        "loss": net.loss_name,
+        "input_scale": net.input_scale,
+        "seed": net.seed,
+        "epochs": net.epochs_trained,
+        "scaler": net.scaler.state() if net.scaler is not None else None,
+        "column_names": list(net.column_names) if net.column_names is not None else None,
+        "class_names": list(net.class_names) if net.class_names is not None else None,
+    }
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Replace a file in one step: the old one or the new one is there at any moment, on the disk before it shows."""
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save(net: Network, path: str | os.PathLike[str]) -> None:
+    """Write a network; see `Network.save`."""
+    from safetensors.numpy import save as to_bytes
+
+    if not np.isfinite(net.parameters).all():
+        raise ValueError("this network has parameters that are not finite; it is not saved")
+    tensors = {}
+    for number, (weight, bias) in enumerate(zip(net.weights, net.biases, strict=True)):
+        tensors[f"layers.{number}.weight"] = np.ascontiguousarray(weight)
+        tensors[f"layers.{number}.bias"] = np.ascontiguousarray(bias)
+    write_bytes(path, to_bytes(tensors, {"fastnn": json.dumps(description(net))}))
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Read a network that `Network.save` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The safetensors file.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    FileFormatError
+        If it is damaged, not fastnn's, or of a later format. Nothing in it is executed.
+
+    Examples
+    --------
+    >>> import fastnn, os, tempfile
+    >>> net = fastnn.Network([2, 1], seed=0)
+    >>> path = os.path.join(tempfile.mkdtemp(), "gate.safetensors")
+    >>> net.save(path)
+    >>> bool((fastnn.load(path).weights[0] == net.weights[0]).all())
+    True
+    """
+    from safetensors import SafetensorError, safe_open
+
+    with open(path, "rb"):
+        pass  # the operating system's own error, with the file's name, where it cannot be read
+    try:
+        with safe_open(path, framework="numpy") as file:
+            spec, about = _description(path, file)
+            return _network(path, file, spec, about)
+    except SafetensorError as error:
+        raise FileFormatError(f"{path} is not a sound safetensors file: {error}") from None
+
+
+def _description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
+    text = (file.metadata() or {}).get("fastnn")
+    if text is None:
+        raise FileFormatError(f"{path} is a safetensors file, but not one that fastnn wrote")
+    try:
+        about = json.loads(text)
+        found = about["format"]
+        if found != FORMAT:
+            raise FileFormatError(f"{path} has format {found!r}; this fastnn reads format {FORMAT}")
+        names = set(file.keys())
+        kinds = {file.get_slice(name).get_dtype() for name in names}
+        if len(kinds) != 1 or not kinds <= set(DTYPES):
+            raise FileFormatError(f"{path} must hold F32 or F64 tensors of one kind, got {sorted(kinds)}")
+        spec = make_spec(about["sizes"], about["activation"], about["loss"], DTYPES[kinds.pop()], about["input_scale"])
+        whole_number("seed", about["seed"], 0)
+        whole_number("epochs", about["epochs"], 0)
+        for key, size in (("column_names", spec.sizes[0]), ("class_names", None)):
+            value = about[key]
+            if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+                raise ValueError(f"{key} must be a list of names")
+            if value is not None and size is not None and len(value) != size:
+                raise ValueError(f"{key} must have {size} names")
+    except FileFormatError:
+        raise
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
+        raise FileFormatError(f"{path} has a damaged description: {error!r}") from None
+    wanted = {
+        f"layers.{number}.{part}": shape
+        for number, (n_in, n_out) in enumerate(zip(spec.sizes, spec.sizes[1:], strict=False))
+        for part, shape in (("weight", [n_out, n_in]), ("bias", [n_out]))
+    }
+    if names != set(wanted):
+        raise FileFormatError(f"{path} must hold the tensors {sorted(wanted)}, got {sorted(names)}")
+    for name, shape in wanted.items():
+        found = list(file.get_slice(name).get_shape())
+        if found != shape:
+            raise FileFormatError(f"{path}: {name} must have shape {shape}, got {found}")
+    return spec, about
+
+
+def _network(path: Any, file: Any, spec: Spec, about: dict[str, Any]) -> Network:
+    from ..network import Network
+
+    net = Network(
+        spec.sizes,
+        activation=spec.activation,
+        loss=spec.loss,
+        dtype=spec.dtype,
+        seed=about["seed"],
+        input_scale=spec.input_scale,
+    )
+    for number, (weight, bias) in enumerate(zip(net.weights, net.biases, strict=True)):
+        for part, name in ((weight, "weight"), (bias, "bias")):
+            values = file.get_tensor(f"layers.{number}.{name}")
+            if not np.isfinite(values).all():
+                raise FileFormatError(f"{path}: layers.{number}.{name} holds numbers that are not finite")
+            part[...] = values
+    net._epochs = about["epochs"]
+    net.scaler = scaler_from_state(about["scaler"]) if about["scaler"] is not None else None
+    net.column_names = tuple(about["column_names"]) if about["column_names"] is not None else None
+    net.class_names = tuple(about["class_names"]) if about["class_names"] is not None else None
+    return net

@@ -1,0 +1,1 @@
+"""Everything that is compiled; no other part of the package imports numba."""

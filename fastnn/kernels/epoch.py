@@ -1,0 +1,215 @@
+"""Whole epochs: shuffle, batches of two phases each (by example, then by weight), validation, records."""
+
+from __future__ import annotations
+
+import math
+
+from numba import prange
+
+from .backward import backward
+from .forward import forward
+from .gather import gather_factors, gather_inputs, gather_targets, sum_of_weights
+from .intrinsics import random_below
+from .jit import kernel, parallel_entry
+from .layout import (
+    ACTIVATION,
+    COLUMNS,
+    COST,
+    DELTAS,
+    INPUTS,
+    LD,
+    LD_IN,
+    N_IN,
+    N_OUT,
+    NEXT_STEP,
+    ORDER_EPOCH,
+    OUTPUTS,
+    STOPPED,
+)
+from .losses import hits, output_deltas
+from .team import join, meet
+from .update import clear, share_start, subtract_bias_slopes, subtract_gradient, subtract_weight_slopes
+
+
+@kernel
+def shuffle(order, seed, epoch):
+    """order: (n,) a permutation of 0..n-1 that depends on (seed, epoch) alone (Fisher and Yates)."""
+    for i in range(len(order)):
+        order[i] = i
+    for i in range(len(order) - 1, 0, -1):
+        j = random_below(seed, epoch, i, i + 1)
+        order[i], order[j] = order[j], order[i]
+
+
+@kernel
+def examples_forward(network, work, examples, order, start, inverse_sum, first, last):
+    """Rows first..last of a block: inputs, activations, losses, and the deltas of the output layer.
+
+    `order[start]` is the block's first example.
+    """
+    table, numbers = network.table, work.numbers
+    bottom, top = table[0], table[len(table) - 1]
+    n_rows, n_out, ld, ld_in = last - first, top[N_OUT], top[LD], bottom[LD_IN]
+    inputs = numbers[bottom[INPUTS] + first * ld_in : bottom[INPUTS] + last * ld_in]
+    gather_inputs(inputs, examples, order, start + first, n_rows, bottom[N_IN], ld_in)
+    targets = work.targets[first * ld : last * ld]
+    gather_targets(targets, examples, order, start + first, n_rows, n_out, ld)
+    factors = work.row_factor[first:last]
+    gather_factors(factors, examples, order, start + first, n_rows, inverse_sum)
+    forward(numbers, network.parameters, table, first, last)
+    a = numbers[top[OUTPUTS] + first * ld : top[OUTPUTS] + last * ld]
+    delta = numbers[top[DELTAS] + first * ld : top[DELTAS] + last * ld]
+    row_loss = work.row_loss[first:last]
+    output_deltas(a, delta, row_loss, targets, factors, network.loss, top[ACTIVATION], n_rows, n_out, ld)
+    hits(work.row_hit[first:last], a, targets, n_rows, n_out, ld)
+
+
+@kernel
+def add_records(sums, work, examples, order, start, n_rows):
+    """sums: (3,) plus the block's losses, weights and hits, in the order of its rows."""
+    for r in range(n_rows):
+        weight = examples.weights[order[start + r]] if len(examples.weights) else 1.0
+        sums[0] += weight * work.row_loss[r]
+        sums[1] += weight
+        sums[2] += weight * work.row_hit[r]
+
+
+@kernel
+def weights_pass(network, work, rate, n_rows, rank, team, begins, ends, update):
+    """This thread's share of all weights: the slope over a block of rows, and the step of gradient descent.
+
+    A batch of one block goes straight into the parameters; one of several gathers its slope in `gradient` first.
+    """
+    table = network.table
+    top = table[len(table) - 1]
+    total_cost = top[COST] + top[N_IN] * top[COLUMNS]
+    straight = begins and ends and update
+    out = network.parameters if straight else network.gradient
+    factor = rate if straight else network.parameters.dtype.type(-1)
+    for number in range(len(table)):
+        layer = table[number]
+        first = share_start(layer, total_cost, rank, team)
+        last = share_start(layer, total_cost, rank + 1, team) if rank + 1 < team else layer[N_IN]
+        if first == last:
+            continue
+        if begins and not straight:
+            clear(out, layer, first, last)
+        subtract_weight_slopes(out, work.numbers, layer, factor, first, last, n_rows)
+        if first == 0:
+            subtract_bias_slopes(out, work.numbers, layer, factor, n_rows)
+        if ends and update and not straight:
+            subtract_gradient(network.parameters, network.gradient, layer, rate, first, last)
+
+
+@kernel
+def share(n_rows, rank, team):
+    """First row that thread `rank` takes of `n_rows`."""
+    return n_rows * rank // team
+
+
+@kernel
+def evaluate(sums, network, work, examples, order, sync, rank, team, meetings):
+    """sums: (3,) of loss, weight and hits over all examples; the number of the next meeting."""
+    if rank == 0:
+        sums[:] = 0
+    for start in range(0, examples.n_rows, work.block):
+        n_rows = min(work.block, examples.n_rows - start)
+        first, last = share(n_rows, rank, team), share(n_rows, rank + 1, team)
+        if first < last:
+            examples_forward(network, work, examples, order, start, 1.0, first, last)
+        meetings = meet(sync, rank, team, meetings)
+        if rank == 0:
+            add_records(sums, work, examples, order, start, n_rows)
+        meetings = meet(sync, rank, team, meetings)
+    return meetings
+
+
+@kernel
+def train_batch(network, work, examples, records, rate, start, size, plan, sync, rank, team, meetings):
+    """One step: for each block of the batch the phase by example, then the phase by weight."""
+    weight = sum_of_weights(examples, records.order, start, size)
+    for offset in range(0, size, work.block):
+        n_rows = min(work.block, size - offset)
+        first, last = share(n_rows, rank, team), share(n_rows, rank + 1, team)
+        if first < last and weight > 0:
+            examples_forward(network, work, examples, records.order, start + offset, 1.0 / weight, first, last)
+            backward(work.numbers, network.parameters, network.table, first, last)
+        meetings = meet(sync, rank, team, meetings)
+        if weight > 0:
+            begins, ends = offset == 0, offset + n_rows == size
+            weights_pass(network, work, rate, n_rows, rank, team, begins, ends, plan.update)
+            if rank == 0:
+                add_records(records.sums, work, examples, records.order, start + offset, n_rows)
+                if plan.stop_on_nan and not math.isfinite(records.sums[0]):
+                    records.state[STOPPED] = 1
+        meetings = meet(sync, rank, team, meetings)
+    return meetings
+
+
+@kernel
+def work_steps(network, work, examples, validation, plan, records, sync, rank, team):
+    """One thread's part of steps first..last. Thread 0 keeps the records."""
+    n = examples.n_rows
+    steps = (n + plan.batch_size - 1) // plan.batch_size
+    state = records.state
+    meetings = 1
+    for step in range(plan.first, plan.last):
+        epoch, batch = step // steps, step % steps
+        if state[ORDER_EPOCH] != epoch:
+            meetings = meet(sync, rank, team, meetings)
+            if rank == 0:
+                if plan.shuffle:
+                    shuffle(records.order, plan.seed, plan.start_epoch + epoch)
+                state[ORDER_EPOCH] = epoch
+            meetings = meet(sync, rank, team, meetings)
+        start = batch * plan.batch_size
+        size = min(plan.batch_size, n - start)
+        rate = records.rates[step - plan.first]
+        meetings = train_batch(
+            network, work, examples, records, rate, start, size, plan, sync, rank, team, meetings
+        )
+        if batch == steps - 1 and state[STOPPED] == 0:
+            if rank == 0:
+                sums = records.sums
+                records.history[epoch, 0] = sums[0] / sums[1]
+                records.history[epoch, 1] = sums[2] / sums[1]
+            if validation.n_rows > 0:
+                meetings = meet(sync, rank, team, meetings)
+                meetings = evaluate(
+                    records.sums, network, work, validation, records.validation_order, sync, rank, team, meetings
+                )
+            if rank == 0:
+                sums = records.sums
+                if validation.n_rows > 0:
+                    records.history[epoch, 2] = sums[0] / sums[1]
+                    records.history[epoch, 3] = sums[2] / sums[1]
+                sums[:] = 0
+            meetings = meet(sync, rank, team, meetings)
+        if rank == 0:
+            state[NEXT_STEP] = step + 1
+        if state[STOPPED]:
+            break
+
+
+@parallel_entry
+def train(network, work, examples, validation, plan, records, sync, n_threads):
+    """Steps first..last of a training, on up to `n_threads` threads that stay together for all of them."""
+    if n_threads == 1:
+        work_steps(network, work, examples, validation, plan, records, sync, 0, 1)
+    else:
+        for _ in prange(n_threads):
+            rank, team = join(sync, n_threads)
+            if team > 0:
+                work_steps(network, work, examples, validation, plan, records, sync, rank, team)
+
+
+@parallel_entry
+def score(network, work, examples, order, sums, sync, n_threads):
+    """sums: (3,) of loss, weight and hits over all examples, in their order."""
+    if n_threads == 1:
+        evaluate(sums, network, work, examples, order, sync, 0, 1, 1)
+    else:
+        for _ in prange(n_threads):
+            rank, team = join(sync, n_threads)
+            if team > 0:
+                evaluate(sums, network, work, examples, order, sync, rank, team, 1)

@@ -1,0 +1,70 @@
+"""Forward: a^l = f(a^(l-1) W + b), layer by layer, over rows of one block."""
+
+from __future__ import annotations
+
+from .activations import activate
+from .jit import kernel
+from .layout import ACTIVATION, BIASES, COLUMNS, DELTAS, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS, WEIGHTS
+from .simd import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, forward_tile
+
+INNER_BLOCK = 256  # rows of W that a panel keeps in the first-level cache
+
+
+@kernel
+def tile_rows_left(rows_left, most):
+    """Rows of the next tile, so that all tiles of `rows_left` are nearly even: no narrow one is left over."""
+    tiles = (rows_left + most - 1) // most
+    return (rows_left + tiles - 1) // tiles
+
+
+@kernel
+def weighted_inputs(numbers, parameters, layer, first, last):
+    """numbers[OUTPUTS]: rows first..last of z = a W + b, all columns; a: numbers[INPUTS], W and b: parameters.
+
+    The inner dimension goes in blocks, carried on from z itself: every sum is one chain in the order of the inputs.
+    """
+    n_in, columns, ld, ld_in = layer[N_IN], layer[COLUMNS], layer[LD], layer[LD_IN]
+    lanes = VECTOR_BYTES // numbers.itemsize
+    width = TILE_VECTORS * lanes
+    for k in range(0, n_in, INNER_BLOCK):
+        depth = min(INNER_BLOCK, n_in - k)
+        for j in range(0, columns, width):
+            vectors = min(width, columns - j) // lanes
+            b = layer[WEIGHTS] + k * ld + j
+            r = first
+            while r < last:
+                rows = tile_rows_left(last - r, TILE_ROWS)
+                z = layer[OUTPUTS] + r * ld + j
+                a = layer[INPUTS] + r * ld_in + k
+                if k == 0:
+                    start = layer[BIASES] + j
+                    forward_tile(
+                        rows, vectors, numbers, z, ld, parameters, start, 0, numbers, a, ld_in, parameters, b, ld, depth
+                    )
+                else:
+                    forward_tile(
+                        rows, vectors, numbers, z, ld, numbers, z, ld, numbers, a, ld_in, parameters, b, ld, depth
+                    )
+                r += rows
+
+
+@kernel
+def activate_hidden(numbers, layer, first, last):
+    """numbers[OUTPUTS]: rows first..last, z before, f(z) after; numbers[DELTAS]: f'(z), 0 in the padding."""
+    n_out, columns, ld = layer[N_OUT], layer[COLUMNS], layer[LD]
+    a = numbers[layer[OUTPUTS] + first * ld : layer[OUTPUTS] + last * ld]
+    slope = numbers[layer[DELTAS] + first * ld : layer[DELTAS] + last * ld]
+    activate(a, slope, layer[ACTIVATION])
+    if columns > n_out:
+        for r in range(last - first):
+            for j in range(r * ld + n_out, r * ld + columns):
+                slope[j] = 0
+
+
+@kernel
+def forward(numbers, parameters, table, first, last):
+    """numbers: activations of every hidden layer, and z of the output layer, for rows first..last."""
+    for number in range(len(table)):
+        weighted_inputs(numbers, parameters, table[number], first, last)
+        if number + 1 < len(table):
+            activate_hidden(numbers, table[number], first, last)

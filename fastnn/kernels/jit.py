@@ -1,0 +1,36 @@
+"""The one decorator that owns every option of compilation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+from numba.core import config
+
+from .cache import KernelCache
+
+COMPILED = not config.DISABLE_JIT
+
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False, "cache": False}
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """A serial function for the use of other kernels: unchecked, without the GIL, IEEE arithmetic as written."""
+    return njit(**OPTIONS)(function)
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """A serial kernel that Python calls: kept on disk."""
+    return _kept(njit(**OPTIONS)(function))
+
+
+def parallel_entry(function: Callable[..., Any]) -> Any:
+    """A kernel that Python calls and that hands out work to threads: kept on disk."""
+    return _kept(njit(parallel=True, **OPTIONS)(function))
+
+
+def _kept(dispatcher: Any) -> Any:
+    if COMPILED:
+        dispatcher._cache = KernelCache(dispatcher.py_func)
+    return dispatcher

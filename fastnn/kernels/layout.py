@@ -1,0 +1,106 @@
+"""What the kernels are given: the layer table, the examples, the plan of a call, the threads' meeting place.
+
+A layer is one row of the table, int64, its columns named here. Offsets and strides count numbers, not bytes, in the
+flat parameter vector and the flat workspace.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .simd import DOT_COLUMNS
+from .target import TARGET
+
+N_IN = 0  # neurons below
+N_OUT = 1  # neurons of this layer
+COLUMNS = 2  # n_out rounded up to whole vectors: what the products compute
+LD = 3  # stride between rows of the weights, and between examples in activations and deltas
+WEIGHTS = 4  # parameters: row k holds the weights out of input k
+BIASES = 5  # parameters
+ACTIVATION = 6  # code, see activations.py
+LD_IN = 7  # stride between examples of the activations below
+INPUTS = 8  # workspace: activations below
+OUTPUTS = 9  # workspace: activations of this layer
+DELTAS = 10  # workspace: slopes of the activation, then deltas
+SUMS = 11  # workspace: one row for the bias slopes
+COST = 12  # multiply-adds of all layers below, for one example
+N_FIELDS = 13
+
+CACHE_LINE = 64
+SYNC_STRIDE = CACHE_LINE // 8
+
+
+class Examples(NamedTuple):
+    """Data to learn from. The 1-D arrays are read-only; `inputs` are the raw bytes of the caller's rows."""
+
+    inputs: np.ndarray  # uint8
+    kind: int  # of number in `inputs`, see gather.py
+    stride: int  # numbers from one row to the next
+    scale: float  # each input is multiplied by it
+    n_rows: int
+    targets: np.ndarray  # rows of n_out numbers, or empty
+    labels: np.ndarray  # int64, or empty
+    weights: np.ndarray  # one for each row, or empty
+
+
+class Network(NamedTuple):
+    """The network as the kernels see it."""
+
+    table: np.ndarray  # (layers, N_FIELDS) int64
+    loss: int  # code, see losses.py
+    parameters: np.ndarray
+    gradient: np.ndarray  # laid out as the parameters, or empty where no step needs it
+
+
+class Workspace(NamedTuple):
+    """Preallocated room for one block of rows; nothing in it outlives a block."""
+
+    numbers: np.ndarray  # activations and deltas, layer by layer
+    targets: np.ndarray  # (block, ld of the last layer)
+    row_factor: np.ndarray  # (block,) weight of the example over its batch's sum
+    row_loss: np.ndarray  # (block,)
+    row_hit: np.ndarray  # (block,) 1 where the brightest output is the right one
+    block: int  # rows
+
+
+class Plan(NamedTuple):
+    """What one call does: steps first..last of the training, counted from its start."""
+
+    first: int
+    last: int
+    batch_size: int
+    start_epoch: int  # epochs trained before step 0
+    shuffle: bool
+    seed: int
+    update: bool  # False: leave the slope of the step in `gradient`
+    stop_on_nan: bool
+
+
+class Records(NamedTuple):
+    """What a training leaves for Python to read."""
+
+    order: np.ndarray  # (n,) int64, the epoch's order of examples
+    validation_order: np.ndarray  # (validation rows,) int64: 0, 1, 2, ...
+    state: np.ndarray  # int64: [epoch that `order` belongs to or -1, next step, stopped]
+    sums: np.ndarray  # float64: loss, weight and hits since the epoch began
+    history: np.ndarray  # (epochs, 4) float64: loss, accuracy, validation loss, validation accuracy
+    rates: np.ndarray  # one learning rate for each step of the call
+
+
+ORDER_EPOCH, NEXT_STEP, STOPPED = 0, 1, 2
+
+
+def columns_of(n_out: int, itemsize: int) -> int:
+    """`n_out` rounded up to whole vectors, and to the width of a dot tile."""
+    unit = max(TARGET.lanes(itemsize), DOT_COLUMNS)
+    return -(-n_out // unit) * unit
+
+
+def stride_of(columns: int, itemsize: int) -> int:
+    """A row stride that spreads rows over the cache's sets.
+
+    Rows a multiple of 512 bytes apart share an eighth of a first-level cache; one more line spreads them.
+    """
+    return columns + CACHE_LINE // itemsize if columns * itemsize % 512 == 0 else columns

@@ -1,0 +1,337 @@
+"""Register tiles: the three products in which nearly all of the time goes, as LLVM vector code.
+
+Each intrinsic computes one tile of C = A.B (or A^T.B, or A.B^T) with all of C's numbers in vector registers and
+the whole inner dimension in one loop. Every number of C is one chain of multiply-adds in the order of the inner
+index, so the shape of the tile never shows in the result. The plain twins stand in when compilation is off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+
+from .intrinsics import twin
+from .target import TARGET
+
+INT = ir.IntType(64)
+BOOL = ir.IntType(1)
+VOID = ir.VoidType()
+
+
+def tile_shape(registers: int) -> tuple[int, int, int]:
+    """Rows and vectors of a product tile, rows of a dot tile (which is 4 wide): the most that stay in registers."""
+    return (8, 2, 4) if registers >= 32 else (6, 2, 3)
+
+
+TILE_ROWS, TILE_VECTORS, DOT_ROWS = tile_shape(TARGET.registers)
+DOT_COLUMNS = 4
+VECTOR_BYTES = TARGET.vector_bytes
+
+
+class Emitter:
+    """Vector code for one number type of the target: loads, stores, broadcasts and multiply-adds."""
+
+    def __init__(self, builder: ir.IRBuilder, scalar: ir.Type, lanes: int, fused: bool = TARGET.fused) -> None:
+        self.builder = builder
+        self.scalar = scalar
+        self.lanes = lanes
+        self.vector = ir.VectorType(scalar, lanes)
+        self.bytes = 4 if isinstance(scalar, ir.FloatType) else 8
+        suffix = f"v{lanes}f{8 * self.bytes}"
+        name = f"llvm.fma.{suffix}" if fused else f"llvm.fmuladd.{suffix}"
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
+        self.fma = cgutils.get_or_insert_function(builder.module, kind, name)
+
+    def at(self, pointer: ir.Value, index: ir.Value | int) -> ir.Value:
+        """Address of the number `index` places after `pointer`."""
+        return self.builder.gep(pointer, [INT(index) if isinstance(index, int) else index])
+
+    def load(self, pointer: ir.Value) -> ir.Value:
+        """One vector from memory, aligned to its numbers only."""
+        value = self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()))
+        value.align = self.bytes
+        return value
+
+    def store(self, value: ir.Value, pointer: ir.Value) -> None:
+        """One vector to memory, aligned to its numbers only."""
+        self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer())).align = self.bytes
+
+    def broadcast(self, number: ir.Value) -> ir.Value:
+        """The number in every lane."""
+        one = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), number, ir.IntType(32)(0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(one, one, mask)
+
+    def row(self, base: ir.Value, stride: ir.Value, i: int) -> ir.Value:
+        """Address of row `i`."""
+        return self.at(base, self.builder.mul(stride, INT(i)))
+
+    def load_row(self, pointer: ir.Value, vectors: int) -> list[ir.Value]:
+        """That many vectors side by side."""
+        return [self.load(self.at(pointer, v * self.lanes)) for v in range(vectors)]
+
+    def store_row(self, values: list[ir.Value], pointer: ir.Value) -> None:
+        """The vectors side by side."""
+        for v, value in enumerate(values):
+            self.store(value, self.at(pointer, v * self.lanes))
+
+    def outer(self, a: list[ir.Value], b: list[ir.Value], sums: list[ir.Value]) -> list[ir.Value]:
+        """sums + a b^T, row by row."""
+        pairs = [(x, y) for x in a for y in b]
+        return [self.multiply_add(x, y, total) for (x, y), total in zip(pairs, sums, strict=True)]
+
+    def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """a * b + c."""
+        return self.builder.call(self.fma, [a, b, c])
+
+    def zero(self) -> ir.Constant:
+        """The vector of zeros."""
+        return ir.Constant(self.vector, [0.0] * self.lanes)
+
+    def shuffle(self, a: ir.Value, b: ir.Value, lanes: list[int]) -> ir.Value:
+        """Lanes of a, then b, by number."""
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+        return self.builder.shuffle_vector(a, b, mask)
+
+    def sums_of_four(self, vectors: list[ir.Value]) -> ir.Value:
+        """<sum of v0's lanes, of v1's, of v2's, of v3's>."""
+        add, shuffle, lanes = self.builder.fadd, self.shuffle, self.lanes
+        while lanes > 4:
+            half = lanes // 2
+            low, high = list(range(half)), list(range(half, lanes))
+            vectors = [add(shuffle(v, v, low), shuffle(v, v, high)) for v in vectors]
+            lanes = half
+        if lanes == 2:
+            pairs = [
+                add(shuffle(a, b, [0, 2]), shuffle(a, b, [1, 3]))
+                for a, b in (vectors[0:2], vectors[2:4])
+            ]
+            return shuffle(*pairs, [0, 1, 2, 3])
+        pairs = [
+            add(shuffle(a, b, [0, 4, 1, 5]), shuffle(a, b, [2, 6, 3, 7])) for a, b in (vectors[0:2], vectors[2:4])
+        ]
+        return add(shuffle(*pairs, [0, 1, 4, 5]), shuffle(*pairs, [2, 3, 6, 7]))
+
+
+def loop(builder: ir.IRBuilder, count: ir.Value, start: list[ir.Value], body) -> list[ir.Value]:
+    """`count` times start = body(index, start), all values carried in registers; what the last round gave."""
+    before = builder.block
+    head, rounds, after = (builder.append_basic_block(name) for name in ("head", "round", "after"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    index = builder.phi(INT)
+    carried = [builder.phi(value.type) for value in start]
+    index.add_incoming(INT(0), before)
+    for phi, value in zip(carried, start, strict=True):
+        phi.add_incoming(value, before)
+    builder.cbranch(builder.icmp_signed("<", index, count), rounds, after)
+    builder.position_at_end(rounds)
+    values = body(index, carried)
+    following = builder.add(index, INT(1))
+    for phi, value in zip([index, *carried], [following, *values], strict=True):
+        phi.add_incoming(value, builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+    return carried
+
+
+def emit_forward(emitter: Emitter, args: list[ir.Value], rows: int, vectors: int) -> None:
+    """C = start + A.B for rows x vectors registers; A's rows are `a_stride` apart."""
+    c, c_stride, start, start_stride, a, a_stride, b, b_stride, inner = args
+    builder = emitter.builder
+    row_starts = [emitter.at(a, builder.mul(a_stride, INT(i))) for i in range(rows)]
+
+    def body(k, sums):
+        b_values = emitter.load_row(emitter.at(b, builder.mul(k, b_stride)), vectors)
+        a_values = [emitter.broadcast(builder.load(emitter.at(row, k))) for row in row_starts]
+        return emitter.outer(a_values, b_values, sums)
+
+    sums = [value for i in range(rows) for value in emitter.load_row(emitter.row(start, start_stride, i), vectors)]
+    sums = loop(builder, inner, sums, body)
+    for i in range(rows):
+        emitter.store_row(sums[i * vectors : (i + 1) * vectors], emitter.row(c, c_stride, i))
+
+
+def emit_slope(emitter: Emitter, args: list[ir.Value], rows: int, vectors: int) -> None:
+    """C = C - rate * A^T.B for rows x vectors registers; A's rows, columns of A^T, are `a_stride` apart."""
+    c, c_stride, a, a_stride, b, b_stride, inner, rate = args
+    builder = emitter.builder
+
+    def body(k, sums):
+        b_values = emitter.load_row(emitter.at(b, builder.mul(k, b_stride)), vectors)
+        a_row = emitter.at(a, builder.mul(k, a_stride))
+        a_values = [emitter.broadcast(builder.load(emitter.at(a_row, i))) for i in range(rows)]
+        return emitter.outer(a_values, b_values, sums)
+
+    sums = loop(builder, inner, [emitter.zero()] * (rows * vectors), body)
+    downhill = emitter.broadcast(builder.fneg(rate))
+    for i in range(rows):
+        address = emitter.row(c, c_stride, i)
+        before = emitter.load_row(address, vectors)
+        slopes = sums[i * vectors : (i + 1) * vectors]
+        emitter.store_row([emitter.multiply_add(downhill, s, w) for s, w in zip(slopes, before, strict=True)], address)
+
+
+def emit_dots(emitter: Emitter, args: list[ir.Value], rows: int) -> None:
+    """C = C * (A.B^T) for rows x 4 numbers, each a dot product of a row of A with a row of B.
+
+    `args`: c, c_stride, a, a_stride, b, b_stride, inner (a count of vectors).
+    """
+    c, c_stride, a, a_stride, b, b_stride, inner = args
+    builder = emitter.builder
+    a_rows = [emitter.at(a, builder.mul(a_stride, INT(i))) for i in range(rows)]
+    b_rows = [emitter.at(b, builder.mul(b_stride, INT(q))) for q in range(DOT_COLUMNS)]
+
+    def body(j, sums):
+        offset = builder.mul(j, INT(emitter.lanes))
+        a_values = [emitter.load(emitter.at(row, offset)) for row in a_rows]
+        updated = list(sums)
+        for q, row in enumerate(b_rows):
+            b_value = emitter.load(emitter.at(row, offset))
+            for i, a_value in enumerate(a_values):
+                cell = i * DOT_COLUMNS + q
+                updated[cell] = emitter.multiply_add(a_value, b_value, sums[cell])
+        return updated
+
+    sums = loop(builder, inner, [emitter.zero()] * (rows * DOT_COLUMNS), body)
+    four = Emitter(builder, emitter.scalar, 4)
+    for i in range(rows):
+        address = emitter.at(c, builder.mul(c_stride, INT(i)))
+        total = emitter.sums_of_four(sums[i * DOT_COLUMNS : (i + 1) * DOT_COLUMNS])
+        four.store(builder.fmul(total, four.load(address)), address)
+
+
+def tile_function(module: ir.Module, name: str, kinds: list[ir.Type], write: Callable[..., None]) -> ir.Function:
+    """The module's function `name`, written by `write(builder, args)` where it is not there yet."""
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, ir.FunctionType(VOID, kinds), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    function.attributes.add("nounwind")
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    write(builder, list(function.args))
+    builder.ret_void()
+    return function
+
+
+def call_shape(builder: ir.IRBuilder, code: ir.Value, functions: dict[int, ir.Function], args: list) -> None:
+    """Call the function of the tile whose shape has this code."""
+    end = builder.append_basic_block("end")
+    switch = builder.switch(code, end)
+    for shape, function in functions.items():
+        block = builder.append_basic_block(f"shape{shape}")
+        switch.add_case(INT(shape), block)
+        builder.position_at_end(block)
+        builder.call(function, args)
+        builder.branch(end)
+    builder.position_at_end(end)
+
+
+def tile_intrinsic(
+    name: str, emit: Callable[..., None], shapes: list[tuple[int, ...]], given: tuple[Any, ...]
+) -> tuple[Any, Callable[..., Any]]:
+    """Signature and code of a tile: its shape's numbers, then (array, offset, stride) triples and scalars.
+
+    One function of each shape is emitted into the module; a switch on the shape calls it.
+    """
+    signature = types.void(*[types.int64 if isinstance(kind, types.Integer) else kind for kind in given])
+    rank = len(shapes[0])
+
+    def codegen(context, builder, signature, values):
+        kinds = signature.args
+        number = next(kind.dtype for kind in kinds if isinstance(kind, types.Array))
+        scalar = ir.FloatType() if number.bitwidth == 32 else ir.DoubleType()
+        lanes = TARGET.lanes(number.bitwidth // 8)
+        args = []
+        rest = iter(zip(kinds[rank:], values[rank:], strict=True))
+        for kind, value in rest:
+            if isinstance(kind, types.Array):
+                data = context.make_array(kind)(context, builder, value).data
+                value = builder.gep(data, [next(rest)[1]])
+            args.append(value)
+
+        def writer(shape):
+            return lambda inside, parameters: emit(Emitter(inside, scalar, lanes), parameters, *shape)
+
+        functions = {
+            shape_code(*shape): tile_function(
+                builder.module,
+                "_".join(["fastnn", name, str(scalar), *map(str, shape)]),
+                [arg.type for arg in args],
+                writer(shape),
+            )
+            for shape in shapes
+        }
+        code = values[0]
+        for value in values[1:rank]:
+            code = builder.add(builder.mul(code, INT(16)), value)
+        call_shape(builder, code, functions, args)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def shape_code(rows: int, vectors: int | None = None) -> int:
+    """One number for a tile's shape."""
+    return rows if vectors is None else rows * 16 + vectors
+
+
+PRODUCT_SHAPES = [(m, v) for m in range(1, TILE_ROWS + 1) for v in range(1, TILE_VECTORS + 1)]
+DOT_SHAPES = [(m,) for m in range(1, DOT_ROWS + 1)]
+
+
+def _block(array, offset, rows, stride, columns):
+    steps = (stride * array.itemsize, array.itemsize)
+    return np.lib.stride_tricks.as_strided(array[offset:], (rows, columns), steps)
+
+
+def _forward_tile(rows, vectors, c, c0, c_stride, start, s0, s_stride, a, a0, a_stride, b, b0, b_stride, inner):
+    columns = vectors * TARGET.lanes(c.itemsize)
+    total = _block(start, s0, rows, s_stride, columns).copy()
+    inputs, weights = _block(a, a0, rows, a_stride, inner), _block(b, b0, inner, b_stride, columns)
+    for k in range(inner):
+        total += inputs[:, k, None] * weights[k]
+    _block(c, c0, rows, c_stride, columns)[:] = total
+
+
+def _slope_tile(rows, vectors, c, c0, c_stride, a, a0, a_stride, b, b0, b_stride, inner, rate):
+    columns = vectors * TARGET.lanes(c.itemsize)
+    inputs, deltas = _block(a, a0, inner, a_stride, rows), _block(b, b0, inner, b_stride, columns)
+    total = np.zeros((rows, columns), c.dtype)
+    for k in range(inner):
+        total += inputs[k, :, None] * deltas[k]
+    _block(c, c0, rows, c_stride, columns)[:] -= rate * total
+
+
+def _dot_tile(rows, c, c0, c_stride, a, a0, a_stride, b, b0, b_stride, inner):
+    columns = inner * TARGET.lanes(c.itemsize)
+    deltas, weights = _block(a, a0, rows, a_stride, columns), _block(b, b0, DOT_COLUMNS, b_stride, columns)
+    _block(c, c0, rows, c_stride, DOT_COLUMNS)[:] *= (deltas[:, None, :] * weights).sum(axis=2)
+
+
+@twin(_forward_tile)
+def forward_tile(
+    typingctx, rows, vectors, c, c0, c_stride, start, s0, s_stride, a, a0, a_stride, b, b0, b_stride, inner
+):
+    """C[i, v] = start[i, v] + sum over k of A[i, k] B[k, v]."""
+    given = (rows, vectors, c, c0, c_stride, start, s0, s_stride, a, a0, a_stride, b, b0, b_stride, inner)
+    return tile_intrinsic("forward", emit_forward, PRODUCT_SHAPES, given)
+
+
+@twin(_slope_tile)
+def slope_tile(typingctx, rows, vectors, c, c0, c_stride, a, a0, a_stride, b, b0, b_stride, inner, rate):
+    """C[i, v] = C[i, v] - rate * sum over k of A[k, i] B[k, v]."""
+    given = (rows, vectors, c, c0, c_stride, a, a0, a_stride, b, b0, b_stride, inner, rate)
+    return tile_intrinsic("slope", emit_slope, PRODUCT_SHAPES, given)
+
+
+@twin(_dot_tile)
+def dot_tile(typingctx, rows, c, c0, c_stride, a, a0, a_stride, b, b0, b_stride, inner):
+    """C[i, q] = C[i, q] * sum over j of A[i, j] B[q, j], q in 0..3; `inner` counts vectors."""
+    given = (rows, c, c0, c_stride, a, a0, a_stride, b, b0, b_stride, inner)
+    return tile_intrinsic("dots", emit_dots, DOT_SHAPES, given)

@@ -1,0 +1,85 @@
+"""How many threads a call may use, and the call itself.
+
+fastnn never sets a threading layer or the process's thread count. It stays out of Numba's pool where entering it
+would end the process: under workqueue, and in a child forked after OpenMP ran here.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numba
+import numpy as np
+from numba.np.ufunc import parallel
+
+from .jit import COMPILED
+from .team import room
+
+_one_team = threading.Lock()
+_pool: dict[str, Any] = {"layer": None, "entered": False, "forked": False}
+
+
+def _after_fork() -> None:
+    global _one_team
+    _one_team = threading.Lock()
+    _pool["forked"] = _pool["forked"] or _pool["entered"]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def layer() -> str:
+    """Numba's threading layer in this process, started where it was not; "none" where none can be loaded."""
+    if _pool["layer"] is None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                parallel._launch_threads()
+            _pool["layer"] = numba.threading_layer()
+        except (ValueError, ImportError, RuntimeError):
+            _pool["layer"] = "none"
+    return str(_pool["layer"])
+
+
+def most() -> int:
+    """Threads that a call can use here: no more than the processors of this process or Numba's own limit."""
+    if not COMPILED or _pool["forked"]:
+        return 1
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = min(numba.config.NUMBA_NUM_THREADS, max(processors, numba.get_num_threads()))
+    if limit == 1 or layer() not in ("omp", "tbb"):
+        return 1
+    return int(numba.get_num_threads())
+
+
+def meeting_place(n_threads: int) -> np.ndarray:
+    """The zeroed integers through which a team of threads meets."""
+    return np.zeros(room(n_threads), np.int64)
+
+
+@contextmanager
+def team_of(wanted: int) -> Iterator[int]:
+    """Threads for one call: `wanted`, or 1 while another call of this process has the team."""
+    if wanted <= 1 or most() == 1 or not _one_team.acquire(blocking=False):
+        yield 1
+        return
+    before = numba.get_num_threads()
+    try:
+        _pool["entered"] = True
+        numba.set_num_threads(min(wanted, numba.config.NUMBA_NUM_THREADS))
+        yield wanted
+    finally:
+        numba.set_num_threads(before)
+        _one_team.release()
+
+
+def run(kernel: Callable[..., Any], wanted: int, *arguments: Any) -> None:
+    """Call a kernel that ends in (sync, n_threads) with up to `wanted` threads."""
+    with team_of(wanted) as n_threads:
+        kernel(*arguments, meeting_place(n_threads), n_threads)

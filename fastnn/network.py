@@ -1,0 +1,564 @@
+"""Network: the thin Python API over the compiled core."""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import data, parameters, training
+from .history import History
+from .kernels import epoch, layout, predict, threads
+from .kernels.losses import CODES as LOSS_CODES
+from .progress import progress_bar
+from .schedules import positive_rate, rate_of_epoch
+from .spec import make_spec, real_number, whole_number
+from .workspace import BLOCK_ROWS, make_workspace
+
+PREDICT_ROWS = 256
+WORTH_A_LAUNCH = 2_000_000
+"""Multiply-adds below which a single call stays on the caller's thread."""
+
+
+class Network:
+    """A multilayer perceptron: a^l = f(W^l a^(l-1) + b^l), trained by backpropagation.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Neurons of each layer, the number of inputs first.
+    activation : str or sequence of str, default "sigmoid"
+        One name for every layer, or one name per layer of weights: identity, step, sigmoid, tanh, arctan, relu,
+        leaky_relu (slope 0.01 below zero), elu (alpha 1), softplus, softmax (output layer only).
+    loss : str, default "squared_error"
+        Summed over outputs, averaged over examples. "squared_error": (a - y)^2, no factor 1/2, any outputs;
+        "cross_entropy": softmax outputs; "binary_cross_entropy": sigmoid outputs; "perceptron": step outputs.
+    init : None
+        Weights normal with standard deviation 1/sqrt(n_in), biases 0.
+    dtype : {"float32", "float64"}
+        Type of parameters, activations and results.
+    seed : int, optional
+        Of the weights and of the shuffles; None draws one from the system.
+    input_scale : float, default 1
+        Every input is multiplied by it: 1/255 for images of bytes. It is saved with the network.
+
+    Attributes
+    ----------
+    sizes, activation, loss_name, dtype, seed, input_scale
+        What it was built with; `activation` is a tuple with one name per layer.
+    weights, biases : tuple of ndarray
+        `weights[l]` has shape (n_out, n_in), row j the weights into neuron j; `biases[l]` (n_out,). Writable views
+        of the network's own memory.
+    scaler : MinMaxScaler or StandardScaler or None
+        Carried in the model file for whoever prepares the inputs; the network itself does not apply it.
+    column_names, class_names : tuple of str or None
+        Names of the inputs and of the classes, carried in the model file.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a description that makes no sense, naming the argument.
+
+    Notes
+    -----
+    Backpropagation after Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors",
+    Nature 323 (1986). Same seed, data and machine give the same bits for every number of threads.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn
+    >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype="float32")
+    >>> net = fastnn.Network([2, 8, 1], activation="tanh", seed=1)
+    >>> history = net.fit(X, [0, 1, 1, 0], epochs=500, batch_size=4, learning_rate=0.1)
+    >>> net.classify(X).tolist()
+    [0, 1, 1, 0]
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        activation: str | Sequence[str] = "sigmoid",
+        loss: str = "squared_error",
+        init: None = None,
+        dtype: str = "float32",
+        seed: int | None = None,
+        input_scale: float = 1.0,
+    ) -> None:
+        if init is not None:
+            raise ValueError(f"init must be None (normal with standard deviation 1/sqrt(n_in)), got {init!r}")
+        self._spec = make_spec(sizes, activation, loss, dtype, input_scale)
+        if seed is None:
+            seed = int(np.random.default_rng().integers(1 << 63))
+        self.seed = whole_number("seed", seed, 0)
+        if self.seed >= 1 << 63:
+            raise ValueError(f"seed must be below 2**63, got {seed}")
+        self.scaler: Any = None
+        self.column_names: tuple[str, ...] | None = None
+        self.class_names: tuple[str, ...] | None = None
+        self._epochs = 0
+        self._allocate()
+        parameters.initialise(self.weights, self.biases, self.seed)
+
+    def _allocate(self) -> None:
+        plan = parameters.lay_out(self._spec, 1)
+        self._buffer = parameters.aligned_zeros(plan.n_numbers, np.dtype(self._spec.dtype))
+        self._weights, self._biases = parameters.views(self._buffer, plan.table)
+        self._fitting = threading.Lock()
+        self._rooms = threading.local()
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Neurons of each layer, the inputs first."""
+        return self._spec.sizes
+
+    @property
+    def activation(self) -> tuple[str, ...]:
+        """Name of the activation of each layer of weights."""
+        return self._spec.activation
+
+    @property
+    def loss_name(self) -> str:
+        """Name of the loss."""
+        return self._spec.loss
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the parameters and results."""
+        return np.dtype(self._spec.dtype)
+
+    @property
+    def input_scale(self) -> float:
+        """Factor on every input."""
+        return self._spec.input_scale
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return self._spec.n_parameters
+
+    @property
+    def epochs_trained(self) -> int:
+        """Epochs that `fit` has completed so far; the next `fit` goes on from there."""
+        return self._epochs
+
+    @property
+    def weights(self) -> tuple[np.ndarray, ...]:
+        """Views (n_out, n_in), one per layer."""
+        return self._weights
+
+    @property
+    def biases(self) -> tuple[np.ndarray, ...]:
+        """Views (n_out,), one per layer."""
+        return self._biases
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """All weights and biases in one vector, a copy; assign to it to set them.
+
+        Layer by layer: the weights row by row, (n_out, n_in), then the biases.
+        """
+        return parameters.flatten(self._weights, self._biases)
+
+    @parameters.setter
+    def parameters(self, vector: Any) -> None:
+        array = data.numbers_of("parameters", vector)
+        if array.shape != (self.n_parameters,):
+            raise ValueError(f"parameters must have shape ({self.n_parameters},), got {array.shape}")
+        if not np.isfinite(array).all():
+            raise ValueError("parameters must be finite")
+        parameters.unflatten(array, self._weights, self._biases)
+
+    def predict(self, X: Any, *, out: np.ndarray | None = None) -> np.ndarray:
+        """Activations of the output layer.
+
+        Parameters
+        ----------
+        X : array_like, (n, n_inputs)
+            Examples, one in a row. float32, float64, float16, uint8 and bool are read without a copy.
+        out : ndarray, (n, n_outputs), optional
+            C-contiguous array of the network's dtype to write into and return.
+
+        Returns
+        -------
+        ndarray, (n, n_outputs)
+            A row has the same bits whatever rows stand beside it.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For the wrong shape, kind, or numbers that are not finite.
+        """
+        rows = data.as_rows("X", X, self._spec)
+        shape = (rows.n_rows, self.sizes[-1])
+        if out is None:
+            out = np.empty(shape, self.dtype)
+        elif not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != self.dtype:
+            raise ValueError(f"out must be an array of shape {shape} and dtype {self.dtype}, got {_describe(out)}")
+        elif not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
+            raise ValueError("out must be C-contiguous, aligned and writable")
+        if rows.n_rows:
+            wanted = threads.most() if rows.n_rows * self.n_parameters > WORTH_A_LAUNCH else 1
+            plan, work = self._room("predict", min(rows.n_rows, PREDICT_ROWS * wanted))
+            with threads.team_of(min(wanted, plan.block)) as n_threads:
+                predict.predict(
+                    out.reshape(-1), rows.inputs, rows.kind, rows.stride, self.input_scale, rows.n_rows,
+                    plan.table, self._buffer, work.numbers, work.row_loss, plan.block,
+                    threads.meeting_place(n_threads), n_threads,
+                )  # fmt: skip
+        return out
+
+    def classify(self, X: Any) -> np.ndarray:
+        """The index of the brightest output; with one output 0 or 1, split at 0.5.
+
+        Parameters
+        ----------
+        X : array_like, (n, n_inputs)
+            Examples, one in a row.
+
+        Returns
+        -------
+        ndarray of int64, (n,)
+        """
+        outputs = self.predict(X)
+        if outputs.shape[1] == 1:
+            return (outputs[:, 0] >= 0.5).astype(np.int64)
+        return outputs.argmax(axis=1).astype(np.int64)
+
+    def activations(self, X: Any) -> list[np.ndarray]:
+        """Every neuron's activation: one array (n, neurons) per layer, the scaled input first.
+
+        Parameters
+        ----------
+        X : array_like, (n, n_inputs)
+            Examples, one in a row.
+        """
+        rows = data.as_rows("X", X, self._spec)
+        parts: list[list[np.ndarray]] = [[] for _ in self.sizes]
+        plan = parameters.lay_out(self._spec, PREDICT_ROWS)
+        work = make_workspace(plan, self._spec.dtype)
+        out = np.empty(PREDICT_ROWS * self.sizes[-1], self.dtype)
+        itemsize = rows.inputs.size // max(1, (rows.n_rows - 1) * rows.stride + self.sizes[0]) if rows.n_rows else 1
+        for start in range(0, rows.n_rows, PREDICT_ROWS):
+            n_rows = min(PREDICT_ROWS, rows.n_rows - start)
+            inputs = rows.inputs[start * rows.stride * itemsize :]
+            predict.predict(
+                out, inputs, rows.kind, rows.stride, self.input_scale, n_rows,
+                plan.table, self._buffer, work.numbers, work.row_loss, plan.block, threads.meeting_place(1), 1,
+            )  # fmt: skip
+            offsets = [(plan.table[0, layout.INPUTS], plan.table[0, layout.LD_IN])]
+            offsets += [(row[layout.OUTPUTS], row[layout.LD]) for row in plan.table]
+            for part, size, (offset, ld) in zip(parts, self.sizes, offsets, strict=True):
+                part.append(work.numbers[offset : offset + n_rows * ld].reshape(n_rows, ld)[:, :size].copy())
+        empty = [np.empty((0, size), self.dtype) for size in self.sizes]
+        return [np.concatenate(part) if part else none for part, none in zip(parts, empty, strict=True)]
+
+    def loss(self, X: Any, y: Any, *, sample_weight: Any = None) -> float:
+        """The loss on the examples given: summed over outputs, averaged over examples by weight.
+
+        Parameters
+        ----------
+        X : array_like, (n, n_inputs)
+            Examples, one in a row.
+        y : array_like
+            (n, n_outputs) numbers, or (n,) integer labels that stand for one-hot rows; with one output (n,) numbers.
+        sample_weight : array_like, (n,), optional
+            Weights of the examples.
+        """
+        examples, _ = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
+        plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS))
+        sums = np.zeros(3)
+        order = np.arange(examples.n_rows)
+        wanted = threads.most() if examples.n_rows * self.n_parameters > WORTH_A_LAUNCH else 1
+        threads.run(epoch.score, wanted, self._kernel_view(plan), work, examples, order, sums)
+        return float(sums[0] / sums[1])
+
+    def gradients(
+        self, X: Any, y: Any, *, sample_weight: Any = None, flat: bool = False
+    ) -> tuple[list[np.ndarray], list[np.ndarray]] | np.ndarray:
+        """Slopes of the loss by every weight and bias, averaged over the examples by weight.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `loss`.
+        flat : bool, default False
+            One vector in the order of `parameters` instead of arrays by layer.
+
+        Returns
+        -------
+        (weight slopes, bias slopes), shaped like `weights` and `biases`; or with `flat` one vector
+        """
+        examples, _ = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
+        self._check_trainable()
+        gradient = np.zeros_like(self._buffer)
+        self._one_step(examples, 0.0, gradient)
+        weights, biases = parameters.views(gradient, parameters.lay_out(self._spec, 1).table)
+        if flat:
+            return parameters.flatten(weights, biases)
+        return [np.ascontiguousarray(weight) for weight in weights], [bias.copy() for bias in biases]
+
+    def step(self, X: Any, y: Any, learning_rate: float, *, sample_weight: Any = None) -> float:
+        """One update of gradient descent on the batch given: W = W - rate * slope, b = b - rate * slope.
+
+        The same bits as a one-batch `fit`.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `loss`; all rows together are the batch.
+        learning_rate : float
+            Positive.
+
+        Returns
+        -------
+        float
+            The loss before the update.
+        """
+        rate = positive_rate("learning_rate", learning_rate)
+        examples, _ = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
+        self._check_trainable()
+        with self._alone():
+            gradient = self._gradient_room(examples.n_rows)
+            return self._one_step(examples, rate, gradient, update=True)
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        epochs: int,
+        batch_size: int = 32,
+        learning_rate: float | Callable[[int], float] | None = None,
+        optimizer: str = "sgd",
+        validation_data: tuple[Any, ...] | None = None,
+        validation_split: float | None = None,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+        callbacks: Sequence[Callable[[Network, History], Any]] = (),
+        progress: bool | None = None,
+        n_threads: int | None = None,
+        on_divergence: str = "raise",
+    ) -> History:
+        """Train by mini-batch gradient descent; a second call goes on where the first ended.
+
+        Parameters
+        ----------
+        X : array_like, (n, n_inputs)
+            Examples, one in a row. float32, float64, float16, uint8 and bool are read where they lie.
+        y : array_like
+            (n, n_outputs) numbers, or (n,) integer labels that stand for one-hot rows; with one output (n,) numbers.
+        epochs : int
+            Passes over the data.
+        batch_size : int, default 32
+            Examples per update; a ragged last batch counts in full, averaged over its own rows.
+        learning_rate : float or callable, default 0.1
+            A number, or a function of the epoch (0, 1, ... over all calls of `fit`) that returns one.
+        optimizer : {"sgd"}
+            Plain gradient descent.
+        validation_data : (X, y) or (X, y, sample_weight), optional
+            Judged after every epoch.
+        validation_split : float, optional
+            Share of the examples, drawn with the network's seed, that is held out for validation.
+        shuffle : bool, default True
+            A new order of the examples in each epoch.
+        sample_weight : array_like, (n,), optional
+            Weights of the examples in loss and slopes.
+        callbacks : sequence of callables
+            Each is called as callback(network, history) after every epoch; a true result ends the training.
+        progress : bool, optional
+            Show a progress bar. None: where stderr is a terminal and the training takes longer than a second.
+        n_threads : int, optional
+            Most threads to use. None measures the first steps and keeps the fastest; the results are the same bits.
+        on_divergence : {"raise", "continue"}
+            What to do when the loss or a parameter is not finite, or an epoch's loss exceeds 10,000 times that of
+            the first.
+
+        Returns
+        -------
+        History
+            "loss" (the running mean over the epoch, each batch before its update), "accuracy", "val_loss",
+            "val_accuracy", one value per epoch, and `stop_reason`.
+
+        Raises
+        ------
+        fastnn.DivergenceError
+            Carries `.history`; the parameters are those of the last return to Python at which all were finite.
+        ValueError, TypeError
+            For bad input, before anything is computed.
+        RuntimeError
+            If another thread is training this network.
+        """
+        self._check_trainable()
+        if optimizer != "sgd":
+            raise ValueError(f"optimizer must be 'sgd', got {optimizer!r}")
+        if on_divergence not in ("raise", "continue"):
+            raise ValueError(f"on_divergence must be 'raise' or 'continue', got {on_divergence!r}")
+        epochs = whole_number("epochs", epochs, 0)
+        batch_size = whole_number("batch_size", batch_size, 1)
+        if n_threads is not None:
+            n_threads = whole_number("n_threads", n_threads, 1)
+        for callback in callbacks:
+            if not callable(callback):
+                raise TypeError(f"callbacks must be callable, got {callback!r}")
+        rate_of = rate_of_epoch(learning_rate)
+        if validation_split is not None:
+            if validation_data is not None:
+                raise ValueError("give validation_data or validation_split, not both")
+            X, y, sample_weight, validation_data = self._split(X, y, sample_weight, validation_split)
+        examples, are_classes = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
+        validation, val_classes = data.no_examples(self._spec), False
+        if validation_data is not None:
+            if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+                raise TypeError("validation_data must be a pair (X, y) or a triple (X, y, sample_weight)")
+            Xv, yv, wv = (*validation_data, None)[:3]
+            names = ("validation X", "validation y", "validation sample_weight")
+            validation, val_classes = data.as_examples(Xv, yv, wv, self._spec, names)
+        with self._alone():
+            batch_size = min(batch_size, examples.n_rows)
+            plan, work = self._room("train", min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS))))
+            bar = progress_bar(progress, epochs, -(-examples.n_rows // batch_size), examples.n_rows)
+            job = training.Job(
+                network=self._kernel_view(plan, self._gradient_room(batch_size)),
+                work=work,
+                examples=examples,
+                validation=validation,
+                rate_of=lambda epoch: rate_of(self._epochs + epoch),
+                epochs=epochs,
+                batch_size=batch_size,
+                start_epoch=self._epochs,
+                shuffle=bool(shuffle),
+                seed=self.seed,
+                accuracy=are_classes or self._spec.classifies,
+                val_accuracy=val_classes or self._spec.classifies,
+                n_threads=n_threads,
+                on_divergence=on_divergence,
+                callbacks=tuple(callbacks),
+                progress=bar.show,
+                owner=self,
+            )
+            with bar:
+                history = training.train(job)
+            self._epochs += history.epochs
+        return history
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a safetensors file: weights, description, scaler, names.
+
+        Parameters
+        ----------
+        path : path
+            A file that is there is replaced in one step.
+        """
+        from .io.model import save
+
+        save(self, path)
+
+    def copy(self) -> Network:
+        """An independent network with the same parameters, names and position in its training."""
+        return copy.deepcopy(self)
+
+    def _split(self, X: Any, y: Any, weight: Any, share: float) -> tuple[Any, Any, Any, tuple[Any, ...]]:
+        share = real_number("validation_split", share)
+        X, y = data.numbers_of("X", X), data.numbers_of("y", y)
+        n = len(X) if X.ndim else 0
+        held = round(n * share)
+        if not 0 < held < n:
+            raise ValueError(
+                f"validation_split must leave at least one example on either side, got {share} of {n} examples"
+            )
+        if y.ndim == 0 or len(y) != n:
+            raise ValueError(f"y must have one entry for each of the {n} rows of X, got shape {y.shape}")
+        order = np.random.default_rng(self.seed).permutation(n)
+        train, test = np.sort(order[held:]), np.sort(order[:held])
+        if weight is None:
+            return X[train], y[train], None, (X[test], y[test])
+        weight = data.as_weights("sample_weight", weight, self._spec, n)
+        return X[train], y[train], weight[train], (X[test], y[test], weight[test])
+
+    def _check_trainable(self) -> None:
+        reason = self._spec.why_not_trainable()
+        if reason:
+            raise ValueError(f"this network cannot be trained by gradient descent: {reason}")
+
+    def _alone(self) -> Any:
+        if not self._fitting.acquire(blocking=False):
+            raise RuntimeError("another thread is training this network; train a copy() there")
+        return _Release(self._fitting)
+
+    def _gradient_room(self, batch_size: int) -> np.ndarray:
+        return np.zeros(self._buffer.size if batch_size > BLOCK_ROWS else 0, self.dtype)
+
+    def _kernel_view(self, plan: parameters.Layout, gradient: np.ndarray | None = None) -> layout.Network:
+        if gradient is None:
+            gradient = np.zeros(0, self.dtype)
+        return layout.Network(plan.table, LOSS_CODES[self.loss_name], self._buffer, gradient)
+
+    def _room(self, purpose: str, block: int) -> tuple[parameters.Layout, layout.Workspace]:
+        """This thread's workspace for blocks of that many rows; the last one is kept."""
+        kept = getattr(self._rooms, purpose, None)
+        if kept is None or kept[0].block != block:
+            plan = parameters.lay_out(self._spec, block)
+            kept = (plan, make_workspace(plan, self._spec.dtype))
+            setattr(self._rooms, purpose, kept)
+        return kept  # type: ignore[no-any-return]
+
+    def _one_step(
+        self, examples: layout.Examples, rate: float, gradient: np.ndarray, update: bool = False
+    ) -> float:
+        n = examples.n_rows
+        plan, work = self._room("train", min(n, BLOCK_ROWS))
+        records = layout.Records(
+            order=np.arange(n),
+            validation_order=np.arange(0),
+            state=np.array([0, 0, 0], np.int64),
+            sums=np.zeros(3),
+            history=np.zeros((1, 4)),
+            rates=np.full(1, rate, self.dtype),
+        )
+        orders = layout.Plan(0, 1, n, 0, False, 0, update, False)
+        wanted = threads.most() if n * self.n_parameters > WORTH_A_LAUNCH else 1
+        network = self._kernel_view(plan, gradient)
+        threads.run(
+            epoch.train, wanted, network, work, examples, data.no_examples(self._spec), orders, records
+        )
+        return float(records.history[0, 0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = ("_spec", "seed", "scaler", "column_names", "class_names", "_epochs")
+        return {name: self.__dict__[name] for name in kept} | {"parameters": self.parameters}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vector = state["parameters"]
+        self.__dict__.update({name: value for name, value in state.items() if name != "parameters"})
+        self._allocate()
+        parameters.unflatten(vector, self._weights, self._biases)
+
+    def __repr__(self) -> str:
+        names = self.activation[0] if len(set(self.activation)) == 1 else list(self.activation)
+        return (
+            f"Network({list(self.sizes)}, activation={names!r}, loss={self.loss_name!r}, "
+            f"dtype={self._spec.dtype!r}, seed={self.seed})"
+        )
+
+
+class _Release:
+    """Releases a lock that is held, at the end of a with block."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+
+def _describe(value: Any) -> str:
+    return f"{value.dtype}{value.shape}" if isinstance(value, np.ndarray) else repr(type(value).__name__)
+

@@ -1,0 +1,153 @@
+"""The frozen, weightless description of a network, and all validation of it."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .kernels.activations import CODES as ACTIVATION_CODES
+from .kernels.losses import CODES as LOSS_CODES
+
+LOSS_OUTPUT = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid", "perceptron": "step"}
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Sizes, activations, loss, number type and input scale of a network.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Neurons of each layer, the inputs first.
+    activation : tuple of str
+        One name for each layer of weights.
+    loss : str
+        Name of the loss.
+    dtype : str
+        "float32" or "float64".
+    input_scale : float
+        Every input is multiplied by it.
+    """
+
+    sizes: tuple[int, ...]
+    activation: tuple[str, ...]
+    loss: str
+    dtype: str
+    input_scale: float
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return sum(n_out * (n_in + 1) for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False))
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the loss is one for classification."""
+        return self.loss != "squared_error"
+
+    def why_not_trainable(self) -> str | None:
+        """The reason why gradient descent cannot train this network; None where it can."""
+        if "step" in self.activation[:-1]:
+            layer = self.activation.index("step") + 1
+            return (
+                f"hidden layer {layer} has activation 'step', whose slope is 0 everywhere: no gradient passes "
+                "through it; use 'sigmoid' or 'tanh' there"
+            )
+        if self.activation[-1] == "step" and self.loss != "perceptron":
+            return (
+                "the output layer has activation 'step', whose slope is 0 everywhere; "
+                "train it with loss='perceptron', or use 'sigmoid' outputs"
+            )
+        return None
+
+
+def _names(activation: str | Sequence[str], n_layers: int) -> tuple[str, ...]:
+    if isinstance(activation, str):
+        names = (activation,) * n_layers
+    elif isinstance(activation, Sequence) and all(isinstance(name, str) for name in activation):
+        names = tuple(activation)
+    else:
+        raise TypeError(f"activation must be a name or a sequence of names, got {activation!r}")
+    if len(names) != n_layers:
+        raise ValueError(
+            f"activation must have one name for each of the {n_layers} layers of weights, got {len(names)}: {names}"
+        )
+    for name in names:
+        if name not in ACTIVATION_CODES:
+            raise ValueError(f"activation must be one of {', '.join(ACTIVATION_CODES)}; got {name!r}")
+    return names
+
+
+def make_spec(
+    sizes: Sequence[int],
+    activation: str | Sequence[str] = "sigmoid",
+    loss: str = "squared_error",
+    dtype: str = "float32",
+    input_scale: float = 1.0,
+) -> Spec:
+    """Check a description and freeze it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument, what came and what was expected.
+    """
+    if isinstance(sizes, str | bytes) or not hasattr(sizes, "__iter__"):
+        raise TypeError(f"sizes must be a sequence of integers such as [784, 16, 10], got {sizes!r}")
+    try:
+        checked = tuple(operator.index(size) for size in sizes)
+    except TypeError:
+        raise TypeError(f"sizes must hold integers, got {list(sizes)!r}") from None
+    if len(checked) < 2:
+        raise ValueError(f"sizes must name at least the inputs and the outputs, got {list(checked)}")
+    if min(checked) < 1:
+        raise ValueError(f"sizes must be 1 or more, got {list(checked)}")
+    if sum((a + 64) * (b + 64) for a, b in zip(checked, checked[1:], strict=False)) > 1 << 40:
+        raise ValueError(f"sizes {list(checked)} need more parameters than any memory holds")
+    names = _names(activation, len(checked) - 1)
+    if not isinstance(loss, str) or loss not in LOSS_CODES:
+        raise ValueError(f"loss must be one of {', '.join(LOSS_CODES)}; got {loss!r}")
+    if "softmax" in names[:-1]:
+        raise ValueError("activation 'softmax' is for the output layer only")
+    wanted = LOSS_OUTPUT.get(loss)
+    if wanted is not None and names[-1] != wanted:
+        raise ValueError(f"loss {loss!r} takes {wanted!r} outputs, got activation {names[-1]!r} in the output layer")
+    if names[-1] == "softmax" and loss != "cross_entropy":
+        raise ValueError(f"'softmax' outputs take loss 'cross_entropy', got {loss!r}")
+    try:
+        number = np.dtype(dtype).name
+    except TypeError:
+        number = str(dtype)
+    if number not in DTYPES:
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+    scale = real_number("input_scale", input_scale)
+    if scale == 0:
+        raise ValueError("input_scale must not be 0")
+    return Spec(checked, names, loss, number, scale)
+
+
+def real_number(name: str, value: object) -> float:
+    """The argument `name` as a finite float, or an error that names it."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+    return float(value)
+
+
+def whole_number(name: str, value: object, least: int) -> int:
+    """The argument `name` as an int of at least `least`, or an error that names it."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if number < least:
+        raise ValueError(f"{name} must be {least} or more, got {number}")
+    return number

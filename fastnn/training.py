@@ -1,0 +1,202 @@
+"""The loop around the compiled epochs: how many steps a call takes, on how many threads, and what follows each."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .errors import DivergenceError
+from .history import History
+from .kernels import epoch, layout, threads
+
+CALL_SECONDS = 0.25
+"""Longest that compiled code keeps Python waiting, where a step is not longer: Ctrl-C, progress and callbacks."""
+
+DIVERGENCE_FACTOR = 1e4
+"""A mean loss of an epoch this many times that of the first one counts as diverged."""
+
+MOST_STEPS = 1 << 22
+
+
+@dataclass
+class Job:
+    """One call of `fit`: the network, the data, the settings."""
+
+    network: layout.Network
+    work: layout.Workspace
+    examples: layout.Examples
+    validation: layout.Examples
+    rate_of: Callable[[int], float]
+    epochs: int
+    batch_size: int
+    start_epoch: int
+    shuffle: bool
+    seed: int
+    accuracy: bool
+    val_accuracy: bool
+    n_threads: int | None
+    on_divergence: str
+    callbacks: Sequence[Callable[[Any, History], Any]] = ()
+    progress: Callable[[History, int], None] = field(default=lambda history, step: None)
+    owner: Any = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch, a ragged last one included."""
+        return -(-self.examples.n_rows // self.batch_size)
+
+
+class Run:
+    """A training under way: its records, its position, its history."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        number = job.network.parameters.dtype
+        # a single batch holds all rows in any order; without a shuffle its sums keep the caller's order
+        self.shuffle = job.shuffle and job.steps_per_epoch > 1
+        self.records = layout.Records(
+            order=np.arange(job.examples.n_rows),
+            validation_order=np.arange(job.validation.n_rows),
+            state=np.array([-1, 0, 0], np.int64),
+            sums=np.zeros(3),
+            history=np.full((job.epochs, 4), np.nan),
+            rates=np.empty(0, number),
+        )
+        self.history = History()
+        self.total = job.epochs * job.steps_per_epoch
+
+    @property
+    def position(self) -> int:
+        """The next step."""
+        return int(self.records.state[layout.NEXT_STEP])
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the last call met a loss that is not finite."""
+        return bool(self.records.state[layout.STOPPED])
+
+    def advance(self, steps: int, n_threads: int) -> float:
+        """Train for up to `steps` steps; the seconds they took."""
+        job, first = self.job, self.position
+        last = min(first + steps, self.total)
+        number = job.network.parameters.dtype
+        per_epoch = job.steps_per_epoch
+        by_epoch = [job.rate_of(e) for e in range(first // per_epoch, (last - 1) // per_epoch + 1)]
+        rates = np.repeat(np.array(by_epoch, number), per_epoch)[first % per_epoch :][: last - first]
+        plan = layout.Plan(
+            first, last, job.batch_size, job.start_epoch, self.shuffle, job.seed, True, job.on_divergence == "raise"
+        )
+        records = self.records._replace(rates=np.ascontiguousarray(rates))
+        began = time.perf_counter()
+        threads.run(
+            epoch.train, n_threads, job.network, job.work, job.examples, job.validation, plan, records
+        )
+        return time.perf_counter() - began
+
+    def collect(self) -> None:
+        """Move the epochs that are complete from the records to the history."""
+        job = self.job
+        while self.history.epochs < self.position // job.steps_per_epoch:
+            loss, accuracy, val_loss, val_accuracy = self.records.history[self.history.epochs]
+            if np.isnan(loss) and self.stopped:
+                return
+            values = {"loss": loss}
+            if job.accuracy:
+                values["accuracy"] = accuracy
+            if job.validation.n_rows:
+                values["val_loss"] = val_loss
+                if job.val_accuracy:
+                    values["val_accuracy"] = val_accuracy
+            self.history.add(**values)
+
+    def diverged(self) -> str | None:
+        """Why this training is diverging; None where it is not."""
+        losses = self.history["loss"] if self.history.epochs else []
+        if self.stopped or not np.isfinite(losses).all():
+            return f"the loss is not finite in epoch {min(self.history.epochs + 1, self.job.epochs)}"
+        if not np.isfinite(self.job.network.parameters).all():
+            return f"a parameter is not finite in epoch {self.history.epochs + 1}"
+        if losses and losses[-1] > DIVERGENCE_FACTOR * losses[0] > 0:
+            return f"the loss rose from {losses[0]:.4g} in the first epoch to {losses[-1]:.4g}"
+        return None
+
+
+def step_cost(job: Job) -> int:
+    """Multiply-adds of one step, forward, back and update."""
+    return 3 * min(job.batch_size, job.examples.n_rows) * int(job.network.parameters.size)
+
+
+def choose_threads(run: Run) -> int:
+    """Time the first steps on 1, 2, 4, ... threads and keep the fastest count; the results are the same bits."""
+    most = threads.most()
+    wanted = run.job.n_threads
+    if wanted is not None:
+        return min(wanted, most)
+    if most == 1 or step_cost(run.job) < 30_000:
+        return 1
+    counts = sorted({1, most, *(2**k for k in range(1, most.bit_length()) if 2**k < most)})
+    run.advance(1, 1)
+    seconds = run.advance(1, 1)
+    steps = max(1, int(0.002 / max(seconds, 1e-7)))
+    if run.total - run.position < 3 * steps * len(counts):
+        return most if seconds > 5e-5 else 1
+    best = dict.fromkeys(counts, float("inf"))
+    for _ in range(3):
+        for count in counts:
+            if not run.stopped:
+                done = run.position
+                spent = run.advance(steps, count)
+                best[count] = min(best[count], spent / max(1, run.position - done))
+    return min(best, key=lambda count: best[count])
+
+
+def train(job: Job) -> History:
+    """Run a job to its end, to divergence, or to Ctrl-C; DivergenceError as `Network.fit` documents it."""
+    run = Run(job)
+    sound = job.network.parameters.copy()
+    began = time.perf_counter()
+    try:
+        n_threads = choose_threads(run)
+        run.history.n_threads = n_threads
+        steps = 1
+        while True:
+            run.collect()
+            reason = run.diverged() if job.on_divergence == "raise" else None
+            if reason:
+                job.network.parameters[:] = sound
+                run.history.stop_reason = "diverged"
+                raise DivergenceError(
+                    f"training diverged: {reason}; a smaller learning_rate may help "
+                    f"(it was {job.rate_of(run.history.epochs):g}). The last finite parameters are kept.",
+                    run.history,
+                )
+            np.copyto(sound, job.network.parameters)
+            job.progress(run.history, run.position)
+            if run.position >= run.total:
+                break
+            if job.callbacks and run.position % job.steps_per_epoch == 0 and run.history.epochs:
+                if any([callback(job.owner, run.history) for callback in job.callbacks]):
+                    run.history.stop_reason = "callback"
+                    break
+            if job.callbacks:
+                steps = min(steps, job.steps_per_epoch - run.position % job.steps_per_epoch)
+            before = run.position
+            seconds = run.advance(steps, n_threads)
+            pace = seconds / max(1, run.position - before)
+            steps = int(min(max(1, CALL_SECONDS / max(pace, 1e-9)), MOST_STEPS, 4 * steps))
+    except KeyboardInterrupt:
+        run.collect()
+        run.history.stop_reason = "interrupted"
+    finally:
+        run.history.seconds = time.perf_counter() - began
+        done = run.position / job.steps_per_epoch * job.examples.n_rows
+        run.history.examples_per_second = done / max(run.history.seconds, 1e-9)
+    if job.on_divergence == "continue" and run.diverged():
+        run.history.stop_reason = "diverged"
+        warnings.warn(f"training diverged: {run.diverged()}", RuntimeWarning, stacklevel=3)
+    return run.history

@@ -1,0 +1,28 @@
+"""The preallocated room for one block of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .kernels import layout
+from .parameters import Layout, aligned_zeros
+
+BLOCK_ROWS = 1024
+"""Most rows of a batch that are worked on at once: bounds the workspace for any batch size.
+
+It is part of the order of sums, so it is one number for all networks and threads.
+"""
+
+
+def make_workspace(plan: Layout, dtype: str) -> layout.Workspace:
+    """Room for `plan.block` rows, aligned and zeroed."""
+    number = np.dtype(dtype)
+    top = plan.table[-1]
+    return layout.Workspace(
+        numbers=aligned_zeros(plan.n_work, number),
+        targets=aligned_zeros(plan.block * int(top[layout.LD]), number),
+        row_factor=aligned_zeros(plan.block, number),
+        row_loss=aligned_zeros(plan.block, number),
+        row_hit=aligned_zeros(plan.block, number),
+        block=plan.block,
+    )
