@@ -12,7 +12,7 @@ import numpy as np
 
 from . import data, parameters, training
 from .history import History
-from .kernels import epoch, layout, predict, threads
+from .kernels import epoch, layout, linking, predict, threads
 from .kernels.losses import CODES as LOSS_CODES
 from .progress import progress_bar
 from .schedules import positive_rate, rate_of_epoch
@@ -20,6 +20,7 @@ from .spec import make_spec, real_number, whole_number
 from .workspace import BLOCK_ROWS, make_workspace
 
 PREDICT_ROWS = 256
+NO_ORDER = np.empty(0, np.int64)
 WORTH_A_LAUNCH = 2_000_000
 """Multiply-adds below which a single call stays on the caller's thread."""
 
@@ -204,12 +205,15 @@ class Network:
         if rows.n_rows:
             wanted = threads.most() if rows.n_rows * self.n_parameters > WORTH_A_LAUNCH else 1
             plan, work = self._room("predict", min(rows.n_rows, PREDICT_ROWS * wanted))
+            flat, code = out.reshape(-1), linking.addresses(self._spec.dtype, linking.PREDICTION)
+            source = (rows.inputs, rows.kind, rows.stride, self.input_scale)
+            room = (plan.table, self._buffer, work.numbers, work.row_loss, NO_ORDER)
             with threads.team_of(min(wanted, plan.block)) as n_threads:
-                predict.predict(
-                    out.reshape(-1), rows.inputs, rows.kind, rows.stride, self.input_scale, rows.n_rows,
-                    plan.table, self._buffer, work.numbers, work.row_loss, plan.block,
-                    threads.meeting_place(n_threads), n_threads,
-                )  # fmt: skip
+                if n_threads == 1:
+                    predict.predict_rows(flat, *source, *room, 0, rows.n_rows, 0, plan.block, code)
+                else:
+                    sync = threads.meeting_place(n_threads)
+                    predict.predict(flat, *source, rows.n_rows, *room, plan.block, code, sync, n_threads)
         return out
 
     def classify(self, X: Any) -> np.ndarray:
@@ -246,9 +250,10 @@ class Network:
         for start in range(0, rows.n_rows, PREDICT_ROWS):
             n_rows = min(PREDICT_ROWS, rows.n_rows - start)
             inputs = rows.inputs[start * rows.stride * itemsize :]
-            predict.predict(
-                out, inputs, rows.kind, rows.stride, self.input_scale, n_rows,
-                plan.table, self._buffer, work.numbers, work.row_loss, plan.block, threads.meeting_place(1), 1,
+            predict.predict_rows(
+                out, inputs, rows.kind, rows.stride, self.input_scale,
+                plan.table, self._buffer, work.numbers, work.row_loss, NO_ORDER, 0, n_rows, 0, plan.block,
+                linking.addresses(self._spec.dtype, linking.PREDICTION),
             )  # fmt: skip
             offsets = [(plan.table[0, layout.INPUTS], plan.table[0, layout.LD_IN])]
             offsets += [(row[layout.OUTPUTS], row[layout.LD]) for row in plan.table]
@@ -271,11 +276,8 @@ class Network:
         """
         examples, _ = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
         plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS))
-        sums = np.zeros(3)
-        order = np.arange(examples.n_rows)
-        wanted = threads.most() if examples.n_rows * self.n_parameters > WORTH_A_LAUNCH else 1
-        threads.run(epoch.score, wanted, self._kernel_view(plan), work, examples, order, sums)
-        return float(sums[0] / sums[1])
+        records = self._run_step(plan, work, data.no_examples(self._spec), examples, 0, 0.0, np.empty(0, self.dtype), 0)
+        return float(records.sums[0] / records.sums[1])
 
     def gradients(
         self, X: Any, y: Any, *, sample_weight: Any = None, flat: bool = False
@@ -324,7 +326,7 @@ class Network:
         self._check_trainable()
         with self._alone():
             gradient = self._gradient_room(examples.n_rows)
-            return self._one_step(examples, rate, gradient, update=True)
+            return self._one_step(examples, rate, gradient, update=1)
 
     def fit(
         self,
@@ -493,10 +495,9 @@ class Network:
     def _gradient_room(self, batch_size: int) -> np.ndarray:
         return np.zeros(self._buffer.size if batch_size > BLOCK_ROWS else 0, self.dtype)
 
-    def _kernel_view(self, plan: parameters.Layout, gradient: np.ndarray | None = None) -> layout.Network:
-        if gradient is None:
-            gradient = np.zeros(0, self.dtype)
-        return layout.Network(plan.table, LOSS_CODES[self.loss_name], self._buffer, gradient)
+    def _kernel_view(self, plan: parameters.Layout, gradient: np.ndarray) -> layout.Network:
+        code = linking.addresses(self._spec.dtype, linking.TRAINING)
+        return layout.Network(plan.table, LOSS_CODES[self.loss_name], self._buffer, gradient, code)
 
     def _room(self, purpose: str, block: int) -> tuple[parameters.Layout, layout.Workspace]:
         """This thread's workspace for blocks of that many rows; the last one is kept."""
@@ -507,26 +508,36 @@ class Network:
             setattr(self._rooms, purpose, kept)
         return kept  # type: ignore[no-any-return]
 
-    def _one_step(
-        self, examples: layout.Examples, rate: float, gradient: np.ndarray, update: bool = False
-    ) -> float:
-        n = examples.n_rows
-        plan, work = self._room("train", min(n, BLOCK_ROWS))
+    def _one_step(self, examples: layout.Examples, rate: float, gradient: np.ndarray, update: int = 0) -> float:
+        plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS))
+        records = self._run_step(plan, work, examples, data.no_examples(self._spec), 1, rate, gradient, update)
+        return float(records.history[0, 0])
+
+    def _run_step(
+        self,
+        room: parameters.Layout,
+        work: layout.Workspace,
+        examples: layout.Examples,
+        validation: layout.Examples,
+        steps: int,
+        rate: float,
+        gradient: np.ndarray,
+        update: int,
+    ) -> layout.Records:
+        """One step on all examples in their order, or with no step the loss over the validation examples."""
         records = layout.Records(
-            order=np.arange(n),
-            validation_order=np.arange(0),
-            state=np.array([0, 0, 0], np.int64),
+            order=NO_ORDER,
+            state=np.zeros(3, np.int64),
             sums=np.zeros(3),
             history=np.zeros((1, 4)),
             rates=np.full(1, rate, self.dtype),
         )
-        orders = layout.Plan(0, 1, n, 0, False, 0, update, False)
+        n = examples.n_rows + validation.n_rows
+        plan = layout.Plan(0, steps, n, 0, 0, 0, update, 0)
         wanted = threads.most() if n * self.n_parameters > WORTH_A_LAUNCH else 1
-        network = self._kernel_view(plan, gradient)
-        threads.run(
-            epoch.train, wanted, network, work, examples, data.no_examples(self._spec), orders, records
-        )
-        return float(records.history[0, 0])
+        network = self._kernel_view(room, gradient)
+        threads.run(epoch.train, epoch.work_steps, wanted, network, work, examples, validation, plan, records)
+        return records
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("_spec", "seed", "scaler", "column_names", "class_names", "_epochs")

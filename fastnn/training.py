@@ -60,8 +60,7 @@ class Run:
         # a single batch holds all rows in any order; without a shuffle its sums keep the caller's order
         self.shuffle = job.shuffle and job.steps_per_epoch > 1
         self.records = layout.Records(
-            order=np.arange(job.examples.n_rows),
-            validation_order=np.arange(job.validation.n_rows),
+            order=np.empty(job.examples.n_rows if self.shuffle else 0, np.int64),
             state=np.array([-1, 0, 0], np.int64),
             sums=np.zeros(3),
             history=np.full((job.epochs, 4), np.nan),
@@ -89,12 +88,20 @@ class Run:
         by_epoch = [job.rate_of(e) for e in range(first // per_epoch, (last - 1) // per_epoch + 1)]
         rates = np.repeat(np.array(by_epoch, number), per_epoch)[first % per_epoch :][: last - first]
         plan = layout.Plan(
-            first, last, job.batch_size, job.start_epoch, self.shuffle, job.seed, True, job.on_divergence == "raise"
+            first,
+            last,
+            job.batch_size,
+            job.start_epoch,
+            int(self.shuffle),
+            job.seed,
+            1,
+            int(job.on_divergence == "raise"),
         )
         records = self.records._replace(rates=np.ascontiguousarray(rates))
         began = time.perf_counter()
         threads.run(
-            epoch.train, n_threads, job.network, job.work, job.examples, job.validation, plan, records
+            epoch.train, epoch.work_steps, n_threads,
+            job.network, job.work, job.examples, job.validation, plan, records,
         )
         return time.perf_counter() - began
 

@@ -131,7 +131,7 @@ def read_table(
     name = os.fspath(path)
     if target is True or not (target is None or isinstance(target, str | Integral)):
         raise TypeError(f"target must be a column's name or index, None or False, got {target!r}")
-    if header not in (True, False, "auto"):
+    if not isinstance(header, bool) and header != "auto":
         raise TypeError(f"header must be True, False or 'auto', got {header!r}")
     if columns is not None:
         columns = _check_columns(columns)
@@ -254,11 +254,9 @@ class _Layout:
         if kind == "missing":
             raise self.missing_value(line, position, field)
         if kind == "text":
-            hint = (
-                "write decimal points, not commas"
-                if re.fullmatch(r"\s*[-+]?\d+,\d+\s*", field)
-                else ("write a number, name the column as the target, or leave it out with columns=[...]")
-            )
+            hint = "write a number, name the column as the target, or leave it out with columns=[...]"
+            if re.fullmatch(r"\s*[-+]?\d+,\d+\s*", field):
+                hint = "write decimal points, not commas"
             raise FileFormatError(f"{self.at(line, position)}: {_short(field)} is not a number; {hint}")
         if not math.isfinite(float(field)):
             raise FileFormatError(
@@ -491,16 +489,14 @@ def _npz_target(
         return _finite_float64(y, f"{path}: y"), None
     if y.ndim != 1:
         raise FileFormatError(f"{path}: y holds texts, so it must have shape ({n},), got {y.shape}")
-    distinct, indices = np.unique(y, return_inverse=True)
-    names = tuple(distinct.tolist())
-    try:
-        # NumPy makes strings of any 32-bit numbers, which other code cannot handle.
-        "".join(names).encode().decode()
-    except UnicodeError:
-        raise FileFormatError(f"{path}: y holds texts that are not Unicode") from None
+    # NumPy takes any 32-bit numbers for characters; Python's own strings break on those that are none.
+    characters = np.ascontiguousarray(y, y.dtype.newbyteorder("=")).view(np.uint32)
+    if ((characters > 0x10FFFF) | ((characters >= 0xD800) & (characters <= 0xDFFF))).any():
+        raise FileFormatError(f"{path}: y holds texts that are not Unicode")
+    names, indices = np.unique(y, return_inverse=True)
     if not names[0]:
         raise FileFormatError(f"{path}: y has a missing value in row {np.argmin(indices)}; fill it in")
-    return indices.astype(np.int64), names
+    return indices.astype(np.int64), tuple(names.tolist())
 
 
 def _read_member(
@@ -535,9 +531,9 @@ def _read_member(
         return np.lib.format.read_array(member, allow_pickle=False)
 
 
-def _finite_float64(array: NDArray[Any], what: str) -> NDArray[np.float64]:
+def _finite_float64(given: NDArray[Any], what: str) -> NDArray[np.float64]:
     with np.errstate(over="ignore"):
-        numbers = array.astype(np.float64)
+        numbers = given.astype(np.float64)
     finite = np.isfinite(numbers)
     if not finite.all():
         place = np.argwhere(~finite)[0].tolist()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from .elementary import expm1, log1p, exp, logistic, tanh
-from .jit import kernel
+from .elementary import exp, expm1, log1p, logistic, tanh
+from .jit import entry
 
 IDENTITY, STEP, SIGMOID, TANH, ARCTAN, RELU, LEAKY_RELU, ELU, SOFTPLUS, SOFTMAX = range(10)
 
@@ -24,7 +24,7 @@ CODES = {
 LEAK = 0.01
 
 
-@kernel
+@entry
 def activate(a, slope, code):
     """a: (n,) z before, f(z) after; slope: (n,) f'(z). Softmax is by row and lives in losses.py.
 

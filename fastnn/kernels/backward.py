@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .forward import tile_rows_left
-from .jit import kernel
+from .jit import entry, kernel
 from .layout import COLUMNS, DELTAS, LD, LD_IN, WEIGHTS
 from .simd import DOT_COLUMNS, DOT_ROWS, VECTOR_BYTES, dot_tile
 
@@ -28,7 +28,7 @@ def delta_below(numbers, parameters, layer, below, first, last):
                 r += rows
 
 
-@kernel
+@entry
 def backward(numbers, parameters, table, first, last):
     """numbers: deltas of every hidden layer, for rows first..last, from the deltas of the output layer."""
     for number in range(len(table) - 1, 0, -1):

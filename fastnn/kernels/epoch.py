@@ -8,14 +8,17 @@ from numba import prange
 
 from .backward import backward
 from .forward import forward
-from .gather import gather_factors, gather_inputs, gather_targets, sum_of_weights
-from .intrinsics import random_below
-from .jit import kernel, parallel_entry
+from .gather import example_at, gather_factors, gather_rows, gather_targets, sum_of_weights
+from .intrinsics import call_at, random_below
+from .jit import entry, kernel, parallel_entry
 from .layout import (
     ACTIVATION,
+    BACKWARD,
     COLUMNS,
     COST,
     DELTAS,
+    EXAMPLES,
+    GATHER,
     INPUTS,
     LD,
     LD_IN,
@@ -23,8 +26,11 @@ from .layout import (
     N_OUT,
     NEXT_STEP,
     ORDER_EPOCH,
+    OUTPUT,
     OUTPUTS,
+    STEPS,
     STOPPED,
+    WEIGHT_PASS,
 )
 from .losses import hits, output_deltas
 from .team import join, meet
@@ -41,7 +47,7 @@ def shuffle(order, seed, epoch):
         order[i], order[j] = order[j], order[i]
 
 
-@kernel
+@entry
 def examples_forward(network, work, examples, order, start, inverse_sum, first, last):
     """Rows first..last of a block: inputs, activations, losses, and the deltas of the output layer.
 
@@ -51,16 +57,23 @@ def examples_forward(network, work, examples, order, start, inverse_sum, first, 
     bottom, top = table[0], table[len(table) - 1]
     n_rows, n_out, ld, ld_in = last - first, top[N_OUT], top[LD], bottom[LD_IN]
     inputs = numbers[bottom[INPUTS] + first * ld_in : bottom[INPUTS] + last * ld_in]
-    gather_inputs(inputs, examples, order, start + first, n_rows, bottom[N_IN], ld_in)
+    call_at(
+        network.code[GATHER], gather_rows,
+        inputs, examples.inputs, examples.kind, examples.stride, examples.scale, order, start + first, n_rows,
+        bottom[N_IN], ld_in,
+    )  # fmt: skip
     targets = work.targets[first * ld : last * ld]
     gather_targets(targets, examples, order, start + first, n_rows, n_out, ld)
     factors = work.row_factor[first:last]
     gather_factors(factors, examples, order, start + first, n_rows, inverse_sum)
-    forward(numbers, network.parameters, table, first, last)
+    forward(numbers, network.parameters, table, first, last, network.code)
     a = numbers[top[OUTPUTS] + first * ld : top[OUTPUTS] + last * ld]
     delta = numbers[top[DELTAS] + first * ld : top[DELTAS] + last * ld]
     row_loss = work.row_loss[first:last]
-    output_deltas(a, delta, row_loss, targets, factors, network.loss, top[ACTIVATION], n_rows, n_out, ld)
+    call_at(
+        network.code[OUTPUT], output_deltas,
+        a, delta, row_loss, targets, factors, network.loss, top[ACTIVATION], n_rows, n_out, ld, network.code,
+    )  # fmt: skip
     hits(work.row_hit[first:last], a, targets, n_rows, n_out, ld)
 
 
@@ -68,13 +81,13 @@ def examples_forward(network, work, examples, order, start, inverse_sum, first, 
 def add_records(sums, work, examples, order, start, n_rows):
     """sums: (3,) plus the block's losses, weights and hits, in the order of its rows."""
     for r in range(n_rows):
-        weight = examples.weights[order[start + r]] if len(examples.weights) else 1.0
+        weight = examples.weights[example_at(order, start + r)] if len(examples.weights) else 1.0
         sums[0] += weight * work.row_loss[r]
         sums[1] += weight
         sums[2] += weight * work.row_hit[r]
 
 
-@kernel
+@entry
 def weights_pass(network, work, rate, n_rows, rank, team, begins, ends, update):
     """This thread's share of all weights: the slope over a block of rows, and the step of gradient descent.
 
@@ -108,7 +121,7 @@ def share(n_rows, rank, team):
 
 
 @kernel
-def evaluate(sums, network, work, examples, order, sync, rank, team, meetings):
+def evaluate(sums, no_order, network, work, examples, sync, rank, team, meetings):
     """sums: (3,) of loss, weight and hits over all examples; the number of the next meeting."""
     if rank == 0:
         sums[:] = 0
@@ -116,10 +129,12 @@ def evaluate(sums, network, work, examples, order, sync, rank, team, meetings):
         n_rows = min(work.block, examples.n_rows - start)
         first, last = share(n_rows, rank, team), share(n_rows, rank + 1, team)
         if first < last:
-            examples_forward(network, work, examples, order, start, 1.0, first, last)
+            call_at(
+                network.code[EXAMPLES], examples_forward, network, work, examples, no_order, start, 1.0, first, last
+            )
         meetings = meet(sync, rank, team, meetings)
         if rank == 0:
-            add_records(sums, work, examples, order, start, n_rows)
+            add_records(sums, work, examples, no_order, start, n_rows)
         meetings = meet(sync, rank, team, meetings)
     return meetings
 
@@ -132,12 +147,20 @@ def train_batch(network, work, examples, records, rate, start, size, plan, sync,
         n_rows = min(work.block, size - offset)
         first, last = share(n_rows, rank, team), share(n_rows, rank + 1, team)
         if first < last and weight > 0:
-            examples_forward(network, work, examples, records.order, start + offset, 1.0 / weight, first, last)
-            backward(work.numbers, network.parameters, network.table, first, last)
+            call_at(
+                network.code[EXAMPLES], examples_forward,
+                network, work, examples, records.order, start + offset, 1.0 / weight, first, last,
+            )  # fmt: skip
+            call_at(
+                network.code[BACKWARD], backward, work.numbers, network.parameters, network.table, first, last
+            )
         meetings = meet(sync, rank, team, meetings)
         if weight > 0:
-            begins, ends = offset == 0, offset + n_rows == size
-            weights_pass(network, work, rate, n_rows, rank, team, begins, ends, plan.update)
+            begins, ends = int(offset == 0), int(offset + n_rows == size)
+            call_at(
+                network.code[WEIGHT_PASS], weights_pass,
+                network, work, rate, n_rows, rank, team, begins, ends, plan.update,
+            )  # fmt: skip
             if rank == 0:
                 add_records(records.sums, work, examples, records.order, start + offset, n_rows)
                 if plan.stop_on_nan and not math.isfinite(records.sums[0]):
@@ -146,13 +169,18 @@ def train_batch(network, work, examples, records, rate, start, size, plan, sync,
     return meetings
 
 
-@kernel
+@entry
 def work_steps(network, work, examples, validation, plan, records, sync, rank, team):
-    """One thread's part of steps first..last. Thread 0 keeps the records."""
+    """One thread's part of steps first..last; of no step: of the loss over the validation examples.
+
+    Thread 0 keeps the records.
+    """
     n = examples.n_rows
     steps = (n + plan.batch_size - 1) // plan.batch_size
     state = records.state
     meetings = 1
+    if plan.first == plan.last:
+        evaluate(records.sums, records.order[:0], network, work, validation, sync, rank, team, meetings)
     for step in range(plan.first, plan.last):
         epoch, batch = step // steps, step % steps
         if state[ORDER_EPOCH] != epoch:
@@ -176,7 +204,7 @@ def work_steps(network, work, examples, validation, plan, records, sync, rank, t
             if validation.n_rows > 0:
                 meetings = meet(sync, rank, team, meetings)
                 meetings = evaluate(
-                    records.sums, network, work, validation, records.validation_order, sync, rank, team, meetings
+                    records.sums, records.order[:0], network, work, validation, sync, rank, team, meetings
                 )
             if rank == 0:
                 sums = records.sums
@@ -194,22 +222,10 @@ def work_steps(network, work, examples, validation, plan, records, sync, rank, t
 @parallel_entry
 def train(network, work, examples, validation, plan, records, sync, n_threads):
     """Steps first..last of a training, on up to `n_threads` threads that stay together for all of them."""
-    if n_threads == 1:
-        work_steps(network, work, examples, validation, plan, records, sync, 0, 1)
-    else:
-        for _ in prange(n_threads):
-            rank, team = join(sync, n_threads)
-            if team > 0:
-                work_steps(network, work, examples, validation, plan, records, sync, rank, team)
-
-
-@parallel_entry
-def score(network, work, examples, order, sums, sync, n_threads):
-    """sums: (3,) of loss, weight and hits over all examples, in their order."""
-    if n_threads == 1:
-        evaluate(sums, network, work, examples, order, sync, 0, 1, 1)
-    else:
-        for _ in prange(n_threads):
-            rank, team = join(sync, n_threads)
-            if team > 0:
-                evaluate(sums, network, work, examples, order, sync, rank, team, 1)
+    for _ in prange(n_threads):
+        rank, team = join(sync, n_threads)
+        if team > 0:
+            call_at(
+                network.code[STEPS], work_steps,
+                network, work, examples, validation, plan, records, sync, rank, team,
+            )  # fmt: skip

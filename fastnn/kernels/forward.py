@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .activations import activate
+from .intrinsics import call_at
 from .jit import kernel
-from .layout import ACTIVATION, BIASES, COLUMNS, DELTAS, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS, WEIGHTS
+from .layout import ACTIVATE, ACTIVATION, BIASES, COLUMNS, DELTAS, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS, WEIGHTS
 from .simd import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, forward_tile
 
 INNER_BLOCK = 256  # rows of W that a panel keeps in the first-level cache
@@ -49,12 +50,12 @@ def weighted_inputs(numbers, parameters, layer, first, last):
 
 
 @kernel
-def activate_hidden(numbers, layer, first, last):
+def activate_hidden(numbers, layer, first, last, code):
     """numbers[OUTPUTS]: rows first..last, z before, f(z) after; numbers[DELTAS]: f'(z), 0 in the padding."""
     n_out, columns, ld = layer[N_OUT], layer[COLUMNS], layer[LD]
     a = numbers[layer[OUTPUTS] + first * ld : layer[OUTPUTS] + last * ld]
     slope = numbers[layer[DELTAS] + first * ld : layer[DELTAS] + last * ld]
-    activate(a, slope, layer[ACTIVATION])
+    call_at(code[ACTIVATE], activate, a, slope, layer[ACTIVATION])
     if columns > n_out:
         for r in range(last - first):
             for j in range(r * ld + n_out, r * ld + columns):
@@ -62,9 +63,9 @@ def activate_hidden(numbers, layer, first, last):
 
 
 @kernel
-def forward(numbers, parameters, table, first, last):
+def forward(numbers, parameters, table, first, last, code):
     """numbers: activations of every hidden layer, and z of the output layer, for rows first..last."""
     for number in range(len(table)):
         weighted_inputs(numbers, parameters, table[number], first, last)
         if number + 1 < len(table):
-            activate_hidden(numbers, table[number], first, last)
+            activate_hidden(numbers, table[number], first, last, code)

@@ -26,62 +26,26 @@ def copy_halves(out, row, scale):
 
 
 @kernel
-def gather_row(out, inputs, kind, start, n_in, scale):
-    """out: (n_in,) = scale * the numbers of this kind from place `start` on."""
-    if kind == FLOAT32:
-        copy_row(out, inputs.view(np.float32)[start : start + n_in], scale)
-    elif kind == FLOAT64:
-        copy_row(out, inputs.view(np.float64)[start : start + n_in], scale)
-    elif kind == UINT8:
-        copy_row(out, inputs[start : start + n_in], scale)
-    else:
-        copy_halves(out, inputs.view(np.uint16)[start : start + n_in], scale)
-
-
-@kernel
-def gather_rows(out, inputs, kind, stride, scale, first, n_rows, n_in, ld):
-    """out: (n_rows, ld) inputs * scale, of rows first..first + n_rows."""
-    factor = out.dtype.type(scale)
-    for r in range(n_rows):
-        gather_row(out[r * ld : r * ld + n_in], inputs, kind, (first + r) * stride, n_in, factor)
-
-
-@kernel
-def gather_inputs(out, examples, order, first, n_rows, n_in, ld):
-    """out: (n_rows, ld) inputs * scale, of the examples order[first..first + n_rows)."""
-    scale = out.dtype.type(examples.scale)
-    for r in range(n_rows):
-        start = order[first + r] * examples.stride
-        gather_row(out[r * ld : r * ld + n_in], examples.inputs, examples.kind, start, n_in, scale)
-
-
-@kernel
-def first_bad_row(values, stride, n_rows, n_in, limit):
-    """The first row with a number that is NaN or larger than `limit` either way; -1 where all are sound."""
-    for r in range(n_rows):
-        row = values[r * stride : r * stride + n_in]
-        sound = 0
-        for k in range(n_in):
-            sound += 1 if abs(row[k]) <= limit else 0
-        if sound < n_in:
-            return r
-    return -1
+def example_at(order, place):
+    """The example that stands at a place of the order; an empty order is 0, 1, 2, ..."""
+    return order[place] if len(order) else place
 
 
 @entry
-def find_bad_row(inputs, kind, stride, n_rows, n_in, limit):
-    """As first_bad_row, for rows of any kind of number."""
-    if kind == FLOAT32:
-        return first_bad_row(inputs.view(np.float32), stride, n_rows, n_in, np.float32(limit))
-    if kind == FLOAT64:
-        return first_bad_row(inputs.view(np.float64), stride, n_rows, n_in, limit)
-    if kind == FLOAT16:
-        halves = inputs.view(np.uint16)
-        for r in range(n_rows):
-            for k in range(r * stride, r * stride + n_in):
-                if halves[k] & 0x7C00 == 0x7C00:
-                    return r
-    return -1
+def gather_rows(out, inputs, kind, stride, scale, order, first, n_rows, n_in, ld):
+    """out: (n_rows, ld) inputs * scale, of the examples at places first..first + n_rows of the order."""
+    factor = out.dtype.type(scale)
+    for r in range(n_rows):
+        start = example_at(order, first + r) * stride
+        row = out[r * ld : r * ld + n_in]
+        if kind == FLOAT32:
+            copy_row(row, inputs.view(np.float32)[start : start + n_in], factor)
+        elif kind == FLOAT64:
+            copy_row(row, inputs.view(np.float64)[start : start + n_in], factor)
+        elif kind == UINT8:
+            copy_row(row, inputs[start : start + n_in], factor)
+        else:
+            copy_halves(row, inputs.view(np.uint16)[start : start + n_in], factor)
 
 
 @kernel
@@ -91,7 +55,7 @@ def gather_targets(out, examples, order, first, n_rows, n_out, ld):
     one = out.dtype.type(1)
     for r in range(n_rows):
         row = out[r * ld : (r + 1) * ld]
-        i = order[first + r]
+        i = example_at(order, first + r)
         if len(examples.labels):
             for j in range(ld):
                 row[j] = zero
@@ -111,7 +75,7 @@ def sum_of_weights(examples, order, first, n_rows):
         return float(n_rows)
     total = 0.0
     for r in range(n_rows):
-        total += examples.weights[order[first + r]]
+        total += examples.weights[example_at(order, first + r)]
     return total
 
 
@@ -120,4 +84,4 @@ def gather_factors(out, examples, order, first, n_rows, inverse_sum):
     """out: (n_rows,) each example's weight over the batch's sum."""
     inverse = out.dtype.type(inverse_sum)
     for r in range(n_rows):
-        out[r] = inverse * examples.weights[order[first + r]] if len(examples.weights) else inverse
+        out[r] = inverse * examples.weights[example_at(order, first + r)] if len(examples.weights) else inverse

@@ -52,6 +52,7 @@ class Network(NamedTuple):
     loss: int  # code, see losses.py
     parameters: np.ndarray
     gradient: np.ndarray  # laid out as the parameters, or empty where no step needs it
+    code: np.ndarray  # int64: addresses of the separately compiled kernels, see linking.py
 
 
 class Workspace(NamedTuple):
@@ -72,17 +73,16 @@ class Plan(NamedTuple):
     last: int
     batch_size: int
     start_epoch: int  # epochs trained before step 0
-    shuffle: bool
+    shuffle: int
     seed: int
-    update: bool  # False: leave the slope of the step in `gradient`
-    stop_on_nan: bool
+    update: int  # 0: leave the slope of the step in `gradient`
+    stop_on_nan: int
 
 
 class Records(NamedTuple):
     """What a training leaves for Python to read."""
 
-    order: np.ndarray  # (n,) int64, the epoch's order of examples
-    validation_order: np.ndarray  # (validation rows,) int64: 0, 1, 2, ...
+    order: np.ndarray  # (n,) int64, the epoch's order of examples; empty: as they stand
     state: np.ndarray  # int64: [epoch that `order` belongs to or -1, next step, stopped]
     sums: np.ndarray  # float64: loss, weight and hits since the epoch began
     history: np.ndarray  # (epochs, 4) float64: loss, accuracy, validation loss, validation accuracy
@@ -104,3 +104,6 @@ def stride_of(columns: int, itemsize: int) -> int:
     Rows a multiple of 512 bytes apart share an eighth of a first-level cache; one more line spreads them.
     """
     return columns + CACHE_LINE // itemsize if columns * itemsize % 512 == 0 else columns
+
+
+GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, STEPS, PREDICT = range(8)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from .activations import SOFTMAX, activate
 from .elementary import exp, log, log1p, logistic
-from .jit import kernel
+from .intrinsics import call_at
+from .jit import entry, kernel
+from .layout import ACTIVATE
 
 SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, PERCEPTRON = range(4)
 
@@ -56,16 +58,16 @@ def softmax(a, log_sum, n_rows, n_out, ld):
 
 
 @kernel
-def finish_outputs(a, slope, log_sum, activation, n_rows, n_out, ld):
+def finish_outputs(a, slope, log_sum, activation, n_rows, n_out, ld, code):
     """a: (n_rows, ld) z before, output activations after; slope: (n_rows, ld), log_sum: (n_rows,) overwritten."""
     if activation == SOFTMAX:
         softmax(a, log_sum, n_rows, n_out, ld)
     else:
-        activate(a[: n_rows * ld], slope[: n_rows * ld], activation)
+        call_at(code[ACTIVATE], activate, a[: n_rows * ld], slope[: n_rows * ld], activation)
 
 
-@kernel
-def output_deltas(a, delta, row_loss, targets, row_factor, loss, activation, n_rows, n_out, ld):
+@entry
+def output_deltas(a, delta, row_loss, targets, row_factor, loss, activation, n_rows, n_out, ld, code):
     """a: (n_rows, ld) z before, activations after; delta: (n_rows, ld) dl/dz * factor; row_loss: (n_rows,) l.
 
     targets: (n_rows, ld) y; row_factor: (n_rows,) the row's weight over the batch's sum of weights.
@@ -78,7 +80,7 @@ def output_deltas(a, delta, row_loss, targets, row_factor, loss, activation, n_r
     zero = a.dtype.type(0)
     one = a.dtype.type(1)
     if loss == SQUARED_ERROR:
-        finish_outputs(a, delta, row_loss, activation, n_rows, n_out, ld)
+        finish_outputs(a, delta, row_loss, activation, n_rows, n_out, ld, code)
     elif loss == CROSS_ENTROPY:
         for i in range(n_rows * ld):
             delta[i] = a[i]

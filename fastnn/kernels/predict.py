@@ -6,25 +6,31 @@ from numba import prange
 
 from .forward import forward
 from .gather import gather_rows
-from .jit import kernel, parallel_entry
-from .layout import ACTIVATION, DELTAS, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS
+from .intrinsics import call_at
+from .jit import entry, parallel_entry
+from .layout import ACTIVATION, DELTAS, GATHER, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS, PREDICT
 from .losses import finish_outputs
 from .team import join
 
 
-@kernel
-def predict_rows(out, inputs, kind, stride, scale, table, parameters, numbers, row_scratch, begin, end, at, size):
-    """out: (n, n_out), rows begin..end; the workspace's rows at..at + size serve as room."""
+@entry
+def predict_rows(
+    out, inputs, kind, stride, scale, table, parameters, numbers, row_scratch, no_order, begin, end, at, size, code
+):
+    """out: (n * n_out,) outputs of rows begin..end; the workspace's rows at..at + size serve as room."""
     bottom, top = table[0], table[len(table) - 1]
     n_out, ld, ld_in = top[N_OUT], top[LD], bottom[LD_IN]
     for start in range(begin, end, size):
         n_rows = min(size, end - start)
         rows = numbers[bottom[INPUTS] + at * ld_in : bottom[INPUTS] + (at + n_rows) * ld_in]
-        gather_rows(rows, inputs, kind, stride, scale, start, n_rows, bottom[N_IN], ld_in)
-        forward(numbers, parameters, table, at, at + n_rows)
+        call_at(
+            code[GATHER], gather_rows,
+            rows, inputs, kind, stride, scale, no_order, start, n_rows, bottom[N_IN], ld_in,
+        )  # fmt: skip
+        forward(numbers, parameters, table, at, at + n_rows, code)
         a = numbers[top[OUTPUTS] + at * ld : top[OUTPUTS] + (at + n_rows) * ld]
         slope = numbers[top[DELTAS] + at * ld : top[DELTAS] + (at + n_rows) * ld]
-        finish_outputs(a, slope, row_scratch[at : at + n_rows], top[ACTIVATION], n_rows, n_out, ld)
+        finish_outputs(a, slope, row_scratch[at : at + n_rows], top[ACTIVATION], n_rows, n_out, ld, code)
         for r in range(n_rows):
             for j in range(n_out):
                 out[(start + r) * n_out + j] = a[r * ld + j]
@@ -32,20 +38,17 @@ def predict_rows(out, inputs, kind, stride, scale, table, parameters, numbers, r
 
 @parallel_entry
 def predict(
-    out, inputs, kind, stride, scale, n_rows, table, parameters, numbers, row_scratch, block, sync, n_threads
-):
+    out, inputs, kind, stride, scale, n_rows, table, parameters, numbers, row_scratch, no_order, block, code,
+    sync, n_threads,
+):  # fmt: skip
     """out: (n_rows * n_out,) outputs. Each thread takes a run of rows and a part of the workspace."""
-    if n_threads == 1:
-        predict_rows(
-            out, inputs, kind, stride, scale, table, parameters, numbers, row_scratch, 0, n_rows, 0, block
-        )
-    else:
-        for _ in prange(n_threads):
-            rank, team = join(sync, n_threads)
-            if team > 0:
-                size = block // team
-                begin, end = n_rows * rank // team, n_rows * (rank + 1) // team
-                at = rank * size
-                predict_rows(
-                    out, inputs, kind, stride, scale, table, parameters, numbers, row_scratch, begin, end, at, size
-                )
+    for _ in prange(n_threads):
+        rank, team = join(sync, n_threads)
+        if team > 0:
+            size = block // team
+            begin, end = n_rows * rank // team, n_rows * (rank + 1) // team
+            call_at(
+                code[PREDICT], predict_rows,
+                out, inputs, kind, stride, scale, table, parameters, numbers, row_scratch, no_order,
+                begin, end, rank * size, size, code,
+            )  # fmt: skip

@@ -79,7 +79,10 @@ def team_of(wanted: int) -> Iterator[int]:
         _one_team.release()
 
 
-def run(kernel: Callable[..., Any], wanted: int, *arguments: Any) -> None:
-    """Call a kernel that ends in (sync, n_threads) with up to `wanted` threads."""
+def run(parallel_kernel: Callable[..., Any], serial: Callable[..., Any], wanted: int, *arguments: Any) -> None:
+    """Call with up to `wanted` threads a kernel that ends in (sync, n_threads), or its worker (sync, rank, team)."""
     with team_of(wanted) as n_threads:
-        kernel(*arguments, meeting_place(n_threads), n_threads)
+        if n_threads == 1:
+            serial(*arguments, meeting_place(1), 0, 1)
+        else:
+            parallel_kernel(*arguments, meeting_place(n_threads), n_threads)
