@@ -75,7 +75,9 @@ def as_rows(name: str, values: Any, spec: Spec) -> Rows:
         array = array.astype(np.float64)
     itemsize = array.itemsize
     if not array.flags.c_contiguous and not (
-        array.flags.aligned and array.strides[1] == itemsize and array.strides[0] >= 0
+        array.flags.aligned
+        and array.strides[1] == itemsize
+        and array.strides[0] >= 0
         and array.strides[0] % itemsize == 0
     ):
         array = np.ascontiguousarray(array)
@@ -167,9 +169,9 @@ def as_weights(name: str, values: Any, spec: Spec, n_rows: int) -> np.ndarray:
     return read_only(weights)
 
 
-def as_examples(X: Any, y: Any, sample_weight: Any, spec: Spec, names: tuple[str, str, str]) -> tuple[
-    layout.Examples, bool
-]:
+def as_examples(
+    X: Any, y: Any, sample_weight: Any, spec: Spec, names: tuple[str, str, str]
+) -> tuple[layout.Examples, bool]:
     """All checks on a set of examples; with it, whether its targets are classes."""
     rows = as_rows(names[0], X, spec)
     if rows.n_rows == 0:
@@ -177,7 +179,14 @@ def as_examples(X: Any, y: Any, sample_weight: Any, spec: Spec, names: tuple[str
     targets = as_targets(names[1], y, spec, rows.n_rows)
     weights = as_weights(names[2], sample_weight, spec, rows.n_rows)
     examples = layout.Examples(
-        rows.inputs, rows.kind, rows.stride, spec.input_scale, rows.n_rows, targets.numbers, targets.labels, weights
+        rows.inputs,
+        rows.kind,
+        rows.stride,
+        spec.input_scale,
+        rows.n_rows,
+        targets.numbers,
+        targets.labels,
+        weights,
     )
     return examples, targets.are_classes
 

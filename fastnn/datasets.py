@@ -209,7 +209,7 @@ def _parse_idx(stream: BinaryIO | gzip.GzipFile, most: int, name: str) -> NDArra
     if len(magic) + len(sizes) + n_bytes > most:
         raise FileFormatError(f"{name}: the header announces shape {shape}, more than the file can hold")
     content = bytearray()
-    while len(content) <= n_bytes and (chunk := stream.read(min(_CHUNK, n_bytes + 1 - len(content)))):
+    while chunk := stream.read(min(_CHUNK, n_bytes + 1 - len(content))):
         content += chunk
     if len(content) != n_bytes:
         what = "fewer" if len(content) < n_bytes else "more"
@@ -238,7 +238,7 @@ def _read_mnist(paths: dict[str, Path]) -> tuple[_Examples, _Examples]:
         path = paths[file.name]
         array = read_idx(path)
         image = (28, 28) if "images" in file.name else ()
-        if array.dtype != np.uint8 or array.ndim != 1 + len(image) or array.shape[1:] != image:
+        if array.dtype != np.uint8 or array.shape[1:] != image:
             raise FileFormatError(
                 f"{path}: expected uint8 of shape {('n', *image)}, got {array.dtype} of shape {array.shape}"
             )

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from . import data, parameters, training
+from . import data, training
 from .history import History
 from .kernels import epoch, layout, linking, predict, threads
 from .kernels.losses import CODES as LOSS_CODES
+from .parameters import Layout, aligned_zeros, flatten, initialise, lay_out, unflatten, views
 from .progress import progress_bar
 from .schedules import positive_rate, rate_of_epoch
 from .spec import make_spec, real_number, whole_number
@@ -103,12 +104,12 @@ class Network:
         self.class_names: tuple[str, ...] | None = None
         self._epochs = 0
         self._allocate()
-        parameters.initialise(self.weights, self.biases, self.seed)
+        initialise(self.weights, self.biases, self.seed)
 
     def _allocate(self) -> None:
-        plan = parameters.lay_out(self._spec, 1)
-        self._buffer = parameters.aligned_zeros(plan.n_numbers, np.dtype(self._spec.dtype))
-        self._weights, self._biases = parameters.views(self._buffer, plan.table)
+        plan = lay_out(self._spec, 1)
+        self._buffer = aligned_zeros(plan.n_numbers, np.dtype(self._spec.dtype))
+        self._weights, self._biases = views(self._buffer, plan.table)
         self._fitting = threading.Lock()
         self._rooms = threading.local()
 
@@ -163,7 +164,7 @@ class Network:
 
         Layer by layer: the weights row by row, (n_out, n_in), then the biases.
         """
-        return parameters.flatten(self._weights, self._biases)
+        return flatten(self._weights, self._biases)
 
     @parameters.setter
     def parameters(self, vector: Any) -> None:
@@ -172,7 +173,7 @@ class Network:
             raise ValueError(f"parameters must have shape ({self.n_parameters},), got {array.shape}")
         if not np.isfinite(array).all():
             raise ValueError("parameters must be finite")
-        parameters.unflatten(array, self._weights, self._biases)
+        unflatten(array, self._weights, self._biases)
 
     def predict(self, X: Any, *, out: np.ndarray | None = None) -> np.ndarray:
         """Activations of the output layer.
@@ -243,7 +244,7 @@ class Network:
         """
         rows = data.as_rows("X", X, self._spec)
         parts: list[list[np.ndarray]] = [[] for _ in self.sizes]
-        plan = parameters.lay_out(self._spec, PREDICT_ROWS)
+        plan = lay_out(self._spec, PREDICT_ROWS)
         work = make_workspace(plan, self._spec.dtype)
         out = np.empty(PREDICT_ROWS * self.sizes[-1], self.dtype)
         itemsize = rows.inputs.size // max(1, (rows.n_rows - 1) * rows.stride + self.sizes[0]) if rows.n_rows else 1
@@ -299,9 +300,9 @@ class Network:
         self._check_trainable()
         gradient = np.zeros_like(self._buffer)
         self._one_step(examples, 0.0, gradient)
-        weights, biases = parameters.views(gradient, parameters.lay_out(self._spec, 1).table)
+        weights, biases = views(gradient, lay_out(self._spec, 1).table)
         if flat:
-            return parameters.flatten(weights, biases)
+            return flatten(weights, biases)
         return [np.ascontiguousarray(weight) for weight in weights], [bias.copy() for bias in biases]
 
     def step(self, X: Any, y: Any, learning_rate: float, *, sample_weight: Any = None) -> float:
@@ -495,18 +496,18 @@ class Network:
     def _gradient_room(self, batch_size: int) -> np.ndarray:
         return np.zeros(self._buffer.size if batch_size > BLOCK_ROWS else 0, self.dtype)
 
-    def _kernel_view(self, plan: parameters.Layout, gradient: np.ndarray) -> layout.Network:
+    def _kernel_view(self, plan: Layout, gradient: np.ndarray) -> layout.Network:
         code = linking.addresses(self._spec.dtype, linking.TRAINING)
         return layout.Network(plan.table, LOSS_CODES[self.loss_name], self._buffer, gradient, code)
 
-    def _room(self, purpose: str, block: int) -> tuple[parameters.Layout, layout.Workspace]:
-        """This thread's workspace for blocks of that many rows; the last one is kept."""
+    def _room(self, purpose: str, block: int) -> tuple[Layout, layout.Workspace]:
+        """The thread's workspace for blocks of that many rows; the last one is kept."""
         kept = getattr(self._rooms, purpose, None)
         if kept is None or kept[0].block != block:
-            plan = parameters.lay_out(self._spec, block)
+            plan = lay_out(self._spec, block)
             kept = (plan, make_workspace(plan, self._spec.dtype))
             setattr(self._rooms, purpose, kept)
-        return kept  # type: ignore[no-any-return]
+        return kept
 
     def _one_step(self, examples: layout.Examples, rate: float, gradient: np.ndarray, update: int = 0) -> float:
         plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS))
@@ -515,7 +516,7 @@ class Network:
 
     def _run_step(
         self,
-        room: parameters.Layout,
+        room: Layout,
         work: layout.Workspace,
         examples: layout.Examples,
         validation: layout.Examples,
@@ -547,7 +548,7 @@ class Network:
         vector = state["parameters"]
         self.__dict__.update({name: value for name, value in state.items() if name != "parameters"})
         self._allocate()
-        parameters.unflatten(vector, self._weights, self._biases)
+        unflatten(vector, self._weights, self._biases)
 
     def __repr__(self) -> str:
         names = self.activation[0] if len(set(self.activation)) == 1 else list(self.activation)
@@ -572,4 +573,3 @@ class _Release:
 
 def _describe(value: Any) -> str:
     return f"{value.dtype}{value.shape}" if isinstance(value, np.ndarray) else repr(type(value).__name__)
-

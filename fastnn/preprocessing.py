@@ -1,6 +1,7 @@
 """What data need before a network sees them: scaling, one-hot rows, and a part set aside for testing."""
 
 import math
+from abc import ABC, abstractmethod
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ _STATE_KEYS = {
 }
 
 
-class _Scaler:
+class _Scaler(ABC):
     """Z = (X - centre) / spread * gain + offset, column by column; the subclasses say what these are."""
 
     def fit(self, X: ArrayLike) -> Self:
@@ -113,11 +114,13 @@ class _Scaler:
         np.add(X, centre, out=X, dtype=np.float64)
         return X
 
+    @abstractmethod
     def _take_statistics(self, X: NDArray[Any]) -> None:
-        raise NotImplementedError
+        """Set the statistics, or raise with the old ones untouched."""
 
+    @abstractmethod
     def _affine(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
-        raise NotImplementedError
+        """Return centre, spread, gain and offset, or raise if not fitted."""
 
     def _not_fitted(self) -> ValueError:
         return ValueError(f"this {type(self).__name__} is not fitted: call fit(X) on the training data first")
@@ -300,9 +303,7 @@ def scaler_from_state(state: dict[str, Any]) -> MinMaxScaler | StandardScaler:
     array([[2.]])
     """
     if not isinstance(state, dict) or state.get("kind") not in tuple(_STATE_KEYS):
-        raise FileFormatError(
-            f"scaler: expected a dict with 'kind' one of {list(_STATE_KEYS)}, got {state!r:.80}"
-        )
+        raise FileFormatError(f"scaler: expected a dict with 'kind' one of {list(_STATE_KEYS)}, got {state!r:.80}")
     kind: str = state["kind"]
     if set(state) != {"kind", *_STATE_KEYS[kind]}:
         raise FileFormatError(
@@ -364,9 +365,7 @@ def one_hot(labels: ArrayLike, n_classes: int | None = None, dtype: DTypeLike = 
     if indices.ndim != 1:
         raise ValueError(f"labels must have shape (n,), got {indices.shape}")
     if indices.size and indices.dtype.kind not in "iu":
-        raise TypeError(
-            f"labels must be integers, got dtype {indices.dtype}; use labels.astype(int) if they are whole"
-        )
+        raise TypeError(f"labels must be integers, got dtype {indices.dtype}; use labels.astype(int) if they are whole")
     result_type = np.dtype(dtype)
     if result_type.kind not in "biuf":
         raise TypeError(f"dtype must be a real number type, got {result_type}")
@@ -439,9 +438,7 @@ def train_test_split(
     """
     examples, targets = np.asarray(X), np.asarray(y)
     if examples.ndim == 0 or targets.ndim == 0:
-        raise ValueError(
-            f"X and y must be arrays of examples, got shapes {examples.shape} and {targets.shape}"
-        )
+        raise ValueError(f"X and y must be arrays of examples, got shapes {examples.shape} and {targets.shape}")
     n = len(examples)
     if len(targets) != n:
         raise ValueError(f"X and y must have one row per example, got {n} and {len(targets)} rows")
@@ -512,11 +509,7 @@ def _check_range(feature_range: Any) -> tuple[float, float]:
 
 def _state_numbers(state: dict[str, Any], key: str) -> list[float]:
     numbers = state[key]
-    if (
-        not isinstance(numbers, list)
-        or not numbers
-        or any(type(number) not in (int, float) for number in numbers)
-    ):
+    if not isinstance(numbers, list) or not numbers or any(type(number) not in (int, float) for number in numbers):
         raise FileFormatError(f"scaler: {key!r} must be a list of numbers, got {numbers!r:.80}")
     try:
         floats = [float(number) for number in numbers]
@@ -527,12 +520,8 @@ def _state_numbers(state: dict[str, Any], key: str) -> list[float]:
     return floats
 
 
-def _state_columns(
-    state: dict[str, Any], first: str, second: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _state_columns(state: dict[str, Any], first: str, second: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     columns = np.array(_state_numbers(state, first)), np.array(_state_numbers(state, second))
     if columns[0].size != columns[1].size:
-        raise FileFormatError(
-            f"scaler: {first!r} has {columns[0].size} numbers, {second!r} {columns[1].size}"
-        )
+        raise FileFormatError(f"scaler: {first!r} has {columns[0].size} numbers, {second!r} {columns[1].size}")
     return columns

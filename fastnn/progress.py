@@ -28,9 +28,13 @@ class Bar(NoBar):
     def __init__(self, epochs: int, steps_per_epoch: int, n_rows: int, delay: float) -> None:
         from tqdm.auto import tqdm
 
-        self._bar: Any = tqdm(total=epochs, unit="epoch", delay=delay, file=sys.stderr, bar_format=(
-            "{l_bar}{bar}| {n:.3g}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]"
-        ))
+        self._bar: Any = tqdm(
+            total=epochs,
+            unit="epoch",
+            delay=delay,
+            file=sys.stderr,
+            bar_format=("{l_bar}{bar}| {n:.3g}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]"),
+        )
         self._steps, self._rows, self._began = steps_per_epoch, n_rows, time.perf_counter()
 
     def show(self, history: History, step: int) -> None:

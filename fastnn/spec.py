@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class Spec:
     @property
     def n_parameters(self) -> int:
         """Number of weights and biases."""
-        return sum(n_out * (n_in + 1) for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False))
+        return sum(n_out * (n_in + 1) for n_in, n_out in pairwise(self.sizes))
 
     @property
     def classifies(self) -> bool:
@@ -107,7 +108,7 @@ def make_spec(
         raise ValueError(f"sizes must name at least the inputs and the outputs, got {list(checked)}")
     if min(checked) < 1:
         raise ValueError(f"sizes must be 1 or more, got {list(checked)}")
-    if sum((a + 64) * (b + 64) for a, b in zip(checked, checked[1:], strict=False)) > 1 << 40:
+    if sum((a + 64) * (b + 64) for a, b in pairwise(checked)) > 1 << 40:
         raise ValueError(f"sizes {list(checked)} need more parameters than any memory holds")
     names = _names(activation, len(checked) - 1)
     if not isinstance(loss, str) or loss not in LOSS_CODES:

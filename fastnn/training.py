@@ -1,4 +1,4 @@
-"""The loop around the compiled epochs: how many steps a call takes, on how many threads, and what follows each."""
+"""The loop around the compiled epochs: how many steps a call takes, on how many threads, what follows each."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from .history import History
 from .kernels import epoch, layout, threads
 
 CALL_SECONDS = 0.25
-"""Longest that compiled code keeps Python waiting, where a step is not longer: Ctrl-C, progress and callbacks."""
+"""Longest that compiled code keeps Python waiting, where a step is not longer."""
 
 DIVERGENCE_FACTOR = 1e4
 """A mean loss of an epoch this many times that of the first one counts as diverged."""
 
 MOST_STEPS = 1 << 22
+WORTH_A_TEAM = 30_000
+"""Multiply-adds of a step below which one thread is always fastest."""
+
+TRIAL_SECONDS, TRIAL_ROUNDS = 0.002, 3
 
 
 @dataclass
@@ -82,9 +86,13 @@ class Run:
     def advance(self, steps: int, n_threads: int) -> float:
         """Train for up to `steps` steps; the seconds they took."""
         job, first = self.job, self.position
-        last = min(first + steps, self.total)
-        number = job.network.parameters.dtype
         per_epoch = job.steps_per_epoch
+        last = min(first + steps, self.total)
+        if job.callbacks:
+            last = min(last, first - first % per_epoch + per_epoch)
+        if last == first:
+            return 0.0
+        number = job.network.parameters.dtype
         by_epoch = [job.rate_of(e) for e in range(first // per_epoch, (last - 1) // per_epoch + 1)]
         rates = np.repeat(np.array(by_epoch, number), per_epoch)[first % per_epoch :][: last - first]
         plan = layout.Plan(
@@ -100,8 +108,15 @@ class Run:
         records = self.records._replace(rates=np.ascontiguousarray(rates))
         began = time.perf_counter()
         threads.run(
-            epoch.train, epoch.work_steps, n_threads,
-            job.network, job.work, job.examples, job.validation, plan, records,
+            epoch.train,
+            epoch.work_steps,
+            n_threads,
+            job.network,
+            job.work,
+            job.examples,
+            job.validation,
+            plan,
+            records,
         )
         return time.perf_counter() - began
 
@@ -139,26 +154,26 @@ def step_cost(job: Job) -> int:
 
 
 def choose_threads(run: Run) -> int:
-    """Time the first steps on 1, 2, 4, ... threads and keep the fastest count; the results are the same bits."""
+    """Time the first steps on 1, 2, 4, ... threads and keep the fastest; the results are the same bits."""
     most = threads.most()
     wanted = run.job.n_threads
     if wanted is not None:
         return min(wanted, most)
-    if most == 1 or step_cost(run.job) < 30_000:
+    if most == 1 or step_cost(run.job) < WORTH_A_TEAM or run.total < 4:
         return 1
     counts = sorted({1, most, *(2**k for k in range(1, most.bit_length()) if 2**k < most)})
     run.advance(1, 1)
     seconds = run.advance(1, 1)
-    steps = max(1, int(0.002 / max(seconds, 1e-7)))
-    if run.total - run.position < 3 * steps * len(counts):
+    steps = max(1, int(TRIAL_SECONDS / max(seconds, 1e-7)))
+    left = run.total if not run.job.callbacks else run.job.steps_per_epoch
+    if left - run.position < TRIAL_ROUNDS * steps * len(counts):
         return most if seconds > 5e-5 else 1
     best = dict.fromkeys(counts, float("inf"))
-    for _ in range(3):
+    for _ in range(TRIAL_ROUNDS):
         for count in counts:
-            if not run.stopped:
-                done = run.position
-                spent = run.advance(steps, count)
-                best[count] = min(best[count], spent / max(1, run.position - done))
+            before = run.position
+            spent = run.advance(steps, count)
+            best[count] = min(best[count], spent / max(1, run.position - before))
     return min(best, key=lambda count: best[count])
 
 
@@ -168,34 +183,8 @@ def train(job: Job) -> History:
     sound = job.network.parameters.copy()
     began = time.perf_counter()
     try:
-        n_threads = choose_threads(run)
-        run.history.n_threads = n_threads
-        steps = 1
-        while True:
-            run.collect()
-            reason = run.diverged() if job.on_divergence == "raise" else None
-            if reason:
-                job.network.parameters[:] = sound
-                run.history.stop_reason = "diverged"
-                raise DivergenceError(
-                    f"training diverged: {reason}; a smaller learning_rate may help "
-                    f"(it was {job.rate_of(run.history.epochs):g}). The last finite parameters are kept.",
-                    run.history,
-                )
-            np.copyto(sound, job.network.parameters)
-            job.progress(run.history, run.position)
-            if run.position >= run.total:
-                break
-            if job.callbacks and run.position % job.steps_per_epoch == 0 and run.history.epochs:
-                if any([callback(job.owner, run.history) for callback in job.callbacks]):
-                    run.history.stop_reason = "callback"
-                    break
-            if job.callbacks:
-                steps = min(steps, job.steps_per_epoch - run.position % job.steps_per_epoch)
-            before = run.position
-            seconds = run.advance(steps, n_threads)
-            pace = seconds / max(1, run.position - before)
-            steps = int(min(max(1, CALL_SECONDS / max(pace, 1e-9)), MOST_STEPS, 4 * steps))
+        run.history.n_threads = choose_threads(run)
+        advance_to_end(run, sound)
     except KeyboardInterrupt:
         run.collect()
         run.history.stop_reason = "interrupted"
@@ -203,7 +192,42 @@ def train(job: Job) -> History:
         run.history.seconds = time.perf_counter() - began
         done = run.position / job.steps_per_epoch * job.examples.n_rows
         run.history.examples_per_second = done / max(run.history.seconds, 1e-9)
-    if job.on_divergence == "continue" and run.diverged():
+    reason = run.diverged() if job.on_divergence == "continue" else None
+    if reason:
         run.history.stop_reason = "diverged"
-        warnings.warn(f"training diverged: {run.diverged()}", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"training diverged: {reason}", RuntimeWarning, stacklevel=3)
     return run.history
+
+
+def advance_to_end(run: Run, sound: np.ndarray) -> None:
+    """Call the compiled epochs again and again; between calls look at the loss, the bar, the callbacks.
+
+    `sound` keeps the parameters of the last return at which all were finite.
+    """
+    job, steps, seen = run.job, 1, 0
+    while True:
+        run.collect()
+        reason = run.diverged() if job.on_divergence == "raise" else None
+        if reason:
+            rate = job.rate_of(min(run.history.epochs, job.epochs - 1))
+            job.network.parameters[:] = sound
+            run.history.stop_reason = "diverged"
+            raise DivergenceError(
+                f"training diverged: {reason}; a smaller learning_rate may help (it was {rate:g}). "
+                "The last finite parameters are kept.",
+                run.history,
+            )
+        np.copyto(sound, job.network.parameters)
+        job.progress(run.history, run.position)
+        if run.history.epochs > seen:
+            seen = run.history.epochs
+            answers = [callback(job.owner, run.history) for callback in job.callbacks]
+            if any(answers):
+                run.history.stop_reason = "callback"
+                return
+        if run.position >= run.total:
+            return
+        before = run.position
+        seconds = run.advance(steps, run.history.n_threads)
+        pace = seconds / max(1, run.position - before)
+        steps = int(min(max(1, CALL_SECONDS / max(pace, 1e-9)), MOST_STEPS, 4 * steps))

@@ -105,6 +105,7 @@ class TestReadIdx:
         [
             (b"", r"not an IDX file \(its first bytes are missing\)"),
             (b"\0\0\x08", "not an IDX file"),
+            (b"\0\1\x08\1" + struct.pack(">I", 0), "not an IDX file"),
             (b"GIF8", r"not an IDX file \(its first bytes are 47 49 46 38\)"),
             (b"\0\0\x0a\1" + struct.pack(">I", 0), "not an IDX file"),
             (b"\0\0\x08\0" + b"5", "announces 0 dimensions"),
@@ -169,9 +170,7 @@ def write_mnist(folder, arrays=MNIST, packed=True):
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
         content = idx(array)
-        (folder / f"{name}.gz" if packed else folder / name).write_bytes(
-            gzip.compress(content) if packed else content
-        )
+        (folder / f"{name}.gz" if packed else folder / name).write_bytes(gzip.compress(content) if packed else content)
 
 
 def assert_is_mnist(loaded):
@@ -364,9 +363,7 @@ class TestDownload:
         assert mirror.requests == ["file"]
 
     def test_server_that_always_fails(self, tmp_path, mirror):
-        with pytest.raises(
-            OSError, match="by hand into a folder and set the environment variable FASTNN_DATA"
-        ):
+        with pytest.raises(OSError, match="by hand into a folder and set the environment variable FASTNN_DATA"):
             self.fetch(tmp_path, mirror.url)
         assert mirror.requests == ["file"] * 3
 
@@ -399,6 +396,9 @@ class TestDownload:
         mirror.replies["file"] = [{"body": bomb}]
         with pytest.raises(OSError, match="unpacks to more than the 208 bytes"):
             self.fetch(tmp_path, mirror.url, attempts=1)
+
+    def test_bomb_takes_no_memory(self):
+        assert peak_memory(datasets._check_published, gzip.compress(bytes(20_000_000)), FILE) < 2_000_000
 
     def test_pauses_double(self, tmp_path, monkeypatch):
         pauses = []

@@ -19,9 +19,7 @@ def fitted(kind):
 
 
 def test_min_max_by_hand():
-    np.testing.assert_array_equal(
-        MinMaxScaler().fit_transform(X), [[0.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.5, 0.5, 0.0]]
-    )
+    np.testing.assert_array_equal(MinMaxScaler().fit_transform(X), [[0.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
 
 
 def test_min_max_fills_the_range_given():
@@ -87,12 +85,11 @@ def test_result_type(kind, given, result):
     assert scaler.inverse_transform(table).dtype == result
 
 
-@pytest.mark.parametrize("kind", SCALERS)
-def test_float32_is_scaled_with_float64_statistics(kind):
-    rng = np.random.default_rng(0)
-    table = (1e6 + rng.normal(size=(1000, 1))).astype(np.float32)
-    exact = kind().fit_transform(table.astype(np.float64))
-    np.testing.assert_allclose(kind().fit_transform(table), exact, rtol=1e-6, atol=1e-7)
+def test_float32_is_scaled_with_float64_statistics():
+    table = (1e6 + np.random.default_rng(0).normal(size=(1000, 1))).astype(np.float32)
+    exact = table.astype(np.float64)
+    expected = (exact - exact.mean()) / exact.std()
+    np.testing.assert_allclose(StandardScaler().fit_transform(table), expected, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("kind", SCALERS)
@@ -304,7 +301,7 @@ def test_split_keeps_examples_and_targets_together():
 
 
 @pytest.mark.parametrize(
-    ("n", "fraction", "n_test"), [(50, 0.2, 10), (10, 0.33, 3), (3, 0.01, 1), (3, 0.99, 2), (2, 0.5, 1)]
+    ("n", "fraction", "n_test"), [(50, 0.2, 10), (10, 0.33, 3), (10, 0.38, 4), (3, 0.01, 1), (3, 0.99, 2), (2, 0.5, 1)]
 )
 def test_split_sizes(n, fraction, n_test):
     train, test, _, _ = split_indices(n, test_fraction=fraction)

@@ -193,9 +193,7 @@ def test_equation_1_delta_of_the_last_layer(activation, loss):
     f, term = ACTIVATIONS[activation][0], LOSSES[loss][0]
     assert away_from_kinks([z])
     delta = reference.delta_of_last_layer(z, f(z), y, activation, loss)
-    np.testing.assert_allclose(
-        delta, slope_by_differences(lambda: term(z, f(z), y).sum(), z), rtol=1e-7, atol=1e-8
-    )
+    np.testing.assert_allclose(delta, slope_by_differences(lambda: term(z, f(z), y).sum(), z), rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("activation", BY_ELEMENT)
@@ -254,9 +252,7 @@ def test_gradients_with_a_different_activation_in_every_layer():
 
 
 def test_float32_gradients_are_float32_and_near_those_of_float64():
-    single, double = (
-        Network.random([5, 8, 3], "tanh", seed=6, dtype=dtype) for dtype in (np.float32, np.float64)
-    )
+    single, double = (Network.random([5, 8, 3], "tanh", seed=6, dtype=dtype) for dtype in (np.float32, np.float64))
     X, y = batch(7, 5, 3, seed=6)
     for slope32, slope64 in zip(single.gradients(X, y)[0], double.gradients(X, y)[0], strict=True):
         assert slope32.dtype == np.float32

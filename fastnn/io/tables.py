@@ -323,9 +323,7 @@ def _read_text(
         header = _has_names(first[1], second[1] if second else [])
     body = [row for row in (None if header else first, second) if row is not None]
     if not body:
-        raise FileFormatError(
-            f"{path}: the file has a header and no rows; if it has no header, give header=False"
-        )
+        raise FileFormatError(f"{path}: the file has a header and no rows; if it has no header, give header=False")
     layout = _Layout(path, _names(path, first, header), target, columns)
     width, features = len(first[1]), layout.features
     values = array("d")
@@ -359,14 +357,9 @@ def _read_text(
 
 
 def _lines(stream: BinaryIO | gzip.GzipFile, path: str) -> Iterator[str]:
-    for number in itertools.count(1):
-        line = stream.readline(_MAX_LINE + 1)
-        if not line:
-            return
+    for number, line in enumerate(iter(lambda: stream.readline(_MAX_LINE + 1), b""), start=1):
         if len(line) > _MAX_LINE:
-            raise FileFormatError(
-                f"{path}, line {number}: longer than {_MAX_LINE} bytes; write one row per line"
-            )
+            raise FileFormatError(f"{path}, line {number}: longer than {_MAX_LINE} bytes; write one row per line")
         if number == 1:
             line = line.removeprefix(codecs.BOM_UTF8)
         try:
@@ -410,23 +403,20 @@ def _delimiter(line: str, path: str) -> str:
 
 
 def _kind(field: str) -> Literal["missing", "number", "text"]:
-    text = field.strip()
-    if text.lower() in _MISSING:
+    if field.strip().lower() in _MISSING:
         return "missing"
     try:
-        float(text)
+        float(field)
     except ValueError:
         return "text"
-    return "text" if "_" in text else "number"
+    return "text" if "_" in field else "number"
 
 
 def _has_names(first: list[str], second: list[str]) -> bool:
     kinds = [_kind(field) for field in first]
     if "number" not in kinds:
         return "text" in kinds
-    return any(
-        above == "text" and _kind(below) == "number" for above, below in zip(kinds, second, strict=False)
-    )
+    return any(above == "text" and _kind(below) == "number" for above, below in zip(kinds, second, strict=False))
 
 
 def _names(path: str, first: tuple[int, list[str]], header: bool) -> list[str]:
@@ -499,9 +489,7 @@ def _npz_target(
     return indices.astype(np.int64), tuple(names.tolist())
 
 
-def _read_member(
-    archive: zipfile.ZipFile, path: str, names: Sequence[str], kinds: str
-) -> NDArray[Any] | None:
+def _read_member(archive: zipfile.ZipFile, path: str, names: Sequence[str], kinds: str) -> NDArray[Any] | None:
     """Read the first of the arrays `names` that the archive has, once its header is known to be honest."""
     present = set(archive.namelist())
     name = next((name for name in names if f"{name}.npy" in present), None)
@@ -524,7 +512,8 @@ def _read_member(
         shape, _, dtype = read_header(member)
         n_bytes = member.tell() + math.prod(shape) * dtype.itemsize
     if dtype.kind not in kinds or not dtype.itemsize:
-        raise FileFormatError(f"{path}: {name} must hold real numbers, got dtype {dtype}")
+        what = "real numbers or texts" if "U" in kinds else "real numbers"
+        raise FileFormatError(f"{path}: {name} must hold {what}, got dtype {dtype}")
     if n_bytes != info.file_size or n_bytes > file_size * _MAX_DEFLATE_RATIO:
         raise FileFormatError(f"{path}: {name} is not as long as its shape {shape} says")
     with archive.open(info) as member:

@@ -24,9 +24,17 @@ from numba.core import compiler, config
 from numba.core.serialize import dumps
 
 CODE_SETTINGS = (
-    "OPT LOOP_VECTORIZE SLP_VECTORIZE BOUNDSCHECK ENABLE_AVX CPU_NAME CPU_FEATURES DISABLE_INTEL_SVML "
-    "DEBUGINFO_DEFAULT LLVM_REFPRUNE_PASS DISABLE_ERROR_MESSAGE_HIGHLIGHTING"
-).split()
+    "OPT",
+    "LOOP_VECTORIZE",
+    "SLP_VECTORIZE",
+    "BOUNDSCHECK",
+    "ENABLE_AVX",
+    "CPU_NAME",
+    "CPU_FEATURES",
+    "DISABLE_INTEL_SVML",
+    "DEBUGINFO_DEFAULT",
+    "LLVM_REFPRUNE_PASS",
+)
 
 
 def default_folder() -> Path:
@@ -44,20 +52,16 @@ def default_folder() -> Path:
 
 @lru_cache(maxsize=1)
 def code_key() -> str:
-    """Digest of fastnn's sources, the compiler's versions and settings, and the processor."""
+    """Digest of the sources of all that is compiled, the compiler's versions and settings, and the processor."""
     digest = hashlib.sha256()
-    root = Path(__file__).parent.parent
-    for source in sorted(root.rglob("*.py")):
-        digest.update(source.relative_to(root).as_posix().encode() + b"\0" + source.read_bytes())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
     from numba.core.registry import cpu_target
 
     settings = [(name, getattr(config, name, None)) for name in CODE_SETTINGS]
-    digest.update(
-        repr(
-            (numba.__version__, llvmlite.__version__, sys.version, platform.machine(), settings)
-            + cpu_target.target_context.codegen().magic_tuple()
-        ).encode()
-    )
+    compiler_and_processor = cpu_target.target_context.codegen().magic_tuple()
+    versions = (numba.__version__, llvmlite.__version__, sys.version, platform.machine())
+    digest.update(repr((versions, settings, compiler_and_processor)).encode())
     return digest.hexdigest()[:32]
 
 

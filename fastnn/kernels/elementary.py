@@ -14,7 +14,7 @@ from numba.core import types
 from numba.extending import overload
 
 from .intrinsics import multiply_add, polynomial, power_of_two, split_exponent
-from .jit import OPTIONS
+from .jit import OPTIONS as CHOSEN
 
 
 class Format(NamedTuple):
@@ -53,15 +53,14 @@ def _format(number, low, high, fraction_bits, ln2_high, ln2_low, exp_terms, log_
 
 FORMATS = {
     types.float32: _format(np.float32, -104.0, 89.0, 23, 0.693359375, -2.1219444005469057e-4, 7, 5, -87.0),
-    types.float64: _format(
-        np.float64, -746.0, 710.0, 52, 0.693145751953125, 1.4286068203094172e-6, 14, 11, -708.0
-    ),
+    types.float64: _format(np.float64, -746.0, 710.0, 52, 0.693145751953125, 1.4286068203094172e-6, 14, 11, -708.0),
 }
 LOG2_E = 1.4426950408889634
+OPTIONS: Any = CHOSEN
 
 
 def _reduced(x):
-    """x = n ln 2 + r: (n, r) with |r| <= ln(2)/2."""
+    """X = n ln 2 + r: (n, r) with |r| <= ln(2)/2."""
     raise RuntimeError("only compiled code calls this")
 
 
@@ -86,7 +85,14 @@ def exp(x):
 @overload(exp, jit_options=OPTIONS)
 def _(x):
     f = FORMATS[x]
-    low, high, magic, series, one, half = f.low, f.high, f.round_magic, f.exp_series, f.number(1), f.number(0.5)
+    low, high, magic, series, one, half = (
+        f.low,
+        f.high,
+        f.round_magic,
+        f.exp_series,
+        f.number(1),
+        f.number(0.5),
+    )
 
     def compiled(x):
         x = low if x < low else x
@@ -129,7 +135,13 @@ def log(x):
 @overload(log, jit_options=OPTIONS)
 def _(x):
     f = FORMATS[x]
-    number, series, tiny, scale, shift = f.number, f.log_series, f.tiny, f.two_to_fraction_bits, f.fraction_bits
+    number, series, tiny, scale, shift = (
+        f.number,
+        f.log_series,
+        f.tiny,
+        f.two_to_fraction_bits,
+        f.fraction_bits,
+    )
     high, low, zero, half, one, two = f.ln2_high, f.ln2_low, number(0), number(0.5), number(1), number(2)
     infinity, nan = number(np.inf), number(np.nan)
 

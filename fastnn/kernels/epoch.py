@@ -89,7 +89,7 @@ def add_records(sums, work, examples, order, start, n_rows):
 
 @entry
 def weights_pass(network, work, rate, n_rows, rank, team, begins, ends, update):
-    """This thread's share of all weights: the slope over a block of rows, and the step of gradient descent.
+    """One thread's share of all weights: the slope over a block of rows, and the step of gradient descent.
 
     A batch of one block goes straight into the parameters; one of several gathers its slope in `gradient` first.
     """
@@ -130,7 +130,16 @@ def evaluate(sums, no_order, network, work, examples, sync, rank, team, meetings
         first, last = share(n_rows, rank, team), share(n_rows, rank + 1, team)
         if first < last:
             call_at(
-                network.code[EXAMPLES], examples_forward, network, work, examples, no_order, start, 1.0, first, last
+                network.code[EXAMPLES],
+                examples_forward,
+                network,
+                work,
+                examples,
+                no_order,
+                start,
+                1.0,
+                first,
+                last,
             )
         meetings = meet(sync, rank, team, meetings)
         if rank == 0:
@@ -151,9 +160,7 @@ def train_batch(network, work, examples, records, rate, start, size, plan, sync,
                 network.code[EXAMPLES], examples_forward,
                 network, work, examples, records.order, start + offset, 1.0 / weight, first, last,
             )  # fmt: skip
-            call_at(
-                network.code[BACKWARD], backward, work.numbers, network.parameters, network.table, first, last
-            )
+            call_at(network.code[BACKWARD], backward, work.numbers, network.parameters, network.table, first, last)
         meetings = meet(sync, rank, team, meetings)
         if weight > 0:
             begins, ends = int(offset == 0), int(offset + n_rows == size)
@@ -193,9 +200,7 @@ def work_steps(network, work, examples, validation, plan, records, sync, rank, t
         start = batch * plan.batch_size
         size = min(plan.batch_size, n - start)
         rate = records.rates[step - plan.first]
-        meetings = train_batch(
-            network, work, examples, records, rate, start, size, plan, sync, rank, team, meetings
-        )
+        meetings = train_batch(network, work, examples, records, rate, start, size, plan, sync, rank, team, meetings)
         if batch == steps - 1 and state[STOPPED] == 0:
             if rank == 0:
                 sums = records.sums

@@ -5,7 +5,20 @@ from __future__ import annotations
 from .activations import activate
 from .intrinsics import call_at
 from .jit import kernel
-from .layout import ACTIVATE, ACTIVATION, BIASES, COLUMNS, DELTAS, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS, WEIGHTS
+from .layout import (
+    ACTIVATE,
+    ACTIVATION,
+    BIASES,
+    COLUMNS,
+    DELTAS,
+    INPUTS,
+    LD,
+    LD_IN,
+    N_IN,
+    N_OUT,
+    OUTPUTS,
+    WEIGHTS,
+)
 from .simd import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, forward_tile
 
 INNER_BLOCK = 256  # rows of W that a panel keeps in the first-level cache
@@ -40,11 +53,39 @@ def weighted_inputs(numbers, parameters, layer, first, last):
                 if k == 0:
                     start = layer[BIASES] + j
                     forward_tile(
-                        rows, vectors, numbers, z, ld, parameters, start, 0, numbers, a, ld_in, parameters, b, ld, depth
+                        rows,
+                        vectors,
+                        numbers,
+                        z,
+                        ld,
+                        parameters,
+                        start,
+                        0,
+                        numbers,
+                        a,
+                        ld_in,
+                        parameters,
+                        b,
+                        ld,
+                        depth,
                     )
                 else:
                     forward_tile(
-                        rows, vectors, numbers, z, ld, numbers, z, ld, numbers, a, ld_in, parameters, b, ld, depth
+                        rows,
+                        vectors,
+                        numbers,
+                        z,
+                        ld,
+                        numbers,
+                        z,
+                        ld,
+                        numbers,
+                        a,
+                        ld_in,
+                        parameters,
+                        b,
+                        ld,
+                        depth,
                     )
                 r += rows
 

@@ -34,7 +34,7 @@ def _multiply_add(a, b, c):
 
 @twin(_multiply_add)
 def multiply_add(typingctx, a, b, c):
-    """a * b + c, rounded once where the processor can."""
+    """A * b + c, rounded once where the processor can."""
 
     def codegen(context, builder, signature, args):
         kind = args[0].type
@@ -274,8 +274,6 @@ def prefetch(typingctx, array, index):
     return types.void(array, types.int64), codegen
 
 
-
-
 def _call_at(address, function, *args):
     return function(*args)
 
@@ -294,9 +292,7 @@ def call_at(typingctx, address, function, *args):
         kind = context.call_conv.get_function_type(called.return_type, called.args)
         callee = builder.inttoptr(values[0], kind.as_pointer())
         unpacked = [builder.extract_value(values[2], i) for i in range(len(called.args))]
-        _, result = context.call_conv.call_function(
-            builder, callee, called.return_type, called.args, unpacked
-        )
+        _, result = context.call_conv.call_function(builder, callee, called.return_type, called.args, unpacked)
         return context.get_dummy_value() if called.return_type == types.none else result
 
     return called.return_type(types.int64, function, types.StarArgTuple.from_types(called.args)), codegen

@@ -10,9 +10,10 @@ from numba.core import config
 
 from .cache import KernelCache
 
-COMPILED = not config.DISABLE_JIT
+SETTINGS: Any = config
+COMPILED = not SETTINGS.DISABLE_JIT
 
-OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False, "cache": False}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False, "cache": False}
 
 
 def kernel(function: Callable[..., Any]) -> Any:

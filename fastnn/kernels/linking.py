@@ -44,7 +44,10 @@ def _samples(dtype: str) -> dict[str, Any]:
 PIECES: dict[int, tuple[Any, str]] = {
     layout.GATHER: (gather.gather_rows, "numbers inputs int int float integers int int int int"),
     layout.ACTIVATE: (activations.activate, "numbers numbers int"),
-    layout.OUTPUT: (losses.output_deltas, "numbers numbers numbers numbers numbers int int int int int integers"),
+    layout.OUTPUT: (
+        losses.output_deltas,
+        "numbers numbers numbers numbers numbers int int int int int integers",
+    ),
     layout.BACKWARD: (backward.backward, "numbers numbers table int int"),
     layout.EXAMPLES: (epoch.examples_forward, "network work examples integers int float int int"),
     layout.WEIGHT_PASS: (epoch.weights_pass, "network work number int int int int int int"),

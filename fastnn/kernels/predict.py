@@ -15,7 +15,21 @@ from .team import join
 
 @entry
 def predict_rows(
-    out, inputs, kind, stride, scale, table, parameters, numbers, row_scratch, no_order, begin, end, at, size, code
+    out,
+    inputs,
+    kind,
+    stride,
+    scale,
+    table,
+    parameters,
+    numbers,
+    row_scratch,
+    no_order,
+    begin,
+    end,
+    at,
+    size,
+    code,
 ):
     """out: (n * n_out,) outputs of rows begin..end; the workspace's rows at..at + size serve as room."""
     bottom, top = table[0], table[len(table) - 1]

@@ -17,7 +17,7 @@ from numba.core import cgutils, types
 from .intrinsics import twin
 from .target import TARGET
 
-INT = ir.IntType(64)
+INT: Any = ir.IntType(64)
 BOOL = ir.IntType(1)
 VOID = ir.VoidType()
 
@@ -80,12 +80,12 @@ class Emitter:
             self.store(value, self.at(pointer, v * self.lanes))
 
     def outer(self, a: list[ir.Value], b: list[ir.Value], sums: list[ir.Value]) -> list[ir.Value]:
-        """sums + a b^T, row by row."""
+        """Sums + a b^T, row by row."""
         pairs = [(x, y) for x in a for y in b]
         return [self.multiply_add(x, y, total) for (x, y), total in zip(pairs, sums, strict=True)]
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-        """a * b + c."""
+        """A * b + c."""
         return self.builder.call(self.fma, [a, b, c])
 
     def zero(self) -> ir.Constant:
@@ -106,14 +106,9 @@ class Emitter:
             vectors = [add(shuffle(v, v, low), shuffle(v, v, high)) for v in vectors]
             lanes = half
         if lanes == 2:
-            pairs = [
-                add(shuffle(a, b, [0, 2]), shuffle(a, b, [1, 3]))
-                for a, b in (vectors[0:2], vectors[2:4])
-            ]
+            pairs = [add(shuffle(a, b, [0, 2]), shuffle(a, b, [1, 3])) for a, b in (vectors[0:2], vectors[2:4])]
             return shuffle(*pairs, [0, 1, 2, 3])
-        pairs = [
-            add(shuffle(a, b, [0, 4, 1, 5]), shuffle(a, b, [2, 6, 3, 7])) for a, b in (vectors[0:2], vectors[2:4])
-        ]
+        pairs = [add(shuffle(a, b, [0, 4, 1, 5]), shuffle(a, b, [2, 6, 3, 7])) for a, b in (vectors[0:2], vectors[2:4])]
         return add(shuffle(*pairs, [0, 1, 4, 5]), shuffle(*pairs, [2, 3, 6, 7]))
 
 

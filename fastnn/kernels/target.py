@@ -7,10 +7,12 @@ generated and tested here.
 from __future__ import annotations
 
 import platform
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
-from numba.core import config
+from numba.core import config as numba_config
+
+config: Any = numba_config
 
 
 class Target(NamedTuple):

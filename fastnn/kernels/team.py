@@ -26,7 +26,7 @@ def room(n_threads: int) -> int:
 
 @kernel
 def join(sync, wanted):
-    """(this thread's rank, threads in the team); the team is 0 for one that comes too late."""
+    """Rank of the thread and number of threads in the team; the team is 0 for one that comes too late."""
     rank = atomic_add(sync, ARRIVED, 1)
     if rank >= CLOSED:
         return rank, 0

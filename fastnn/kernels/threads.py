@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numba.np.ufunc import parallel
 
-from .jit import COMPILED
+from .jit import COMPILED, SETTINGS
 from .team import room
 
 _one_team = threading.Lock()
@@ -52,7 +52,7 @@ def most() -> int:
     if not COMPILED or _pool["forked"]:
         return 1
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = min(numba.config.NUMBA_NUM_THREADS, max(processors, numba.get_num_threads()))
+    limit = min(SETTINGS.NUMBA_NUM_THREADS, max(processors, numba.get_num_threads()))
     if limit == 1 or layer() not in ("omp", "tbb"):
         return 1
     return int(numba.get_num_threads())
@@ -72,7 +72,7 @@ def team_of(wanted: int) -> Iterator[int]:
     before = numba.get_num_threads()
     try:
         _pool["entered"] = True
-        numba.set_num_threads(min(wanted, numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(min(wanted, SETTINGS.NUMBA_NUM_THREADS))
         yield wanted
     finally:
         numba.set_num_threads(before)

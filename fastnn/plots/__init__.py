@@ -1,0 +1,20 @@
+"""Pictures of a training and of what it taught: each function returns a matplotlib Figure, the caller saves it.
+
+matplotlib is not a dependency of fastnn: `pip install fastnn[plot]` brings it. Figures are made as objects, without
+pyplot, so that nothing of the caller's own matplotlib changes.
+"""
+
+from __future__ import annotations
+
+from .answers import brightest, confusion_matrix, worst_mistakes
+from .curves import fitted_curve, learning_curves
+from .weights import first_layer
+
+__all__ = [
+    "brightest",
+    "confusion_matrix",
+    "first_layer",
+    "fitted_curve",
+    "learning_curves",
+    "worst_mistakes",
+]

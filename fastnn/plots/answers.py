@@ -1,0 +1,237 @@
+"""How well a network tells classes apart: which it takes for which, and where it errs with confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .canvas import grid_of_panels, names_or_numbers, new_figure, panel_size, plain, shape_of_images
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_NUMBERS = 300
+"""Numbers in a table of mistakes beyond which they are left out for the colours alone."""
+
+
+def brightest(outputs: Any) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """The answer that outputs give, and its brightness: the confidence.
+
+    Parameters
+    ----------
+    outputs : array_like, (n, n_outputs)
+        What `Network.predict` returned. With one output the answers are 0 and 1, split at 0.5, and the
+        brightness of answer 0 is one minus the output.
+
+    Returns
+    -------
+    labels : ndarray of int64, (n,)
+    confidence : ndarray, (n,)
+
+    Raises
+    ------
+    ValueError
+        If `outputs` is not two-dimensional.
+
+    Examples
+    --------
+    >>> labels, confidence = brightest([[0.1, 0.9], [0.75, 0.25]])
+    >>> labels.tolist(), confidence.tolist()
+    ([1, 0], [0.9, 0.75])
+    """
+    values = np.asarray(outputs)
+    if values.ndim != 2 or not values.shape[1]:
+        raise ValueError(f"outputs must have shape (n, n_outputs), got {values.shape}")
+    if values.shape[1] == 1:
+        lit = values[:, 0] >= 0.5
+        return lit.astype(np.int64), np.where(lit, values[:, 0], 1 - values[:, 0])
+    return values.argmax(axis=1).astype(np.int64), values.max(axis=1)
+
+
+def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None = None) -> Figure:
+    """How often each class was taken for each.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of int, (n,)
+        True and predicted labels, from 0.
+    class_names : sequence of str, optional
+        Name of each label; default the numbers.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The counts, a row for each true class; colours are shares of the row, so that rare classes count as
+        much as common ones.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not integers from 0 of one length, or outnumber the names.
+    ImportError
+        Without matplotlib.
+
+    Examples
+    --------
+    >>> figure = confusion_matrix([0, 0, 1], [0, 1, 1], ["apple", "orange"])
+    >>> figure.axes[0].get_title()
+    '2 of 3 right: 66.7%'
+    """
+    truth = _labels("y_true", y_true)
+    answer = _labels("y_pred", y_pred)
+    if truth.size != answer.size:
+        raise ValueError(f"y_true and y_pred must be of the same length, got {truth.size} and {answer.size}")
+    n_classes = max(len(class_names or ()), int(max(truth.max(), answer.max())) + 1)
+    names = names_or_numbers(class_names, n_classes, "class_names")
+    counts = np.zeros((n_classes, n_classes), np.int64)
+    np.add.at(counts, (truth, answer), 1)
+
+    side = float(np.clip(0.48 * n_classes, 2.4, 18))
+    figure = new_figure(side + 1.6, side + 1.6, layout="constrained")
+    axes = figure.subplots()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    # the square root lifts the few mistakes of a good network out of the white
+    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1.2)
+    n_digits = len(f"{counts.max()}")
+    cell_points = 72 * side / n_classes
+    size = float(np.clip(cell_points / (0.72 * max(n_digits, 2)), 3, 10))
+    for row, column in np.argwhere(counts):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", color=colour, fontsize=size)
+    turned = 90 if max(map(len, names)) > 3 else 0
+    label_size = float(np.clip(0.6 * cell_points, 4, 9))
+    axes.set_xticks(range(n_classes), names, rotation=turned, fontsize=label_size)
+    axes.set_yticks(range(n_classes), names, fontsize=label_size)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    right = int(np.trace(counts))
+    axes.set_title(f"{right:,} of {truth.size:,} right: {right / truth.size:.1%}", fontsize=11)
+    return figure
+
+
+def worst_mistakes(
+    X: Any,
+    y: Any,
+    outputs: Any,
+    image_shape: Sequence[int] | None = None,
+    *,
+    class_names: Sequence[str] | None = None,
+    column_names: Sequence[str] | None = None,
+    count: int = 24,
+) -> Figure:
+    """The examples that were answered wrongly with the greatest confidence: true class → predicted class.
+
+    Parameters
+    ----------
+    X : array_like, (n, n_inputs)
+        The examples, as they look best: before any scaling.
+    y : array_like of int, (n,)
+        Their true labels.
+    outputs : array_like, (n, n_outputs)
+        What the network answered.
+    image_shape : (height, width), optional
+        Draw each example as an image of this shape. Default: a square, if the number of inputs is a square of
+        16 or more and they have no names; otherwise one table with a row for each mistake, coloured by how
+        far each number lies from the mean of its column, in standard deviations.
+    class_names : sequence of str, optional
+        Name of each label; default the numbers.
+    column_names : sequence of str, optional
+        Names of the inputs.
+    count : int, default 24
+        At most that many mistakes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Images: one axes for each mistake. Table: its axes, then the scale. Without a mistake a line that says so.
+
+    Raises
+    ------
+    ValueError
+        If shapes, labels or names do not fit together.
+    ImportError
+        Without matplotlib.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X, y = np.zeros((3, 64)), [0, 1, 1]
+    >>> figure = worst_mistakes(X, y, [[0.8, 0.2], [0.7, 0.3], [0.9, 0.1]])
+    >>> [axes.get_title() for axes in figure.axes]
+    ['1 → 0: 0.90', '1 → 0: 0.70']
+    """
+    examples, truth = np.asarray(X), _labels("y", y)
+    answer, confidence = brightest(outputs)
+    if examples.ndim != 2 or not len(examples) == truth.size == answer.size:
+        raise ValueError(
+            f"X, y and outputs must have a row for each example, got shapes {examples.shape}, {truth.shape} "
+            f"and {np.shape(outputs)}"
+        )
+    if count < 1:
+        raise ValueError(f"count must be 1 or more, got {count}")
+    shape = shape_of_images(examples.shape[1], image_shape, column_names)
+    names = names_or_numbers(class_names, int(max(truth.max(), answer.max())) + 1, "class_names")
+    wrong = np.flatnonzero(answer != truth)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
+    if not worst.size:
+        return _message(f"No mistake among {truth.size:,} examples")
+    title = f"Worst mistakes: {worst.size:,} of {wrong.size:,} (true → predicted: confidence)"
+    labels = [f"{plain(names[truth[i]], 10)} → {plain(names[answer[i]], 10)}: {confidence[i]:.2f}" for i in worst]
+    if shape is not None:
+        return _images(examples[worst].reshape(-1, *shape), labels, title)
+    columns = names_or_numbers(column_names, examples.shape[1], "column_names")
+    return _table(examples, worst, labels, columns, title)
+
+
+def _labels(name: str, values: Any) -> NDArray[np.int64]:
+    labels = np.asarray(values)
+    if labels.ndim != 1 or not labels.size or labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise ValueError(
+            f"{name} must hold integer labels from 0 in shape (n,), got dtype {labels.dtype} of shape {labels.shape}"
+        )
+    return labels.astype(np.int64)
+
+
+def _message(text: str) -> Figure:
+    figure = new_figure(5, 1.2)
+    figure.text(0.5, 0.5, text, ha="center", va="center")
+    return figure
+
+
+def _images(images: np.ndarray, labels: Sequence[str], title: str) -> Figure:
+    width = 0.075 * max(map(len, labels))
+    panel = panel_size(images.shape[1:], 1.1)
+    figure, panels = grid_of_panels(len(images), panel, (max(0.15, width - panel[0]), 0.3), (0.75, 0.25, 0.25))
+    for axes, image, label in zip(panels, images, labels, strict=True):
+        axes.imshow(image, cmap="gray_r", aspect="auto", interpolation="nearest")
+        axes.set_title(label, fontsize=8, pad=3)
+    figure.suptitle(title, y=1 - 0.16 / figure.get_size_inches()[1], va="top", fontsize=11)
+    return figure
+
+
+def _table(
+    examples: np.ndarray, worst: np.ndarray, labels: Sequence[str], columns: Sequence[str], title: str
+) -> Figure:
+    values = examples.astype(np.float64)
+    spread = values.std(axis=0)
+    scores = (values[worst] - values.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    n_rows, n_columns = scores.shape
+    with_numbers = scores.size <= MOST_NUMBERS
+    width = float(np.clip((0.62 if with_numbers else 0.24) * n_columns, 3.5, 14)) + 3
+    figure = new_figure(width, 0.26 * n_rows + 2.2, layout="constrained")
+    axes = figure.subplots()
+    shown = axes.imshow(scores, cmap="RdBu_r", vmin=-3, vmax=3, aspect="auto", interpolation="nearest")
+    if with_numbers:
+        for (row, column), score in np.ndenumerate(scores):
+            colour = "white" if abs(score) > 2 else "black"
+            text = f"{values[worst[row], column]:.3g}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+    axes.set_yticks(range(n_rows), labels, fontsize=8)
+    if n_columns <= 80:
+        axes.set_xticks(range(n_columns), columns, rotation=90, fontsize=8)
+    figure.suptitle(title, fontsize=11)
+    figure.colorbar(shown, ax=axes, label="standard deviations from the column's mean", extend="both")
+    return figure
