@@ -182,7 +182,9 @@ def test_row_03_each_layer_has_its_own_activation(name):
     f = reference.ACTIVATIONS[name][0]
     for layered, functions in ((net, (f, np.tanh)), (other, (np.tanh, f))):
         hidden = functions[0](X @ layered.weights[0].T)
-        np.testing.assert_allclose(layered.predict(X), functions[1](hidden @ layered.weights[1].T), rtol=1e-13)
+        np.testing.assert_allclose(
+            layered.predict(X), functions[1](hidden @ layered.weights[1].T), rtol=1e-13, atol=1e-15
+        )
 
 
 LAYERS = [[3, 2], [1, 1], [5, 1, 7], [4, 9, 17, 3, 33], [784, 16, 10], [2, 3, 4, 5, 6, 7, 8, 9], [300, 40, 1]]
@@ -217,9 +219,9 @@ def test_row_05_digit_networks_learn_mnist(hidden):
     if not os.environ.get("FASTNN_DATA"):
         pytest.skip("FASTNN_DATA names no folder with the MNIST files")
     (X, y), (X_test, y_test) = fastnn.datasets.load_mnist()
-    epochs, least = (4, 0.92) if COMPILED else (1, 0.6)
+    epochs, least = (4, 0.92) if COMPILED else (2, 0.5)
     if not COMPILED:
-        X, y, X_test, y_test = X[:1500], y[:1500], X_test[:500], y_test[:500]
+        X, y, X_test, y_test = X[:400], y[:400], X_test[:300], y_test[:300]
     net = fastnn.Network([784, hidden, 10], seed=0, input_scale=1 / 255)
     net.fit(X, y, epochs=epochs, batch_size=10, learning_rate=1.5)
     assert np.mean(net.classify(X_test) == y_test) >= least
@@ -586,11 +588,11 @@ def test_row_19_classification_with_two_outputs():
 def test_row_20_incoming_weights_of_a_hidden_neuron_are_a_picture_of_what_it_sees():
     X, y = fastnn.datasets.load_digits()
     net = fastnn.Network([64, 1, 1], loss="binary_cross_entropy", seed=0, input_scale=1 / 16)
-    rows = slice(None) if COMPILED else slice(400)
-    net.fit(X[rows], (y == 0)[rows], epochs=10 if COMPILED else 4, batch_size=10, learning_rate=0.3)
+    n = len(X) if COMPILED else 800
+    net.fit(X[:n], (y == 0)[:n], epochs=3, batch_size=10, learning_rate=1)
     picture = net.weights[0][0].reshape(8, 8) * np.sign(net.weights[1][0, 0])
     zeros = X[y == 0].mean(axis=0).reshape(8, 8) - X.mean(axis=0).reshape(8, 8)
-    assert np.corrcoef(picture.ravel(), zeros.ravel())[0, 1] > 0.6
+    assert np.corrcoef(picture.ravel(), zeros.ravel())[0, 1] > 0.8
     assert picture[3:5, 3:5].max() < 0  # a zero is empty in the middle
 
 

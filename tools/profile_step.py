@@ -115,7 +115,8 @@ def main() -> None:
         print(f"{name:18s} {spent * 1e6:9.2f} us {100 * spent / total:5.1f}% {pace}")
     flops = 2e-9 * sum(products for _, _, products in table)
     print(
-        f"{'step':18s} {total * 1e6:9.2f} us        {flops / total:7.1f} GFLOP/s, {chosen.batch / total:,.0f} examples/s"
+        f"{'step':18s} {total * 1e6:9.2f} us        {flops / total:7.1f} GFLOP/s, "
+        f"{chosen.batch / total:,.0f} examples/s"
     )
 
 

@@ -18,6 +18,7 @@ from .intrinsics import twin
 from .target import TARGET
 
 INT: Any = ir.IntType(64)
+INT32: Any = ir.IntType(32)
 BOOL = ir.IntType(1)
 VOID = ir.VoidType()
 
@@ -62,8 +63,8 @@ class Emitter:
 
     def broadcast(self, number: ir.Value) -> ir.Value:
         """The number in every lane."""
-        one = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), number, ir.IntType(32)(0))
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        one = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), number, INT32(0))
+        mask = ir.Constant(ir.VectorType(INT32, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(one, one, mask)
 
     def row(self, base: ir.Value, stride: ir.Value, i: int) -> ir.Value:
@@ -94,7 +95,7 @@ class Emitter:
 
     def shuffle(self, a: ir.Value, b: ir.Value, lanes: list[int]) -> ir.Value:
         """Lanes of a, then b, by number."""
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+        mask = ir.Constant(ir.VectorType(INT32, len(lanes)), lanes)
         return self.builder.shuffle_vector(a, b, mask)
 
     def sums_of_four(self, vectors: list[ir.Value]) -> ir.Value:

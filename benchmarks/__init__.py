@@ -1,0 +1,1 @@
+"""Benchmarks: kernels, training steps, whole trainings, and the comparison with other libraries."""
