@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import grid_of_panels, names_or_numbers, new_figure, panel_size, plain, shape_of_images
+from .canvas import names_or_numbers, new_figure, plain, shape_of_images, sheet_of_images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -146,7 +146,8 @@ def worst_mistakes(
     Returns
     -------
     matplotlib.figure.Figure
-        Images: one axes for each mistake. Table: its axes, then the scale. Without a mistake a line that says so.
+        Images, one for each mistake, on one axes; or the table, then its scale. Without a mistake a line that
+        says so.
 
     Raises
     ------
@@ -160,7 +161,7 @@ def worst_mistakes(
     >>> import numpy as np
     >>> X, y = np.zeros((3, 64)), [0, 1, 1]
     >>> figure = worst_mistakes(X, y, [[0.8, 0.2], [0.7, 0.3], [0.9, 0.1]])
-    >>> [axes.get_title() for axes in figure.axes]
+    >>> [text.get_text() for text in figure.axes[0].texts]
     ['1 → 0: 0.90', '1 → 0: 0.70']
     """
     examples, truth = np.asarray(X), _labels("y", y)
@@ -181,7 +182,8 @@ def worst_mistakes(
     title = f"Worst mistakes: {worst.size:,} of {wrong.size:,} (true → predicted: confidence)"
     labels = [f"{plain(names[truth[i]], 10)} → {plain(names[answer[i]], 10)}: {confidence[i]:.2f}" for i in worst]
     if shape is not None:
-        return _images(examples[worst].reshape(-1, *shape), labels, title)
+        images = examples[worst].reshape(-1, *shape)
+        return sheet_of_images(images, labels, title, longest=1.1, right=0, cmap="gray_r").figure
     columns = names_or_numbers(column_names, examples.shape[1], "column_names")
     return _table(examples, worst, labels, columns, title)
 
@@ -198,17 +200,6 @@ def _labels(name: str, values: Any) -> NDArray[np.int64]:
 def _message(text: str) -> Figure:
     figure = new_figure(5, 1.2)
     figure.text(0.5, 0.5, text, ha="center", va="center")
-    return figure
-
-
-def _images(images: np.ndarray, labels: Sequence[str], title: str) -> Figure:
-    width = 0.075 * max(map(len, labels))
-    panel = panel_size(images.shape[1:], 1.1)
-    figure, panels = grid_of_panels(len(images), panel, (max(0.15, width - panel[0]), 0.3), (0.75, 0.25, 0.25))
-    for axes, image, label in zip(panels, images, labels, strict=True):
-        axes.imshow(image, cmap="gray_r", aspect="auto", interpolation="nearest")
-        axes.set_title(label, fontsize=8, pad=3)
-    figure.suptitle(title, y=1 - 0.16 / figure.get_size_inches()[1], va="top", fontsize=11)
     return figure
 
 

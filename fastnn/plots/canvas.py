@@ -1,9 +1,10 @@
-"""What the pictures share: the figure, grids of panels, texts, and the guess whether inputs are an image."""
+"""What the pictures share: the figure, sheets of images, texts, and the guess whether inputs are an image."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,10 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+LETTER = 0.068
+"""Inches that a letter of the smallest texts, 8 points, takes on average."""
 
 SMALLEST_SIDE = 4
 """Below 4 x 4 pixels a square number of inputs says nothing about a picture."""
@@ -31,47 +36,82 @@ def new_figure(width: float, height: float, **options: Any) -> Figure:
     return Figure(figsize=(width, height), **options)
 
 
-def grid_of_panels(
-    n_panels: int, panel: tuple[float, float], gap: tuple[float, float], margins: tuple[float, float, float]
-) -> tuple[Figure, list[Axes]]:
-    """A figure with a grid of panels, about twice as wide as high, ticks off; all lengths in inches.
+@dataclass(frozen=True)
+class Sheet:
+    """A figure full of small images on one axes, which is measured in inches from the lower left.
+
+    Attributes
+    ----------
+    figure : Figure
+    axes : Axes
+        Its images are in the order in which they were given.
+    shown : AxesImage
+        The last image, for a colour bar.
+    """
+
+    figure: Figure
+    axes: Axes
+    shown: AxesImage
+
+
+def sheet_of_images(
+    images: np.ndarray, labels: Sequence[str], title: str, *, longest: float, right: float, **look: Any
+) -> Sheet:
+    """Images side by side in rows, about twice as wide as high, a label above each.
+
+    One axes for all: an axes of its own for each would take seconds for a hundred.
 
     Parameters
     ----------
-    n_panels : int
-        Number of panels.
-    panel, gap : (width, height)
-        Of each panel, and of the space between two.
-    margins : (top, side, right)
-        Above the grid, on its left and below it, and on its right.
+    images : ndarray, (n, height, width)
+        The images.
+    labels : sequence of str
+        One for each.
+    title : str
+        Above them all.
+    longest : float
+        Inches of an image's longer side.
+    right : float
+        Inches kept free on the right.
+    **look
+        For matplotlib's `imshow`: colours and their limits.
     """
-    step_x, step_y = panel[0] + gap[0], panel[1] + gap[1]
-    n_columns = min(n_panels, max(1, math.ceil(math.sqrt(1.8 * n_panels * step_y / step_x))))
-    n_rows = math.ceil(n_panels / n_columns)
-    top, side, right = margins
-    inside = n_columns * step_x - gap[0]
-    width, height = max(inside + side + right, 5.0), n_rows * step_y - gap[1] + top + side
+    n = len(images)
+    w, h = _inches(images.shape[1:], longest)
+    step_x = max(w, LETTER * max(map(len, labels))) + 0.12
+    step_y = h + 0.26
+    n_columns = min(n, max(1, math.ceil(math.sqrt(1.8 * n * step_y / step_x))))
+    n_rows = math.ceil(n / n_columns)
+    width = max(n_columns * step_x + 0.25 + right, LETTER * 1.4 * len(title) + 0.5)
+    height = max(n_rows * step_y + 0.62, 1.9)
     figure = new_figure(width, height)
-    left = (width - right - inside - side) / 2 + side
-    panels = []
-    for index in range(n_panels):
+    axes = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[])
+    left = (width - right - n_columns * step_x) / 2
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         row, column = divmod(index, n_columns)
-        x, y = left + column * step_x, height - top - row * step_y - panel[1]
-        axes = figure.add_axes((x / width, y / height, panel[0] / width, panel[1] / height))
-        axes.set_xticks([])
-        axes.set_yticks([])
-        panels.append(axes)
-    return figure, panels
+        x = left + column * step_x + (step_x - w) / 2
+        y = height - 0.5 - (row + 1) * step_y
+        shown = axes.imshow(image, extent=(x, x + w, y, y + h), interpolation="nearest", **look)
+        axes.plot([x, x + w, x + w, x, x], [y, y, y + h, y + h, y], color="0.7", linewidth=0.8)
+        axes.text(x + w / 2, y + h + 0.04, label, ha="center", va="bottom", fontsize=8)
+    axes.set(xlim=(0, width), ylim=(0, height), aspect="auto")
+    figure.suptitle(title, y=1 - 0.14 / height, va="top", fontsize=11)
+    return Sheet(figure, axes, shown)
 
 
-def panel_size(image_shape: tuple[int, int], longest: float) -> tuple[float, float]:
-    """Width and height of a panel for an image whose longer side is `longest` inches; thin images are widened."""
-    height, width = image_shape
-    scale = longest / max(height, width)
-    return max(width * scale, 0.2 * longest), max(height * scale, 0.2 * longest)
+def _inches(shape: Sequence[int], longest: float) -> tuple[float, float]:
+    """Width and height of an image whose longer side is `longest`; thin images are widened."""
+    height, width = (max(side * longest / max(shape), 0.2 * longest) for side in shape)
+    return width, height
 
 
-def plain(text: object, most: int = 24) -> str:
+def add_scale(figure: Figure, axes: Axes, shown: AxesImage, label: str) -> None:
+    """A colour bar beside an axes, no longer than 4 inches."""
+    height = figure.get_size_inches()[1]
+    figure.colorbar(shown, ax=axes, label=label, extend="both", extendfrac=0.04, aspect=25, shrink=min(1.0, 4 / height))
+
+
+def plain(text: object, most: int = 60) -> str:
     """A text that matplotlib shows as it is, cut to `most` characters."""
     string = " ".join(str(text).split())
     string = string if len(string) <= most else string[: most - 1] + "…"
@@ -103,10 +143,10 @@ def shape_of_images(
     return side, side
 
 
-def names_or_numbers(names: Sequence[str] | None, n: int, argument: str) -> list[str]:
-    """The `n` names, or the numbers from 0 in their place, ready to be shown."""
+def names_or_numbers(names: Sequence[str] | None, n: int, argument: str, most: int = 24) -> list[str]:
+    """The `n` names, each cut to `most` characters, or the numbers from 0 in their place: ready to be shown."""
     if names is None:
         return [str(index) for index in range(n)]
     if len(names) < n:
         raise ValueError(f"{argument} must hold {n} names, got {len(names)}")
-    return [plain(name) for name in names]
+    return [plain(name, most) for name in names[:n]]

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .canvas import grid_of_panels, names_or_numbers, new_figure, panel_size, plain, shape_of_images
+from .canvas import add_scale, names_or_numbers, new_figure, shape_of_images, sheet_of_images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
 
     from ..network import Network
 
@@ -47,7 +46,7 @@ def first_layer(
     Returns
     -------
     matplotlib.figure.Figure
-        Images: one axes for each neuron, then the scale. Heat map: its axes, then the scale.
+        Its first axes holds one image for each neuron, or the heat map; the second is the scale.
 
     Raises
     ------
@@ -60,8 +59,9 @@ def first_layer(
     --------
     >>> import fastnn
     >>> figure = first_layer(fastnn.Network([64, 16, 10], seed=0))
-    >>> len(figure.axes), figure.axes[0].images[0].get_array().shape
-    (17, (8, 8))
+    >>> images = figure.axes[0].images
+    >>> len(images), images[0].get_array().shape
+    (16, (8, 8))
     """
     if max_neurons < 1:
         raise ValueError(f"max_neurons must be 1 or more, got {max_neurons}")
@@ -73,7 +73,8 @@ def first_layer(
     weights = np.asarray(net.weights[0], np.float64)[:max_neurons]
     limit = float(np.percentile(np.abs(weights), BRIGHTEST_SHARE)) or 1.0
     title = _title(net, len(weights))
-    labels = names_or_numbers(net.class_names if len(net.sizes) == 2 else None, len(weights), "class_names")
+    class_names = net.class_names if len(net.sizes) == 2 else None
+    labels = names_or_numbers(class_names, len(weights), "class_names", 12)
     if shape is not None:
         return _images(weights.reshape(-1, *shape), limit, title, labels)
     return _heat_map(weights.T, limit, title, labels, names_or_numbers(names, n_inputs, "column_names"))
@@ -87,26 +88,12 @@ def _title(net: Network, n_shown: int) -> str:
 
 def _images(weights: np.ndarray, limit: float, title: str, labels: Sequence[str]) -> Figure:
     longest = 1.1 if len(weights) <= 40 else 0.8
-    panel = panel_size(weights.shape[1:], longest)
-    figure, panels = grid_of_panels(len(weights), panel, (0.1, 0.24), (0.75, 0.2, 1.0))
-    for axes, image, label in zip(panels, weights, labels, strict=False):
-        shown = axes.imshow(image, cmap=COLOURS, vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
-        axes.set_title(plain(label, 12), fontsize=8, pad=2)
-        for spine in axes.spines.values():
-            spine.set_color("0.7")
-    _title_and_scale(figure, shown, title)
-    return figure
-
-
-def _title_and_scale(figure: Figure, shown: AxesImage, title: str) -> None:
-    """A title over the grid and a colour bar on its right."""
-    width, height = figure.get_size_inches()
-    figure.suptitle(title, y=1 - 0.16 / height, va="top", fontsize=11)
-    bar_height = min(height - 1.2, 3.0)
-    scale = figure.add_axes(
-        (1 - 0.78 / width, (height - 0.6 - bar_height) / 2 / height, 0.12 / width, bar_height / height)
-    )
-    figure.colorbar(shown, cax=scale, label="weight", extend="both")
+    sheet = sheet_of_images(weights, labels, title, longest=longest, right=1.0, cmap=COLOURS, vmin=-limit, vmax=limit)
+    width, height = sheet.figure.get_size_inches()
+    bar = min(height - 0.9, 3.0)
+    place = ((width - 0.9) / width, (height - 0.4 - bar) / 2 / height, 0.13 / width, bar / height)
+    sheet.figure.colorbar(sheet.shown, cax=sheet.figure.add_axes(place), label="weight", extend="both", extendfrac=0.04)
+    return sheet.figure
 
 
 def _heat_map(weights: np.ndarray, limit: float, title: str, labels: Sequence[str], names: Sequence[str]) -> Figure:
@@ -124,5 +111,5 @@ def _heat_map(weights: np.ndarray, limit: float, title: str, labels: Sequence[st
     axes.set_xticks(range(0, n_neurons, step), labels[:n_neurons:step], fontsize=8)
     axes.set_xlabel("neuron")
     axes.set_ylabel("input")
-    figure.colorbar(shown, ax=axes, label="weight", extend="both")
+    add_scale(figure, axes, shown, "weight")
     return figure
