@@ -208,7 +208,7 @@ class Network:
             plan, work = self._room("predict", min(rows.n_rows, PREDICT_ROWS * wanted))
             flat, code = out.reshape(-1), linking.addresses(self._spec.dtype, linking.PREDICTION)
             source = (rows.inputs, rows.kind, rows.stride, self.input_scale)
-            room = (plan.table, self._buffer, work.numbers, work.row_loss, NO_ORDER)
+            room = (plan.table, self._buffer, work.numbers, NO_ORDER)
             with threads.team_of(min(wanted, plan.block)) as n_threads:
                 if n_threads == 1:
                     predict.predict_rows(flat, *source, *room, 0, rows.n_rows, 0, plan.block, code)
@@ -253,7 +253,7 @@ class Network:
             inputs = rows.inputs[start * rows.stride * itemsize :]
             predict.predict_rows(
                 out, inputs, rows.kind, rows.stride, self.input_scale,
-                plan.table, self._buffer, work.numbers, work.row_loss, NO_ORDER, 0, n_rows, 0, plan.block,
+                plan.table, self._buffer, work.numbers, NO_ORDER, 0, n_rows, 0, plan.block,
                 linking.addresses(self._spec.dtype, linking.PREDICTION),
             )  # fmt: skip
             offsets = [(plan.table[0, layout.INPUTS], plan.table[0, layout.LD_IN])]
@@ -505,7 +505,7 @@ class Network:
         kept = getattr(self._rooms, purpose, None)
         if kept is None or kept[0].block != block:
             plan = lay_out(self._spec, block)
-            kept = (plan, make_workspace(plan, self._spec.dtype))
+            kept = (plan, make_workspace(plan, self._spec.dtype, threads.most()))
             setattr(self._rooms, purpose, kept)
         return kept
 

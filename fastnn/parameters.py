@@ -70,8 +70,7 @@ def lay_out(spec: Spec, block: int) -> Layout:
         parameters = int(row[layout.BIASES]) + lines(ld)
         row[layout.OUTPUTS] = inputs = work
         row[layout.DELTAS] = work + lines(block * ld)
-        row[layout.SUMS] = row[layout.DELTAS] + lines(block * ld)
-        work = int(row[layout.SUMS]) + lines(ld)
+        work = int(row[layout.DELTAS]) + lines(block * ld)
         cost += n_in * columns
         columns_in, ld_in = columns, ld
     return Layout(table, parameters, work, block)

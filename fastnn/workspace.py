@@ -14,15 +14,18 @@ It is part of the order of sums, so it is one number for all networks and thread
 """
 
 
-def make_workspace(plan: Layout, dtype: str) -> layout.Workspace:
-    """Room for `plan.block` rows, aligned and zeroed."""
+def make_workspace(plan: Layout, dtype: str, n_threads: int = 1) -> layout.Workspace:
+    """Room for `plan.block` rows and the scratch of so many threads, aligned and zeroed."""
     number = np.dtype(dtype)
     top = plan.table[-1]
     return layout.Workspace(
         numbers=aligned_zeros(plan.n_work, number),
+        scratch=aligned_zeros(n_threads * layout.scratch_size(plan.table), number),
+        scratch_size=layout.scratch_size(plan.table),
         targets=aligned_zeros(plan.block * int(top[layout.LD]), number),
         row_factor=aligned_zeros(plan.block, number),
         row_loss=aligned_zeros(plan.block, number),
         row_hit=aligned_zeros(plan.block, number),
+        ones=np.ones(1, number),
         block=plan.block,
     )

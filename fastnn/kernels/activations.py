@@ -38,43 +38,43 @@ def activate(a, slope, code):
     if code == SIGMOID:
         for i in range(n):
             value, rise = logistic(a[i])
-            a[i] = value
             slope[i] = rise
+            a[i] = value
     elif code == RELU:
         for i in range(n):
             z = a[i]
-            a[i] = z if z > zero or z != z else zero
             slope[i] = one if z > zero else zero
+            a[i] = zero if z <= zero else z
     elif code == TANH:
         for i in range(n):
             value = tanh(a[i])
-            a[i] = value
             slope[i] = (one - value) * (one + value)
+            a[i] = value
     elif code == IDENTITY:
         for i in range(n):
             slope[i] = one
     elif code == STEP:
         for i in range(n):
-            a[i] = one if a[i] >= zero else zero
             slope[i] = zero
+            a[i] = one if a[i] >= zero else zero
     elif code == LEAKY_RELU:
         for i in range(n):
             z = a[i]
-            a[i] = z if z > zero else leak * z
             slope[i] = one if z > zero else leak
+            a[i] = z if z > zero else leak * z
     elif code == ELU:
         for i in range(n):
             z = a[i]
             below = expm1(z if z < zero else zero)
-            a[i] = z if z > zero else below
             slope[i] = one if z > zero else below + one
+            a[i] = z if z > zero else below
     elif code == SOFTPLUS:
         for i in range(n):
             z = a[i]
-            a[i] = (z if z > zero else zero) + log1p(exp(-abs(z)))
             slope[i] = logistic(z)[0]
+            a[i] = (z if z > zero else zero) + log1p(exp(-abs(z)))
     elif code == ARCTAN:
         for i in range(n):
             z = a[i]
-            a[i] = math.atan(z)
             slope[i] = one / (one + z * z)
+            a[i] = math.atan(z)

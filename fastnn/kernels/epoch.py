@@ -109,7 +109,7 @@ def weights_pass(network, work, rate, n_rows, rank, team, begins, ends, update):
             clear(out, layer, first, last)
         subtract_weight_slopes(out, work.numbers, layer, factor, first, last, n_rows)
         if first == 0:
-            subtract_bias_slopes(out, work.numbers, layer, factor, n_rows)
+            subtract_bias_slopes(out, work.numbers, work.ones, layer, factor, n_rows)
         if ends and update and not straight:
             subtract_gradient(network.parameters, network.gradient, layer, rate, first, last)
 
@@ -151,6 +151,7 @@ def evaluate(sums, no_order, network, work, examples, sync, rank, team, meetings
 @kernel
 def train_batch(network, work, examples, records, rate, start, size, plan, sync, rank, team, meetings):
     """One step: for each block of the batch the phase by example, then the phase by weight."""
+    scratch = work.scratch[rank * work.scratch_size : (rank + 1) * work.scratch_size]
     weight = sum_of_weights(examples, records.order, start, size)
     for offset in range(0, size, work.block):
         n_rows = min(work.block, size - offset)
@@ -160,7 +161,7 @@ def train_batch(network, work, examples, records, rate, start, size, plan, sync,
                 network.code[EXAMPLES], examples_forward,
                 network, work, examples, records.order, start + offset, 1.0 / weight, first, last,
             )  # fmt: skip
-            call_at(network.code[BACKWARD], backward, work.numbers, network.parameters, network.table, first, last)
+            call_at(network.code[BACKWARD], backward, work.numbers, scratch, network.parameters, network.table, first, last)
         meetings = meet(sync, rank, team, meetings)
         if weight > 0:
             begins, ends = int(offset == 0), int(offset + n_rows == size)

@@ -12,40 +12,43 @@ KINDS = {"float32": FLOAT32, "float64": FLOAT64, "uint8": UINT8, "float16": FLOA
 
 
 @kernel
-def copy_row(out, row, scale):
-    """out: (n_in,) = row * scale."""
-    for k in range(len(row)):
-        out[k] = out.dtype.type(row[k]) * scale
-
-
-@kernel
-def copy_halves(out, row, scale):
-    """As copy_row, from float16 given as their bits."""
-    for k in range(len(row)):
-        out[k] = half_to_single(row[k]) * scale
-
-
-@kernel
 def example_at(order, place):
     """The example that stands at a place of the order; an empty order is 0, 1, 2, ..."""
     return order[place] if len(order) else place
+
+
+@kernel
+def copy_rows(out, source, stride, scale, order, first, n_rows, n_in, ld):
+    """out: (n_rows, ld) = scale * rows of `source`, `stride` apart, of the examples at places first..first + n_rows."""
+    for r in range(n_rows):
+        start = example_at(order, first + r) * stride
+        into = out[r * ld : r * ld + n_in]
+        row = source[start : start + n_in]
+        for k in range(n_in):
+            into[k] = out.dtype.type(row[k]) * scale
+
+
+@kernel
+def copy_halves(out, source, stride, scale, order, first, n_rows, n_in, ld):
+    """As copy_rows, from float16 given as their bits."""
+    for r in range(n_rows):
+        start = example_at(order, first + r) * stride
+        for k in range(n_in):
+            out[r * ld + k] = half_to_single(source[start + k]) * scale
 
 
 @entry
 def gather_rows(out, inputs, kind, stride, scale, order, first, n_rows, n_in, ld):
     """out: (n_rows, ld) inputs * scale, of the examples at places first..first + n_rows of the order."""
     factor = out.dtype.type(scale)
-    for r in range(n_rows):
-        start = example_at(order, first + r) * stride
-        row = out[r * ld : r * ld + n_in]
-        if kind == FLOAT32:
-            copy_row(row, inputs.view(np.float32)[start : start + n_in], factor)
-        elif kind == FLOAT64:
-            copy_row(row, inputs.view(np.float64)[start : start + n_in], factor)
-        elif kind == UINT8:
-            copy_row(row, inputs[start : start + n_in], factor)
-        else:
-            copy_halves(row, inputs.view(np.uint16)[start : start + n_in], factor)
+    if kind == FLOAT32:
+        copy_rows(out, inputs.view(np.float32), stride, factor, order, first, n_rows, n_in, ld)
+    elif kind == FLOAT64:
+        copy_rows(out, inputs.view(np.float64), stride, factor, order, first, n_rows, n_in, ld)
+    elif kind == UINT8:
+        copy_rows(out, inputs, stride, factor, order, first, n_rows, n_in, ld)
+    else:
+        copy_halves(out, inputs.view(np.uint16), stride, factor, order, first, n_rows, n_in, ld)
 
 
 @kernel

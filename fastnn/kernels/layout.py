@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .simd import DOT_COLUMNS
+from .simd import DOT_COLUMNS, TILE_ROWS
 from .target import TARGET
 
 N_IN = 0  # neurons below
@@ -24,11 +24,12 @@ LD_IN = 7  # stride between examples of the activations below
 INPUTS = 8  # workspace: activations below
 OUTPUTS = 9  # workspace: activations of this layer
 DELTAS = 10  # workspace: slopes of the activation, then deltas
-SUMS = 11  # workspace: one row for the bias slopes
-COST = 12  # multiply-adds of all layers below, for one example
-N_FIELDS = 13
+COST = 11  # multiply-adds of all layers below, for one example
+N_FIELDS = 12
 
 CACHE_LINE = 64
+ZEROS = 64  # numbers at the start of a thread's scratch that are 0
+NARROW = 16  # outputs up to which a layer's W is transposed for the deltas below
 SYNC_STRIDE = CACHE_LINE // 8
 
 
@@ -60,9 +61,12 @@ class Workspace(NamedTuple):
 
     numbers: np.ndarray  # activations and deltas, layer by layer
     targets: np.ndarray  # (block, ld of the last layer)
+    scratch: np.ndarray  # (threads, scratch_size)
+    scratch_size: int
     row_factor: np.ndarray  # (block,) weight of the example over its batch's sum
     row_loss: np.ndarray  # (block,)
     row_hit: np.ndarray  # (block,) 1 where the brightest output is the right one
+    ones: np.ndarray  # (1,) the number 1, the input of every bias
     block: int  # rows
 
 
@@ -107,3 +111,10 @@ def stride_of(columns: int, itemsize: int) -> int:
 
 
 GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, STEPS, PREDICT = range(8)
+
+
+def scratch_size(table: np.ndarray) -> int:
+    """Numbers of scratch that one thread needs: zeros, a transposed narrow layer, a tile of rows."""
+    narrow = [row for row in table[1:] if row[N_OUT] <= NARROW]
+    most = max([int((row[N_OUT] + TILE_ROWS) * row[LD_IN]) for row in narrow], default=0)
+    return -(-(ZEROS + most) // CACHE_LINE) * CACHE_LINE

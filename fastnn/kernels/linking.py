@@ -31,7 +31,7 @@ def _samples(dtype: str) -> dict[str, Any]:
         "inputs": inputs,
         "table": table,
         "network": layout.Network(table, 0, numbers, numbers, integers),
-        "work": layout.Workspace(numbers, numbers, numbers, numbers, numbers, 1),
+        "work": layout.Workspace(numbers, numbers, numbers, 1, numbers, numbers, numbers, numbers, 1),
         "examples": layout.Examples(inputs, 0, 0, 1.0, 1, frozen, labels, frozen),
         "plan": layout.Plan(0, 0, 1, 0, 0, 0, 0, 0),
         "records": layout.Records(integers, integers, np.zeros(1), np.zeros((1, 4)), numbers),
@@ -48,13 +48,13 @@ PIECES: dict[int, tuple[Any, str]] = {
         losses.output_deltas,
         "numbers numbers numbers numbers numbers int int int int int integers",
     ),
-    layout.BACKWARD: (backward.backward, "numbers numbers table int int"),
+    layout.BACKWARD: (backward.backward, "numbers numbers numbers table int int"),
     layout.EXAMPLES: (epoch.examples_forward, "network work examples integers int float int int"),
     layout.WEIGHT_PASS: (epoch.weights_pass, "network work number int int int int int int"),
     layout.STEPS: (epoch.work_steps, "network work examples examples plan records integers int int"),
     layout.PREDICT: (
         predict.predict_rows,
-        "numbers inputs int int float table numbers numbers numbers integers int int int int integers",
+        "numbers inputs int int float table numbers numbers integers int int int int integers",
     ),
 }
 TRAINING = tuple(piece for piece in PIECES if piece != layout.PREDICT)

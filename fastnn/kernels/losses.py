@@ -30,95 +30,139 @@ def exponentials(a):
 
 
 @kernel
-def softmax(a, log_sum, n_rows, n_out, ld):
-    """a: (n_rows, ld) z before, softmax after; log_sum: (n_rows,) log of the sum of exp(z).
+def largest(row):
+    """The largest number of a row."""
+    most = row[0]
+    for j in range(1, len(row)):
+        most = row[j] if row[j] > most else most
+    return most
 
-    softmax_j = exp(z_j - max) / sum_k exp(z_k - max).
-    """
+
+@kernel
+def softmax(a, n_rows, n_out, ld):
+    """a: (n_rows, ld) z before, softmax after: exp(z_j - max) / sum_k exp(z_k - max)."""
     for r in range(n_rows):
-        row = a[r * ld : (r + 1) * ld]
-        largest = row[0]
-        for j in range(1, n_out):
-            largest = row[j] if row[j] > largest else largest
+        row = a[r * ld : r * ld + n_out]
+        most = largest(row)
         for j in range(n_out):
-            row[j] -= largest
-        for j in range(n_out, ld):
-            row[j] = 0
-        log_sum[r] = largest
+            row[j] -= most
     exponentials(a[: n_rows * ld])
     for r in range(n_rows):
-        row = a[r * ld : (r + 1) * ld]
-        total = row[0]
-        for j in range(1, n_out):
+        row = a[r * ld : r * ld + n_out]
+        total = a.dtype.type(0)
+        for j in range(n_out):
             total += row[j]
         inverse = a.dtype.type(1) / total
         for j in range(n_out):
             row[j] *= inverse
-        log_sum[r] += log(total)
 
 
 @kernel
-def finish_outputs(a, slope, log_sum, activation, n_rows, n_out, ld, code):
-    """a: (n_rows, ld) z before, output activations after; slope: (n_rows, ld), log_sum: (n_rows,) overwritten."""
+def finish_outputs(a, slope, activation, n_rows, n_out, ld, code):
+    """a: (n_rows, ld) z before, output activations after; slope: (n_rows, ld) overwritten."""
     if activation == SOFTMAX:
-        softmax(a, log_sum, n_rows, n_out, ld)
+        softmax(a, n_rows, n_out, ld)
     else:
         call_at(code[ACTIVATE], activate, a[: n_rows * ld], slope[: n_rows * ld], activation)
+
+
+@kernel
+def cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
+    """As output_deltas: l = log sum exp z * sum y - sum y z, dl/dz = a sum y - y.
+
+    As softmax, with the loss taken along in the loops that pass over the rows anyway.
+    """
+    zero = a.dtype.type(0)
+    for r in range(n_rows):
+        z, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
+        most = largest(z)
+        chosen = zero
+        for j in range(n_out):
+            z[j] -= most
+            chosen += y[j] * z[j]
+        row_loss[r] = -chosen
+    exponentials(a[: n_rows * ld])
+    for r in range(n_rows):
+        out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
+        d = delta[r * ld : r * ld + n_out]
+        total = zero
+        mass = zero
+        for j in range(n_out):
+            total += out[j]
+            mass += y[j]
+        inverse = a.dtype.type(1) / total
+        for j in range(n_out):
+            out[j] *= inverse
+            d[j] = (out[j] * mass - y[j]) * row_factor[r]
+        row_loss[r] += mass * log(total)
+
+
+@kernel
+def squared_error(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
+    """As output_deltas, from activations a and slopes f'(z) in delta: l = sum (a - y)^2, dl/dz = 2 (a - y) f'(z)."""
+    for r in range(n_rows):
+        out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
+        d = delta[r * ld : r * ld + n_out]
+        total = a.dtype.type(0)
+        factor = row_factor[r] + row_factor[r]
+        for j in range(n_out):
+            error = out[j] - y[j]
+            total += error * error
+            d[j] *= error * factor
+        row_loss[r] = total
+
+
+@kernel
+def binary_cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
+    """As output_deltas: l = sum max(z, 0) - y z + log(1 + exp(-|z|)), dl/dz = a - y."""
+    zero = a.dtype.type(0)
+    for r in range(n_rows):
+        out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
+        d = delta[r * ld : r * ld + n_out]
+        total = zero
+        for j in range(n_out):
+            z = out[j]
+            total += (z if z > zero else zero) - y[j] * z + log1p(exp(-abs(z)))
+            out[j] = logistic(z)[0]
+            d[j] = (out[j] - y[j]) * row_factor[r]
+        row_loss[r] = total
+
+
+@kernel
+def perceptron(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
+    """As output_deltas: l = sum max(0, -(2y - 1) z); in place of a slope the perceptron's rule, a - y."""
+    zero = a.dtype.type(0)
+    one = a.dtype.type(1)
+    for r in range(n_rows):
+        total = zero
+        for i in range(r * ld, r * ld + n_out):
+            z = a[i]
+            wrong_side = -(targets[i] + targets[i] - one) * z
+            total += wrong_side if wrong_side > zero else zero
+            a[i] = one if z >= zero else zero
+            delta[i] = (a[i] - targets[i]) * row_factor[r]
+        row_loss[r] = total
 
 
 @entry
 def output_deltas(a, delta, row_loss, targets, row_factor, loss, activation, n_rows, n_out, ld, code):
     """a: (n_rows, ld) z before, activations after; delta: (n_rows, ld) dl/dz * factor; row_loss: (n_rows,) l.
 
-    targets: (n_rows, ld) y; row_factor: (n_rows,) the row's weight over the batch's sum of weights.
-
-    squared error          l = sum (a - y)^2                        dl/dz = 2 (a - y) f'(z)
-    cross-entropy          l = sum y (log sum exp z - z)            dl/dz = a sum y - y
-    binary cross-entropy   l = sum max(z, 0) - y z + log(1 + exp(-|z|))   dl/dz = a - y
-    perceptron             l = sum max(0, -(2y - 1) z)              rule: a - y
+    targets: (n_rows, ld) y; row_factor: (n_rows,) the row's weight over the batch's sum of weights. The padding of
+    delta is 0.
     """
-    zero = a.dtype.type(0)
-    one = a.dtype.type(1)
     if loss == SQUARED_ERROR:
-        finish_outputs(a, delta, row_loss, activation, n_rows, n_out, ld, code)
+        finish_outputs(a, delta, activation, n_rows, n_out, ld, code)
+        squared_error(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
     elif loss == CROSS_ENTROPY:
-        for i in range(n_rows * ld):
-            delta[i] = a[i]
-        softmax(a, row_loss, n_rows, n_out, ld)
+        cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
+    elif loss == BINARY_CROSS_ENTROPY:
+        binary_cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
+    else:
+        perceptron(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
     for r in range(n_rows):
-        y = targets[r * ld : (r + 1) * ld]
-        out = a[r * ld : (r + 1) * ld]
-        d = delta[r * ld : (r + 1) * ld]
-        factor = row_factor[r]
-        total = zero
-        if loss == SQUARED_ERROR:
-            for j in range(n_out):
-                error = out[j] - y[j]
-                total += error * error
-                d[j] *= (error + error) * factor
-        elif loss == CROSS_ENTROPY:
-            mass = zero
-            for j in range(n_out):
-                total += y[j] * (row_loss[r] - d[j]) if y[j] != zero else zero
-                mass += y[j]
-            for j in range(n_out):
-                d[j] = (out[j] * mass - y[j]) * factor
-        elif loss == BINARY_CROSS_ENTROPY:
-            for j in range(n_out):
-                z = out[j]
-                total += (z if z > zero else zero) - y[j] * z + log1p(exp(-abs(z)))
-                out[j] = logistic(z)[0]
-                d[j] = (out[j] - y[j]) * factor
-        else:
-            for j in range(n_out):
-                z = out[j]
-                wrong_side = -(y[j] + y[j] - one) * z
-                total += wrong_side if wrong_side > zero else zero
-                out[j] = one if z >= zero else zero
-                d[j] = (out[j] - y[j]) * factor
-        for j in range(n_out, ld):
-            d[j] = zero
-        row_loss[r] = total
+        for i in range(r * ld + n_out, (r + 1) * ld):
+            delta[i] = 0
 
 
 @kernel

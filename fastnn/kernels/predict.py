@@ -23,7 +23,6 @@ def predict_rows(
     table,
     parameters,
     numbers,
-    row_scratch,
     no_order,
     begin,
     end,
@@ -44,7 +43,7 @@ def predict_rows(
         forward(numbers, parameters, table, at, at + n_rows, code)
         a = numbers[top[OUTPUTS] + at * ld : top[OUTPUTS] + (at + n_rows) * ld]
         slope = numbers[top[DELTAS] + at * ld : top[DELTAS] + (at + n_rows) * ld]
-        finish_outputs(a, slope, row_scratch[at : at + n_rows], top[ACTIVATION], n_rows, n_out, ld, code)
+        finish_outputs(a, slope, top[ACTIVATION], n_rows, n_out, ld, code)
         for r in range(n_rows):
             for j in range(n_out):
                 out[(start + r) * n_out + j] = a[r * ld + j]
@@ -52,7 +51,7 @@ def predict_rows(
 
 @parallel_entry
 def predict(
-    out, inputs, kind, stride, scale, n_rows, table, parameters, numbers, row_scratch, no_order, block, code,
+    out, inputs, kind, stride, scale, n_rows, table, parameters, numbers, no_order, block, code,
     sync, n_threads,
 ):  # fmt: skip
     """out: (n_rows * n_out,) outputs. Each thread takes a run of rows and a part of the workspace."""
@@ -63,6 +62,6 @@ def predict(
             begin, end = n_rows * rank // team, n_rows * (rank + 1) // team
             call_at(
                 code[PREDICT], predict_rows,
-                out, inputs, kind, stride, scale, table, parameters, numbers, row_scratch, no_order,
+                out, inputs, kind, stride, scale, table, parameters, numbers, no_order,
                 begin, end, rank * size, size, code,
             )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .forward import tile_rows_left
 from .intrinsics import multiply_add
 from .jit import kernel
-from .layout import BIASES, COLUMNS, COST, DELTAS, INPUTS, LD, LD_IN, N_IN, SUMS, WEIGHTS
+from .layout import BIASES, COLUMNS, COST, DELTAS, INPUTS, LD, LD_IN, N_IN, WEIGHTS
 from .simd import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, slope_tile
 
 ROW_GROUP = 16 * TILE_ROWS  # rows of W for which the activations stay in the second-level cache
@@ -51,18 +51,16 @@ def subtract_weight_slopes(out, numbers, layer, rate, first, last, n_rows):
 
 
 @kernel
-def subtract_bias_slopes(out, numbers, layer, rate, n_rows):
-    """out[BIASES]: b less rate * delta summed over the block's rows in order; the sum goes through numbers[SUMS]."""
+def subtract_bias_slopes(out, numbers, ones, layer, rate, n_rows):
+    """out[BIASES]: b less rate * delta summed over the block's rows in order; ones[0] is 1, the input of a bias."""
     columns, ld = layer[COLUMNS], layer[LD]
-    total = numbers[layer[SUMS] : layer[SUMS] + columns]
-    total[:] = 0
-    for r in range(n_rows):
-        delta = numbers[layer[DELTAS] + r * ld : layer[DELTAS] + r * ld + columns]
-        for j in range(columns):
-            total[j] += delta[j]
-    biases = out[layer[BIASES] : layer[BIASES] + columns]
-    for j in range(columns):
-        biases[j] = multiply_add(-rate, total[j], biases[j])
+    lanes = VECTOR_BYTES // numbers.itemsize
+    width = TILE_VECTORS * lanes
+    for j in range(0, columns, width):
+        vectors = min(width, columns - j) // lanes
+        slope_tile(
+            1, vectors, out, layer[BIASES] + j, ld, ones, 0, 0, numbers, layer[DELTAS] + j, ld, n_rows, rate
+        )  # fmt: skip
 
 
 @kernel

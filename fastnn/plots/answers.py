@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import names_or_numbers, new_figure, plain, shape_of_images, sheet_of_images
+from .canvas import LETTER, add_scale, names_or_numbers, new_figure, shape_of_images, sheet_of_images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,14 +95,13 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # the square root lifts the few mistakes of a good network out of the white
     axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1.2)
-    n_digits = len(f"{counts.max()}")
-    cell_points = 72 * side / n_classes
-    size = float(np.clip(cell_points / (0.72 * max(n_digits, 2)), 3, 10))
+    cell = 72 * side / n_classes  # points
+    size = float(np.clip(1.4 * cell / len(f"{counts.max():,}"), 3, 10))
     for row, column in np.argwhere(counts):
         colour = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", color=colour, fontsize=size)
-    turned = 90 if max(map(len, names)) > 3 else 0
-    label_size = float(np.clip(0.6 * cell_points, 4, 9))
+        axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=colour, fontsize=size)
+    turned = 90 if 72 * LETTER * max(map(len, names)) > cell else 0
+    label_size = float(np.clip(0.6 * cell, 4, 9))
     axes.set_xticks(range(n_classes), names, rotation=turned, fontsize=label_size)
     axes.set_yticks(range(n_classes), names, fontsize=label_size)
     axes.set_xlabel("predicted")
@@ -174,13 +173,13 @@ def worst_mistakes(
     if count < 1:
         raise ValueError(f"count must be 1 or more, got {count}")
     shape = shape_of_images(examples.shape[1], image_shape, column_names)
-    names = names_or_numbers(class_names, int(max(truth.max(), answer.max())) + 1, "class_names")
+    names = names_or_numbers(class_names, int(max(truth.max(), answer.max())) + 1, "class_names", 10)
     wrong = np.flatnonzero(answer != truth)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     if not worst.size:
         return _message(f"No mistake among {truth.size:,} examples")
     title = f"Worst mistakes: {worst.size:,} of {wrong.size:,} (true → predicted: confidence)"
-    labels = [f"{plain(names[truth[i]], 10)} → {plain(names[answer[i]], 10)}: {confidence[i]:.2f}" for i in worst]
+    labels = [f"{names[truth[i]]} → {names[answer[i]]}: {confidence[i]:.2f}" for i in worst]
     if shape is not None:
         images = examples[worst].reshape(-1, *shape)
         return sheet_of_images(images, labels, title, longest=1.1, right=0, cmap="gray_r").figure
@@ -224,5 +223,5 @@ def _table(
     if n_columns <= 80:
         axes.set_xticks(range(n_columns), columns, rotation=90, fontsize=8)
     figure.suptitle(title, fontsize=11)
-    figure.colorbar(shown, ax=axes, label="standard deviations from the column's mean", extend="both")
+    add_scale(figure, axes, shown, "standard deviations from the column's mean")
     return figure

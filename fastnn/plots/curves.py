@@ -57,7 +57,7 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, loss_label: str =
     for axes, (kind, label) in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
         shown = {"training": history.get(kind, ()), "validation": history.get(f"val_{kind}", ())}
         _draw_course(axes, shown)
-        axes.set_ylabel(plain(label, 60))
+        axes.set_ylabel(plain(label))
         if kind == "loss":
             _logarithmic_where_it_falls_far(axes, [value for part in shown.values() for value in part])
     return figure
@@ -65,12 +65,14 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, loss_label: str =
 
 def _draw_course(axes: Axes, shown: Mapping[str, Sequence[float]]) -> None:
     """One line for each part that has values, the epochs counted from 1."""
+    from matplotlib.ticker import MaxNLocator
+
     for colour, (name, values) in zip((TRAINING, VALIDATION), shown.items(), strict=True):
         if len(values):
             epochs = np.arange(1, len(values) + 1)
             axes.plot(epochs, values, color=colour, label=name, marker="o" if len(values) < 10 else None)
     axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
 
@@ -124,11 +126,11 @@ def fitted_curve(net: Network, X: Any, y: Any, *, input_name: str = "input", out
     curve = net.predict(grid if net.scaler is None else net.scaler.transform(grid))
     figure = new_figure(6.4, 4.4, layout="constrained")
     axes = figure.subplots()
-    size = float(np.clip(400 / inputs.size, 2, 25))
+    size = float(np.clip(2000 / inputs.size, 3, 25))
     axes.scatter(inputs, targets, s=size, color=TRAINING, alpha=0.6, linewidths=0, label="data")
     axes.plot(grid[:, 0], curve[:, 0], color=VALIDATION, linewidth=2, label="network")
-    axes.set_xlabel(plain(input_name, 60))
-    axes.set_ylabel(plain(output_name, 60))
+    axes.set_xlabel(plain(input_name))
+    axes.set_ylabel(plain(output_name))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return figure

@@ -1,0 +1,46 @@
+"""`fastnn info`: what a model file holds."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from ..io.model import load
+from ..network import Network
+
+MOST_NAMES = 12
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Describe the model file; the exit code."""
+    print("\n".join(describe(load(arguments.model))))
+    return 0
+
+
+def describe(net: Network) -> list[str]:
+    """The lines that say what the network is."""
+    lines = [f"{'layer':8}{'neurons':>10}  {'activation':12}{'parameters':>12}"]
+    lines.append(f"{'input':8}{net.sizes[0]:>10,}")
+    for number, (weight, activation) in enumerate(zip(net.weights, net.activation, strict=True), start=1):
+        n_out, n_in = weight.shape
+        name = "output" if number == len(net.weights) else f"hidden {number}"
+        lines.append(f"{name:8}{n_out:>10,}  {activation:12}{n_out * (n_in + 1):>12,}")
+    lines.append(f"{'in all':32}{net.n_parameters:>12,}")
+    scale = "as they are" if net.input_scale == 1 else f"multiplied by {net.input_scale:.6g}"
+    scaled = "" if net.scaler is None else f", after {net.scaler!r}"
+    about = {
+        "loss": net.loss_name,
+        "numbers": net.dtype.name,
+        "trained": f"{net.epochs_trained:,} epochs, seed {net.seed}",
+        "inputs": scale + scaled,
+        "columns": _listed(net.column_names),
+        "classes": _listed(net.class_names),
+    }
+    return lines + [f"{name:8}  {text}" for name, text in about.items()]
+
+
+def _listed(names: Sequence[str] | None) -> str:
+    if names is None:
+        return "not named"
+    more = f", ... ({len(names):,} in all)" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more

@@ -1,0 +1,195 @@
+"""What `fastnn train` can be pointed at: examples to learn and to be judged by, and settings that do well on them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..datasets import load_digits, load_mnist
+from ..errors import FileFormatError
+from ..io.tables import Table, looks_like_labels, read_table
+from ..preprocessing import StandardScaler, train_test_split
+
+DIGIT_NAMES = tuple("0123456789")
+UPDATES = 5000
+"""Updates that a table gets by default, as far as they lie between the two numbers of epochs below."""
+
+FEWEST_EPOCHS, MOST_EPOCHS = 20, 500
+SMALLEST_IMAGE = 64
+"""Columns without names that are a square number from 8 x 8 up are taken for an image."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of a training that do well without any option.
+
+    `activation` is that of the hidden layers, to which the output's is chosen to go with the loss.
+    """
+
+    hidden: tuple[int, ...]
+    activation: str
+    loss: str
+    epochs: int
+    batch_size: int
+    rate: float
+
+
+MNIST = Recipe((30,), "sigmoid", "squared_error", epochs=30, batch_size=10, rate=1.5)
+DIGITS = replace(MNIST, hidden=(48,), epochs=100)
+CLASSES = Recipe((32,), "tanh", "cross_entropy", epochs=0, batch_size=16, rate=0.05)
+QUANTITIES = Recipe((16,), "relu", "squared_error", epochs=0, batch_size=16, rate=0.02)
+CURVE = Recipe((32, 16), "tanh", "squared_error", epochs=0, batch_size=16, rate=0.03)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Examples to train on, examples held out to judge by, and what is known of them.
+
+    Attributes
+    ----------
+    name : str
+        What the run is called.
+    X, y, X_held, y_held : ndarray
+        Inputs (n, n_inputs) as they stand in the data; labels (n,), or quantities (n, n_outputs).
+    recipe : Recipe
+        The settings to start from.
+    class_names : tuple of str or None
+        Names of the labels; None where quantities are learned.
+    column_names : tuple of str or None
+        Names of the inputs, for the model file.
+    target_names : tuple of str
+        Names of the quantities, or of the one column of labels.
+    image_shape : (height, width) or None
+        What a row of inputs is a picture of.
+    input_scale : float
+        Factor on the inputs.
+    scaler : StandardScaler or None
+        Fitted on `X`; for inputs that need more than a factor.
+    """
+
+    name: str
+    X: NDArray
+    y: NDArray
+    X_held: NDArray
+    y_held: NDArray
+    recipe: Recipe
+    class_names: tuple[str, ...] | None
+    column_names: tuple[str, ...] | None = None
+    target_names: tuple[str, ...] = ("target",)
+    image_shape: tuple[int, int] | None = None
+    input_scale: float = 1.0
+    scaler: StandardScaler | None = None
+
+    @property
+    def classifies(self) -> bool:
+        """Whether classes are learned, not quantities."""
+        return self.class_names is not None
+
+    def prepared(self, X: NDArray) -> NDArray:
+        """The inputs as the network takes them."""
+        return X if self.scaler is None else self.scaler.transform(X)
+
+
+def load_task(arguments: argparse.Namespace) -> Task:
+    """The examples that the arguments ask for.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read or fetched.
+    ValueError
+        If it is damaged, or cannot be learned as asked.
+    """
+    if arguments.data == "digits":
+        X, y = load_digits()
+        X, X_held, y, y_held = train_test_split(
+            X, y, test_fraction=arguments.held_out, seed=arguments.seed, stratify=True
+        )
+        return Task("digits", X, y, X_held, y_held, DIGITS, DIGIT_NAMES, image_shape=(8, 8), input_scale=1 / 16)
+    if arguments.data == "mnist":
+        (X, y), (X_held, y_held) = load_mnist()
+        return Task("mnist", X, y, X_held, y_held, MNIST, DIGIT_NAMES, image_shape=(28, 28), input_scale=1 / 255)
+    if not os.path.exists(arguments.data):
+        raise FileNotFoundError(f"{arguments.data}: no such file; give digits, mnist or a .csv, .tsv or .npz file")
+    return _task_of_file(arguments)
+
+
+def has_own_names(column_names: Sequence[str]) -> bool:
+    """Whether the columns of a file have names, not only those that `read_table` gives by their order."""
+    return not all(re.fullmatch(r"column \d+", name) for name in column_names)
+
+
+def _task_of_file(arguments: argparse.Namespace) -> Task:
+    path = Path(arguments.data)
+    table = read_table(path, target=arguments.target, header=arguments.header, columns=arguments.columns)
+    if table.y is None:
+        raise FileFormatError(f"{path}: no array named y to learn; save it with numpy.savez(path, X=..., y=...)")
+    y, class_names = _targets(table, arguments.task, path)
+    frequent = class_names is not None and np.bincount(y).min() >= 2
+    X, X_held, y, y_held = train_test_split(
+        table.X, y, test_fraction=arguments.held_out, seed=arguments.seed, stratify=bool(frequent)
+    )
+    recipe = CLASSES if class_names is not None else CURVE if X.shape[1] == 1 else QUANTITIES
+    epochs = int(np.clip(UPDATES * recipe.batch_size / len(X), FEWEST_EPOCHS, MOST_EPOCHS))
+    n_targets = 1 if y.ndim == 1 else y.shape[1]
+    name = table.target_name or "target"
+    return Task(
+        name=path.name.removesuffix(".gz").rsplit(".", 1)[0] or "table",
+        X=X,
+        y=y,
+        X_held=X_held,
+        y_held=y_held,
+        recipe=replace(recipe, epochs=epochs),
+        class_names=class_names,
+        column_names=table.column_names,
+        target_names=(name,) if n_targets == 1 else tuple(f"{name} {number + 1}" for number in range(n_targets)),
+        image_shape=_image_shape(table, arguments.image_shape),
+        scaler=StandardScaler().fit(X),
+    )
+
+
+def _targets(table: Table, task: str | None, path: Path) -> tuple[NDArray, tuple[str, ...] | None]:
+    """Labels and the names of the classes, or quantities (n, n_outputs) and None."""
+    assert table.y is not None
+    where = f"{path}: the target {table.target_name!r}"
+    if table.class_names is not None:
+        if task == "regression":
+            raise ValueError(f"{where} holds texts, which --task regression cannot learn")
+        y, names = table.y, table.class_names
+    elif task == "regression" or (task is None and not looks_like_labels(table.y)):
+        quantities = np.asarray(table.y, np.float64).reshape(len(table.y), -1)
+        if (np.ptp(quantities, axis=0) == 0).any():
+            raise ValueError(f"{where} is the same in every row: there is nothing to learn")
+        return quantities, None
+    else:
+        if table.y.ndim != 1:
+            raise ValueError(f"{where} has {table.y.shape[1]} columns, which --task classification cannot learn")
+        values, y = np.unique(table.y, return_inverse=True)
+        names = tuple(f"{value:.12g}" for value in values)
+    if len(names) == 1:
+        raise ValueError(f"{where} has only one class, {names[0]!r}: there is nothing to tell apart")
+    if 2 * len(names) > len(y):
+        raise ValueError(
+            f"{where} has {len(names)} distinct values in {len(y)} rows, too many to be classes; "
+            "name another column with --target"
+        )
+    return y.astype(np.int64), names
+
+
+def _image_shape(table: Table, asked: tuple[int, ...] | None) -> tuple[int, int] | None:
+    n = table.X.shape[1]
+    if asked is not None:
+        if len(asked) != 2 or asked[0] * asked[1] != n:
+            raise ValueError(f"--image-shape must be a height and a width with {n} pixels, one for each column")
+        return asked[0], asked[1]
+    side = round(n**0.5)
+    if has_own_names(table.column_names) or n < SMALLEST_IMAGE or side * side != n:
+        return None
+    return side, side

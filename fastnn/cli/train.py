@@ -1,0 +1,173 @@
+"""`fastnn train`: build a network for the data, train it, judge it on what was held out, and write all of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..history import History
+from ..kernels import threads
+from ..network import Network
+from ..preprocessing import StandardScaler
+from ..spec import LOSS_OUTPUT
+from .results import report, write_results
+from .tasks import Task, load_task
+
+CAUTIOUS_RATE = 0.1
+"""Learning rate where the loss or the activation is not that of the recipe, whose rate then means nothing."""
+
+FLOAT32_SPREAD = 1e-4
+"""Targets that vary by less than this part of their mean are learned in float64: float32 would blur them."""
+
+PATIENCE = 2.0
+"""Seconds of silence after which a word about the compilation is due."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the network is trained."""
+
+    epochs: int
+    batch_size: int
+    rate: float
+    n_threads: int | None
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train as the arguments say; the exit code."""
+    task = load_task(arguments)
+    net, settings = build(task, arguments)
+    folder = Path(arguments.output or Path("runs", task.name))
+    folder.mkdir(parents=True, exist_ok=True)
+    warm_up(net, settings.n_threads)
+    print(f"{task.name}: {len(task.X):,} examples to train on, {len(task.X_held):,} held out")
+    print(
+        f"{'-'.join(map(str, net.sizes))} ({', '.join(net.activation)}; {net.loss_name}), {net.n_parameters:,} "
+        f"parameters: {settings.epochs} epochs, batches of {settings.batch_size}, rate {settings.rate:g}",
+        flush=True,
+    )
+    target_scaler = scaler_of_targets(task, net)
+    history = fit(net, task, settings, target_scaler)
+    if target_scaler is not None:
+        give_outputs_the_units_of(net, target_scaler)
+    outputs = net.predict(task.prepared(task.X_held))
+    report(task, history, outputs, target_scaler)
+    print(f"written to {folder}: {', '.join(write_results(folder, net, task, history, outputs))}")
+    if history.stop_reason == "interrupted":
+        print("fastnn: interrupted; what was learned so far is saved", file=sys.stderr)
+        return 130
+    return 0
+
+
+def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]:
+    """The network that the options ask for, the recipe standing in for those that were left out."""
+    recipe = task.recipe
+    loss = arguments.loss or recipe.loss
+    sizes = _sizes(task, arguments, loss)
+    net = Network(
+        sizes,
+        activation=_activation(task, arguments.activation, len(sizes) - 1, loss),
+        loss=loss,
+        dtype=_dtype(task),
+        seed=arguments.seed,
+        input_scale=task.input_scale,
+    )
+    net.scaler, net.column_names, net.class_names = task.scaler, task.column_names, task.class_names
+    of_recipe = loss == recipe.loss and arguments.activation in (None, (recipe.activation,))
+    settings = Settings(
+        epochs=arguments.epochs or recipe.epochs,
+        batch_size=arguments.batch_size or recipe.batch_size,
+        rate=arguments.rate or (recipe.rate if of_recipe else CAUTIOUS_RATE),
+        n_threads=arguments.threads,
+    )
+    return net, settings
+
+
+def _sizes(task: Task, arguments: argparse.Namespace, loss: str) -> tuple[int, ...]:
+    n_inputs = task.X.shape[1]
+    if task.class_names is None:
+        possible: tuple[int, ...] = (task.y.shape[1],)
+    elif len(task.class_names) > 2:
+        possible = (len(task.class_names),)
+    else:
+        possible = (1, 2) if loss in ("binary_cross_entropy", "perceptron") else (2, 1)
+    if arguments.sizes is None:
+        hidden = task.recipe.hidden if arguments.hidden is None else arguments.hidden
+        return (n_inputs, *hidden, possible[0])
+    sizes: tuple[int, ...] = arguments.sizes
+    if len(sizes) < 2 or sizes[0] != n_inputs or sizes[-1] not in possible:
+        raise ValueError(
+            f"--sizes must begin with the {n_inputs} inputs of {task.name} and end with its {possible[0]} "
+            f"output{'s' * (possible[0] > 1)}, got {','.join(map(str, sizes)) or 'none'}"
+        )
+    return sizes
+
+
+def _activation(task: Task, given: Sequence[str] | None, n_layers: int, loss: str) -> tuple[str, ...]:
+    """A name for each layer: those given, or one for the hidden layers and an output's that goes with the loss."""
+    if given is not None and (len(given) > 1 or n_layers == 1):
+        return tuple(given)
+    (hidden,) = given or (task.recipe.activation,)
+    output = LOSS_OUTPUT.get(loss, "sigmoid" if task.classifies else "identity")
+    return (*[hidden] * (n_layers - 1), output)
+
+
+def _dtype(task: Task) -> str:
+    if task.classifies:
+        return "float32"
+    blurred = task.y.std(axis=0) < FLOAT32_SPREAD * np.abs(task.y.mean(axis=0))
+    return "float64" if blurred.any() else "float32"
+
+
+def warm_up(net: Network, n_threads: int | None) -> None:
+    """Compile the kernels, or fetch them, before the clock runs; a word about it where that takes long."""
+    word = "preparing the kernels; the first run on a machine compiles them, which takes some 20 seconds ..."
+    notice = threading.Timer(PATIENCE, print, (word,), {"file": sys.stderr, "flush": True})
+    notice.daemon = True
+    notice.start()
+    try:
+        tiny = Network([1, 1], dtype=net.dtype.name, seed=0)
+        tiny.fit([[0.0]], [0.0], epochs=1, n_threads=n_threads or threads.most())
+        tiny.predict([[0.0]])
+    finally:
+        notice.cancel()
+
+
+def scaler_of_targets(task: Task, net: Network) -> StandardScaler | None:
+    """How quantities are standardised for the training; None for labels and for outputs of a bounded range."""
+    if task.classifies or net.activation[-1] != "identity":
+        return None
+    return StandardScaler().fit(task.y)
+
+
+def fit(net: Network, task: Task, settings: Settings, target_scaler: StandardScaler | None) -> History:
+    """Train, judged after every epoch on the examples held out."""
+
+    def targets(y: NDArray) -> NDArray:
+        return y if target_scaler is None else target_scaler.transform(y)
+
+    return net.fit(
+        task.prepared(task.X),
+        targets(task.y),
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.rate,
+        validation_data=(task.prepared(task.X_held), targets(task.y_held)),
+        progress=sys.stderr is not None and sys.stderr.isatty(),
+        n_threads=settings.n_threads,
+    )
+
+
+def give_outputs_the_units_of(net: Network, target_scaler: StandardScaler) -> None:
+    """Fold the inverse of the targets' scaling into the last layer, which is linear: w s, and b s + mean."""
+    state = target_scaler.state()
+    mean, std = np.array(state["mean"]), np.array(state["std"])
+    net.weights[-1][...] = net.weights[-1] * std[:, np.newaxis]
+    net.biases[-1][...] = net.biases[-1] * std + mean

@@ -1,0 +1,417 @@
+"""The model file: everything comes back, nothing unsound comes in, and a write that fails leaves the old file."""
+
+import json
+import os
+import struct
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import fastnn
+from fastnn.preprocessing import MinMaxScaler, StandardScaler
+
+BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
+LABELS = np.array([0, 1, 1, 0, 1])
+
+
+def rows():
+    return np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+
+
+def trained(dtype="float32"):
+    net = fastnn.Network(
+        [3, 4, 2],
+        activation=["relu", "softmax"],
+        loss="cross_entropy",
+        dtype=dtype,
+        seed=(1 << 63) - 1,
+        input_scale=1 / 255,
+    )
+    net.scaler = MinMaxScaler((-1.0, 1.0)).fit(rows() / 3)
+    net.column_names, net.class_names = ("length", "width", "größe"), ("no", "yes")
+    net.fit(rows(), LABELS, epochs=3, batch_size=2, learning_rate=0.3)
+    return net
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture
+def saved(path):
+    trained().save(path)
+    return path
+
+
+# ---- Everything comes back
+
+
+@BOTH
+def test_a_network_comes_back_to_the_last_bit(dtype, path):
+    net = trained(dtype)
+    net.save(path)
+    again = fastnn.load(path)
+    assert again.parameters.tobytes() == net.parameters.tobytes()
+    assert again.predict(rows()).tobytes() == net.predict(rows()).tobytes()
+
+
+@BOTH
+def test_what_describes_a_network_comes_back(dtype, path):
+    net = trained(dtype)
+    net.save(path)
+    again = fastnn.load(path)
+    names = ("sizes", "activation", "loss_name", "dtype", "seed", "input_scale")
+    names += ("epochs_trained", "column_names", "class_names")
+    assert [getattr(again, name) for name in names] == [getattr(net, name) for name in names]
+    assert again.scaler.state() == net.scaler.state()
+
+
+@BOTH
+def test_training_goes_on_as_if_it_had_never_been_saved(dtype, path):
+    net = trained(dtype)
+    net.save(path)
+    again = fastnn.load(path)
+    for each in (net, again):
+        each.fit(rows(), LABELS, epochs=3, batch_size=2, learning_rate=lambda epoch: 0.1 / (1 + epoch))
+    assert again.parameters.tobytes() == net.parameters.tobytes()
+    assert again.epochs_trained == 6
+
+
+def test_a_network_without_names_or_scaler_comes_back(path):
+    fastnn.Network([2, 1], seed=0).save(path)
+    again = fastnn.load(path)
+    assert (again.scaler, again.column_names, again.class_names) == (None, None, None)
+
+
+def test_a_standard_scaler_comes_back(path):
+    net = fastnn.Network([3, 1], seed=0)
+    net.scaler = StandardScaler().fit(rows())
+    net.save(path)
+    assert fastnn.load(path).scaler.transform(rows()).tobytes() == net.scaler.transform(rows()).tobytes()
+
+
+@pytest.mark.parametrize("kind", [str, os.fspath, lambda path: path], ids=["str", "fspath", "Path"])
+def test_paths_of_every_kind(kind, path):
+    net = fastnn.Network([2, 1], seed=0)
+    net.save(kind(path))
+    assert fastnn.load(kind(path)).parameters.tobytes() == net.parameters.tobytes()
+
+
+def test_the_loaded_network_is_writable_and_its_own(saved):
+    first, second = fastnn.load(saved), fastnn.load(saved)
+    before = second.parameters.tobytes()
+    first.weights[0][...] = 0
+    assert second.parameters.tobytes() == before
+
+
+def test_safetensors_itself_reads_plain_names(saved):
+    tensors, net = load_file(saved), fastnn.load(saved)
+    assert sorted(tensors) == ["layers.0.bias", "layers.0.weight", "layers.1.bias", "layers.1.weight"]
+    for number in range(2):
+        assert tensors[f"layers.{number}.weight"].tolist() == net.weights[number].tolist()
+        assert tensors[f"layers.{number}.bias"].tolist() == net.biases[number].tolist()
+
+
+def header(path):
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    return json.loads(content[8 : 8 + length]), content[8 + length :]
+
+
+def test_the_description_is_json_with_a_format_number(saved):
+    about = json.loads(header(saved)[0]["__metadata__"]["fastnn"])
+    assert about["format"] == 1
+    assert (about["sizes"], about["activation"], about["epochs"]) == ([3, 4, 2], ["relu", "softmax"], 3)
+
+
+# ---- Nothing unsound comes in
+
+
+def rewrite(path, change_about=None, change_tensors=None):
+    """Write the file again, its description and its tensors changed in place."""
+    tensors, about = load_file(path), json.loads(header(path)[0]["__metadata__"]["fastnn"])
+    if change_about:
+        about = change_about(about) or about
+    if change_tensors:
+        tensors = change_tensors(tensors) or tensors
+    text = about if isinstance(about, str) else json.dumps(about)
+    save_file(tensors, path, {"fastnn": text})
+
+
+def assert_refused(path, match=""):
+    with pytest.raises(fastnn.FileFormatError, match=match) as caught:
+        fastnn.load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file(path):
+    with pytest.raises(FileNotFoundError, match="model.safetensors"):
+        fastnn.load(path)
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(OSError, match=tmp_path.name):
+        fastnn.load(tmp_path)
+
+
+def test_a_file_cut_short_anywhere(saved):
+    content = saved.read_bytes()
+    for length in {0, 1, 7, 8, 9, 100, len(content) // 2, len(content) - 100, len(content) - 1}:
+        saved.write_bytes(content[:length])
+        assert_refused(saved)
+
+
+def test_a_file_with_more_than_it_should_hold(saved):
+    saved.write_bytes(saved.read_bytes() + b"\0")
+    assert_refused(saved)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\0" * 100,
+        b"\xff" * 100,
+        b"epoch,loss\n1,0.5\n",
+        b"\x89PNG\r\n\x1a\n",
+        b"PK\3\4" + bytes(60),
+        b"\2" + bytes(7) + b"{}",
+    ],
+    ids=["zeros", "ones", "csv", "png", "zip", "empty safetensors"],
+)
+def test_a_file_of_something_else(content, path):
+    path.write_bytes(content)
+    assert_refused(path)
+
+
+def test_safetensors_of_somebody_else(path):
+    save_file({"layers.0.weight": np.zeros((2, 3), np.float32)}, path)
+    assert_refused(path, "not one that fastnn wrote")
+
+
+def test_safetensors_of_somebody_else_with_metadata(path):
+    save_file({"layers.0.weight": np.zeros((2, 3), np.float32)}, path, {"format": "pt"})
+    assert_refused(path, "not one that fastnn wrote")
+
+
+@pytest.mark.parametrize("number", [2, 0, "1", None, 1.5, [1]])
+def test_another_format(number, saved):
+    rewrite(saved, lambda about: {**about, "format": number})
+    assert_refused(saved, r"has format .*; this fastnn reads format 1")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '"text"', "{}", "[" * 100_000], ids=lambda text: text[:8])
+def test_a_description_that_is_none(text, saved):
+    rewrite(saved, lambda about: text)
+    assert_refused(saved, "damaged description")
+
+
+KEYS = [
+    "format",
+    "sizes",
+    "activation",
+    "loss",
+    "input_scale",
+    "seed",
+    "epochs",
+    "scaler",
+    "column_names",
+    "class_names",
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_description_that_lacks_a_key(key, saved):
+    rewrite(saved, lambda about: about.pop(key) and None)
+    assert_refused(saved, key)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("sizes", [3, 4, 0]),
+        ("sizes", [3, 4.0, 2]),
+        ("sizes", "342"),
+        ("sizes", None),
+        ("sizes", [3, 10**30, 2]),
+        ("activation", ["relu"]),
+        ("activation", ["relu", "softmaximum"]),
+        ("activation", [["relu"], "softmax"]),
+        ("activation", {"relu": 1, "softmax": 2}),
+        ("activation", None),
+        ("loss", "squared_error"),  # not with softmax
+        ("loss", "mystery"),
+        ("loss", None),
+        ("input_scale", 0),
+        ("input_scale", float("nan")),
+        ("input_scale", "1"),
+        ("input_scale", None),
+        ("seed", -1),
+        ("seed", 1 << 63),
+        ("seed", 1.5),
+        ("seed", None),
+        ("epochs", -1),
+        ("epochs", 1 << 63),
+        ("epochs", 2.5),
+        ("epochs", None),
+        ("scaler", {}),
+        ("scaler", 3),
+        ("scaler", {"kind": "mystery"}),
+        ("scaler", {"kind": "standard", "mean": [0.0], "std": [1.0]}),  # of 1 column, not 3
+        ("column_names", "abc"),
+        ("column_names", ["a", "b"]),
+        ("column_names", ["a", "b", 3]),
+        ("class_names", "no"),
+        ("class_names", [0, 1]),
+        ("class_names", ["no", "yes", "perhaps"]),  # of 3 classes, not 2
+    ],
+)
+def test_a_description_that_makes_no_sense(key, value, saved):
+    rewrite(saved, lambda about: {**about, key: value})
+    assert_refused(saved)
+
+
+def replaced(name, change):
+    return lambda tensors: {**tensors, name: change(tensors[name])}
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["layers.0.weight", "layers.1.bias"])
+def test_numbers_that_are_not_finite(name, number, saved):
+    def spoil(tensor):
+        tensor = tensor.copy()
+        tensor.flat[-1] = number
+        return tensor
+
+    rewrite(saved, None, replaced(name, spoil))
+    assert_refused(saved, f"{name} holds numbers that are not finite")
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("layers.0.weight", np.transpose),
+        ("layers.0.weight", np.ravel),
+        ("layers.0.weight", lambda tensor: tensor[:, :2]),
+        ("layers.1.bias", lambda tensor: tensor[:, None]),
+        ("layers.1.bias", lambda tensor: np.zeros(3, np.float32)),
+        ("layers.1.bias", lambda tensor: np.zeros(0, np.float32)),
+    ],
+)
+def test_tensors_of_other_shapes(name, change, saved):
+    rewrite(saved, None, replaced(name, lambda tensor: np.ascontiguousarray(change(tensor))))
+    assert_refused(saved, f"{name} must have shape")
+
+
+def test_a_tensor_too_few(saved):
+    rewrite(saved, None, lambda tensors: tensors.pop("layers.0.bias") is None)
+    assert_refused(saved, "must hold the tensors")
+
+
+def test_a_tensor_too_many(saved):
+    rewrite(saved, None, lambda tensors: {**tensors, "layers.2.bias": np.zeros(1, np.float32)})
+    assert_refused(saved, "must hold the tensors")
+
+
+def test_no_tensors(saved):
+    rewrite(saved, None, lambda tensors: {"": np.zeros(0, np.float32)})
+    assert_refused(saved, "must hold the tensors")
+
+
+@pytest.mark.parametrize("kind", ["float16", "int32", "int64", "bool"])
+def test_tensors_of_other_kinds(kind, saved):
+    rewrite(saved, None, lambda tensors: {name: tensor.astype(kind) for name, tensor in tensors.items()})
+    assert_refused(saved, "must hold F32 or F64 tensors of one kind")
+
+
+def test_tensors_of_mixed_kinds(saved):
+    rewrite(saved, None, replaced("layers.1.bias", lambda tensor: tensor.astype(np.float64)))
+    assert_refused(saved, "must hold F32 or F64 tensors of one kind")
+
+
+def test_any_damaged_byte_of_the_header_is_refused_or_harmless(saved):
+    content = saved.read_bytes()
+    length = 8 + struct.unpack("<Q", content[:8])[0]
+    damages = np.random.default_rng(0).integers(0, [length, 255], (300, 2))
+    refused = 0
+    for place, change in damages.tolist():
+        damaged = bytearray(content)
+        damaged[place] ^= change + 1
+        saved.write_bytes(damaged)
+        try:
+            net = fastnn.load(saved)
+        except fastnn.FileFormatError as error:
+            assert str(saved) in str(error)
+            refused += 1
+        else:
+            assert np.isfinite(net.predict(np.zeros((1, net.sizes[0])))).all()
+    assert refused > 150
+
+
+# ---- What is not written
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_network_that_is_not_finite_is_not_saved(number, saved):
+    before = saved.read_bytes()
+    net = trained()
+    net.weights[0][1, 2] = number
+    with pytest.raises(ValueError, match="not finite"):
+        net.save(saved)
+    assert saved.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("column_names", ("a", "b")),
+        ("column_names", ("a", "b", 3)),
+        ("class_names", ("a", "b", "c")),
+        ("class_names", (0, 1)),
+        ("class_names", "no"),
+        ("scaler", MinMaxScaler()),  # not fitted
+        ("scaler", MinMaxScaler().fit([[0.0], [1.0]])),  # of 1 column, not 3
+        ("scaler", lambda X: X),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_saved(name, value, saved):
+    before = saved.read_bytes()
+    net = trained()
+    setattr(net, name, value)
+    with pytest.raises((ValueError, TypeError), match="scaler|fitted" if name == "scaler" else name):
+        net.save(saved)
+    assert saved.read_bytes() == before
+
+
+@pytest.mark.parametrize("place", ["os.fsync", "pathlib.Path.replace"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(place, saved, monkeypatch):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    before, net = saved.read_bytes(), trained("float64")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(place, fail)
+        net.save(saved)
+    assert saved.read_bytes() == before
+    assert os.listdir(saved.parent) == [saved.name]
+
+
+def test_a_second_save_replaces_the_first(saved):
+    net = trained("float64")
+    net.save(saved)
+    assert fastnn.load(saved).dtype == np.float64
+    assert os.listdir(saved.parent) == [saved.name]
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        trained().save(tmp_path / "nowhere" / "model.safetensors")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+def test_the_file_has_the_permissions_of_any_new_file(tmp_path):
+    (tmp_path / "any").touch()
+    trained().save(tmp_path / "model")
+    assert (tmp_path / "model").stat().st_mode == (tmp_path / "any").stat().st_mode
