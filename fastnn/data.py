@@ -184,6 +184,7 @@ def as_examples(
         rows.stride,
         spec.input_scale,
         rows.n_rows,
+        0,
         targets.numbers,
         targets.labels,
         weights,
@@ -195,4 +196,14 @@ def no_examples(spec: Spec) -> layout.Examples:
     """The empty set of examples, for a training without validation."""
     empty = read_only(np.empty(0, spec.dtype))
     bytes_, labels = read_only(np.empty(0, np.uint8)), read_only(np.empty(0, np.int64))
-    return layout.Examples(bytes_, gather.UINT8, spec.sizes[0], 1.0, 0, empty, labels, empty)
+    return layout.Examples(bytes_, gather.UINT8, spec.sizes[0], 1.0, 0, 0, empty, labels, empty)
+
+
+FETCHED_AHEAD = 1 << 17
+"""Bytes of rows fetched before they are wanted: a part of a second-level cache."""
+
+
+def rows_ahead(examples: layout.Examples, batch_size: int) -> int:
+    """How many examples ahead of the one that it reads a thread fetches: a batch, or what the cache holds."""
+    bytes_per_row = max(1, examples.inputs.size // examples.n_rows)
+    return min(batch_size, max(1, FETCHED_AHEAD // bytes_per_row))

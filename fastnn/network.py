@@ -428,7 +428,7 @@ class Network:
             job = training.Job(
                 network=self._kernel_view(plan, self._gradient_room(batch_size)),
                 work=work,
-                examples=examples,
+                examples=examples._replace(ahead=data.rows_ahead(examples, batch_size)),
                 validation=validation,
                 rate_of=lambda epoch: rate_of(self._epochs + epoch),
                 epochs=epochs,

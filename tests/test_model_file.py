@@ -130,25 +130,26 @@ def test_the_description_is_json_with_a_format_number(saved):
 # ---- Nothing unsound comes in
 
 
-def rewrite(path, change_about=None, change_tensors=None):
-    """Write the file again, its description and its tensors changed in place."""
+def rewrite(path, change_about=lambda about: about, change_tensors=lambda tensors: tensors):
+    """Write the file again with another description or other tensors."""
     tensors, about = load_file(path), json.loads(header(path)[0]["__metadata__"]["fastnn"])
-    if change_about:
-        about = change_about(about) or about
-    if change_tensors:
-        tensors = change_tensors(tensors) or tensors
+    about = change_about(about)
     text = about if isinstance(about, str) else json.dumps(about)
-    save_file(tensors, path, {"fastnn": text})
+    save_file(change_tensors(tensors), path, {"fastnn": text})
 
 
-def assert_refused(path, match=""):
+def without(key):
+    return lambda mapping: {name: value for name, value in mapping.items() if name != key}
+
+
+def assert_refused(path, match=None):
     with pytest.raises(fastnn.FileFormatError, match=match) as caught:
         fastnn.load(path)
     assert str(path) in str(caught.value)
 
 
 def test_a_missing_file(path):
-    with pytest.raises(FileNotFoundError, match="model.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
         fastnn.load(path)
 
 
@@ -224,7 +225,7 @@ KEYS = [
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_description_that_lacks_a_key(key, saved):
-    rewrite(saved, lambda about: about.pop(key) and None)
+    rewrite(saved, without(key))
     assert_refused(saved, key)
 
 
@@ -285,7 +286,7 @@ def test_numbers_that_are_not_finite(name, number, saved):
         tensor.flat[-1] = number
         return tensor
 
-    rewrite(saved, None, replaced(name, spoil))
+    rewrite(saved, change_tensors=replaced(name, spoil))
     assert_refused(saved, f"{name} holds numbers that are not finite")
 
 
@@ -301,53 +302,52 @@ def test_numbers_that_are_not_finite(name, number, saved):
     ],
 )
 def test_tensors_of_other_shapes(name, change, saved):
-    rewrite(saved, None, replaced(name, lambda tensor: np.ascontiguousarray(change(tensor))))
+    rewrite(saved, change_tensors=replaced(name, lambda tensor: np.ascontiguousarray(change(tensor))))
     assert_refused(saved, f"{name} must have shape")
 
 
 def test_a_tensor_too_few(saved):
-    rewrite(saved, None, lambda tensors: tensors.pop("layers.0.bias") is None)
+    rewrite(saved, change_tensors=without("layers.0.bias"))
     assert_refused(saved, "must hold the tensors")
 
 
 def test_a_tensor_too_many(saved):
-    rewrite(saved, None, lambda tensors: {**tensors, "layers.2.bias": np.zeros(1, np.float32)})
+    rewrite(saved, change_tensors=lambda tensors: {**tensors, "layers.2.bias": np.zeros(1, np.float32)})
     assert_refused(saved, "must hold the tensors")
 
 
 def test_no_tensors(saved):
-    rewrite(saved, None, lambda tensors: {"": np.zeros(0, np.float32)})
+    rewrite(saved, change_tensors=lambda tensors: {"": np.zeros(0, np.float32)})
     assert_refused(saved, "must hold the tensors")
 
 
 @pytest.mark.parametrize("kind", ["float16", "int32", "int64", "bool"])
 def test_tensors_of_other_kinds(kind, saved):
-    rewrite(saved, None, lambda tensors: {name: tensor.astype(kind) for name, tensor in tensors.items()})
+    rewrite(saved, change_tensors=lambda tensors: {name: tensor.astype(kind) for name, tensor in tensors.items()})
     assert_refused(saved, "must hold F32 or F64 tensors of one kind")
 
 
 def test_tensors_of_mixed_kinds(saved):
-    rewrite(saved, None, replaced("layers.1.bias", lambda tensor: tensor.astype(np.float64)))
+    rewrite(saved, change_tensors=replaced("layers.1.bias", lambda tensor: tensor.astype(np.float64)))
     assert_refused(saved, "must hold F32 or F64 tensors of one kind")
 
 
 def test_any_damaged_byte_of_the_header_is_refused_or_harmless(saved):
     content = saved.read_bytes()
     length = 8 + struct.unpack("<Q", content[:8])[0]
-    damages = np.random.default_rng(0).integers(0, [length, 255], (300, 2))
-    refused = 0
-    for place, change in damages.tolist():
+    messages = []
+    for place, change in np.random.default_rng(0).integers([0, 1], [length, 256], (300, 2)).tolist():
         damaged = bytearray(content)
-        damaged[place] ^= change + 1
+        damaged[place] ^= change
         saved.write_bytes(damaged)
         try:
             net = fastnn.load(saved)
         except fastnn.FileFormatError as error:
-            assert str(saved) in str(error)
-            refused += 1
+            messages.append(str(error))
         else:
             assert np.isfinite(net.predict(np.zeros((1, net.sizes[0])))).all()
-    assert refused > 150
+    assert len(messages) > 150
+    assert [message for message in messages if str(saved) not in message] == []
 
 
 # ---- What is not written
@@ -391,8 +391,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(place, saved, m
         raise OSError(28, "No space left on device")
 
     before, net = saved.read_bytes(), trained("float64")
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(place, fail)
+    monkeypatch.setattr(place, fail)
+    with pytest.raises(OSError, match="No space left"):
         net.save(saved)
     assert saved.read_bytes() == before
     assert os.listdir(saved.parent) == [saved.name]

@@ -704,14 +704,14 @@ def test_squared_error_at_a_thousand_is_finite(name, dtype):
 @pytest.mark.parametrize("level", [0, 1000])
 def test_a_small_cross_entropy_keeps_its_digits(level, dtype):
     net = one_layer([[10], [0]], level, activation="softmax", loss="cross_entropy", dtype=dtype)
-    eps = np.finfo(dtype).eps  # of the sum of exponentials, 1 + exp(-10)
+    eps = float(np.finfo(dtype).eps)  # of the sum of exponentials, 1 + exp(-10)
     assert net.loss([[1]], [[1, 0]]) == pytest.approx(np.log1p(np.exp(-10)), rel=0, abs=2 * eps)
 
 
 @BOTH
 def test_a_small_binary_cross_entropy_keeps_its_digits(dtype):
     net = one_layer([[10]], activation="sigmoid", loss="binary_cross_entropy", dtype=dtype)
-    assert net.loss([[1]], [1]) == pytest.approx(np.log1p(np.exp(-10)), rel=8 * np.finfo(dtype).eps, abs=0)
+    assert net.loss([[1]], [1]) == pytest.approx(np.log1p(np.exp(-10)), rel=8 * float(np.finfo(dtype).eps), abs=0)
 
 
 # ---- Copies

@@ -14,6 +14,7 @@ import scipy.stats
 
 import fastnn
 from fastnn import reference
+from fastnn.kernels import layout
 from fastnn.kernels.epoch import shuffle
 from fastnn.kernels.jit import COMPILED
 from fastnn.workspace import BLOCK_ROWS, make_workspace
@@ -257,16 +258,18 @@ def test_measuring_the_threads_changes_nothing():
     assert dict(histories[0]) == dict(histories[1])
 
 
-def full_of_nan(plan, dtype):
-    work = make_workspace(plan, dtype)
-    for part in work:
-        if isinstance(part, np.ndarray):
+def full_of_nan(*given):
+    """A workspace in which nothing is sound but its two constants."""
+    work = make_workspace(*given)
+    for name, part in work._asdict().items():
+        if isinstance(part, np.ndarray) and name != "ones":
             part[...] = np.nan
+    for start in range(0, work.scratch.size, work.scratch_size):
+        work.scratch[start : start + layout.ZEROS] = 0
     return work
 
 
-@BOTH
-@pytest.mark.parametrize(
+EVERY_LOSS = pytest.mark.parametrize(
     ("activation", "loss"),
     [
         ("sigmoid", "squared_error"),
@@ -276,23 +279,47 @@ def full_of_nan(plan, dtype):
     ],
     ids=["squared_error", "cross_entropy", "binary_cross_entropy", "perceptron"],
 )
-def test_nothing_stale_leaks_from_the_workspace(activation, loss, dtype, monkeypatch):
+
+
+def all_that_it_computes(net):
     rng = np.random.default_rng(0)
     X, labels = rng.normal(size=(23, 4)), rng.integers(0, 3, 23)
     y = np.eye(3)[labels]
+    parts = [net.predict(X), *net.activations(X), net.gradients(X, y, flat=True), net.loss(X, labels)]
+    parts += [net.gradients(X, labels, sample_weight=np.arange(23), flat=True), net.step(X[:7], labels[:7], 0.1)]
+    for target, size in ((labels, 5), (y, 8)):
+        history = net.fit(X, target, epochs=2, batch_size=size, validation_split=0.3, learning_rate=0.1)
+        parts += [np.array(history[name]) for name in history]
+    return bits(*parts, net.parameters)
 
-    def everything():
-        net = fastnn.Network([4, 17, 5, 3], activation=activation, loss=loss, dtype=dtype, seed=3)
-        parts = [net.predict(X), *net.activations(X), net.gradients(X, y, flat=True), net.loss(X, labels)]
-        net.step(X[:7], labels[:7], 0.1)
-        for target, size in ((labels, 5), (y, 8)):
-            history = net.fit(X, target, epochs=2, batch_size=size, validation_split=0.3, learning_rate=0.1)
-            parts += [np.array(history[name]) for name in history]
-        return bits(*parts, net.gradients(X, y, sample_weight=np.arange(23), flat=True), net.parameters)
 
-    clean = everything()
+@BOTH
+@EVERY_LOSS
+def test_nothing_leaks_from_a_workspace_full_of_nan(activation, loss, dtype, monkeypatch):
+    clean, spoilt = (
+        fastnn.Network([4, 17, 5, 3], activation=activation, loss=loss, dtype=dtype, seed=3) for _ in range(2)
+    )
+    wanted = all_that_it_computes(clean)
     monkeypatch.setattr("fastnn.network.make_workspace", full_of_nan)
-    assert everything() == clean
+    assert all_that_it_computes(spoilt) == wanted
+
+
+@BOTH
+@EVERY_LOSS
+def test_nothing_leaks_from_what_was_computed_before(activation, loss, dtype):
+    clean, used = (
+        fastnn.Network([4, 17, 5, 3], activation=activation, loss=loss, dtype=dtype, seed=3) for _ in range(2)
+    )
+    kept = used.parameters
+    for part in (*used.weights, *used.biases):
+        part[...] = np.nan
+    for n_rows in (5, 7, 8, 23):  # the blocks of the rows that follow
+        X, y = np.full((n_rows, 4), 1e30), np.zeros(n_rows, int)
+        used.predict(X)
+        used.loss(X, y)
+        used.gradients(X, y)
+    used.parameters = kept
+    assert all_that_it_computes(used) == all_that_it_computes(clean)
 
 
 # ---- What a history holds
@@ -452,6 +479,12 @@ def test_history_is_written_as_csv(tmp_path):
     assert [row["epoch"] for row in rows] == ["1", "2"]
     for name in history:
         assert [float(row[name]) for row in rows] == history[name]
+
+
+def test_epochs_without_end_may_be_asked_for():
+    net, (X, y) = regressor(), regression()
+    history = net.fit(X, y, epochs=10**12, callbacks=[lambda net, history: history.epochs == 2])
+    assert (history.epochs, history.stop_reason) == (2, "callback")
 
 
 def test_no_epochs_change_nothing():

@@ -23,6 +23,7 @@ OPTION_OF = {
     "header=False": "--no-header",
     "learning_rate": "--rate",
     "columns=[...]": "--columns",
+    "The last finite parameters are kept.": "Nothing is written.",
     "give target=False if there is none": "name another with --target",
 }
 """How words of the Python API, which stand in its errors, are written on the command line."""

@@ -60,7 +60,7 @@ def examples_forward(network, work, examples, order, start, inverse_sum, first, 
     call_at(
         network.code[GATHER], gather_rows,
         inputs, examples.inputs, examples.kind, examples.stride, examples.scale, order, start + first, n_rows,
-        bottom[N_IN], ld_in,
+        examples.ahead, bottom[N_IN], ld_in,
     )  # fmt: skip
     targets = work.targets[first * ld : last * ld]
     gather_targets(targets, examples, order, start + first, n_rows, n_out, ld)
@@ -161,7 +161,10 @@ def train_batch(network, work, examples, records, rate, start, size, plan, sync,
                 network.code[EXAMPLES], examples_forward,
                 network, work, examples, records.order, start + offset, 1.0 / weight, first, last,
             )  # fmt: skip
-            call_at(network.code[BACKWARD], backward, work.numbers, scratch, network.parameters, network.table, first, last)
+            call_at(
+                network.code[BACKWARD], backward,
+                work.numbers, scratch, network.parameters, network.table, first, last,
+            )  # fmt: skip
         meetings = meet(sync, rank, team, meetings)
         if weight > 0:
             begins, ends = int(offset == 0), int(offset + n_rows == size)

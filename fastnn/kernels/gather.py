@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .intrinsics import half_to_single
+from .intrinsics import half_to_single, prefetch
 from .jit import entry, kernel
+from .layout import CACHE_LINE
 
 FLOAT32, FLOAT64, UINT8, FLOAT16 = range(4)
 KINDS = {"float32": FLOAT32, "float64": FLOAT64, "uint8": UINT8, "float16": FLOAT16}
@@ -18,9 +19,22 @@ def example_at(order, place):
 
 
 @kernel
-def copy_rows(out, source, stride, scale, order, first, n_rows, n_in, ld):
-    """out: (n_rows, ld) = scale * rows of `source`, `stride` apart, of the examples at places first..first + n_rows."""
+def prefetch_example(inputs, stride, n_in, itemsize, order, place):
+    """Ask for the bytes of the example at a place of the order, where there is one."""
+    if place < len(order):
+        start = order[place] * stride * itemsize
+        for byte in range(start, start + n_in * itemsize, CACHE_LINE):
+            prefetch(inputs, byte)
+
+
+@kernel
+def copy_rows(out, source, inputs, stride, scale, order, first, n_rows, ahead, n_in, ld):
+    """out: (n_rows, ld) = scale * rows of `source`, `stride` apart, of the examples at places first..first + n_rows.
+
+    Meanwhile the examples `ahead` places later are fetched: shuffled rows are where no processor expects them.
+    """
     for r in range(n_rows):
+        prefetch_example(inputs, stride, n_in, source.itemsize, order, first + r + ahead)
         start = example_at(order, first + r) * stride
         into = out[r * ld : r * ld + n_in]
         row = source[start : start + n_in]
@@ -38,15 +52,18 @@ def copy_halves(out, source, stride, scale, order, first, n_rows, n_in, ld):
 
 
 @entry
-def gather_rows(out, inputs, kind, stride, scale, order, first, n_rows, n_in, ld):
-    """out: (n_rows, ld) inputs * scale, of the examples at places first..first + n_rows of the order."""
+def gather_rows(out, inputs, kind, stride, scale, order, first, n_rows, ahead, n_in, ld):
+    """out: (n_rows, ld) inputs * scale, of the examples at places first..first + n_rows of the order.
+
+    `ahead`: places from an example to the one that this thread will want a step later.
+    """
     factor = out.dtype.type(scale)
     if kind == FLOAT32:
-        copy_rows(out, inputs.view(np.float32), stride, factor, order, first, n_rows, n_in, ld)
+        copy_rows(out, inputs.view(np.float32), inputs, stride, factor, order, first, n_rows, ahead, n_in, ld)
     elif kind == FLOAT64:
-        copy_rows(out, inputs.view(np.float64), stride, factor, order, first, n_rows, n_in, ld)
+        copy_rows(out, inputs.view(np.float64), inputs, stride, factor, order, first, n_rows, ahead, n_in, ld)
     elif kind == UINT8:
-        copy_rows(out, inputs, stride, factor, order, first, n_rows, n_in, ld)
+        copy_rows(out, inputs, inputs, stride, factor, order, first, n_rows, ahead, n_in, ld)
     else:
         copy_halves(out, inputs.view(np.uint16), stride, factor, order, first, n_rows, n_in, ld)
 

@@ -41,6 +41,7 @@ class Examples(NamedTuple):
     stride: int  # numbers from one row to the next
     scale: float  # each input is multiplied by it
     n_rows: int
+    ahead: int  # places in the order after which a thread comes to its next rows: fetched in time
     targets: np.ndarray  # rows of n_out numbers, or empty
     labels: np.ndarray  # int64, or empty
     weights: np.ndarray  # one for each row, or empty

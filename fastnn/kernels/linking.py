@@ -32,7 +32,7 @@ def _samples(dtype: str) -> dict[str, Any]:
         "table": table,
         "network": layout.Network(table, 0, numbers, numbers, integers),
         "work": layout.Workspace(numbers, numbers, numbers, 1, numbers, numbers, numbers, numbers, 1),
-        "examples": layout.Examples(inputs, 0, 0, 1.0, 1, frozen, labels, frozen),
+        "examples": layout.Examples(inputs, 0, 0, 1.0, 1, 0, frozen, labels, frozen),
         "plan": layout.Plan(0, 0, 1, 0, 0, 0, 0, 0),
         "records": layout.Records(integers, integers, np.zeros(1), np.zeros((1, 4)), numbers),
         "number": numbers[0],
@@ -42,7 +42,7 @@ def _samples(dtype: str) -> dict[str, Any]:
 
 
 PIECES: dict[int, tuple[Any, str]] = {
-    layout.GATHER: (gather.gather_rows, "numbers inputs int int float integers int int int int"),
+    layout.GATHER: (gather.gather_rows, "numbers inputs int int float integers int int int int int"),
     layout.ACTIVATE: (activations.activate, "numbers numbers int"),
     layout.OUTPUT: (
         losses.output_deltas,

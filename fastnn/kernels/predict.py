@@ -38,7 +38,7 @@ def predict_rows(
         rows = numbers[bottom[INPUTS] + at * ld_in : bottom[INPUTS] + (at + n_rows) * ld_in]
         call_at(
             code[GATHER], gather_rows,
-            rows, inputs, kind, stride, scale, no_order, start, n_rows, bottom[N_IN], ld_in,
+            rows, inputs, kind, stride, scale, no_order, start, n_rows, 0, bottom[N_IN], ld_in,
         )  # fmt: skip
         forward(numbers, parameters, table, at, at + n_rows, code)
         a = numbers[top[OUTPUTS] + at * ld : top[OUTPUTS] + (at + n_rows) * ld]

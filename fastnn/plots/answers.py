@@ -78,7 +78,7 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     --------
     >>> figure = confusion_matrix([0, 0, 1], [0, 1, 1], ["apple", "orange"])
     >>> figure.axes[0].get_title()
-    '2 of 3 right: 66.7%'
+    '2 of 3 right: 66.67%'
     """
     truth = _labels("y_true", y_true)
     answer = _labels("y_pred", y_pred)
@@ -107,7 +107,7 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     right = int(np.trace(counts))
-    axes.set_title(f"{right:,} of {truth.size:,} right: {right / truth.size:.1%}", fontsize=11)
+    axes.set_title(f"{right:,} of {truth.size:,} right: {right / truth.size:.2%}", fontsize=11)
     return figure
 
 
@@ -161,7 +161,7 @@ def worst_mistakes(
     >>> X, y = np.zeros((3, 64)), [0, 1, 1]
     >>> figure = worst_mistakes(X, y, [[0.8, 0.2], [0.7, 0.3], [0.9, 0.1]])
     >>> [text.get_text() for text in figure.axes[0].texts]
-    ['1 → 0: 0.90', '1 → 0: 0.70']
+    ['1 → 0: 0.900', '1 → 0: 0.700']
     """
     examples, truth = np.asarray(X), _labels("y", y)
     answer, confidence = brightest(outputs)
@@ -179,7 +179,7 @@ def worst_mistakes(
     if not worst.size:
         return _message(f"No mistake among {truth.size:,} examples")
     title = f"Worst mistakes: {worst.size:,} of {wrong.size:,} (true → predicted: confidence)"
-    labels = [f"{names[truth[i]]} → {names[answer[i]]}: {confidence[i]:.2f}" for i in worst]
+    labels = [f"{names[truth[i]]} → {names[answer[i]]}: {confidence[i]:.3f}" for i in worst]
     if shape is not None:
         images = examples[worst].reshape(-1, *shape)
         return sheet_of_images(images, labels, title, longest=1.1, right=0, cmap="gray_r").figure
@@ -211,7 +211,7 @@ def _table(
     n_rows, n_columns = scores.shape
     with_numbers = scores.size <= MOST_NUMBERS
     width = float(np.clip((0.62 if with_numbers else 0.24) * n_columns, 3.5, 14)) + 3
-    figure = new_figure(width, 0.26 * n_rows + 2.2, layout="constrained")
+    figure = new_figure(width, max(0.26 * n_rows + 2.2, 4.4), layout="constrained")
     axes = figure.subplots()
     shown = axes.imshow(scores, cmap="RdBu_r", vmin=-3, vmax=3, aspect="auto", interpolation="nearest")
     if with_numbers:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cases import Case
+from .case import Case
 
 Train = Callable[[int, bool], float]
 """(epochs, shuffled) -> the running-mean loss of the last epoch; training goes on from call to call."""
@@ -20,11 +20,11 @@ class UnfitError(Exception):
 
 def fastnn_trainer(case: Case, n_threads: int | None = None) -> Train:
     """Network.fit as a user calls it."""
-    import fastnn
+    from ..network import Network
 
     X, y = case.data()
     start = case.start()
-    net = fastnn.Network(case.sizes, activation=case.activation, loss=case.loss, seed=0)
+    net = Network(case.sizes, activation=case.activation, loss=case.loss, seed=0)
     for mine, given in zip((*net.weights, *net.biases), (*start.weights, *start.biases), strict=True):
         mine[...] = given
 

@@ -1,0 +1,108 @@
+"""The three products on one thread, at the shapes in which the time goes: pytest benchmarks --benchmark-only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numba import njit
+
+from fastnn import Network, reference
+from fastnn.kernels import backward, forward, layout, update
+from fastnn.parameters import lay_out
+from fastnn.workspace import make_workspace
+
+SHAPES = [(10, 784, 16), (32, 64, 64), (128, 784, 128), (128, 512, 512), (256, 1024, 1024)]
+
+
+@njit(nogil=True)
+def run_forward(numbers, parameters, layer, rows):
+    """Weighted inputs of one layer."""
+    forward.weighted_inputs(numbers, parameters, layer, 0, rows)
+
+
+@njit(nogil=True)
+def run_backward(numbers, parameters, layer, below, rows):
+    """Deltas of the layer below."""
+    backward.delta_below(numbers, parameters, layer, below, 0, rows)
+
+
+@njit(nogil=True)
+def run_slopes(out, numbers, layer, rate, rows):
+    """Weight slopes and their step."""
+    update.subtract_weight_slopes(out, numbers, layer, rate, 0, layer[0], rows)
+
+
+class Products:
+    """A layer in the middle of a network, its operands, and plain copies of them."""
+
+    def __init__(self, rows: int, n_in: int, n_out: int) -> None:
+        self.rows = rows
+        net = Network([1, n_in, n_out], activation="identity", seed=0)
+        self.parameters = net._buffer
+        room = lay_out(net._spec, rows)
+        self.numbers = make_workspace(room, "float32").numbers
+        self.below, self.layer = room.table
+        generator = np.random.default_rng(0)
+        self.a = self.part(layout.INPUTS, layout.LD_IN, n_in)
+        self.delta = self.part(layout.DELTAS, layout.LD, n_out)
+        self.z = self.part(layout.OUTPUTS, layout.LD, n_out)
+        self.a[:] = generator.standard_normal(self.a.shape)
+        self.delta[:] = generator.standard_normal(self.delta.shape)
+        self.weights = net.weights[1]
+        self.gigaflops = 2e-9 * rows * n_in * n_out
+
+    def part(self, offset: int, stride: int, columns: int) -> np.ndarray:
+        """View (rows, columns) of one part of the workspace."""
+        start, ld = int(self.layer[offset]), int(self.layer[stride])
+        return self.numbers[start : start + self.rows * ld].reshape(self.rows, ld)[:, :columns]
+
+
+@pytest.fixture(params=SHAPES, ids=lambda shape: "x".join(map(str, shape)))
+def products(request: pytest.FixtureRequest) -> Products:
+    """One shape: batch, neurons below, neurons."""
+    return Products(*request.param)
+
+
+def measure(benchmark: Callable, products: Products, call: Callable[[], None]) -> None:
+    """Time the call and note its GFLOP/s."""
+    benchmark(call)
+    if benchmark.stats:
+        benchmark.extra_info["gflops"] = products.gigaflops / benchmark.stats.stats.median
+
+
+def test_forward(benchmark, products):
+    def call():
+        run_forward(products.numbers, products.parameters, products.layer, products.rows)
+
+    call()
+    np.testing.assert_allclose(products.z, products.a @ products.weights.T, rtol=1e-3, atol=1e-3)
+    measure(benchmark, products, call)
+
+
+def test_weight_slopes(benchmark, products):
+    out = np.zeros_like(products.parameters)
+    minus_one, zero = np.float32(-1), np.float32(0)
+    run_slopes(out, products.numbers, products.layer, minus_one, products.rows)
+    start, ld = int(products.layer[layout.WEIGHTS]), int(products.layer[layout.LD])
+    n_out, n_in = products.weights.shape
+    found = out[start : start + n_in * ld].reshape(n_in, ld)[:, :n_out].T
+    wanted = reference.weight_slope(products.a, products.delta)
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
+    measure(benchmark, products, lambda: run_slopes(out, products.numbers, products.layer, zero, products.rows))
+
+
+def test_deltas_below(benchmark, products):
+    below, ld = products.below, int(products.below[layout.LD])
+    start, n_in = int(below[layout.DELTAS]), products.weights.shape[1]
+    slopes = products.numbers[start : start + products.rows * ld].reshape(products.rows, ld)
+
+    def call():
+        run_backward(products.numbers, products.parameters, products.layer, below, products.rows)
+
+    slopes[:] = 1
+    call()
+    np.testing.assert_allclose(slopes[:, :n_in], products.delta @ products.weights, rtol=1e-3, atol=1e-3)
+    slopes[:] = 0
+    measure(benchmark, products, call)

@@ -1,0 +1,100 @@
+"""Write the README's speed table and the chart from a result of `benchmarks.peers`: python -m tools.readme_table JSON.
+
+The table replaces what stands between the two marks in README.md; the chart goes beside the JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- speed table: written by tools/readme_table.py -->", "<!-- end of the speed table -->"
+COLUMNS = {
+    "NumPy": ("NumPy",),
+    "scikit-learn": ("scikit-learn",),
+    "PyTorch": ("PyTorch 1 thread", "PyTorch"),
+    "JAX": ("JAX",),
+}
+
+
+def best(entries: dict[str, Any], names: tuple[str, ...]) -> float | None:
+    """The fastest of a library's settings, in examples per second."""
+    paces = [entries[name]["median"] for name in names if "median" in entries.get(name, {})]
+    return max(paces, default=None)
+
+
+def rows_of(results: list[dict[str, Any]]) -> list[tuple[str, float, dict[str, float | None]]]:
+    """(case, fastnn's pace, pace of each library)."""
+    return [
+        (
+            result["case"],
+            result["entries"]["fastnn"]["median"],
+            {library: best(result["entries"], names) for library, names in COLUMNS.items()},
+        )
+        for result in results
+    ]
+
+
+def table(content: dict[str, Any]) -> str:
+    """Markdown: examples per second, and how many times as fast as each library."""
+    machine = content["machine"]
+    versions = machine["versions"]
+    lines = [
+        f"| network, loss, batch | fastnn, examples/s | {' | '.join(f'{name}' for name in COLUMNS)} | share of peak |",
+        f"|---|---:|{'---:|' * (len(COLUMNS) + 1)}",
+    ]
+    for result, (case, ours, others) in zip(content["results"], rows_of(content["results"]), strict=True):
+        cells = [f"{ours / pace:.1f}x" if pace else "" for pace in others.values()]
+        lines.append(f"| {case} | {ours:,.0f} | {' | '.join(cells)} | {result['fraction_of_peak']:.0%} |")
+    named = ", ".join(f"{name} {versions[name]}" for name in ("numpy", "numba", "scikit-learn", "torch", "jax"))
+    lines.append(
+        f"\nfastnn's speed over each library's, in one run, float32, PyTorch the better of one and all threads, JAX with "
+        f"the whole epoch compiled. {machine['date']}, {machine['processor']}, {machine['cores']} cores, "
+        f"Python {machine['python']}, {named}. Empty: the library cannot train that network. Share of peak: of the "
+        f"{content['limits']['gflops']:.0f} GFLOP/s that this machine's cores reach in registers."
+    )
+    return "\n".join(lines)
+
+
+def chart(content: dict[str, Any], path: Path) -> None:
+    """Bars: examples per second of every library, a panel for each case."""
+    from matplotlib.figure import Figure
+
+    rows = rows_of(content["results"])
+    figure = Figure(figsize=(11, 2.4 * ((len(rows) + 1) // 2)), layout="constrained")
+    axes = figure.subplots((len(rows) + 1) // 2, 2, squeeze=False)
+    for axis, (case, ours, others) in zip(axes.flat, rows, strict=False):
+        paces = {"fastnn": ours, **{name: pace for name, pace in others.items() if pace}}
+        bars = axis.barh(list(paces), list(paces.values()), color=["C1"] + ["C0"] * (len(paces) - 1))
+        axis.bar_label(bars, [f"{pace:,.0f}" for pace in paces.values()], padding=3, fontsize=8)
+        axis.set_title(case, fontsize=9)
+        axis.invert_yaxis()
+        axis.margins(x=0.2)
+        axis.xaxis.set_visible(False)
+        axis.spines[["top", "right", "bottom"]].set_visible(False)
+    for axis in axes.flat[len(rows) :]:
+        axis.set_visible(False)
+    figure.suptitle("Training examples per second")
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Rewrite README.md and draw the chart."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("json", type=Path)
+    parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    chosen = parser.parse_args()
+    content = json.loads(chosen.json.read_text())
+    text = chosen.readme.read_text()
+    marked = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
+    if not marked.search(text):
+        raise SystemExit(f"{chosen.readme} has no place for the table: {BEGIN}")
+    chosen.readme.write_text(marked.sub(lambda _: f"{BEGIN}\n{table(content)}\n{END}", text))
+    chart(content, chosen.json.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()
