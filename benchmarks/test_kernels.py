@@ -29,9 +29,9 @@ def run_backward(numbers, parameters, layer, below, rows):
 
 
 @njit(nogil=True)
-def run_slopes(out, numbers, layer, rate, rows):
+def run_slopes(out, numbers, scratch, layer, rate, rows):
     """Weight slopes and their step."""
-    update.subtract_weight_slopes(out, numbers, layer, rate, 0, layer[0], rows)
+    update.subtract_weight_slopes(out, numbers, scratch, layer, rate, 0, layer[0], rows)
 
 
 class Products:
@@ -42,7 +42,8 @@ class Products:
         net = Network([1, n_in, n_out], activation="identity", seed=0)
         self.parameters = net._buffer
         room = lay_out(net._spec, rows)
-        self.numbers = make_workspace(room, "float32").numbers
+        work = make_workspace(room, "float32")
+        self.numbers, self.scratch = work.numbers, work.scratch
         self.below, self.layer = room.table
         generator = np.random.default_rng(0)
         self.a = self.part(layout.INPUTS, layout.LD_IN, n_in)
@@ -84,13 +85,17 @@ def test_forward(benchmark, products):
 def test_weight_slopes(benchmark, products):
     out = np.zeros_like(products.parameters)
     minus_one, zero = np.float32(-1), np.float32(0)
-    run_slopes(out, products.numbers, products.layer, minus_one, products.rows)
+    run_slopes(out, products.numbers, products.scratch, products.layer, minus_one, products.rows)
     start, ld = int(products.layer[layout.WEIGHTS]), int(products.layer[layout.LD])
     n_out, n_in = products.weights.shape
     found = out[start : start + n_in * ld].reshape(n_in, ld)[:, :n_out].T
     wanted = reference.weight_slope(products.a, products.delta)
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
-    measure(benchmark, products, lambda: run_slopes(out, products.numbers, products.layer, zero, products.rows))
+    measure(
+        benchmark,
+        products,
+        lambda: run_slopes(out, products.numbers, products.scratch, products.layer, zero, products.rows),
+    )
 
 
 def test_deltas_below(benchmark, products):

@@ -208,10 +208,10 @@ def numbers(kind, n_rows=7, n_columns=5):
     return (values % 2 if kind == "bool" else values / 7 if kind.startswith("float") else values).astype(kind)
 
 
-def everything(net, X, y):
+def everything(net, X, y, batch_size=3):
     """All that a network says of these rows, as bytes."""
     trained = net.copy()
-    trained.fit(X, y, epochs=2, batch_size=3, learning_rate=0.1)
+    trained.fit(X, y, epochs=2, batch_size=batch_size, learning_rate=0.1)
     parts = (net.predict(X), net.gradients(X, y, flat=True), *net.activations(X), trained.parameters)
     return [part.tobytes() for part in parts]
 
@@ -285,6 +285,14 @@ def test_inputs_of_every_layout_stand_for_their_values(how, kind):
     np.testing.assert_array_equal(laid_out, X)
     y = np.arange(7) % 2
     assert everything(net, laid_out, y) == everything(net, X, y)
+
+
+@pytest.mark.parametrize("kind", ["float32", "uint8", "float64"])
+def test_more_rows_than_a_block_inside_a_larger_array(kind):
+    net = fastnn.Network([5, 4, 2], **HIDDEN)
+    X = numbers(kind, 600)
+    y = np.arange(600) % 2
+    assert everything(net, padded(X), y, 150) == everything(net, X, y, 150)
 
 
 @pytest.mark.parametrize("kind", ["float32", "uint8"])

@@ -4,16 +4,21 @@ import doctest
 import importlib
 import sys
 
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import fastnn
 from fastnn import plots
 from fastnn.kernels.jit import COMPILED
 
-matplotlib = pytest.importorskip("matplotlib")
-
-COURSE = {"loss": [0.9, 0.5, 0.4], "accuracy": [0.4, 0.7, 0.8], "val_loss": [1.0, 0.7, 0.6], "val_accuracy": [0.3, 0.6, 0.5]}
+COURSE = {
+    "loss": [0.9, 0.5, 0.4],
+    "accuracy": [0.4, 0.7, 0.8],
+    "val_loss": [1.0, 0.7, 0.6],
+    "val_accuracy": [0.3, 0.6, 0.5],
+}
 
 
 def network(*sizes, **options):
@@ -22,10 +27,9 @@ def network(*sizes, **options):
 
 def drawn(figure):
     """The figure as pixels: everything that it holds can be drawn, and something is seen."""
-    matplotlib.backends.backend_agg.FigureCanvasAgg(figure).draw()
-    pixels = np.asarray(figure.canvas.buffer_rgba())
-    assert pixels.std() > 0
-    return pixels
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    assert np.asarray(canvas.buffer_rgba()).std() > 0
 
 
 def texts(axes):
@@ -34,11 +38,6 @@ def texts(axes):
 
 def labels(axis):
     return [label.get_text() for label in axis.get_ticklabels()]
-
-
-@pytest.fixture(autouse=True)
-def _agg():
-    importlib.import_module("matplotlib.backends.backend_agg")
 
 
 # ---- Learning curves
@@ -99,13 +98,13 @@ def test_row_20_colours_are_centred_on_zero_and_the_same_for_all_neurons():
     assert np.allclose(images[0].cmap(0.5), 1, atol=0.05)  # white
 
 
-@pytest.mark.parametrize("n_hidden", [1, 15, 16, 30, 128])
+@pytest.mark.parametrize("n_hidden", [1, 16, 128])
 def test_row_20_images_and_labels_do_not_overlap_and_lie_within_the_figure(n_hidden):
     figure = plots.first_layer(network(784, n_hidden, 10))
     drawn(figure)
     axes = figure.axes[0]
-    boxes = [image.get_window_extent() for image in axes.images] + [text.get_window_extent() for text in axes.texts]
-    boxes += [axes.figure.get_suptitle() and figure._suptitle.get_window_extent(), figure.axes[1].get_window_extent()]
+    parts = [*axes.images, *axes.texts, *figure.texts, figure.axes[1]]
+    boxes = [part.get_window_extent() for part in parts]
     for number, box in enumerate(boxes):
         assert box.x0 >= 0
         assert box.y0 >= 0

@@ -189,22 +189,37 @@ def test_a_row_has_the_same_bits_alone_and_among_others(build, dtype):
 
 WORKER = """
 import hashlib, sys
-import numpy as np, fastnn
-from fastnn.kernels import threads
+import numba, numpy as np, fastnn
 
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(2500, 40)).astype("float32"), rng.integers(0, 10, 2500)
 for dtype in ("float32", "float64"):
     for batch_size in (7, 64, 2200):
         for n_threads in map(int, sys.argv[1:]):
+            numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
             net = fastnn.Network(
                 [40, 33, 20, 10], activation=["relu", "tanh", "softmax"], loss="cross_entropy", dtype=dtype, seed=1
             )
             history = net.fit(
                 X, y, epochs=2, batch_size=batch_size, n_threads=n_threads, validation_data=(X[:999], y[:999])
             )
-            digest = hashlib.sha256(net.parameters.tobytes() + repr(dict(history)).encode()).hexdigest()
+            numba.set_num_threads(n_threads)  # the most that the other methods take
+            parts = net.parameters, net.predict(X), net.gradients(X, y, flat=True)
+            said = repr((dict(history), net.loss(X, y), net.step(X, y, 0.1)))
+            digest = hashlib.sha256(b"".join(part.tobytes() for part in parts) + said.encode()).hexdigest()
             print(dtype, batch_size, n_threads, history.n_threads, digest)
+"""
+
+
+MORE_AND_FEWER = """
+import numba, numpy as np, fastnn
+
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(2500, 40)), rng.integers(0, 10, 2500)
+net = fastnn.Network([40, 33, 20, 10], seed=1)
+for n_threads in (1, 2, 8, 3, 1):
+    numba.set_num_threads(n_threads)
+    print(hash((net.predict(X).tobytes(), net.gradients(X, y, flat=True).tobytes(), net.loss(X, y))))
 """
 
 
@@ -235,6 +250,14 @@ def test_any_number_of_threads_gives_the_same_bits():
         results.setdefault((dtype, batch_size), set()).add(digest)
     assert len(results) == 6
     assert [len(digests) for digests in results.values()] == [1] * 6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not COMPILED, reason="without compilation there is one thread")
+def test_numba_may_be_given_more_or_fewer_threads_between_calls():
+    lines = in_a_process_of_its_own(MORE_AND_FEWER, NUMBA_NUM_THREADS="8")
+    assert len(lines) == 5
+    assert lines == [lines[0]] * 5
 
 
 @pytest.mark.slow

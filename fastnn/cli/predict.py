@@ -63,7 +63,7 @@ def read_inputs(net: Network, path: str, target: str | int | None, header: Any) 
 
 def _by_order(net: Network, path: str, target: str | int | None, header: Any) -> Table:
     """All columns of a file but the target: the one named, or the last one if there is one too many."""
-    n_inputs, widths = net.sizes[0], []
+    n_inputs = net.sizes[0]
     for left_out in (False, None) if target is None else (target,):
         try:
             table = read_table(path, target=left_out, header=header)
@@ -75,10 +75,12 @@ def _by_order(net: Network, path: str, target: str | int | None, header: Any) ->
             if target is None and left_out is None:
                 print(f"fastnn: {path}: left out {table.target_name!r}, the last column, as a target", file=sys.stderr)
             return table
-        widths.append(table.X.shape[1])
+        width = table.X.shape[1]
+        if width < n_inputs:
+            break
     raise FileFormatError(
-        f"{path}: the model takes {n_inputs} columns, the file has {max(widths)} of numbers; "
-        "give a file of the model's columns, or one with a target, named with --target"
+        f"{path}: the model takes {n_inputs} columns, the file has {width} beside any target; "
+        "give a file of the model's columns, with or without a target (named with --target)"
     )
 
 

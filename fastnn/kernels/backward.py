@@ -37,6 +37,7 @@ def delta_below_narrow(numbers, scratch, parameters, layer, below, first, last):
     n_out, ld, ld_below, columns = layer[N_OUT], layer[LD], layer[LD_IN], below[COLUMNS]
     lanes = VECTOR_BYTES // numbers.itemsize
     width = TILE_VECTORS * lanes
+    scratch[:width] = 0
     for j in range(n_out):
         row = scratch[ZEROS + j * ld_below : ZEROS + j * ld_below + columns]
         for k in range(columns):

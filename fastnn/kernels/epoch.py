@@ -31,6 +31,7 @@ from .layout import (
     STEPS,
     STOPPED,
     WEIGHT_PASS,
+    ZEROS,
 )
 from .losses import hits, output_deltas
 from .team import join, meet
@@ -99,6 +100,7 @@ def weights_pass(network, work, rate, n_rows, rank, team, begins, ends, update):
     straight = begins and ends and update
     out = network.parameters if straight else network.gradient
     factor = rate if straight else network.parameters.dtype.type(-1)
+    scratch = work.scratch[rank * work.scratch_size + ZEROS : (rank + 1) * work.scratch_size]
     for number in range(len(table)):
         layer = table[number]
         first = share_start(layer, total_cost, rank, team)
@@ -107,9 +109,9 @@ def weights_pass(network, work, rate, n_rows, rank, team, begins, ends, update):
             continue
         if begins and not straight:
             clear(out, layer, first, last)
-        subtract_weight_slopes(out, work.numbers, layer, factor, first, last, n_rows)
+        subtract_weight_slopes(out, work.numbers, scratch, layer, factor, first, last, n_rows)
         if first == 0:
-            subtract_bias_slopes(out, work.numbers, work.ones, layer, factor, n_rows)
+            subtract_bias_slopes(out, work.numbers, scratch, layer, factor, n_rows)
         if ends and update and not straight:
             subtract_gradient(network.parameters, network.gradient, layer, rate, first, last)
 

@@ -32,6 +32,19 @@ def tile_rows_left(rows_left, most):
 
 
 @kernel
+def forward_tiles(numbers, z, ld, starts, start, start_stride, a, ld_in, parameters, b, n_rows, vectors, depth):
+    """numbers[z:]: one column of tiles, start + a W, for n_rows rows of a; parameters[b:]: `depth` rows of W."""
+    r = 0
+    while r < n_rows:
+        rows = tile_rows_left(n_rows - r, TILE_ROWS)
+        forward_tile(
+            rows, vectors, numbers, z + r * ld, ld, starts, start + r * start_stride, start_stride,
+            numbers, a + r * ld_in, ld_in, parameters, b, ld, depth,
+        )  # fmt: skip
+        r += rows
+
+
+@kernel
 def weighted_inputs(numbers, parameters, layer, first, last):
     """numbers[OUTPUTS]: rows first..last of z = a W + b, all columns; a: numbers[INPUTS], W and b: parameters.
 
@@ -42,52 +55,15 @@ def weighted_inputs(numbers, parameters, layer, first, last):
     width = TILE_VECTORS * lanes
     for k in range(0, n_in, INNER_BLOCK):
         depth = min(INNER_BLOCK, n_in - k)
+        a = layer[INPUTS] + first * ld_in + k
         for j in range(0, columns, width):
             vectors = min(width, columns - j) // lanes
+            z = layer[OUTPUTS] + first * ld + j
+            starts, start, start_stride = (numbers, z, ld) if k else (parameters, layer[BIASES] + j, 0)
             b = layer[WEIGHTS] + k * ld + j
-            r = first
-            while r < last:
-                rows = tile_rows_left(last - r, TILE_ROWS)
-                z = layer[OUTPUTS] + r * ld + j
-                a = layer[INPUTS] + r * ld_in + k
-                if k == 0:
-                    start = layer[BIASES] + j
-                    forward_tile(
-                        rows,
-                        vectors,
-                        numbers,
-                        z,
-                        ld,
-                        parameters,
-                        start,
-                        0,
-                        numbers,
-                        a,
-                        ld_in,
-                        parameters,
-                        b,
-                        ld,
-                        depth,
-                    )
-                else:
-                    forward_tile(
-                        rows,
-                        vectors,
-                        numbers,
-                        z,
-                        ld,
-                        numbers,
-                        z,
-                        ld,
-                        numbers,
-                        a,
-                        ld_in,
-                        parameters,
-                        b,
-                        ld,
-                        depth,
-                    )
-                r += rows
+            forward_tiles(
+                numbers, z, ld, starts, start, start_stride, a, ld_in, parameters, b, last - first, vectors, depth
+            )
 
 
 @kernel

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .simd import DOT_COLUMNS, TILE_ROWS
+from .simd import DOT_COLUMNS, PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
 from .target import TARGET
 
 N_IN = 0  # neurons below
@@ -28,7 +28,8 @@ COST = 11  # multiply-adds of all layers below, for one example
 N_FIELDS = 12
 
 CACHE_LINE = 64
-ZEROS = 64  # numbers at the start of a thread's scratch that are 0
+ZEROS = 64  # numbers at the start of a thread's scratch that are kept 0
+GROUP_TILES = 16  # tiles of W's rows that share packed activations
 NARROW = 16  # outputs up to which a layer's W is transposed for the deltas below
 SYNC_STRIDE = CACHE_LINE // 8
 
@@ -67,7 +68,6 @@ class Workspace(NamedTuple):
     row_factor: np.ndarray  # (block,) weight of the example over its batch's sum
     row_loss: np.ndarray  # (block,)
     row_hit: np.ndarray  # (block,) 1 where the brightest output is the right one
-    ones: np.ndarray  # (1,) the number 1, the input of every bias
     block: int  # rows
 
 
@@ -114,8 +114,11 @@ def stride_of(columns: int, itemsize: int) -> int:
 GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, STEPS, PREDICT = range(8)
 
 
-def scratch_size(table: np.ndarray) -> int:
-    """Numbers of scratch that one thread needs: zeros, a transposed narrow layer, a tile of rows."""
-    narrow = [row for row in table[1:] if row[N_OUT] <= NARROW]
-    most = max([int((row[N_OUT] + TILE_ROWS) * row[LD_IN]) for row in narrow], default=0)
-    return -(-(ZEROS + most) // CACHE_LINE) * CACHE_LINE
+def scratch_size(table: np.ndarray, block: int, itemsize: int) -> int:
+    """Numbers of scratch that one thread needs.
+
+    Zeros; then a narrow layer's W^T and a tile of rows, or packed panels of a group of A^T and one of deltas.
+    """
+    narrow = max([int((row[N_OUT] + TILE_ROWS) * row[LD_IN]) for row in table[1:] if row[N_OUT] <= NARROW], default=0)
+    panels = block * (GROUP_TILES * PANEL + TILE_VECTORS * VECTOR_BYTES // itemsize)
+    return -(-(ZEROS + max(narrow, panels)) // CACHE_LINE) * CACHE_LINE

@@ -31,7 +31,7 @@ def _samples(dtype: str) -> dict[str, Any]:
         "inputs": inputs,
         "table": table,
         "network": layout.Network(table, 0, numbers, numbers, integers),
-        "work": layout.Workspace(numbers, numbers, numbers, 1, numbers, numbers, numbers, numbers, 1),
+        "work": layout.Workspace(numbers, numbers, numbers, 1, numbers, numbers, numbers, 1),
         "examples": layout.Examples(inputs, 0, 0, 1.0, 1, 0, frozen, labels, frozen),
         "plan": layout.Plan(0, 0, 1, 0, 0, 0, 0, 0),
         "records": layout.Records(integers, integers, np.zeros(1), np.zeros((1, 4)), numbers),

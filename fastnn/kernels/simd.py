@@ -30,6 +30,7 @@ def tile_shape(registers: int) -> tuple[int, int, int]:
 
 TILE_ROWS, TILE_VECTORS, DOT_ROWS = tile_shape(TARGET.registers)
 DOT_COLUMNS = 4
+PANEL = 8  # numbers of a packed row of A^T: no tile has more rows
 VECTOR_BYTES = TARGET.vector_bytes
 
 

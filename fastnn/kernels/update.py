@@ -5,10 +5,11 @@ from __future__ import annotations
 from .forward import tile_rows_left
 from .intrinsics import multiply_add
 from .jit import kernel
-from .layout import BIASES, COLUMNS, COST, DELTAS, INPUTS, LD, LD_IN, N_IN, WEIGHTS
-from .simd import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, slope_tile
+from .layout import BIASES, COLUMNS, COST, DELTAS, GROUP_TILES, INPUTS, LD, LD_IN, N_IN, WEIGHTS
+from .pack import WORTH_PACKING, pack_narrow, pack_panel
+from .simd import PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, slope_tile
 
-ROW_GROUP = 16 * TILE_ROWS  # rows of W for which the activations stay in the second-level cache
+ROW_GROUP = GROUP_TILES * TILE_ROWS  # rows of W for which the activations stay in the second-level cache
 
 
 @kernel
@@ -20,46 +21,66 @@ def share_start(layer, total_cost, rank, n_threads):
 
 
 @kernel
-def subtract_weight_slopes(out, numbers, layer, rate, first, last, n_rows):
-    """out[WEIGHTS]: rows first..last of W, less rate * a^T delta summed over the block's rows in order."""
-    columns, ld, ld_in = layer[COLUMNS], layer[LD], layer[LD_IN]
-    lanes = VECTOR_BYTES // numbers.itemsize
-    width = TILE_VECTORS * lanes
-    for group in range(first, last, ROW_GROUP):
-        end = min(last, group + ROW_GROUP)
-        for j in range(0, columns, width):
-            vectors = min(width, columns - j) // lanes
-            k = group
-            while k < end:
-                rows = tile_rows_left(end - k, TILE_ROWS)
-                slope_tile(
-                    rows,
-                    vectors,
-                    out,
-                    layer[WEIGHTS] + k * ld + j,
-                    ld,
-                    numbers,
-                    layer[INPUTS] + k,
-                    ld_in,
-                    numbers,
-                    layer[DELTAS] + j,
-                    ld,
-                    n_rows,
-                    rate,
-                )
-                k += rows
+def slope_tiles(
+    out, at, ld, a_source, a, a_stride, b_source, b, b_stride, layer_rows, panel_step, n_rows, vectors, rate
+):
+    """out[at:]: `layer_rows` rows of W in one column of tiles; each tile's rows of A^T start `panel_step` further."""
+    k = 0
+    while k < layer_rows:
+        rows = tile_rows_left(layer_rows - k, TILE_ROWS)
+        slope_tile(
+            rows, vectors, out, at + k * ld, ld, a_source, a, a_stride, b_source, b, b_stride, n_rows, rate
+        )  # fmt: skip
+        a += panel_step if panel_step else rows
+        k += rows
 
 
 @kernel
-def subtract_bias_slopes(out, numbers, ones, layer, rate, n_rows):
-    """out[BIASES]: b less rate * delta summed over the block's rows in order; ones[0] is 1, the input of a bias."""
+def subtract_weight_slopes(out, numbers, scratch, layer, rate, first, last, n_rows):
+    """out[WEIGHTS]: rows first..last of W, less rate * a^T delta summed over the block's rows in order.
+
+    scratch: panels of a group of A^T, and a panel of deltas, where the block is large enough to pack.
+    """
+    columns, ld, ld_in = layer[COLUMNS], layer[LD], layer[LD_IN]
+    lanes = VECTOR_BYTES // numbers.itemsize
+    width = TILE_VECTORS * lanes
+    packing = n_rows >= WORTH_PACKING and columns > 2 * width
+    deltas = ROW_GROUP // TILE_ROWS * PANEL * n_rows
+    for group in range(first, last, ROW_GROUP):
+        end = min(last, group + ROW_GROUP)
+        if packing:
+            k, panel = group, 0
+            while k < end:
+                pack_narrow(scratch, panel, numbers, layer[INPUTS] + k, ld_in, n_rows)
+                k += tile_rows_left(end - k, TILE_ROWS)
+                panel += PANEL * n_rows
+        for j in range(0, columns, width):
+            vectors = min(width, columns - j) // lanes
+            at, delta = layer[WEIGHTS] + group * ld + j, layer[DELTAS] + j
+            if packing and vectors == TILE_VECTORS:
+                pack_panel(scratch, deltas, numbers, delta, ld, n_rows)
+                slope_tiles(
+                    out, at, ld, scratch, 0, PANEL, scratch, deltas, width,
+                    end - group, PANEL * n_rows, n_rows, vectors, rate,
+                )  # fmt: skip
+            else:
+                slope_tiles(
+                    out, at, ld, numbers, layer[INPUTS] + group, ld_in, numbers, delta, ld,
+                    end - group, 0, n_rows, vectors, rate,
+                )  # fmt: skip
+
+
+@kernel
+def subtract_bias_slopes(out, numbers, scratch, layer, rate, n_rows):
+    """out[BIASES]: b less rate * delta summed over the block's rows in order; scratch[0]: 1, a bias's input."""
     columns, ld = layer[COLUMNS], layer[LD]
     lanes = VECTOR_BYTES // numbers.itemsize
     width = TILE_VECTORS * lanes
+    scratch[0] = 1
     for j in range(0, columns, width):
         vectors = min(width, columns - j) // lanes
         slope_tile(
-            1, vectors, out, layer[BIASES] + j, ld, ones, 0, 0, numbers, layer[DELTAS] + j, ld, n_rows, rate
+            1, vectors, out, layer[BIASES] + j, ld, scratch, 0, 0, numbers, layer[DELTAS] + j, ld, n_rows, rate
         )  # fmt: skip
 
 

@@ -1,0 +1,33 @@
+"""Copies of blocks into contiguous scratch: what many tiles read again and again, without strides between.
+
+Rows of a wide layer lie a page apart. Read in place, a block of them needs an address translation for each row, and
+the first-level cache holds few of them.
+"""
+
+from __future__ import annotations
+
+from .jit import kernel
+from .simd import PANEL, TILE_VECTORS, VECTOR_BYTES
+
+WORTH_PACKING = 64  # tile passes over a block below which the copy costs more than it saves
+
+
+@kernel
+def pack_panel(out, at, source, start, stride, n_rows):
+    """out[at:]: (n_rows, TILE_VECTORS vectors), from rows of `source` that lie `stride` apart."""
+    width = TILE_VECTORS * VECTOR_BYTES // out.itemsize
+    for r in range(n_rows):
+        into = out[at + r * width : at + (r + 1) * width]
+        row = source[start + r * stride : start + r * stride + width]
+        for j in range(width):
+            into[j] = row[j]
+
+
+@kernel
+def pack_narrow(out, at, source, start, stride, n_rows):
+    """out[at:]: (n_rows, PANEL), from rows of `source` that lie `stride` apart."""
+    for r in range(n_rows):
+        into = out[at + r * PANEL : at + (r + 1) * PANEL]
+        row = source[start + r * stride : start + r * stride + PANEL]
+        for i in range(PANEL):
+            into[i] = row[i]
