@@ -1,9 +1,7 @@
-"""Network: the thin Python API over the compiled core."""
+"""Network: the Python API over the compiled core; here it learns."""
 
 from __future__ import annotations
 
-import copy
-import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,21 +10,17 @@ import numpy as np
 
 from . import data, training
 from .history import History
-from .kernels import epoch, layout, linking, predict, threads
+from .kernels import epoch, layout, linking, threads
 from .kernels.losses import CODES as LOSS_CODES
-from .parameters import Layout, aligned_zeros, flatten, initialise, lay_out, unflatten, views
+from .model import NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
+from .parameters import Layout, flatten, lay_out, views
 from .progress import progress_bar
 from .schedules import positive_rate, rate_of_epoch
-from .spec import make_spec, real_number, whole_number
-from .workspace import BLOCK_ROWS, make_workspace
-
-PREDICT_ROWS = 256
-NO_ORDER = np.empty(0, np.int64)
-WORTH_A_LAUNCH = 2_000_000
-"""Multiply-adds below which a single call stays on the caller's thread."""
+from .spec import real_number, whole_number
+from .workspace import BLOCK_ROWS
 
 
-class Network:
+class Network(Model):
     """A multilayer perceptron: a^l = f(W^l a^(l-1) + b^l), trained by backpropagation.
 
     Parameters
@@ -79,189 +73,6 @@ class Network:
     >>> net.classify(X).tolist()
     [0, 1, 1, 0]
     """
-
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        *,
-        activation: str | Sequence[str] = "sigmoid",
-        loss: str = "squared_error",
-        init: None = None,
-        dtype: str = "float32",
-        seed: int | None = None,
-        input_scale: float = 1.0,
-    ) -> None:
-        if init is not None:
-            raise ValueError(f"init must be None (normal with standard deviation 1/sqrt(n_in)), got {init!r}")
-        self._spec = make_spec(sizes, activation, loss, dtype, input_scale)
-        if seed is None:
-            seed = int(np.random.default_rng().integers(1 << 63))
-        self.seed = whole_number("seed", seed, 0)
-        if self.seed >= 1 << 63:
-            raise ValueError(f"seed must be below 2**63, got {seed}")
-        self.scaler: Any = None
-        self.column_names: tuple[str, ...] | None = None
-        self.class_names: tuple[str, ...] | None = None
-        self._epochs = 0
-        self._allocate()
-        initialise(self.weights, self.biases, self.seed)
-
-    def _allocate(self) -> None:
-        plan = lay_out(self._spec, 1)
-        self._buffer = aligned_zeros(plan.n_numbers, np.dtype(self._spec.dtype))
-        self._weights, self._biases = views(self._buffer, plan.table)
-        self._fitting = threading.Lock()
-        self._rooms = threading.local()
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Neurons of each layer, the inputs first."""
-        return self._spec.sizes
-
-    @property
-    def activation(self) -> tuple[str, ...]:
-        """Name of the activation of each layer of weights."""
-        return self._spec.activation
-
-    @property
-    def loss_name(self) -> str:
-        """Name of the loss."""
-        return self._spec.loss
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of the parameters and results."""
-        return np.dtype(self._spec.dtype)
-
-    @property
-    def input_scale(self) -> float:
-        """Factor on every input."""
-        return self._spec.input_scale
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        return self._spec.n_parameters
-
-    @property
-    def epochs_trained(self) -> int:
-        """Epochs that `fit` has completed so far; the next `fit` goes on from there."""
-        return self._epochs
-
-    @property
-    def weights(self) -> tuple[np.ndarray, ...]:
-        """Views (n_out, n_in), one per layer."""
-        return self._weights
-
-    @property
-    def biases(self) -> tuple[np.ndarray, ...]:
-        """Views (n_out,), one per layer."""
-        return self._biases
-
-    @property
-    def parameters(self) -> np.ndarray:
-        """All weights and biases in one vector, a copy; assign to it to set them.
-
-        Layer by layer: the weights row by row, (n_out, n_in), then the biases.
-        """
-        return flatten(self._weights, self._biases)
-
-    @parameters.setter
-    def parameters(self, vector: Any) -> None:
-        array = data.numbers_of("parameters", vector)
-        if array.shape != (self.n_parameters,):
-            raise ValueError(f"parameters must have shape ({self.n_parameters},), got {array.shape}")
-        if not np.isfinite(array).all():
-            raise ValueError("parameters must be finite")
-        unflatten(array, self._weights, self._biases)
-
-    def predict(self, X: Any, *, out: np.ndarray | None = None) -> np.ndarray:
-        """Activations of the output layer.
-
-        Parameters
-        ----------
-        X : array_like, (n, n_inputs)
-            Examples, one in a row. float32, float64, float16, uint8 and bool are read without a copy.
-        out : ndarray, (n, n_outputs), optional
-            C-contiguous array of the network's dtype to write into and return.
-
-        Returns
-        -------
-        ndarray, (n, n_outputs)
-            A row has the same bits whatever rows stand beside it.
-
-        Raises
-        ------
-        ValueError, TypeError
-            For the wrong shape, kind, or numbers that are not finite.
-        """
-        rows = data.as_rows("X", X, self._spec)
-        shape = (rows.n_rows, self.sizes[-1])
-        if out is None:
-            out = np.empty(shape, self.dtype)
-        elif not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != self.dtype:
-            raise ValueError(f"out must be an array of shape {shape} and dtype {self.dtype}, got {_describe(out)}")
-        elif not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
-            raise ValueError("out must be C-contiguous, aligned and writable")
-        if rows.n_rows:
-            wanted = threads.most() if rows.n_rows * self.n_parameters > WORTH_A_LAUNCH else 1
-            plan, work = self._room("predict", min(rows.n_rows, PREDICT_ROWS * wanted))
-            flat, code = out.reshape(-1), linking.addresses(self._spec.dtype, linking.PREDICTION)
-            source = (rows.inputs, rows.kind, rows.stride, self.input_scale)
-            room = (plan.table, self._buffer, work.numbers, NO_ORDER)
-            with threads.team_of(min(wanted, plan.block)) as n_threads:
-                if n_threads == 1:
-                    predict.predict_rows(flat, *source, *room, 0, rows.n_rows, 0, plan.block, code)
-                else:
-                    sync = threads.meeting_place(n_threads)
-                    predict.predict(flat, *source, rows.n_rows, *room, plan.block, code, sync, n_threads)
-        return out
-
-    def classify(self, X: Any) -> np.ndarray:
-        """The index of the brightest output; with one output 0 or 1, split at 0.5.
-
-        Parameters
-        ----------
-        X : array_like, (n, n_inputs)
-            Examples, one in a row.
-
-        Returns
-        -------
-        ndarray of int64, (n,)
-        """
-        outputs = self.predict(X)
-        if outputs.shape[1] == 1:
-            return (outputs[:, 0] >= 0.5).astype(np.int64)
-        return outputs.argmax(axis=1).astype(np.int64)
-
-    def activations(self, X: Any) -> list[np.ndarray]:
-        """Every neuron's activation: one array (n, neurons) per layer, the scaled input first.
-
-        Parameters
-        ----------
-        X : array_like, (n, n_inputs)
-            Examples, one in a row.
-        """
-        rows = data.as_rows("X", X, self._spec)
-        parts: list[list[np.ndarray]] = [[] for _ in self.sizes]
-        plan = lay_out(self._spec, PREDICT_ROWS)
-        work = make_workspace(plan, self._spec.dtype)
-        out = np.empty(PREDICT_ROWS * self.sizes[-1], self.dtype)
-        itemsize = rows.inputs.size // max(1, (rows.n_rows - 1) * rows.stride + self.sizes[0]) if rows.n_rows else 1
-        for start in range(0, rows.n_rows, PREDICT_ROWS):
-            n_rows = min(PREDICT_ROWS, rows.n_rows - start)
-            inputs = rows.inputs[start * rows.stride * itemsize :]
-            predict.predict_rows(
-                out, inputs, rows.kind, rows.stride, self.input_scale,
-                plan.table, self._buffer, work.numbers, NO_ORDER, 0, n_rows, 0, plan.block,
-                linking.addresses(self._spec.dtype, linking.PREDICTION),
-            )  # fmt: skip
-            offsets = [(plan.table[0, layout.INPUTS], plan.table[0, layout.LD_IN])]
-            offsets += [(row[layout.OUTPUTS], row[layout.LD]) for row in plan.table]
-            for part, size, (offset, ld) in zip(parts, self.sizes, offsets, strict=True):
-                part.append(work.numbers[offset : offset + n_rows * ld].reshape(n_rows, ld)[:, :size].copy())
-        empty = [np.empty((0, size), self.dtype) for size in self.sizes]
-        return [np.concatenate(part) if part else none for part, none in zip(parts, empty, strict=True)]
 
     def loss(self, X: Any, y: Any, *, sample_weight: Any = None) -> float:
         """The loss on the examples given: summed over outputs, averaged over examples by weight.
@@ -449,22 +260,6 @@ class Network:
             self._epochs += history.epochs
         return history
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to a safetensors file: weights, description, scaler, names.
-
-        Parameters
-        ----------
-        path : path
-            A file that is there is replaced in one step.
-        """
-        from .io.model import save
-
-        save(self, path)
-
-    def copy(self) -> Network:
-        """An independent network with the same parameters, names and position in its training."""
-        return copy.deepcopy(self)
-
     def _split(self, X: Any, y: Any, weight: Any, share: float) -> tuple[Any, Any, Any, tuple[Any, ...]]:
         share = real_number("validation_split", share)
         X, y = data.numbers_of("X", X), data.numbers_of("y", y)
@@ -500,15 +295,6 @@ class Network:
         code = linking.addresses(self._spec.dtype, linking.TRAINING)
         return layout.Network(plan.table, LOSS_CODES[self.loss_name], self._buffer, gradient, code)
 
-    def _room(self, purpose: str, block: int) -> tuple[Layout, layout.Workspace]:
-        """The thread's workspace for blocks of that many rows; the last one is kept."""
-        kept = getattr(self._rooms, purpose, None)
-        if kept is None or kept[0].block != block:
-            plan = lay_out(self._spec, block)
-            kept = (plan, make_workspace(plan, self._spec.dtype, threads.most()))
-            setattr(self._rooms, purpose, kept)
-        return kept
-
     def _one_step(self, examples: layout.Examples, rate: float, gradient: np.ndarray, update: int = 0) -> float:
         plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS))
         records = self._run_step(plan, work, examples, data.no_examples(self._spec), 1, rate, gradient, update)
@@ -540,23 +326,6 @@ class Network:
         threads.run(epoch.train, epoch.work_steps, wanted, network, work, examples, validation, plan, records)
         return records
 
-    def __getstate__(self) -> dict[str, Any]:
-        kept = ("_spec", "seed", "scaler", "column_names", "class_names", "_epochs")
-        return {name: self.__dict__[name] for name in kept} | {"parameters": self.parameters}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vector = state["parameters"]
-        self.__dict__.update({name: value for name, value in state.items() if name != "parameters"})
-        self._allocate()
-        unflatten(vector, self._weights, self._biases)
-
-    def __repr__(self) -> str:
-        names = self.activation[0] if len(set(self.activation)) == 1 else list(self.activation)
-        return (
-            f"Network({list(self.sizes)}, activation={names!r}, loss={self.loss_name!r}, "
-            f"dtype={self._spec.dtype!r}, seed={self.seed})"
-        )
-
 
 class _Release:
     """Releases a lock that is held, at the end of a with block."""
@@ -569,7 +338,3 @@ class _Release:
 
     def __exit__(self, *error: object) -> None:
         self._lock.release()
-
-
-def _describe(value: Any) -> str:
-    return f"{value.dtype}{value.shape}" if isinstance(value, np.ndarray) else repr(type(value).__name__)

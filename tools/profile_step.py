@@ -1,7 +1,7 @@
 """Profile one training step phase by phase: python -m tools.profile_step 784,512,512,10 --batch 128.
 
-Each phase is repeated alone on one thread, on the same buffers as in training, and set beside the multiply-adds that
-it does.
+Each phase is repeated alone, in compiled code on one thread, on the same buffers as in training, and set beside the
+multiply-adds that it does.
 """
 
 from __future__ import annotations
@@ -9,94 +9,96 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 
-import fastnn
-from fastnn.kernels import backward, forward, gather, layout, linking, losses, update
+from fastnn import Network, data
+from fastnn.kernels import backward, epoch, forward, gather, layout, losses, update
 from fastnn.parameters import lay_out
 from fastnn.workspace import make_workspace
 
-
-def seconds_of(call: Callable[[], None], least: float = 0.2) -> float:
-    """Median time of a call, over rounds of at least `least` seconds in all."""
-    call()
-    rounds: list[float] = []
-    while sum(rounds) < least or len(rounds) < 5:
-        began = time.perf_counter()
-        call()
-        rounds.append(time.perf_counter() - began)
-    return float(np.median(rounds))
+ROWS = 20_000
 
 
-def phases(net: fastnn.Network, batch: int) -> list[tuple[str, float, float]]:
-    """(name, seconds, multiply-adds) of each phase of a step."""
+class Phase(NamedTuple):
+    """A kernel, its arguments, and its multiply-adds."""
+
+    name: str
+    kernel: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    products: int
+
+
+def phases(net: Network, batch: int) -> list[Phase]:
+    """All phases of a step, in their order."""
+    generator = np.random.default_rng(0)
+    X = generator.random((ROWS, net.sizes[0])).astype(net.dtype)
+    y = generator.random((ROWS, net.sizes[-1])).astype(net.dtype)
+    if net.loss_name == "cross_entropy":
+        y = y.argmax(axis=1)
+    examples, _ = data.as_examples(X, y, None, net._spec, ("X", "y", "sample_weight"))
+    order = generator.permutation(ROWS)
     room = lay_out(net._spec, batch)
-    work = make_workspace(room, net.dtype.name)
-    numbers, table, buffer = work.numbers, room.table, net._buffer
-    code = linking.addresses(net.dtype.name, linking.TRAINING)
-    n_in, n_out = net.sizes[0], net.sizes[-1]
-    rows = np.random.default_rng(0).random((20_000, n_in)).astype(net.dtype)
-    inputs = rows.reshape(-1).view(np.uint8)
-    inputs.flags.writeable = False
-    order = np.random.default_rng(1).permutation(len(rows))
-    ld_in = int(table[0, layout.LD_IN])
-    place = [0]
-
-    def gathering() -> None:
-        place[0] = (place[0] + batch) % (len(rows) - batch)
-        gather.gather_rows(
-            numbers[: batch * ld_in],
-            inputs,
-            gather.KINDS[net.dtype.name],
-            n_in,
-            1.0,
-            order,
-            place[0],
-            batch,
-            n_in,
-            ld_in,
-        )
-
-    found = [("gather", seconds_of(gathering), 0.0)]
-    for number, row in enumerate(table):
-        products = float(batch * row[layout.N_IN] * row[layout.N_OUT])
-        found.append(
-            (
-                f"forward {number}",
-                seconds_of(lambda row=row: forward.weighted_inputs(numbers, buffer, row, 0, batch)),
-                products,
-            )
-        )
-        if number + 1 < len(table):
-            hidden = seconds_of(lambda row=row: forward.activate_hidden(numbers, row, 0, batch, code))
-            found.append((f"activation {number}", hidden, 0.0))
-    top = table[-1]
-    ld, kind = int(top[layout.LD]), int(top[layout.ACTIVATION])
-    outputs = numbers[top[layout.OUTPUTS] : top[layout.OUTPUTS] + batch * ld]
-    deltas = numbers[top[layout.DELTAS] : top[layout.DELTAS] + batch * ld]
-    loss = losses.CODES[net.loss_name]
-
-    def output() -> None:
-        losses.output_deltas(
-            outputs, deltas, work.row_loss, work.targets, work.row_factor, loss, kind, batch, n_out, ld, code
-        )
-
-    found.append(("output and loss", seconds_of(output), 0.0))
-    deltas[:] = 0
-    for number in range(len(table) - 1, 0, -1):
-        row, below = table[number], table[number - 1]
-        spent = seconds_of(lambda row=row, below=below: backward.delta_below(numbers, buffer, row, below, 0, batch))
-        found.append((f"backward {number}", spent, float(batch * row[layout.N_IN] * row[layout.N_OUT])))
+    work, table = make_workspace(room, net.dtype.name), room.table
+    network = net._kernel_view(room, np.empty(0, net.dtype))
+    numbers, scratch, buffer = work.numbers, work.scratch, network.parameters
+    bottom, top = table[0], table[-1]
     rate = net.dtype.type(0)
+
+    def part(offset: int, stride: int, row: np.ndarray) -> np.ndarray:
+        return numbers[row[offset] : row[offset] + batch * row[stride]]
+
+    n_in, n_out, ld, ld_in = net.sizes[0], net.sizes[-1], int(top[layout.LD]), int(bottom[layout.LD_IN])
+    inputs = part(layout.INPUTS, layout.LD_IN, bottom)
+    outputs, deltas = part(layout.OUTPUTS, layout.LD, top), part(layout.DELTAS, layout.LD, top)
+    kind, source = examples.kind, examples.inputs
+    found = [
+        Phase("gather", gather.gather_rows, (inputs, source, kind, n_in, 1.0, order, 0, batch, batch, n_in, ld_in), 0),
+        Phase("targets", gather.gather_targets, (work.targets, examples, order, 0, batch, n_out, ld), 0),
+    ]
     for number, row in enumerate(table):
-        spent = seconds_of(
-            lambda row=row: update.subtract_weight_slopes(buffer, numbers, row, rate, 0, int(row[layout.N_IN]), batch)
-        )
-        found.append((f"weights {number}", spent, float(batch * row[layout.N_IN] * row[layout.N_OUT])))
-        biases = seconds_of(lambda row=row: update.subtract_bias_slopes(buffer, numbers, row, rate, batch))
-        found.append((f"biases {number}", biases, 0.0))
+        products = batch * int(row[layout.N_IN] * row[layout.N_OUT])
+        found.append(Phase(f"forward {number}", forward.weighted_inputs, (numbers, buffer, row, 0, batch), products))
+        if number + 1 < len(table):
+            arguments = (numbers, row, 0, batch, network.code)
+            found.append(Phase(f"activation {number}", forward.activate_hidden, arguments, 0))
+    activation = int(top[layout.ACTIVATION])
+    arguments = (outputs, deltas, work.row_loss, work.targets, work.row_factor)
+    arguments += (network.loss, activation, batch, n_out, ld, network.code)
+    found.append(Phase("output and loss", losses.output_deltas, arguments, 0))
+    found.append(Phase("hits", losses.hits, (work.row_hit, outputs, work.targets, batch, n_out, ld), 0))
+    below = sum(batch * int(row[layout.N_IN] * row[layout.N_OUT]) for row in table[1:])
+    found.append(Phase("backward", backward.backward, (numbers, scratch, buffer, table, 0, batch), below))
+    for number, row in enumerate(table):
+        products = batch * int(row[layout.N_IN] * row[layout.N_OUT])
+        arguments = (buffer, numbers, scratch, row, rate, 0, int(row[layout.N_IN]), batch)
+        found.append(Phase(f"weights {number}", update.subtract_weight_slopes, arguments, products))
+        arguments = (buffer, numbers, scratch, row, rate, batch)
+        found.append(Phase(f"biases {number}", update.subtract_bias_slopes, arguments, 0))
+    arguments = (np.zeros(3), work, examples, order, 0, batch)
+    found.append(Phase("records", epoch.add_records, arguments, 0))
     return found
+
+
+def seconds_of(kernel: Callable[..., Any], arguments: tuple[Any, ...]) -> float:
+    """The least time of a call among rounds of compiled calls."""
+
+    @njit(nogil=True)
+    def repeat(times, *given):
+        for _ in range(times):
+            kernel(*given)
+
+    repeat(1, *arguments)
+    times, best = 1, float("inf")
+    for _ in range(8):
+        began = time.perf_counter()
+        repeat(times, *arguments)
+        spent = time.perf_counter() - began
+        best = min(best, spent / times)
+        times = max(1, int(0.02 / best))
+    return best
 
 
 def main() -> None:
@@ -105,19 +107,19 @@ def main() -> None:
     parser.add_argument("sizes", type=lambda text: [int(size) for size in text.split(",")])
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--activation", default="relu")
+    parser.add_argument("--output", default="softmax")
+    parser.add_argument("--loss", default="cross_entropy")
     parser.add_argument("--dtype", default="float32")
     chosen = parser.parse_args()
-    net = fastnn.Network(chosen.sizes, activation=chosen.activation, dtype=chosen.dtype, seed=0)
-    table = phases(net, chosen.batch)
-    total = sum(spent for _, spent, _ in table)
-    for name, spent, products in table:
-        pace = f"{2e-9 * products / spent:7.1f} GFLOP/s" if products else ""
-        print(f"{name:18s} {spent * 1e6:9.2f} us {100 * spent / total:5.1f}% {pace}")
-    flops = 2e-9 * sum(products for _, _, products in table)
-    print(
-        f"{'step':18s} {total * 1e6:9.2f} us        {flops / total:7.1f} GFLOP/s, "
-        f"{chosen.batch / total:,.0f} examples/s"
-    )
+    names = [chosen.activation] * (len(chosen.sizes) - 2) + [chosen.output]
+    net = Network(chosen.sizes, activation=names, loss=chosen.loss, dtype=chosen.dtype, seed=0)
+    timed = [(phase, seconds_of(phase.kernel, phase.arguments)) for phase in phases(net, chosen.batch)]
+    total = sum(spent for _, spent in timed)
+    for phase, spent in timed:
+        pace = f"{2e-9 * phase.products / spent:7.1f} GFLOP/s" if phase.products else ""
+        print(f"{phase.name:18s} {spent * 1e6:9.3f} us {100 * spent / total:5.1f}% {pace}")
+    pace = 2e-9 * sum(phase.products for phase, _ in timed) / total
+    print(f"{'step':18s} {total * 1e6:9.3f} us        {pace:7.1f} GFLOP/s, {chosen.batch / total:,.0f} examples/s")
 
 
 if __name__ == "__main__":

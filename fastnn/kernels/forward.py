@@ -19,7 +19,7 @@ from .layout import (
     OUTPUTS,
     WEIGHTS,
 )
-from .simd import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, forward_tile
+from .simd import ONE_ROW_VECTORS, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, forward_tile
 
 INNER_BLOCK = 256  # rows of W that a panel keeps in the first-level cache
 
@@ -52,7 +52,7 @@ def weighted_inputs(numbers, parameters, layer, first, last):
     """
     n_in, columns, ld, ld_in = layer[N_IN], layer[COLUMNS], layer[LD], layer[LD_IN]
     lanes = VECTOR_BYTES // numbers.itemsize
-    width = TILE_VECTORS * lanes
+    width = (TILE_VECTORS if last - first > 1 else ONE_ROW_VECTORS) * lanes
     for k in range(0, n_in, INNER_BLOCK):
         depth = min(INNER_BLOCK, n_in - k)
         a = layer[INPUTS] + first * ld_in + k

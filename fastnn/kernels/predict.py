@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import prange
 
 from .forward import forward
@@ -47,6 +48,31 @@ def predict_rows(
         for r in range(n_rows):
             for j in range(n_out):
                 out[(start + r) * n_out + j] = a[r * ld + j]
+
+
+@entry
+def predict_few(out, X, table, parameters, numbers, scale, code):
+    """out: (n, n_out) outputs of X: (n, n_in), n rows that the workspace holds; the first row not finite, or -1."""
+    bottom, top = table[0], table[len(table) - 1]
+    n_rows, n_in, n_out, ld, ld_in = len(X), bottom[N_IN], top[N_OUT], top[LD], bottom[LD_IN]
+    factor = numbers.dtype.type(scale)
+    for r in range(n_rows):
+        into = numbers[bottom[INPUTS] + r * ld_in : bottom[INPUTS] + r * ld_in + n_in]
+        row = X[r]
+        sound = 0
+        for k in range(n_in):
+            into[k] = row[k] * factor
+            sound += 1 if abs(into[k]) < np.inf else 0
+        if sound < n_in:
+            return r
+    forward(numbers, parameters, table, 0, n_rows, code)
+    a = numbers[top[OUTPUTS] : top[OUTPUTS] + n_rows * ld]
+    slope = numbers[top[DELTAS] : top[DELTAS] + n_rows * ld]
+    finish_outputs(a, slope, top[ACTIVATION], n_rows, n_out, ld, code)
+    for r in range(n_rows):
+        for j in range(n_out):
+            out[r, j] = a[r * ld + j]
+    return -1
 
 
 @parallel_entry

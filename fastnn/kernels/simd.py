@@ -279,6 +279,8 @@ def shape_code(rows: int, vectors: int | None = None) -> int:
 
 
 PRODUCT_SHAPES = [(m, v) for m in range(1, TILE_ROWS + 1) for v in range(1, TILE_VECTORS + 1)]
+ONE_ROW_VECTORS = 8  # a tile of one row needs that many sums side by side to hide a multiply-add's latency
+ONE_ROW_SHAPES = [(1, v) for v in range(TILE_VECTORS + 1, ONE_ROW_VECTORS + 1)]
 DOT_SHAPES = [(m,) for m in range(1, DOT_ROWS + 1)]
 
 
@@ -317,7 +319,7 @@ def forward_tile(
 ):
     """C[i, v] = start[i, v] + sum over k of A[i, k] B[k, v]."""
     given = (rows, vectors, c, c0, c_stride, start, s0, s_stride, a, a0, a_stride, b, b0, b_stride, inner)
-    return tile_intrinsic("forward", emit_forward, PRODUCT_SHAPES, given)
+    return tile_intrinsic("forward", emit_forward, PRODUCT_SHAPES + ONE_ROW_SHAPES, given)
 
 
 @twin(_slope_tile)
