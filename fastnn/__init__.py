@@ -7,6 +7,7 @@ from .errors import DivergenceError, FileFormatError
 from .history import History
 from .io.model import load
 from .network import Network
+from .warmup import warmup
 
 __version__ = "0.1.0"
 
@@ -19,4 +20,5 @@ __all__ = [
     "datasets",
     "load",
     "preprocessing",
+    "warmup",
 ]

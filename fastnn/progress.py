@@ -49,9 +49,13 @@ class Bar(NoBar):
         self._bar.close()
 
 
+def shown_by_default() -> bool:
+    """Whether somebody watches: stderr is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def progress_bar(wanted: bool | None, epochs: int, steps_per_epoch: int, n_rows: int) -> NoBar:
     """A bar where it is wanted; None: where stderr is a terminal, and then only after a second."""
     if wanted is None:
-        wanted = sys.stderr is not None and sys.stderr.isatty()
-        return Bar(epochs, steps_per_epoch, n_rows, 1.0) if wanted else NoBar()
+        return Bar(epochs, steps_per_epoch, n_rows, 1.0) if shown_by_default() else NoBar()
     return Bar(epochs, steps_per_epoch, n_rows, 0.0) if wanted else NoBar()

@@ -323,7 +323,7 @@ def test_nothing_leaks_from_a_workspace_full_of_nan(activation, loss, dtype, mon
         fastnn.Network([4, 17, 5, 3], activation=activation, loss=loss, dtype=dtype, seed=3) for _ in range(2)
     )
     wanted = all_that_it_computes(clean)
-    monkeypatch.setattr("fastnn.network.make_workspace", full_of_nan)
+    monkeypatch.setattr("fastnn.model.make_workspace", full_of_nan)
     assert all_that_it_computes(spoilt) == wanted
 
 

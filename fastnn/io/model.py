@@ -20,13 +20,14 @@ from ..preprocessing import scaler_from_state
 from ..spec import Spec, make_spec, whole_number
 
 if TYPE_CHECKING:
+    from ..model import Model
     from ..network import Network
 
 FORMAT = 1
 DTYPES = {"F32": "float32", "F64": "float64"}
 
 
-def description(net: Network) -> dict[str, Any]:
+def description(net: Model) -> dict[str, Any]:
     """What the file says of the network besides its numbers."""
     return {
         "format": FORMAT,
@@ -60,7 +61,7 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
         raise
 
 
-def save(net: Network, path: str | os.PathLike[str]) -> None:
+def save(net: Model, path: str | os.PathLike[str]) -> None:
     """Write a network; see `Network.save`."""
     from safetensors.numpy import save as to_bytes
 

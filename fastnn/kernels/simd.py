@@ -109,9 +109,9 @@ class Emitter:
             lanes = half
         if lanes == 2:
             pairs = [add(shuffle(a, b, [0, 2]), shuffle(a, b, [1, 3])) for a, b in (vectors[0:2], vectors[2:4])]
-            return shuffle(*pairs, [0, 1, 2, 3])
+            return shuffle(pairs[0], pairs[1], [0, 1, 2, 3])
         pairs = [add(shuffle(a, b, [0, 4, 1, 5]), shuffle(a, b, [2, 6, 3, 7])) for a, b in (vectors[0:2], vectors[2:4])]
-        return add(shuffle(*pairs, [0, 1, 4, 5]), shuffle(*pairs, [2, 3, 6, 7]))
+        return add(shuffle(pairs[0], pairs[1], [0, 1, 4, 5]), shuffle(pairs[0], pairs[1], [2, 3, 6, 7]))
 
 
 def loop(builder: ir.IRBuilder, count: ir.Value, start: list[ir.Value], body) -> list[ir.Value]:
