@@ -97,6 +97,13 @@ def test_gradients_of_a_deep_network_of_different_activations(n_rows):
     np.testing.assert_allclose(gradient, by_specification(net, X, y, weight), rtol=1e-11, atol=1e-13)
 
 
+def test_gradients_of_probabilities_that_sum_to_nearly_1():
+    net, X, y, _ = case([3, 4, 3], ["tanh", "softmax"], "cross_entropy", RAGGED)
+    y *= np.linspace(0.9995, 1.0005, RAGGED)[:, None]
+    gradient = net.gradients(X, y, flat=True)
+    np.testing.assert_allclose(gradient, by_specification(net, X, y, None), rtol=1e-11, atol=1e-13)
+
+
 def test_gradients_of_one_layer():
     net, X, y, _ = case([5, 3], "sigmoid", "squared_error", RAGGED)
     np.testing.assert_allclose(net.gradients(X, y, flat=True), by_differences(net, X, y, None), **DIFFERENCES)

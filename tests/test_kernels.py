@@ -22,14 +22,14 @@ def lanes(dtype):
 
 
 def whole_numbers(sizes, n_rows, dtype, seed=0):
-    """A network, rows, targets and weights of whole numbers; the weights add up to a power of two."""
+    """A network, rows, targets and weights of small whole numbers; the weights add up to a power of two."""
     rng = np.random.default_rng(seed)
     net = fastnn.Network(sizes, activation="identity", dtype=dtype, seed=0)
-    net.parameters = rng.integers(-1, 2, net.n_parameters)
-    X = rng.integers(-1, 2, (n_rows, sizes[0])).astype(dtype)
+    net.parameters = rng.choice([-1, 0, 0, 1], net.n_parameters)
+    X = rng.choice([-1, 0, 0, 1], (n_rows, sizes[0])).astype(dtype)
     y = rng.integers(-2, 3, (n_rows, sizes[-1])).astype(dtype)
     weight = np.ones(n_rows)
-    weight[n_rows // 2] += (1 << n_rows.bit_length()) - n_rows
+    weight[: (1 << n_rows.bit_length()) - n_rows] = 2
     return net, X, y, weight
 
 
@@ -105,6 +105,7 @@ def test_inputs_around_the_blocks_of_the_inner_dimension(n_in, dtype):
 @pytest.mark.parametrize("n_rows", [47, 48, 49, 97, 129])
 def test_more_rows_than_the_caches_are_cut_for(n_rows, dtype):
     check_exactly([3, 5, 4], n_rows, dtype)
+    check_exactly([2, 5, 40], n_rows, dtype)
 
 
 @BOTH
@@ -113,6 +114,21 @@ def test_widths_whose_rows_would_share_cache_sets(size, dtype):
     check_exactly([4, size, 3], TILE_ROWS + 1, dtype)
     check_exactly([4, 3, size], 3, dtype)
     check_exactly([size, 3, 2], 3, dtype)
+
+
+@BOTH
+@pytest.mark.parametrize("n_rows", [1, 2])
+def test_one_row_or_two_of_every_width(n_rows, dtype):
+    for width in range(1, 150, 1 if COMPILED else 11):
+        check_exactly([2, width, 3], n_rows, dtype)
+        check_exactly([2, 3, width], n_rows, dtype)
+
+
+@BOTH
+@pytest.mark.parametrize("n_rows", [63, 64, 65, 130])
+@pytest.mark.parametrize("sizes", [[5, 40, 3], [3, 5, 49], [120, 40, 1], [9, 70, 40], [4, 200, 3]], ids=str)
+def test_blocks_large_enough_to_be_packed(sizes, n_rows, dtype):
+    check_exactly(sizes, n_rows, dtype)
 
 
 @BOTH

@@ -164,7 +164,9 @@ def test_a_heat_map_of_many_inputs_leaves_their_names_out():
 def test_weights_that_are_all_zero_can_be_shown():
     net = network(16, 2, 1)
     net.parameters = np.zeros(net.n_parameters)
-    drawn(plots.first_layer(net))
+    figure = plots.first_layer(net)
+    drawn(figure)
+    assert figure.axes[0].images[0].get_clim() == (-1, 1)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +176,7 @@ def test_weights_that_are_all_zero_can_be_shown():
         ({"image_shape": (16,)}, "a height and a width"),
         ({"image_shape": (-4, -4)}, "a height and a width"),
         ({"column_names": ["a"]}, "16 names"),
+        ({"column_names": ["a"] * 17}, "16 names"),
         ({"max_neurons": 0}, "max_neurons"),
     ],
 )
@@ -340,10 +343,11 @@ def test_without_matplotlib_the_error_says_how_to_get_it(monkeypatch):
 
 
 def test_the_global_state_of_matplotlib_is_left_alone():
-    before = dict(matplotlib.rcParams)
-    drawn(plots.learning_curves(COURSE))
-    drawn(plots.first_layer(network(16, 3, 1)))
-    assert dict(matplotlib.rcParams) == before
+    with matplotlib.rc_context({"font.size": 12.5}):
+        before = dict(matplotlib.rcParams)
+        drawn(plots.learning_curves(COURSE))
+        drawn(plots.first_layer(network(16, 3, 1)))
+        assert dict(matplotlib.rcParams) == before
     if "matplotlib.pyplot" in sys.modules:
         assert sys.modules["matplotlib.pyplot"].get_fignums() == []
 

@@ -154,23 +154,34 @@ def emit_forward(emitter: Emitter, args: list[ir.Value], rows: int, vectors: int
 
 
 def emit_slope(emitter: Emitter, args: list[ir.Value], rows: int, vectors: int) -> None:
-    """C = C - rate * A^T.B for rows x vectors registers; A's rows, columns of A^T, are `a_stride` apart."""
-    c, c_stride, a, a_stride, b, b_stride, inner, rate = args
+    """C = C - rate * A^T.B for `tiles` tiles of rows x vectors registers, one below the other.
+
+    A's rows, columns of A^T, are `a_stride` apart; the next tile's begin `a_step` further.
+    """
+    tiles, c, c_stride, a, a_stride, a_step, b, b_stride, inner, rate = args
     builder = emitter.builder
-
-    def body(k, sums):
-        b_values = emitter.load_row(emitter.at(b, builder.mul(k, b_stride)), vectors)
-        a_row = emitter.at(a, builder.mul(k, a_stride))
-        a_values = [emitter.broadcast(builder.load(emitter.at(a_row, i))) for i in range(rows)]
-        return emitter.outer(a_values, b_values, sums)
-
-    sums = loop(builder, inner, [emitter.zero()] * (rows * vectors), body)
     downhill = emitter.broadcast(builder.fneg(rate))
-    for i in range(rows):
-        address = emitter.row(c, c_stride, i)
-        before = emitter.load_row(address, vectors)
-        slopes = sums[i * vectors : (i + 1) * vectors]
-        emitter.store_row([emitter.multiply_add(downhill, s, w) for s, w in zip(slopes, before, strict=True)], address)
+
+    def tile(t, _):
+        a_tile = emitter.at(a, builder.mul(t, a_step))
+        c_tile = emitter.at(c, builder.mul(t, builder.mul(c_stride, INT(rows))))
+
+        def body(k, sums):
+            b_values = emitter.load_row(emitter.at(b, builder.mul(k, b_stride)), vectors)
+            a_row = emitter.at(a_tile, builder.mul(k, a_stride))
+            a_values = [emitter.broadcast(builder.load(emitter.at(a_row, i))) for i in range(rows)]
+            return emitter.outer(a_values, b_values, sums)
+
+        sums = loop(builder, inner, [emitter.zero()] * (rows * vectors), body)
+        for i in range(rows):
+            address = emitter.row(c_tile, c_stride, i)
+            before = emitter.load_row(address, vectors)
+            slopes = sums[i * vectors : (i + 1) * vectors]
+            after = [emitter.multiply_add(downhill, slope, w) for slope, w in zip(slopes, before, strict=True)]
+            emitter.store_row(after, address)
+        return []
+
+    loop(builder, tiles, [], tile)
 
 
 def emit_dots(emitter: Emitter, args: list[ir.Value], rows: int) -> None:
@@ -298,13 +309,15 @@ def _forward_tile(rows, vectors, c, c0, c_stride, start, s0, s_stride, a, a0, a_
     _block(c, c0, rows, c_stride, columns)[:] = total
 
 
-def _slope_tile(rows, vectors, c, c0, c_stride, a, a0, a_stride, b, b0, b_stride, inner, rate):
+def _slope_tiles(rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step, b, b0, b_stride, inner, rate):
     columns = vectors * TARGET.lanes(c.itemsize)
-    inputs, deltas = _block(a, a0, inner, a_stride, rows), _block(b, b0, inner, b_stride, columns)
-    total = np.zeros((rows, columns), c.dtype)
-    for k in range(inner):
-        total += inputs[k, :, None] * deltas[k]
-    _block(c, c0, rows, c_stride, columns)[:] -= rate * total
+    deltas = _block(b, b0, inner, b_stride, columns)
+    for t in range(tiles):
+        inputs = _block(a, a0 + t * a_step, inner, a_stride, rows)
+        total = np.zeros((rows, columns), c.dtype)
+        for k in range(inner):
+            total += inputs[k, :, None] * deltas[k]
+        _block(c, c0 + t * rows * c_stride, rows, c_stride, columns)[:] -= rate * total
 
 
 def _dot_tile(rows, c, c0, c_stride, a, a0, a_stride, b, b0, b_stride, inner):
@@ -322,10 +335,12 @@ def forward_tile(
     return tile_intrinsic("forward", emit_forward, PRODUCT_SHAPES + ONE_ROW_SHAPES, given)
 
 
-@twin(_slope_tile)
-def slope_tile(typingctx, rows, vectors, c, c0, c_stride, a, a0, a_stride, b, b0, b_stride, inner, rate):
-    """C[i, v] = C[i, v] - rate * sum over k of A[k, i] B[k, v]."""
-    given = (rows, vectors, c, c0, c_stride, a, a0, a_stride, b, b0, b_stride, inner, rate)
+@twin(_slope_tiles)
+def slope_tiles(
+    typingctx, rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step, b, b0, b_stride, inner, rate
+):
+    """C[i, v] = C[i, v] - rate * sum over k of A[k, i] B[k, v], for tiles one below the other."""
+    given = (rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step, b, b0, b_stride, inner, rate)
     return tile_intrinsic("slope", emit_slope, PRODUCT_SHAPES, given)
 
 

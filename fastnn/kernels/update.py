@@ -7,7 +7,7 @@ from .intrinsics import multiply_add
 from .jit import kernel
 from .layout import BIASES, COLUMNS, COST, DELTAS, GROUP_TILES, INPUTS, LD, LD_IN, N_IN, WEIGHTS
 from .pack import WORTH_PACKING, pack_narrow, pack_panel
-from .simd import PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, slope_tile
+from .simd import PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, slope_tiles
 
 ROW_GROUP = GROUP_TILES * TILE_ROWS  # rows of W for which the activations stay in the second-level cache
 
@@ -21,18 +21,24 @@ def share_start(layer, total_cost, rank, n_threads):
 
 
 @kernel
-def slope_tiles(
-    out, at, ld, a_source, a, a_stride, b_source, b, b_stride, layer_rows, panel_step, n_rows, vectors, rate
-):
-    """out[at:]: `layer_rows` rows of W in one column of tiles; each tile's rows of A^T start `panel_step` further."""
-    k = 0
-    while k < layer_rows:
-        rows = tile_rows_left(layer_rows - k, TILE_ROWS)
-        slope_tile(
-            rows, vectors, out, at + k * ld, ld, a_source, a, a_stride, b_source, b, b_stride, n_rows, rate
+def slope_column(out, at, ld, a_source, a, a_stride, packed, b_source, b, b_stride, n_weights, n_rows, vectors, rate):
+    """out[at:]: `n_weights` rows of W in one column of tiles, the taller tiles first.
+
+    packed: the numbers of one panel of A^T, or 0 where A lies as it is.
+    """
+    tiles = (n_weights + TILE_ROWS - 1) // TILE_ROWS
+    rows = (n_weights + tiles - 1) // tiles
+    tall = n_weights - tiles * (rows - 1)
+    step = packed if packed else rows
+    slope_tiles(
+        rows, vectors, tall, out, at, ld, a_source, a, a_stride, step, b_source, b, b_stride, n_rows, rate
+    )  # fmt: skip
+    if tall < tiles:
+        at, a = at + tall * rows * ld, a + tall * step
+        step = packed if packed else rows - 1
+        slope_tiles(
+            rows - 1, vectors, tiles - tall, out, at, ld, a_source, a, a_stride, step, b_source, b, b_stride, n_rows, rate
         )  # fmt: skip
-        a += panel_step if panel_step else rows
-        k += rows
 
 
 @kernel
@@ -59,14 +65,14 @@ def subtract_weight_slopes(out, numbers, scratch, layer, rate, first, last, n_ro
             at, delta = layer[WEIGHTS] + group * ld + j, layer[DELTAS] + j
             if packing and vectors == TILE_VECTORS:
                 pack_panel(scratch, deltas, numbers, delta, ld, n_rows)
-                slope_tiles(
-                    out, at, ld, scratch, 0, PANEL, scratch, deltas, width,
-                    end - group, PANEL * n_rows, n_rows, vectors, rate,
+                slope_column(
+                    out, at, ld, scratch, 0, PANEL, PANEL * n_rows, scratch, deltas, width,
+                    end - group, n_rows, vectors, rate,
                 )  # fmt: skip
             else:
-                slope_tiles(
-                    out, at, ld, numbers, layer[INPUTS] + group, ld_in, numbers, delta, ld,
-                    end - group, 0, n_rows, vectors, rate,
+                slope_column(
+                    out, at, ld, numbers, layer[INPUTS] + group, ld_in, 0, numbers, delta, ld,
+                    end - group, n_rows, vectors, rate,
                 )  # fmt: skip
 
 
@@ -79,8 +85,8 @@ def subtract_bias_slopes(out, numbers, scratch, layer, rate, n_rows):
     scratch[0] = 1
     for j in range(0, columns, width):
         vectors = min(width, columns - j) // lanes
-        slope_tile(
-            1, vectors, out, layer[BIASES] + j, ld, scratch, 0, 0, numbers, layer[DELTAS] + j, ld, n_rows, rate
+        slope_tiles(
+            1, vectors, 1, out, layer[BIASES] + j, ld, scratch, 0, 0, 0, numbers, layer[DELTAS] + j, ld, n_rows, rate
         )  # fmt: skip
 
 
