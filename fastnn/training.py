@@ -153,28 +153,47 @@ def step_cost(job: Job) -> int:
     return 3 * min(job.batch_size, job.examples.n_rows) * int(job.network.parameters.size)
 
 
-def choose_threads(run: Run) -> int:
-    """Time the first steps on 1, 2, 4, ... threads and keep the fastest; the results are the same bits."""
-    most = threads.most()
-    wanted = run.job.n_threads
-    if wanted is not None:
-        return min(wanted, most)
-    if most == 1 or step_cost(run.job) < WORTH_A_TEAM or run.total < 4:
-        return 1
-    counts = sorted({1, most, *(2**k for k in range(1, most.bit_length()) if 2**k < most)})
-    run.advance(1, 1)
-    seconds = run.advance(1, 1)
-    steps = max(1, int(TRIAL_SECONDS / max(seconds, 1e-7)))
-    left = run.total if not run.job.callbacks else run.job.steps_per_epoch
-    if left - run.position < TRIAL_ROUNDS * steps * len(counts):
-        return most if seconds > 5e-5 else 1
-    best = dict.fromkeys(counts, float("inf"))
-    for _ in range(TRIAL_ROUNDS):
-        for count in counts:
-            before = run.position
-            spent = run.advance(steps, count)
-            best[count] = min(best[count], spent / max(1, run.position - before))
-    return min(best, key=lambda count: best[count])
+class Crew:
+    """How many threads a run works on: measured at its start, and again when the measurement no longer holds.
+
+    The results are the same bits for every number, so that the choice can change at any step.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.alone = 0.0  # seconds that a step took on one thread; 0: never measured
+        self.size = 1
+        most = threads.most()
+        wanted = run.job.n_threads
+        if wanted is not None:
+            self.size = min(wanted, most)
+        elif most > 1 and step_cost(run.job) >= WORTH_A_TEAM and run.total >= 4:
+            self.counts = sorted({1, most, *(2**k for k in range(1, most.bit_length()) if 2**k < most)})
+            run.advance(1, 1)
+            self.alone = run.advance(1, 1)
+            self.measure()
+
+    def measure(self) -> None:
+        """Give each number of threads a few turns of the next steps, and keep the one with the least time in all."""
+        run = self.run
+        steps = max(1, int(TRIAL_SECONDS / max(self.alone, 1e-7)))
+        left = run.job.steps_per_epoch if run.job.callbacks else run.total
+        if left - run.position < TRIAL_ROUNDS * steps * len(self.counts):
+            self.size = self.counts[-1] if self.alone > 5e-5 else 1
+            return
+        spent = dict.fromkeys(self.counts, 0.0)
+        for _ in range(TRIAL_ROUNDS):
+            for count in self.counts:
+                before = run.position
+                seconds = run.advance(steps, count)
+                spent[count] += seconds / max(1, run.position - before)
+        self.size = min(spent, key=lambda count: spent[count])
+        self.alone = spent[1] / TRIAL_ROUNDS
+
+    def judge(self, pace: float) -> None:
+        """Measure again where a team's step took longer than one thread's: other programs want the processors."""
+        if self.alone and self.size > 1 and pace > self.alone:
+            self.measure()
 
 
 def train(job: Job) -> History:
@@ -183,8 +202,9 @@ def train(job: Job) -> History:
     sound = job.network.parameters.copy()
     began = time.perf_counter()
     try:
-        run.history.n_threads = choose_threads(run)
-        advance_to_end(run, sound)
+        crew = Crew(run)
+        advance_to_end(run, crew, sound)
+        run.history.n_threads = crew.size
     except KeyboardInterrupt:
         run.collect()
         run.history.stop_reason = "interrupted"
@@ -199,7 +219,7 @@ def train(job: Job) -> History:
     return run.history
 
 
-def advance_to_end(run: Run, sound: np.ndarray) -> None:
+def advance_to_end(run: Run, crew: Crew, sound: np.ndarray) -> None:
     """Call the compiled epochs again and again; between calls look at the loss, the bar, the callbacks.
 
     `sound` keeps the parameters of the last return at which all were finite.
@@ -228,6 +248,7 @@ def advance_to_end(run: Run, sound: np.ndarray) -> None:
         if run.position >= run.total:
             return
         before = run.position
-        seconds = run.advance(steps, run.history.n_threads)
+        seconds = run.advance(steps, crew.size)
         pace = seconds / max(1, run.position - before)
+        crew.judge(pace)
         steps = int(min(max(1, CALL_SECONDS / max(pace, 1e-9)), MOST_STEPS, 4 * steps))

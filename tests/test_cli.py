@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from contextlib import redirect_stdout
 
@@ -425,20 +426,14 @@ def test_ctrl_c_before_the_training_is_no_traceback(capsys, monkeypatch):
 
 
 def test_compiling_is_announced_only_where_it_takes_long(capsys, monkeypatch):
+    seconds = 0.0
+    monkeypatch.setattr(train, "warmup", lambda *arguments, **options: time.sleep(seconds))
     net = fastnn.Network([1, 1], seed=0)
-    train.warm_up(net, 1)
+    train.prepare_kernels(net)
     assert capsys.readouterr().err == ""
-    fit = fastnn.Network.fit
-
-    def slow_fit(*arguments, **options):
-        import time
-
-        time.sleep(0.2)
-        return fit(*arguments, **options)
-
+    seconds = 0.3
     monkeypatch.setattr(train, "PATIENCE", 0.01)
-    monkeypatch.setattr(fastnn.Network, "fit", slow_fit)
-    train.warm_up(net, 1)
+    train.prepare_kernels(net)
     assert "compiles" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""The command `fastnn`: `train`, `predict`, `info` and `doctor`, one module for each.
+"""The command `fastnn`: `train`, `predict`, `info`, `doctor` and `bench`, one module for each.
 
 A command's module is imported when the command is run, so that `--help` need not wait for anything compiled.
 """
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # whoever read our output has gone; without this Python complains again when it closes stdout
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return DONE
-        except (ValueError, TypeError, OSError, ImportError, MemoryError, DivergenceError) as error:
+        except (ValueError, TypeError, OSError, ImportError, MemoryError, RuntimeError, DivergenceError) as error:
             _say(explain(error))
             return FAILED
 

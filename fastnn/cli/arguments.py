@@ -34,7 +34,9 @@ def make_parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     info = commands.add_parser("info", help="say what a model file holds")
     info.add_argument("model", metavar="MODEL", help="model file that fastnn saved")
-    commands.add_parser("doctor", help="check that everything works on this machine, and say what is lost if not")
+    doctor = commands.add_parser("doctor", help="check that everything works on this machine, and say what is lost")
+    doctor.add_argument("--warmup", action="store_true", help="first compile every kernel into the cache")
+    _add_bench(commands)
     return parser
 
 
@@ -99,6 +101,22 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("file", metavar="FILE", help=".csv, .tsv or .npz file, with or without a target")
     predict.add_argument("-o", "--output", metavar="CSV", help="file to write (default: standard output)")
     _add_table(predict, "column to leave out (default: the last one, if there is one too many)")
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="measure training speed beside other libraries that are installed",
+        description="Train a network of these sizes on random data with fastnn, NumPy, and whatever of scikit-learn, "
+        "PyTorch and JAX is installed, and print examples per second.",
+    )
+    bench.add_argument("--sizes", type=sizes, default=(784, 30, 10), metavar="N,N,N", help="default 784,30,10")
+    bench.add_argument("--activation", choices=("sigmoid", "tanh", "relu"), default="relu", help="of the hidden layers")
+    bench.add_argument("--loss", choices=("cross_entropy", "squared_error"), default="cross_entropy")
+    bench.add_argument("--batch-size", type=whole_from(1), default=32, metavar="N", help="default 32")
+    bench.add_argument("--rows", type=whole_from(1), default=10_000, metavar="N", help="examples (default 10000)")
+    bench.add_argument("--rounds", type=whole_from(1), default=5, metavar="N", help="turns of each (default 5)")
+    bench.add_argument("--seconds", type=positive, default=0.5, metavar="S", help="length of a turn (default 0.5)")
 
 
 def _add_table(group: Any, target_help: str) -> None:

@@ -15,6 +15,7 @@ from ..kernels import cache, threads
 from ..kernels.jit import COMPILED
 from ..kernels.target import TARGET
 from ..network import Network
+from ..warmup import warmup
 
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "safetensors", "tqdm")
 OPTIONAL = {"matplotlib": "pip install fastnn[plot]", "scikit-learn": "pip install fastnn[sklearn]"}
@@ -28,6 +29,8 @@ class ShortfallError(Exception):
 
 def run(arguments: argparse.Namespace) -> int:
     """Check everything; exit code 0 if all works, 1 otherwise."""
+    if arguments.warmup:
+        warmup(progress=True)
     for name, version in versions().items():
         print(f"{name:14}{version}")
     all_work = True

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..history import History
-from ..kernels import threads
 from ..network import Network
 from ..preprocessing import StandardScaler
 from ..spec import LOSS_OUTPUT
+from ..warmup import warmup
 from .results import report, write_results
 from .tasks import Task, load_task
 
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     net, settings = build(task, arguments)
     folder = Path(arguments.output or Path("runs", task.name))
     folder.mkdir(parents=True, exist_ok=True)
-    warm_up(net, settings.n_threads)
+    prepare_kernels(net)
     print(f"{task.name}: {len(task.X):,} examples to train on, {len(task.X_held):,} held out")
     print(
         f"{'-'.join(map(str, net.sizes))} ({', '.join(net.activation)}; {net.loss_name}), {net.n_parameters:,} "
@@ -126,16 +126,14 @@ def _dtype(task: Task) -> str:
     return "float64" if blurred.any() else "float32"
 
 
-def warm_up(net: Network, n_threads: int | None) -> None:
+def prepare_kernels(net: Network) -> None:
     """Compile the kernels, or fetch them, before the clock runs; a word about it where that takes long."""
     word = "preparing the kernels; the first run on a machine compiles them, which takes some 20 seconds ..."
     notice = threading.Timer(PATIENCE, print, (word,), {"file": sys.stderr, "flush": True})
     notice.daemon = True
     notice.start()
     try:
-        tiny = Network([1, 1], dtype=net.dtype.name, seed=0)
-        tiny.fit([[0.0]], [0.0], epochs=1, n_threads=n_threads or threads.most())
-        tiny.predict([[0.0]])
+        warmup([net.dtype.name], progress=False)
     finally:
         notice.cancel()
 

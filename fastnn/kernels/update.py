@@ -34,10 +34,10 @@ def slope_column(out, at, ld, a_source, a, a_stride, packed, b_source, b, b_stri
         rows, vectors, tall, out, at, ld, a_source, a, a_stride, step, b_source, b, b_stride, n_rows, rate
     )  # fmt: skip
     if tall < tiles:
-        at, a = at + tall * rows * ld, a + tall * step
-        step = packed if packed else rows - 1
+        at, a, rows = at + tall * rows * ld, a + tall * step, rows - 1
+        step = packed if packed else rows
         slope_tiles(
-            rows - 1, vectors, tiles - tall, out, at, ld, a_source, a, a_stride, step, b_source, b, b_stride, n_rows, rate
+            rows, vectors, tiles - tall, out, at, ld, a_source, a, a_stride, step, b_source, b, b_stride, n_rows, rate
         )  # fmt: skip
 
 

@@ -1,0 +1,23 @@
+"""`fastnn bench`: training speed on the user's own sizes, beside whatever other library is installed."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..bench.case import Case
+from ..bench.contestants import CONTESTANTS
+from ..bench.race import measure, print_case
+from ..spec import make_spec
+
+OUTPUT_OF = {"cross_entropy": "softmax", "squared_error": "identity"}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Race one case and print the table."""
+    sizes = arguments.sizes
+    activation = (arguments.activation,) * (len(sizes) - 2) + (OUTPUT_OF[arguments.loss],)
+    make_spec(sizes, activation, arguments.loss)
+    case = Case(sizes, activation, arguments.loss, arguments.batch_size, arguments.rows, 0.01)
+    print("every library in a process of its own, in turns; the same network, data, batch and loss", flush=True)
+    print_case(measure(case, list(CONTESTANTS), arguments.rounds, arguments.seconds))
+    return 0
