@@ -95,10 +95,10 @@ def as_rows(name: str, values: Any, spec: Spec) -> Rows:
 
 def _check_finite(name: str, array: np.ndarray, limit: float, dtype: str) -> None:
     """No NaN, no infinity, nothing that overflows the network's numbers; a maximum needs no temporary array."""
-    if array.dtype.kind != "f" or not array.size or (array.max() <= limit and array.min() >= -limit):
+    if array.dtype.kind != "f" or not array.size or (float(array.max()) <= limit and float(array.min()) >= -limit):
         return
     for row, numbers in enumerate(array):
-        sound = np.abs(numbers) <= limit
+        sound = np.abs(numbers.astype(np.float64)) <= limit
         if not sound.all():
             column = int(np.argmin(sound))
             raise ValueError(
@@ -161,7 +161,8 @@ def as_weights(name: str, values: Any, spec: Spec, n_rows: int) -> np.ndarray:
     array = numbers_of(name, values)
     if array.shape != (n_rows,):
         raise ValueError(f"{name} must have shape ({n_rows},), got {array.shape}")
-    weights = np.ascontiguousarray(array, spec.dtype)
+    with np.errstate(over="ignore"):
+        weights = np.ascontiguousarray(array, spec.dtype)
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError(f"{name} must hold finite numbers of 0 or more")
     if not weights.any():

@@ -123,7 +123,7 @@ class Model:
             raise ValueError(f"parameters must have shape ({self.n_parameters},), got {array.shape}")
         if not (np.abs(array) <= np.finfo(self.dtype).max).all():
             raise ValueError(f"parameters must be finite within {self.dtype}")
-        unflatten(array, self._weights, self._biases)
+        self._set_parameters(array)
 
     def predict(self, X: Any, *, out: np.ndarray | None = None) -> np.ndarray:
         """Activations of the output layer.
@@ -172,6 +172,11 @@ class Model:
                     sync = threads.meeting_place(n_threads)
                     predict.predict(flat, *source, rows.n_rows, *room, plan.block, code, sync, n_threads)
         return out
+
+    def _set_parameters(self, vector: np.ndarray) -> None:
+        """Write all parameters, and 0 into the padding, where a training that diverged leaves NaN."""
+        self._buffer[:] = 0
+        unflatten(vector, self._weights, self._biases)
 
     def _predict_few(self, X: np.ndarray, n_rows: int, out: np.ndarray | None) -> np.ndarray | None:
         """Outputs for rows that need no conversion; None where something is not as it should be."""
@@ -256,10 +261,10 @@ class Model:
 
     def _room(self, purpose: str, block: int) -> tuple[Layout, layout.Workspace]:
         """The thread's workspace for blocks of that many rows; the last one is kept."""
-        kept = getattr(self._rooms, purpose, None)
-        if kept is None or kept[0].block != block:
+        kept, n_threads = getattr(self._rooms, purpose, None), threads.most()
+        if kept is None or kept[0].block != block or kept[1].scratch.size < n_threads * kept[1].scratch_size:
             plan = lay_out(self._spec, block)
-            kept = (plan, make_workspace(plan, self._spec.dtype, threads.most()))
+            kept = (plan, make_workspace(plan, self._spec.dtype, n_threads))
             setattr(self._rooms, purpose, kept)
         return kept
 
@@ -274,10 +279,11 @@ class Model:
         unflatten(vector, self._weights, self._biases)
 
     def __repr__(self) -> str:
+        scale = f", input_scale={self.input_scale!r}" if self.input_scale != 1 else ""
         names = self.activation[0] if len(set(self.activation)) == 1 else list(self.activation)
         return (
             f"Network({list(self.sizes)}, activation={names!r}, loss={self.loss_name!r}, "
-            f"dtype={self._spec.dtype!r}, seed={self.seed})"
+            f"dtype={self._spec.dtype!r}, seed={self.seed}{scale})"
         )
 
 

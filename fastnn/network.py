@@ -133,7 +133,7 @@ class Network(Model):
         float
             The loss before the update.
         """
-        rate = positive_rate("learning_rate", learning_rate)
+        rate = positive_rate("learning_rate", learning_rate, self.dtype)
         examples, _ = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
         self._check_trainable()
         with self._alone():
@@ -216,10 +216,11 @@ class Network(Model):
         batch_size = whole_number("batch_size", batch_size, 1)
         if n_threads is not None:
             n_threads = whole_number("n_threads", n_threads, 1)
-        for callback in callbacks:
-            if not callable(callback):
-                raise TypeError(f"callbacks must be callable, got {callback!r}")
-        rate_of = rate_of_epoch(learning_rate)
+        if not isinstance(shuffle, bool | np.bool_):
+            raise TypeError(f"shuffle must be True or False, got {shuffle!r}")
+        if not isinstance(callbacks, list | tuple) or not all(callable(callback) for callback in callbacks):
+            raise TypeError(f"callbacks must be a sequence of callables, got {callbacks!r}")
+        rate_of = rate_of_epoch(learning_rate, self.dtype)
         if validation_split is not None:
             if validation_data is not None:
                 raise ValueError("give validation_data or validation_split, not both")
@@ -255,22 +256,27 @@ class Network(Model):
                 progress=bar.show,
                 owner=self,
             )
-            with bar:
-                history = training.train(job)
-            self._epochs += history.epochs
+            history = History()
+            try:
+                with bar:
+                    training.train(job, history)
+            finally:
+                if history.stop_reason != "diverged" or on_divergence == "continue":
+                    self._epochs += history.epochs
+                if not np.isfinite(self._buffer).all():
+                    self._set_parameters(self.parameters)
         return history
 
     def _split(self, X: Any, y: Any, weight: Any, share: float) -> tuple[Any, Any, Any, tuple[Any, ...]]:
         share = real_number("validation_split", share)
+        n = data.as_rows("X", X, self._spec).n_rows
+        data.as_targets("y", y, self._spec, n)
         X, y = data.numbers_of("X", X), data.numbers_of("y", y)
-        n = len(X) if X.ndim else 0
         held = round(n * share)
         if not 0 < held < n:
             raise ValueError(
-                f"validation_split must leave at least one example on either side, got {share} of {n} examples"
+                f"validation_split must leave at least one example on either side, got {share} of the {n} rows of X"
             )
-        if y.ndim == 0 or len(y) != n:
-            raise ValueError(f"y must have one entry for each of the {n} rows of X, got shape {y.shape}")
         order = np.random.default_rng(self.seed).permutation(n)
         train, test = np.sort(order[held:]), np.sort(order[:held])
         if weight is None:

@@ -124,11 +124,12 @@ def make_spec(
         number = np.dtype(dtype).name
     except TypeError:
         number = str(dtype)
-    if number not in DTYPES:
+    if dtype is None or number not in DTYPES:
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
     scale = real_number("input_scale", input_scale)
-    if scale == 0:
-        raise ValueError("input_scale must not be 0")
+    limits = np.finfo(number)
+    if not float(limits.tiny) <= abs(scale) <= float(limits.max):
+        raise ValueError(f"input_scale must be a number other than 0 within {number}, got {scale}")
     return Spec(checked, names, loss, number, scale)
 
 

@@ -24,6 +24,9 @@ MOST_STEPS = 1 << 22
 WORTH_A_TEAM = 30_000
 """Multiply-adds of a step below which one thread is always fastest."""
 
+WORTH_MANY = 1_000_000
+"""Multiply-adds of a step above which all threads are the better guess where there is no time to measure."""
+
 TRIAL_SECONDS, TRIAL_ROUNDS = 0.002, 3
 
 
@@ -58,19 +61,18 @@ class Job:
 class Run:
     """A training under way: its records, its position, its history."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, history: History) -> None:
         self.job = job
-        number = job.network.parameters.dtype
         # a single batch holds all rows in any order; without a shuffle its sums keep the caller's order
         self.shuffle = job.shuffle and job.steps_per_epoch > 1
         self.records = layout.Records(
             order=np.empty(job.examples.n_rows if self.shuffle else 0, np.int64),
             state=np.array([-1, 0, 0], np.int64),
             sums=np.zeros(3),
-            history=np.full((job.epochs, 4), np.nan),
-            rates=np.empty(0, number),
+            history=np.empty((0, 4)),
+            rates=np.empty(0, job.network.parameters.dtype),
         )
-        self.history = History()
+        self.history = history
         self.total = job.epochs * job.steps_per_epoch
 
     @property
@@ -105,7 +107,7 @@ class Run:
             1,
             int(job.on_divergence == "raise"),
         )
-        records = self.records._replace(rates=np.ascontiguousarray(rates))
+        records = self.records._replace(rates=np.ascontiguousarray(rates), history=np.full((len(by_epoch), 4), np.nan))
         began = time.perf_counter()
         threads.run(
             epoch.train,
@@ -118,13 +120,14 @@ class Run:
             plan,
             records,
         )
-        return time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        self.collect(records.history[: self.position // per_epoch - first // per_epoch])
+        return seconds
 
-    def collect(self) -> None:
-        """Move the epochs that are complete from the records to the history."""
+    def collect(self, epochs: np.ndarray) -> None:
+        """Add the epochs that a call completed to the history."""
         job = self.job
-        while self.history.epochs < self.position // job.steps_per_epoch:
-            loss, accuracy, val_loss, val_accuracy = self.records.history[self.history.epochs]
+        for loss, accuracy, val_loss, val_accuracy in epochs:
             if np.isnan(loss) and self.stopped:
                 return
             values = {"loss": loss}
@@ -167,6 +170,8 @@ class Crew:
         wanted = run.job.n_threads
         if wanted is not None:
             self.size = min(wanted, most)
+        elif most > 1 and step_cost(run.job) >= WORTH_A_TEAM and run.job.callbacks and run.job.steps_per_epoch < 4:
+            self.size = most if step_cost(run.job) > WORTH_MANY else 1
         elif most > 1 and step_cost(run.job) >= WORTH_A_TEAM and run.total >= 4:
             self.counts = sorted({1, most, *(2**k for k in range(1, most.bit_length()) if 2**k < most)})
             run.advance(1, 1)
@@ -177,9 +182,10 @@ class Crew:
         """Give each number of threads a few turns of the next steps, and keep the one with the least time in all."""
         run = self.run
         steps = max(1, int(TRIAL_SECONDS / max(self.alone, 1e-7)))
-        left = run.job.steps_per_epoch if run.job.callbacks else run.total
-        if left - run.position < TRIAL_ROUNDS * steps * len(self.counts):
-            self.size = self.counts[-1] if self.alone > 5e-5 else 1
+        per_epoch = run.job.steps_per_epoch
+        left = per_epoch - run.position % per_epoch if run.job.callbacks else run.total - run.position
+        if left <= TRIAL_ROUNDS * steps * len(self.counts):
+            self.size = self.counts[-1] if step_cost(run.job) > WORTH_MANY else 1
             return
         spent = dict.fromkeys(self.counts, 0.0)
         for _ in range(TRIAL_ROUNDS):
@@ -196,9 +202,9 @@ class Crew:
             self.measure()
 
 
-def train(job: Job) -> History:
+def train(job: Job, history: History) -> None:
     """Run a job to its end, to divergence, or to Ctrl-C; DivergenceError as `Network.fit` documents it."""
-    run = Run(job)
+    run = Run(job, history)
     sound = job.network.parameters.copy()
     began = time.perf_counter()
     try:
@@ -206,7 +212,6 @@ def train(job: Job) -> History:
         advance_to_end(run, crew, sound)
         run.history.n_threads = crew.size
     except KeyboardInterrupt:
-        run.collect()
         run.history.stop_reason = "interrupted"
     finally:
         run.history.seconds = time.perf_counter() - began
@@ -216,7 +221,6 @@ def train(job: Job) -> History:
     if reason:
         run.history.stop_reason = "diverged"
         warnings.warn(f"training diverged: {reason}", RuntimeWarning, stacklevel=3)
-    return run.history
 
 
 def advance_to_end(run: Run, crew: Crew, sound: np.ndarray) -> None:
@@ -226,7 +230,6 @@ def advance_to_end(run: Run, crew: Crew, sound: np.ndarray) -> None:
     """
     job, steps, seen = run.job, 1, 0
     while True:
-        run.collect()
         reason = run.diverged() if job.on_divergence == "raise" else None
         if reason:
             rate = job.rate_of(min(run.history.epochs, job.epochs - 1))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import FileFormatError
-from ..preprocessing import scaler_from_state
+from ..preprocessing import MinMaxScaler, StandardScaler, scaler_from_state
 from ..spec import Spec, make_spec, whole_number
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ DTYPES = {"F32": "float32", "F64": "float64"}
 
 
 def description(net: Model) -> dict[str, Any]:
-    """What the file says of the network besides its numbers."""
+    """What the file says of the network besides its numbers; an error for what could not be loaded again."""
     return {
         "format": FORMAT,
         "sizes": list(net.sizes),
@@ -37,10 +37,32 @@ def description(net: Model) -> dict[str, Any]:
         "input_scale": net.input_scale,
         "seed": net.seed,
         "epochs": net.epochs_trained,
-        "scaler": net.scaler.state() if net.scaler is not None else None,
-        "column_names": list(net.column_names) if net.column_names is not None else None,
-        "class_names": list(net.class_names) if net.class_names is not None else None,
+        "scaler": checked_scaler(net.scaler, net.sizes[0]).state() if net.scaler is not None else None,
+        "column_names": checked_names("column_names", net.column_names, net.sizes[0]),
+        "class_names": checked_names("class_names", net.class_names, max(2, net.sizes[-1])),
     }
+
+
+def checked_names(key: str, names: Any, count: int) -> list[str] | None:
+    """The names as a list of `count` texts, or None."""
+    if names is None:
+        return None
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{key} must be a sequence of names, got {names!r:.80}")
+    if len(names) != count:
+        raise ValueError(f"{key} must have {count} names, got {len(names)}")
+    return list(names)
+
+
+def checked_scaler(scaler: Any, n_columns: int) -> MinMaxScaler | StandardScaler:
+    """A fitted scaler for that many columns."""
+    if not isinstance(scaler, MinMaxScaler | StandardScaler):
+        raise TypeError(f"scaler must be a MinMaxScaler or a StandardScaler, got {type(scaler).__name__}")
+    state = scaler.state()
+    found = len(state["minimum" if isinstance(scaler, MinMaxScaler) else "mean"])
+    if found != n_columns:
+        raise ValueError(f"scaler must be fitted on the network's {n_columns} columns, got {found}")
+    return scaler
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -128,18 +150,16 @@ def _description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
         if len(kinds) != 1 or not kinds <= set(DTYPES):
             raise FileFormatError(f"{path} must hold F32 or F64 tensors of one kind, got {sorted(kinds)}")
         spec = make_spec(about["sizes"], about["activation"], about["loss"], DTYPES[kinds.pop()], about["input_scale"])
-        whole_number("seed", about["seed"], 0)
-        whole_number("epochs", about["epochs"], 0)
-        for key, size in (("column_names", spec.sizes[0]), ("class_names", None)):
-            value = about[key]
-            if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
-                raise ValueError(f"{key} must be a list of names")
-            if value is not None and size is not None and len(value) != size:
-                raise ValueError(f"{key} must have {size} names")
-    except FileFormatError:
-        raise
+        if whole_number("seed", about["seed"], 0) >= 1 << 63 or whole_number("epochs", about["epochs"], 0) >= 1 << 63:
+            raise ValueError("seed and epochs must be below 2**63")
+        checked_names("column_names", about["column_names"], spec.sizes[0])
+        checked_names("class_names", about["class_names"], max(2, spec.sizes[-1]))
+        if about["scaler"] is not None:
+            about["scaler"] = checked_scaler(scaler_from_state(about["scaler"]), spec.sizes[0])
+    except FileFormatError as error:
+        raise FileFormatError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
-        raise FileFormatError(f"{path} has a damaged description: {error!r}") from None
+        raise FileFormatError(f"{path} has a damaged description: {error!r:.400}") from None
     wanted = {
         f"layers.{number}.{part}": shape
         for number, (n_in, n_out) in enumerate(zip(spec.sizes, spec.sizes[1:], strict=False))
@@ -172,7 +192,7 @@ def _network(path: Any, file: Any, spec: Spec, about: dict[str, Any]) -> Network
                 raise FileFormatError(f"{path}: layers.{number}.{name} holds numbers that are not finite")
             part[...] = values
     net._epochs = about["epochs"]
-    net.scaler = scaler_from_state(about["scaler"]) if about["scaler"] is not None else None
+    net.scaler = about["scaler"]
     net.column_names = tuple(about["column_names"]) if about["column_names"] is not None else None
     net.class_names = tuple(about["class_names"]) if about["class_names"] is not None else None
     return net

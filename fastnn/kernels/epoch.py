@@ -207,11 +207,12 @@ def work_steps(network, work, examples, validation, plan, records, sync, rank, t
         size = min(plan.batch_size, n - start)
         rate = records.rates[step - plan.first]
         meetings = train_batch(network, work, examples, records, rate, start, size, plan, sync, rank, team, meetings)
+        row = epoch - plan.first // steps
         if batch == steps - 1 and state[STOPPED] == 0:
             if rank == 0:
                 sums = records.sums
-                records.history[epoch, 0] = sums[0] / sums[1]
-                records.history[epoch, 1] = sums[2] / sums[1]
+                records.history[row, 0] = sums[0] / sums[1]
+                records.history[row, 1] = sums[2] / sums[1]
             if validation.n_rows > 0:
                 meetings = meet(sync, rank, team, meetings)
                 meetings = evaluate(
@@ -220,8 +221,8 @@ def work_steps(network, work, examples, validation, plan, records, sync, rank, t
             if rank == 0:
                 sums = records.sums
                 if validation.n_rows > 0:
-                    records.history[epoch, 2] = sums[0] / sums[1]
-                    records.history[epoch, 3] = sums[2] / sums[1]
+                    records.history[row, 2] = sums[0] / sums[1]
+                    records.history[row, 3] = sums[2] / sums[1]
                 sums[:] = 0
             meetings = meet(sync, rank, team, meetings)
         if rank == 0:

@@ -90,7 +90,7 @@ class Records(NamedTuple):
     order: np.ndarray  # (n,) int64, the epoch's order of examples; empty: as they stand
     state: np.ndarray  # int64: [epoch that `order` belongs to or -1, next step, stopped]
     sums: np.ndarray  # float64: loss, weight and hits since the epoch began
-    history: np.ndarray  # (epochs, 4) float64: loss, accuracy, validation loss, validation accuracy
+    history: np.ndarray  # (epochs of the call, 4) float64: loss, accuracy, validation loss, validation accuracy
     rates: np.ndarray  # one learning rate for each step of the call
 
 
