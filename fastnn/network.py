@@ -270,6 +270,8 @@ class Network(Model):
     def _split(self, X: Any, y: Any, weight: Any, share: float) -> tuple[Any, Any, Any, tuple[Any, ...]]:
         share = real_number("validation_split", share)
         n = data.as_rows("X", X, self._spec).n_rows
+        if n == 0:
+            raise ValueError("X must have at least one row, got 0")
         data.as_targets("y", y, self._spec, n)
         X, y = data.numbers_of("X", X), data.numbers_of("y", y)
         held = round(n * share)
