@@ -625,6 +625,15 @@ def test_doctor_goes_on_when_a_check_breaks(monkeypatch, capsys):
     assert list(verdicts(printed)) == list(doctor.CHECKS)
 
 
+def test_doctor_compiles_ahead_only_when_asked(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(doctor, "warmup", lambda **options: asked.append(options))
+    main(["doctor"])
+    assert asked == []
+    main(["doctor", "--warmup"])
+    assert asked == [{"progress": True}]
+
+
 def test_doctor_says_how_to_get_what_is_not_installed(monkeypatch):
     monkeypatch.setitem(doctor.OPTIONAL, "no-such-package", "pip install fastnn[nothing]")
     assert doctor.versions()["no-such-package"] == "not installed (pip install fastnn[nothing])"
@@ -718,10 +727,10 @@ def test_help_names_every_command(capsys):
         main(["--help"])
     assert caught.value.code == 0
     printed = capsys.readouterr().out
-    assert all(command in printed for command in ("train", "predict", "info", "doctor"))
+    assert all(command in printed for command in ("train", "predict", "info", "doctor", "bench"))
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "info", "doctor"])
+@pytest.mark.parametrize("command", ["train", "predict", "info", "doctor", "bench"])
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])

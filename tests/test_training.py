@@ -15,7 +15,7 @@ import scipy.stats
 
 import fastnn
 from fastnn import reference
-from fastnn.kernels import layout
+from fastnn.kernels import layout, threads
 from fastnn.kernels.epoch import shuffle
 from fastnn.kernels.jit import COMPILED
 from fastnn.workspace import BLOCK_ROWS, make_workspace
@@ -191,6 +191,54 @@ def test_a_row_has_the_same_bits_alone_and_among_others(output, loss, sizes, dty
         assert bits(np.vstack([net.predict(X[:cut]), net.predict(X[cut:])])) == bits(outputs)
 
 
+def a_team_of(size):
+    """What calls a serial kernel in so many threads of Python: all of the team is there, whatever the machine has."""
+
+    def run(parallel_kernel, serial, wanted, *arguments):
+        sync, failed = threads.meeting_place(size), []
+
+        def work(rank):
+            try:
+                serial(*arguments, sync, rank, size)
+            except BaseException as error:
+                failed.append(error)
+
+        team = [threading.Thread(target=work, args=(rank,)) for rank in range(size)]
+        for member in team:
+            member.start()
+        for member in team:
+            member.join(60)
+        assert failed == []
+
+    return run
+
+
+def trained_in_a_team(dtype, sizes, n_rows, batch_size):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(n_rows, sizes[0])), rng.integers(0, sizes[-1], n_rows)
+    weight = rng.random(n_rows)
+    activation = ["relu", "tanh", "softmax"][-len(sizes) + 1 :]
+    net = fastnn.Network(sizes, activation=activation, loss="cross_entropy", dtype=dtype, seed=1)
+    options = {"epochs": 2, "learning_rate": 0.1, "sample_weight": weight, "n_threads": 1}
+    history = net.fit(X, y, batch_size=batch_size, validation_data=(X[:50], y[:50]), **options)
+    parts = [net.gradients(X, y, flat=True), net.loss(X, y), net.step(X, y, 0.1), net.parameters]
+    return bits(*parts, *(history[name] for name in history))
+
+
+@BOTH
+@pytest.mark.parametrize("size", [2, 3, 5])
+@pytest.mark.parametrize(
+    ("sizes", "n_rows", "batch_size"),
+    [([5, 9, 4, 3], 23, 5), ([5, 9, 3], 30, 1), ([5, 4, 3], BLOCK_ROWS + 40, BLOCK_ROWS + 30), ([30, 70, 40], 150, 70)],
+    ids=["small", "one by one", "several blocks", "wide"],
+)
+def test_a_team_of_any_size_gives_the_same_bits(sizes, n_rows, batch_size, size, dtype, monkeypatch):
+    alone = trained_in_a_team(dtype, sizes, n_rows, batch_size)
+    monkeypatch.setattr(threads, "run", a_team_of(size))
+    monkeypatch.setattr(threads, "most", lambda: size)
+    assert trained_in_a_team(dtype, sizes, n_rows, batch_size) == alone
+
+
 WORKER = """
 import hashlib, sys
 import numba, numpy as np, fastnn
@@ -243,8 +291,6 @@ def in_a_process_of_its_own(code, *arguments, **environment):
 @pytest.mark.slow
 @pytest.mark.skipif(not COMPILED, reason="without compilation there is one thread")
 def test_any_number_of_threads_gives_the_same_bits():
-    from fastnn.kernels import threads
-
     if threads.layer() not in ("omp", "tbb"):
         pytest.skip(f"the threading layer here is {threads.layer()}, which fastnn does not enter")
     lines = in_a_process_of_its_own(WORKER, 1, 2, 3, 8, NUMBA_NUM_THREADS="8")
