@@ -51,8 +51,8 @@ def table(content: dict[str, Any]) -> str:
         lines.append(f"| {case} | {ours:,.0f} | {' | '.join(cells)} | {result['fraction_of_peak']:.0%} |")
     named = ", ".join(f"{name} {versions[name]}" for name in ("numpy", "numba", "scikit-learn", "torch", "jax"))
     lines.append(
-        f"\nfastnn's speed over each library's, in one run, float32, PyTorch the better of one and all threads, JAX with "
-        f"the whole epoch compiled. {machine['date']}, {machine['processor']}, {machine['cores']} cores, "
+        f"\nfastnn's speed over each library's, in one run, float32, PyTorch the better of one and all threads, JAX "
+        f"with the whole epoch compiled. {machine['date']}, {machine['processor']}, {machine['cores']} cores, "
         f"Python {machine['python']}, {named}. Empty: the library cannot train that network. Share of peak: of the "
         f"{content['limits']['gflops']:.0f} GFLOP/s that this machine's cores reach in registers."
     )
