@@ -17,7 +17,8 @@ class History(Mapping[str, list[float]]):
     Attributes
     ----------
     stop_reason : str
-        "epochs" (all were done), "diverged", "interrupted" or "callback".
+        "epochs" (all were done), "converged" (an epoch's loss was exactly 0), "diverged", "interrupted" or
+        "callback".
     seconds : float
         Wall time spent training.
     examples_per_second : float

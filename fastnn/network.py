@@ -196,7 +196,8 @@ class Network(Model):
         -------
         History
             "loss" (the running mean over the epoch, each batch before its update), "accuracy", "val_loss",
-            "val_accuracy", one value per epoch, and `stop_reason`.
+            "val_accuracy", one value per epoch, and `stop_reason`: "epochs", "converged" (an epoch's loss was exactly
+            0, so that no parameter moves any more), "callback", "interrupted" or "diverged".
 
         Raises
         ------
@@ -248,6 +249,7 @@ class Network(Model):
                 start_epoch=self._epochs,
                 shuffle=bool(shuffle),
                 seed=self.seed,
+                one_output=self.sizes[-1] == 1,
                 accuracy=are_classes or self._spec.classifies,
                 val_accuracy=val_classes or self._spec.classifies,
                 n_threads=n_threads,

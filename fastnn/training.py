@@ -12,7 +12,7 @@ import numpy as np
 
 from .errors import DivergenceError
 from .history import History
-from .kernels import epoch, layout, threads
+from .kernels import epoch, layout, losses, threads
 
 CALL_SECONDS = 0.25
 """Longest that compiled code keeps Python waiting, where a step is not longer."""
@@ -45,6 +45,7 @@ class Job:
     shuffle: bool
     seed: int
     accuracy: bool
+    one_output: bool
     val_accuracy: bool
     n_threads: int | None
     on_divergence: str
@@ -73,6 +74,7 @@ class Run:
             rates=np.empty(0, job.network.parameters.dtype),
         )
         self.history = history
+        self.converged = False
         self.total = job.epochs * job.steps_per_epoch
 
     @property
@@ -128,6 +130,8 @@ class Run:
         """Add the epochs that a call completed to the history."""
         job = self.job
         for loss, accuracy, val_loss, val_accuracy in epochs:
+            if self.converged:
+                return  # a loss of 0 moves no parameter: what followed changed nothing
             if np.isnan(loss) and self.stopped:
                 return
             values = {"loss": loss}
@@ -138,6 +142,8 @@ class Run:
                 if job.val_accuracy:
                     values["val_accuracy"] = val_accuracy
             self.history.add(**values)
+            # the perceptron's loss is 0 on the boundary too, where its rule still moves
+            self.converged = loss == 0 and (job.network.loss != losses.PERCEPTRON or (job.one_output and accuracy == 1))
 
     def diverged(self) -> str | None:
         """Why this training is diverging; None where it is not."""
@@ -248,6 +254,9 @@ def advance_to_end(run: Run, crew: Crew, sound: np.ndarray) -> None:
             if any(answers):
                 run.history.stop_reason = "callback"
                 return
+        if run.converged:
+            run.history.stop_reason = "converged"
+            return
         if run.position >= run.total:
             return
         before = run.position

@@ -961,3 +961,32 @@ def test_progress_is_silent_outside_a_terminal_and_where_it_is_refused(progress,
     X, y = regression()
     regressor().fit(X, y, epochs=3, progress=progress)
     assert capsys.readouterr() == ("", "")
+
+
+# ---- Converged
+
+
+def test_a_perceptron_that_makes_no_mistake_has_converged():
+    X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 0, 0, 1]
+    net = fastnn.Network([2, 1], activation="step", loss="perceptron", seed=0)
+    history = net.fit(X, y, epochs=500, batch_size=1, learning_rate=0.3)
+    assert (history.stop_reason, history["accuracy"][-1]) == ("converged", 1.0)
+    assert history.epochs == net.epochs_trained < 500
+    before = bits(net.parameters)
+    net.fit(X, y, epochs=3, batch_size=1, learning_rate=0.3)
+    assert bits(net.parameters) == before
+
+
+def test_a_perceptron_on_xor_does_all_its_epochs():
+    net = fastnn.Network([2, 1], activation="step", loss="perceptron", seed=0)
+    history = net.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=50, batch_size=1, learning_rate=0.3)
+    assert (history.stop_reason, history.epochs) == ("epochs", 50)
+
+
+def test_on_the_boundary_a_perceptron_has_not_converged():
+    net = fastnn.Network([1, 1], activation="step", loss="perceptron", seed=0)
+    net.parameters = [0, 0]
+    history = net.fit([[1.0]], [0.0], epochs=5, batch_size=1, learning_rate=0.5)
+    assert history["loss"][0] == 0
+    assert history.epochs > 1
+    assert net.predict([[1.0]]) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numba import njit
 from numba.core import config
 
@@ -32,6 +33,7 @@ def parallel_entry(function: Callable[..., Any]) -> Any:
 
 
 def _kept(dispatcher: Any) -> Any:
-    if COMPILED:
-        dispatcher._cache = KernelCache(dispatcher.py_func)
+    if not COMPILED:
+        return np.errstate(all="ignore")(dispatcher)  # compiled arithmetic does not warn either
+    dispatcher._cache = KernelCache(dispatcher.py_func)
     return dispatcher
