@@ -77,7 +77,7 @@ def sklearn_trainer(case: Case) -> Train:
         raise UnfitError("scikit-learn has no squared error on sigmoid outputs")
     X, y = case.data()
     model = (MLPClassifier if classify else MLPRegressor)(
-        case.sizes[1:-1],
+        hidden_layer_sizes=case.sizes[1:-1],
         activation=names[case.activation[0]],
         solver="sgd",
         alpha=0.0,
