@@ -54,7 +54,7 @@ def table(content: dict[str, Any]) -> str:
         f"\nfastnn's speed over each library's, in one run, float32, PyTorch the better of one and all threads, JAX "
         f"with the whole epoch compiled. {machine['date']}, {machine['processor']}, {machine['cores']} cores, "
         f"Python {machine['python']}, {named}. Empty: the library cannot train that network. Share of peak: of the "
-        f"{content['limits']['gflops']:.0f} GFLOP/s that this machine's cores reach in registers."
+        "multiply-adds that all cores reach in registers, measured before and after each case, the better."
     )
     return "\n".join(lines)
 
