@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -391,7 +390,7 @@ def test_ctrl_c_saves_what_there_is(capsys, monkeypatch, tmp_path):
     def fit_interrupted(*arguments, **options):
         def interrupt_after_2_epochs(net, history):
             if history.epochs == 2:
-                signal.raise_signal(signal.SIGINT)
+                raise KeyboardInterrupt
 
         return fit(*arguments, **options, callbacks=[interrupt_after_2_epochs])
 
@@ -418,7 +417,7 @@ def test_ctrl_c_in_the_first_epoch_leaves_the_curves_out(capsys, monkeypatch, tm
 
 def test_ctrl_c_before_the_training_is_no_traceback(capsys, monkeypatch):
     def load_task(arguments):
-        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(train, "load_task", load_task)
     assert main(["train", "digits"]) == 130
