@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = _say_warning
         try:
             command = importlib.import_module(f".{arguments.command}", __package__)
-            return int(command.run(arguments))
+            code = int(command.run(arguments))
+            sys.stdout.flush()
+            return code
         except KeyboardInterrupt:
             _say("interrupted")
             return INTERRUPTED
