@@ -23,9 +23,9 @@ def run_forward(numbers, parameters, layer, rows):
 
 
 @njit(nogil=True)
-def run_backward(numbers, parameters, layer, below, rows):
+def run_backward(numbers, scratch, parameters, layer, below, rows):
     """Deltas of the layer below."""
-    backward.delta_below(numbers, parameters, layer, below, 0, rows)
+    backward.delta_below(numbers, scratch, parameters, layer, below, 0, rows)
 
 
 @njit(nogil=True)
@@ -104,7 +104,7 @@ def test_deltas_below(benchmark, products):
     slopes = products.numbers[start : start + products.rows * ld].reshape(products.rows, ld)
 
     def call():
-        run_backward(products.numbers, products.parameters, products.layer, below, products.rows)
+        run_backward(products.numbers, products.scratch, products.parameters, products.layer, below, products.rows)
 
     slopes[:] = 1
     call()

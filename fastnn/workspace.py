@@ -18,7 +18,7 @@ def make_workspace(plan: Layout, dtype: str, n_threads: int = 1) -> layout.Works
     """Room for `plan.block` rows and the scratch of so many threads, aligned and zeroed."""
     number = np.dtype(dtype)
     top = plan.table[-1]
-    scratch = layout.scratch_size(plan.table, plan.block, number.itemsize)
+    scratch = layout.scratch_size(plan.block, number.itemsize)
     return layout.Workspace(
         numbers=aligned_zeros(plan.n_work, number),
         scratch=aligned_zeros(n_threads * scratch, number),

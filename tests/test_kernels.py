@@ -9,9 +9,9 @@ import pytest
 
 import fastnn
 from fastnn import reference
-from fastnn.kernels.forward import INNER_BLOCK
 from fastnn.kernels.jit import COMPILED
-from fastnn.kernels.simd import DOT_COLUMNS, DOT_ROWS, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
+from fastnn.kernels.layout import INNER_BLOCK
+from fastnn.kernels.simd import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
 from fastnn.workspace import BLOCK_ROWS
 
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -68,7 +68,7 @@ def around(*edges, most):
     return sorted(number for number in near if 1 <= number <= most)
 
 
-ROWS = range(1, 2 * max(TILE_ROWS, DOT_ROWS) + 2)
+ROWS = range(1, 2 * TILE_ROWS + 2)
 
 
 @BOTH
@@ -88,17 +88,18 @@ def test_every_number_of_inputs_to_past_two_tiles(n_in, dtype):
 def test_outputs_and_hidden_neurons_around_whole_vectors_and_tiles(edge, dtype):
     width = lanes(dtype)
     full = TILE_VECTORS * width
-    counts = around(width, DOT_COLUMNS, full, 2 * full, most=2 * full + 1)
+    counts = around(width, full, 2 * full, most=2 * full + 1)
     for count in counts[edge::8]:
         check_exactly([3, count, 2], TILE_ROWS + 1, dtype)
-        check_exactly([2, 3, count], DOT_ROWS + 1, dtype)
+        check_exactly([2, 3, count], TILE_ROWS + 1, dtype)
         check_exactly([2, count, count], 3, dtype)
 
 
 @BOTH
 @pytest.mark.parametrize("n_in", around(INNER_BLOCK, 2 * INNER_BLOCK, most=2 * INNER_BLOCK + 1)[2:])
-def test_inputs_around_the_blocks_of_the_inner_dimension(n_in, dtype):
+def test_inner_dimensions_around_the_blocks_they_are_cut_into(n_in, dtype):
     check_exactly([n_in, 5, 2], TILE_ROWS + 1, dtype)
+    check_exactly([2, 5, n_in], TILE_ROWS + 1, dtype)
 
 
 @BOTH

@@ -2,70 +2,44 @@
 
 from __future__ import annotations
 
-from .forward import tile_rows_left
+from .forward import product_column
 from .jit import entry, kernel
-from .layout import COLUMNS, DELTAS, LD, LD_IN, N_OUT, NARROW, WEIGHTS, ZEROS
-from .simd import DOT_COLUMNS, DOT_ROWS, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, dot_tile, forward_tile
-
-ROW_BLOCK = 48  # rows of deltas that stay in the second-level cache while W streams by
-
-
-@kernel
-def delta_below(numbers, parameters, layer, below, first, last):
-    """numbers[DELTAS] of `below`: rows first..last, f'(z) before, deltas after; from the deltas of `layer` and W."""
-    columns, ld, ld_below = layer[COLUMNS], layer[LD], layer[LD_IN]
-    vectors = columns // (VECTOR_BYTES // numbers.itemsize)
-    for block in range(first, last, ROW_BLOCK):
-        end = min(last, block + ROW_BLOCK)
-        for k in range(0, below[COLUMNS], DOT_COLUMNS):
-            weights = layer[WEIGHTS] + k * ld
-            r = block
-            while r < end:
-                rows = tile_rows_left(end - r, DOT_ROWS)
-                out = below[DELTAS] + r * ld_below + k
-                delta = layer[DELTAS] + r * ld
-                dot_tile(rows, numbers, out, ld_below, numbers, delta, ld, parameters, weights, ld, vectors)
-                r += rows
+from .layout import COLUMNS, DELTAS, INNER_BLOCK, LD, LD_IN, N_OUT, WEIGHTS, ZEROS
+from .pack import pack_transposed
+from .simd import TILE_VECTORS, VECTOR_BYTES
 
 
 @kernel
-def delta_below_narrow(numbers, scratch, parameters, layer, below, first, last):
-    """As delta_below, for few outputs: a dot product over them is too short, so W is transposed first.
+def delta_below(numbers, scratch, parameters, layer, below, first, last):
+    """numbers[DELTAS] of `below`: rows first..last, f'(z) before, deltas after; from the deltas of `layer` and W.
 
-    scratch: zeros, then W^T (n_out, ld_below), then the rows of one tile.
+    scratch: zeros, then a panel of W^T, (INNER_BLOCK, width), then its products, (rows, width).
     """
     n_out, ld, ld_below, columns = layer[N_OUT], layer[LD], layer[LD_IN], below[COLUMNS]
     lanes = VECTOR_BYTES // numbers.itemsize
     width = TILE_VECTORS * lanes
+    sums = ZEROS + INNER_BLOCK * width
     scratch[:width] = 0
-    for j in range(n_out):
-        row = scratch[ZEROS + j * ld_below : ZEROS + j * ld_below + columns]
-        for k in range(columns):
-            row[k] = parameters[layer[WEIGHTS] + k * ld + j]
-    tile = ZEROS + n_out * ld_below
-    r = first
-    while r < last:
-        rows = tile_rows_left(last - r, TILE_ROWS)
-        delta = layer[DELTAS] + r * ld
-        for k in range(0, columns, width):
-            vectors = min(width, columns - k) // lanes
-            forward_tile(
-                rows, vectors, scratch, tile + k, ld_below, scratch, 0, 0, numbers, delta, ld,
-                scratch, ZEROS + k, ld_below, n_out,
+    for k in range(0, columns, width):
+        vectors = min(width, columns - k) // lanes
+        for j in range(0, n_out, INNER_BLOCK):
+            depth = min(INNER_BLOCK, n_out - j)
+            pack_transposed(scratch, ZEROS, parameters, layer[WEIGHTS] + k * ld + j, ld, vectors, depth)
+            start, start_stride = (sums, width) if j else (0, 0)
+            product_column(
+                scratch, sums, width, scratch, start, start_stride, numbers, layer[DELTAS] + first * ld + j, ld,
+                scratch, ZEROS, width, last - first, vectors, depth,
             )  # fmt: skip
-        slopes = numbers[below[DELTAS] + r * ld_below : below[DELTAS] + (r + rows) * ld_below]
-        sums = scratch[tile : tile + rows * ld_below]
-        for i in range(rows * ld_below):
-            slopes[i] *= sums[i]
-        r += rows
+        for r in range(last - first):
+            slope = below[DELTAS] + (first + r) * ld_below + k
+            delta = numbers[slope : slope + vectors * lanes]
+            total = scratch[sums + r * width : sums + (r + 1) * width]
+            for i in range(vectors * lanes):
+                delta[i] *= total[i]
 
 
 @entry
 def backward(numbers, scratch, parameters, table, first, last):
     """numbers: deltas of every hidden layer, for rows first..last, from the deltas of the output layer."""
     for number in range(len(table) - 1, 0, -1):
-        layer, below = table[number], table[number - 1]
-        if layer[N_OUT] <= NARROW:
-            delta_below_narrow(numbers, scratch, parameters, layer, below, first, last)
-        else:
-            delta_below(numbers, parameters, layer, below, first, last)
+        delta_below(numbers, scratch, parameters, table[number], table[number - 1], first, last)

@@ -11,6 +11,7 @@ from .layout import (
     BIASES,
     COLUMNS,
     DELTAS,
+    INNER_BLOCK,
     INPUTS,
     LD,
     LD_IN,
@@ -21,8 +22,6 @@ from .layout import (
 )
 from .simd import ONE_ROW_VECTORS, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, forward_tile
 
-INNER_BLOCK = 256  # rows of W that a panel keeps in the first-level cache
-
 
 @kernel
 def tile_rows_left(rows_left, most):
@@ -32,14 +31,16 @@ def tile_rows_left(rows_left, most):
 
 
 @kernel
-def forward_tiles(numbers, z, ld, starts, start, start_stride, a, ld_in, parameters, b, n_rows, vectors, depth):
-    """numbers[z:]: one column of tiles, start + a W, for n_rows rows of a; parameters[b:]: `depth` rows of W."""
+def product_column(
+    out, at, ld_out, starts, start, start_stride, numbers, a, ld_a, factors, b, ld_b, n_rows, vectors, depth
+):
+    """out[at:]: one column of tiles, start + A B, for n_rows rows of A, numbers[a:]; factors[b:]: `depth` rows of B."""
     r = 0
     while r < n_rows:
         rows = tile_rows_left(n_rows - r, TILE_ROWS)
         forward_tile(
-            rows, vectors, numbers, z + r * ld, ld, starts, start + r * start_stride, start_stride,
-            numbers, a + r * ld_in, ld_in, parameters, b, ld, depth,
+            rows, vectors, out, at + r * ld_out, ld_out, starts, start + r * start_stride, start_stride,
+            numbers, a + r * ld_a, ld_a, factors, b, ld_b, depth,
         )  # fmt: skip
         r += rows
 
@@ -61,9 +62,10 @@ def weighted_inputs(numbers, parameters, layer, first, last):
             z = layer[OUTPUTS] + first * ld + j
             starts, start, start_stride = (numbers, z, ld) if k else (parameters, layer[BIASES] + j, 0)
             b = layer[WEIGHTS] + k * ld + j
-            forward_tiles(
-                numbers, z, ld, starts, start, start_stride, a, ld_in, parameters, b, last - first, vectors, depth
-            )
+            product_column(
+                numbers, z, ld, starts, start, start_stride, numbers, a, ld_in,
+                parameters, b, ld, last - first, vectors, depth,
+            )  # fmt: skip
 
 
 @kernel

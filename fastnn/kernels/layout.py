@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .simd import DOT_COLUMNS, PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
+from .simd import CACHE_LINE, PANEL, TILE_VECTORS, VECTOR_BYTES
 from .target import TARGET
 
 N_IN = 0  # neurons below
@@ -27,10 +27,9 @@ DELTAS = 10  # workspace: slopes of the activation, then deltas
 COST = 11  # multiply-adds of all layers below, for one example
 N_FIELDS = 12
 
-CACHE_LINE = 64
 ZEROS = 64  # numbers at the start of a thread's scratch that are kept 0
 GROUP_TILES = 16  # tiles of W's rows that share packed activations
-NARROW = 16  # outputs up to which a layer's W is transposed for the deltas below
+INNER_BLOCK = 256  # of the inner dimension: so many rows of a panel stay in the first-level cache
 SYNC_STRIDE = CACHE_LINE // 8
 
 
@@ -98,9 +97,9 @@ ORDER_EPOCH, NEXT_STEP, STOPPED = 0, 1, 2
 
 
 def columns_of(n_out: int, itemsize: int) -> int:
-    """`n_out` rounded up to whole vectors, and to the width of a dot tile."""
-    unit = max(TARGET.lanes(itemsize), DOT_COLUMNS)
-    return -(-n_out // unit) * unit
+    """`n_out` rounded up to whole vectors."""
+    lanes = TARGET.lanes(itemsize)
+    return -(-n_out // lanes) * lanes
 
 
 def stride_of(columns: int, itemsize: int) -> int:
@@ -114,11 +113,12 @@ def stride_of(columns: int, itemsize: int) -> int:
 GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, STEPS, PREDICT = range(8)
 
 
-def scratch_size(table: np.ndarray, block: int, itemsize: int) -> int:
+def scratch_size(block: int, itemsize: int) -> int:
     """Numbers of scratch that one thread needs.
 
-    Zeros; then a narrow layer's W^T and a tile of rows, or packed panels of a group of A^T and one of deltas.
+    Zeros; then a panel of W^T and the sums of its products with a block of rows, or packed panels of a group of A^T and
+    one of deltas.
     """
-    narrow = max([int((row[N_OUT] + TILE_ROWS) * row[LD_IN]) for row in table[1:] if row[N_OUT] <= NARROW], default=0)
-    panels = block * (GROUP_TILES * PANEL + TILE_VECTORS * VECTOR_BYTES // itemsize)
-    return -(-(ZEROS + max(narrow, panels)) // CACHE_LINE) * CACHE_LINE
+    width = TILE_VECTORS * VECTOR_BYTES // itemsize
+    panels = max((INNER_BLOCK + block) * width, block * (GROUP_TILES * PANEL + width))
+    return -(-(ZEROS + panels) // CACHE_LINE) * CACHE_LINE

@@ -7,7 +7,7 @@ the first-level cache holds few of them.
 from __future__ import annotations
 
 from .jit import kernel
-from .simd import PANEL, TILE_VECTORS, VECTOR_BYTES
+from .simd import PANEL, TILE_VECTORS, VECTOR_BYTES, transpose_square
 
 WORTH_PACKING = 64  # tile passes over a block below which the copy costs more than it saves
 
@@ -31,3 +31,16 @@ def pack_narrow(out, at, source, start, stride, n_rows):
         row = source[start + r * stride : start + r * stride + PANEL]
         for i in range(PANEL):
             into[i] = row[i]
+
+
+@kernel
+def pack_transposed(out, at, source, start, stride, vectors, depth):
+    """out[at:]: (depth, TILE_VECTORS vectors), columns 0..depth of as many rows of `source` as `vectors` hold numbers.
+
+    Both are worked on in whole squares: `depth` is rounded up.
+    """
+    lanes = VECTOR_BYTES // out.itemsize
+    for v in range(vectors):
+        for j in range(0, depth, lanes):
+            into = at + (j * TILE_VECTORS + v) * lanes
+            transpose_square(out, into, TILE_VECTORS * lanes, source, start + v * lanes * stride + j, stride)

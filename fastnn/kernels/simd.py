@@ -23,15 +23,15 @@ BOOL = ir.IntType(1)
 VOID = ir.VoidType()
 
 
-def tile_shape(registers: int) -> tuple[int, int, int]:
-    """Rows and vectors of a product tile, rows of a dot tile (which is 4 wide): the most that stay in registers."""
-    return (8, 2, 4) if registers >= 32 else (6, 2, 3)
+def tile_shape(registers: int) -> tuple[int, int]:
+    """Rows and vectors of a product tile: the most that stay in registers."""
+    return (8, 2) if registers >= 32 else (6, 2)
 
 
-TILE_ROWS, TILE_VECTORS, DOT_ROWS = tile_shape(TARGET.registers)
-DOT_COLUMNS = 4
+TILE_ROWS, TILE_VECTORS = tile_shape(TARGET.registers)
 PANEL = 8  # numbers of a packed row of A^T: no tile has more rows
 VECTOR_BYTES = TARGET.vector_bytes
+CACHE_LINE = 64
 
 
 class Emitter:
@@ -81,6 +81,14 @@ class Emitter:
         for v, value in enumerate(values):
             self.store(value, self.at(pointer, v * self.lanes))
 
+    def prefetch_row(self, pointer: ir.Value, vectors: int) -> None:
+        """Ask for the cache lines of that many vectors, to be written soon."""
+        for v in range(0, vectors, max(1, CACHE_LINE // VECTOR_BYTES)):
+            byte = self.builder.bitcast(self.at(pointer, v * self.lanes), ir.IntType(8).as_pointer())
+            kind = ir.FunctionType(VOID, [byte.type, INT32, INT32, INT32])
+            function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+            self.builder.call(function, [byte, INT32(1), INT32(3), INT32(1)])
+
     def outer(self, a: list[ir.Value], b: list[ir.Value], sums: list[ir.Value]) -> list[ir.Value]:
         """Sums + a b^T, row by row."""
         pairs = [(x, y) for x in a for y in b]
@@ -98,20 +106,6 @@ class Emitter:
         """Lanes of a, then b, by number."""
         mask = ir.Constant(ir.VectorType(INT32, len(lanes)), lanes)
         return self.builder.shuffle_vector(a, b, mask)
-
-    def sums_of_four(self, vectors: list[ir.Value]) -> ir.Value:
-        """<sum of v0's lanes, of v1's, of v2's, of v3's>."""
-        add, shuffle, lanes = self.builder.fadd, self.shuffle, self.lanes
-        while lanes > 4:
-            half = lanes // 2
-            low, high = list(range(half)), list(range(half, lanes))
-            vectors = [add(shuffle(v, v, low), shuffle(v, v, high)) for v in vectors]
-            lanes = half
-        if lanes == 2:
-            pairs = [add(shuffle(a, b, [0, 2]), shuffle(a, b, [1, 3])) for a, b in (vectors[0:2], vectors[2:4])]
-            return shuffle(pairs[0], pairs[1], [0, 1, 2, 3])
-        pairs = [add(shuffle(a, b, [0, 4, 1, 5]), shuffle(a, b, [2, 6, 3, 7])) for a, b in (vectors[0:2], vectors[2:4])]
-        return add(shuffle(pairs[0], pairs[1], [0, 1, 4, 5]), shuffle(pairs[0], pairs[1], [2, 3, 6, 7]))
 
 
 def loop(builder: ir.IRBuilder, count: ir.Value, start: list[ir.Value], body) -> list[ir.Value]:
@@ -166,6 +160,9 @@ def emit_slope(emitter: Emitter, args: list[ir.Value], rows: int, vectors: int) 
         a_tile = emitter.at(a, builder.mul(t, a_step))
         c_tile = emitter.at(c, builder.mul(t, builder.mul(c_stride, INT(rows))))
 
+        for i in range(rows):
+            emitter.prefetch_row(emitter.row(c_tile, c_stride, i), vectors)
+
         def body(k, sums):
             b_values = emitter.load_row(emitter.at(b, builder.mul(k, b_stride)), vectors)
             a_row = emitter.at(a_tile, builder.mul(k, a_stride))
@@ -184,33 +181,22 @@ def emit_slope(emitter: Emitter, args: list[ir.Value], rows: int, vectors: int) 
     loop(builder, tiles, [], tile)
 
 
-def emit_dots(emitter: Emitter, args: list[ir.Value], rows: int) -> None:
-    """C = C * (A.B^T) for rows x 4 numbers, each a dot product of a row of A with a row of B.
-
-    `args`: c, c_stride, a, a_stride, b, b_stride, inner (a count of vectors).
-    """
-    c, c_stride, a, a_stride, b, b_stride, inner = args
-    builder = emitter.builder
-    a_rows = [emitter.at(a, builder.mul(a_stride, INT(i))) for i in range(rows)]
-    b_rows = [emitter.at(b, builder.mul(b_stride, INT(q))) for q in range(DOT_COLUMNS)]
-
-    def body(j, sums):
-        offset = builder.mul(j, INT(emitter.lanes))
-        a_values = [emitter.load(emitter.at(row, offset)) for row in a_rows]
-        updated = list(sums)
-        for q, row in enumerate(b_rows):
-            b_value = emitter.load(emitter.at(row, offset))
-            for i, a_value in enumerate(a_values):
-                cell = i * DOT_COLUMNS + q
-                updated[cell] = emitter.multiply_add(a_value, b_value, sums[cell])
-        return updated
-
-    sums = loop(builder, inner, [emitter.zero()] * (rows * DOT_COLUMNS), body)
-    four = Emitter(builder, emitter.scalar, 4)
-    for i in range(rows):
-        address = emitter.at(c, builder.mul(c_stride, INT(i)))
-        total = emitter.sums_of_four(sums[i * DOT_COLUMNS : (i + 1) * DOT_COLUMNS])
-        four.store(builder.fmul(total, four.load(address)), address)
+def emit_transpose(emitter: Emitter, args: list[ir.Value]) -> None:
+    """C = A^T for a square of as many rows as a vector has lanes: blocks off the diagonal trade places, by halves."""
+    c, c_stride, a, a_stride = args
+    lanes = emitter.lanes
+    rows = [emitter.load(emitter.row(a, a_stride, i)) for i in range(lanes)]
+    distance = lanes // 2
+    while distance:
+        upper = [i + lanes - distance if i & distance else i for i in range(lanes)]
+        lower = [i + lanes if i & distance else i + distance for i in range(lanes)]
+        for i in range(lanes):
+            if not i & distance:
+                pair = rows[i], rows[i + distance]
+                rows[i], rows[i + distance] = emitter.shuffle(*pair, upper), emitter.shuffle(*pair, lower)
+        distance //= 2
+    for i, row in enumerate(rows):
+        emitter.store(row, emitter.row(c, c_stride, i))
 
 
 def tile_function(module: ir.Module, name: str, kinds: list[ir.Type], write: Callable[..., None]) -> ir.Function:
@@ -275,8 +261,8 @@ def tile_intrinsic(
             )
             for shape in shapes
         }
-        code = values[0]
-        for value in values[1:rank]:
+        code = INT(0)
+        for value in values[:rank]:
             code = builder.add(builder.mul(code, INT(16)), value)
         call_shape(builder, code, functions, args)
         return context.get_dummy_value()
@@ -284,15 +270,14 @@ def tile_intrinsic(
     return signature, codegen
 
 
-def shape_code(rows: int, vectors: int | None = None) -> int:
+def shape_code(rows: int = 0, vectors: int = 0) -> int:
     """One number for a tile's shape."""
-    return rows if vectors is None else rows * 16 + vectors
+    return rows * 16 + vectors
 
 
 PRODUCT_SHAPES = [(m, v) for m in range(1, TILE_ROWS + 1) for v in range(1, TILE_VECTORS + 1)]
 ONE_ROW_VECTORS = 8  # a tile of one row needs that many sums side by side to hide a multiply-add's latency
 ONE_ROW_SHAPES = [(1, v) for v in range(TILE_VECTORS + 1, ONE_ROW_VECTORS + 1)]
-DOT_SHAPES = [(m,) for m in range(1, DOT_ROWS + 1)]
 
 
 def _block(array, offset, rows, stride, columns):
@@ -320,10 +305,9 @@ def _slope_tiles(rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step,
         _block(c, c0 + t * rows * c_stride, rows, c_stride, columns)[:] -= rate * total
 
 
-def _dot_tile(rows, c, c0, c_stride, a, a0, a_stride, b, b0, b_stride, inner):
-    columns = inner * TARGET.lanes(c.itemsize)
-    deltas, weights = _block(a, a0, rows, a_stride, columns), _block(b, b0, DOT_COLUMNS, b_stride, columns)
-    _block(c, c0, rows, c_stride, DOT_COLUMNS)[:] *= (deltas[:, None, :] * weights).sum(axis=2)
+def _transpose_square(c, c0, c_stride, a, a0, a_stride):
+    lanes = TARGET.lanes(c.itemsize)
+    _block(c, c0, lanes, c_stride, lanes)[:] = _block(a, a0, lanes, a_stride, lanes).T
 
 
 @twin(_forward_tile)
@@ -344,8 +328,7 @@ def slope_tiles(
     return tile_intrinsic("slope", emit_slope, PRODUCT_SHAPES, given)
 
 
-@twin(_dot_tile)
-def dot_tile(typingctx, rows, c, c0, c_stride, a, a0, a_stride, b, b0, b_stride, inner):
-    """C[i, q] = C[i, q] * sum over j of A[i, j] B[q, j], q in 0..3; `inner` counts vectors."""
-    given = (rows, c, c0, c_stride, a, a0, a_stride, b, b0, b_stride, inner)
-    return tile_intrinsic("dots", emit_dots, DOT_SHAPES, given)
+@twin(_transpose_square)
+def transpose_square(typingctx, c, c0, c_stride, a, a0, a_stride):
+    """C[i, k] = A[k, i] for a square of as many rows as a vector has lanes."""
+    return tile_intrinsic("transpose", emit_transpose, [()], (c, c0, c_stride, a, a0, a_stride))
