@@ -7,15 +7,22 @@ from .errors import DivergenceError, FileFormatError
 from .history import History
 from .io.model import load
 from .network import Network
+from .optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop
 from .warmup import warmup
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "LBFGS",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
     "DivergenceError",
     "FileFormatError",
     "History",
     "Network",
+    "RMSprop",
     "__version__",
     "datasets",
     "load",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .kernels import gather, layout
-from .spec import Spec
+from .spec import Spec, real_number
 
 
 @dataclass(frozen=True)
@@ -191,6 +191,39 @@ def as_examples(
         weights,
     )
     return examples, targets.are_classes
+
+
+def weigh_classes(examples: layout.Examples, class_weight: Any, spec: Spec, are_classes: bool) -> layout.Examples:
+    """The examples, each weight multiplied by that of its class."""
+    name = "class_weight"
+    n_classes = max(2, spec.sizes[-1])
+    targets = examples.targets.reshape(examples.n_rows, -1) if examples.targets.size else examples.targets
+    if examples.labels.size:
+        labels = examples.labels
+    elif are_classes:
+        labels = targets.argmax(axis=1)
+    elif spec.sizes[-1] == 1 and bool(np.isin(targets, (0, 1)).all()):
+        labels = targets[:, 0].astype(np.int64)
+    else:
+        raise ValueError(f"{name} takes labels, one-hot rows, or 0 and 1 for one output; y has other numbers")
+    factors = np.ones(n_classes)
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(f"{name} must be a dict of weights by label or 'balanced', got {class_weight!r}")
+        counts = np.bincount(labels, minlength=n_classes)
+        present = counts > 0
+        factors[present] = examples.n_rows / (present.sum() * counts[present])
+    elif isinstance(class_weight, dict):
+        for label, weight in class_weight.items():
+            if isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < n_classes:
+                raise ValueError(f"{name} must have labels 0..{n_classes - 1} as keys, got {label!r}")
+            factors[label] = real_number(f"{name}[{label}]", weight)
+            if factors[label] < 0:
+                raise ValueError(f"{name}[{label}] must be 0 or more, got {weight!r}")
+    else:
+        raise TypeError(f"{name} must be a dict of weights by label or 'balanced', got {class_weight!r}")
+    weights = factors[labels] * (examples.weights if examples.weights.size else 1.0)
+    return examples._replace(weights=as_weights(name, weights, spec, examples.n_rows))
 
 
 def no_examples(spec: Spec) -> layout.Examples:

@@ -6,6 +6,7 @@ import copy
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from . import data
 from .kernels import layout, linking, predict, threads
 from .parameters import Layout, aligned_zeros, flatten, initialise, lay_out, unflatten, views
+from .rule import BUFFERS, State
 from .spec import make_spec, whole_number
 from .workspace import make_workspace
 
@@ -38,10 +40,11 @@ class Model:
         dtype: str = "float32",
         seed: int | None = None,
         input_scale: float = 1.0,
+        dropout: float | Sequence[float] = 0.0,
     ) -> None:
         if init is not None:
             raise ValueError(f"init must be None (normal with standard deviation 1/sqrt(n_in)), got {init!r}")
-        self._spec = make_spec(sizes, activation, loss, dtype, input_scale)
+        self._spec = make_spec(sizes, activation, loss, dtype, input_scale, dropout)
         if seed is None:
             seed = int(np.random.default_rng().integers(1 << 63))
         self.seed = whole_number("seed", seed, 0)
@@ -51,6 +54,8 @@ class Model:
         self.column_names: tuple[str, ...] | None = None
         self.class_names: tuple[str, ...] | None = None
         self._epochs = 0
+        self._frozen: frozenset[int] = frozenset()
+        self._state: State | None = None
         self._allocate()
         initialise(self.weights, self.biases, self.seed)
 
@@ -87,6 +92,11 @@ class Model:
     def input_scale(self) -> float:
         """Factor on every input."""
         return self._spec.input_scale
+
+    @property
+    def dropout(self) -> tuple[float, ...]:
+        """Share of the inputs, then of each hidden layer, that a training step leaves out."""
+        return self._spec.dropout
 
     @property
     def n_parameters(self) -> int:
@@ -269,18 +279,35 @@ class Model:
         return kept
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("_spec", "seed", "scaler", "column_names", "class_names", "_epochs")
-        return {name: self.__dict__[name] for name in kept} | {"parameters": self.parameters}
+        kept = ("_spec", "seed", "scaler", "column_names", "class_names", "_epochs", "_frozen")
+        state = self._state and replace(
+            self._state, **{name: self._in_order(getattr(self._state, name)) for name in BUFFERS}
+        )
+        return {name: self.__dict__[name] for name in kept} | {"parameters": self.parameters, "_state": state}
+
+    def _in_order(self, buffer: np.ndarray) -> np.ndarray:
+        """A buffer that is laid out as the parameters, as a vector in their order; what is empty stays so."""
+        return flatten(*views(buffer, lay_out(self._spec, 1).table)) if buffer.size else buffer
+
+    def _laid_out(self, vector: np.ndarray) -> np.ndarray:
+        """The buffer whose numbers in order are `vector`."""
+        buffer = aligned_zeros(self._buffer.size if vector.size else 0, self._number)
+        if vector.size:
+            unflatten(vector, *views(buffer, lay_out(self._spec, 1).table))
+        return buffer
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vector = state["parameters"]
         self.__dict__.update({name: value for name, value in state.items() if name != "parameters"})
         self._allocate()
         unflatten(vector, self._weights, self._biases)
+        if self._state is not None:
+            self._state = replace(self._state, **{name: self._laid_out(getattr(self._state, name)) for name in BUFFERS})
 
     def __repr__(self) -> str:
         scale = f", input_scale={self.input_scale!r}" if self.input_scale != 1 else ""
         names = self.activation[0] if len(set(self.activation)) == 1 else list(self.activation)
+        scale += f", dropout={list(self.dropout)}" if any(self.dropout) else ""
         return (
             f"Network({list(self.sizes)}, activation={names!r}, loss={self.loss_name!r}, "
             f"dtype={self._spec.dtype!r}, seed={self.seed}{scale})"

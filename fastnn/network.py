@@ -13,8 +13,20 @@ from .history import History
 from .kernels import epoch, layout, linking, threads
 from .kernels.losses import CODES as LOSS_CODES
 from .model import NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
-from .parameters import Layout, flatten, lay_out, views
+from .optimizers import Optimizer, as_optimizer
+from .parameters import Layout, aligned_zeros, flatten, lay_out, views
 from .progress import progress_bar
+from .rule import (
+    UNDISTURBED,
+    Regularisation,
+    State,
+    fresh_state,
+    frozen_flags,
+    make_distortion,
+    make_regularisation,
+    make_rule,
+    plain_rule,
+)
 from .schedules import positive_rate, rate_of_epoch
 from .spec import real_number, whole_number
 from .workspace import BLOCK_ROWS
@@ -41,10 +53,14 @@ class Network(Model):
         Of the weights and of the shuffles; None draws one from the system.
     input_scale : float, default 1
         Every input is multiplied by it: 1/255 for images of bytes. It is saved with the network.
+    dropout : float or sequence of float, default 0
+        Share of the neurons that each training step leaves out, drawn anew for every example; the others are scaled up
+        so that predictions need no change. A number: of every hidden layer; a sequence: of each hidden layer, or of the
+        inputs and each hidden layer.
 
     Attributes
     ----------
-    sizes, activation, loss_name, dtype, seed, input_scale
+    sizes, activation, loss_name, dtype, seed, input_scale, dropout
         What it was built with; `activation` is a tuple with one name per layer.
     weights, biases : tuple of ndarray
         `weights[l]` has shape (n_out, n_in), row j the weights into neuron j; `biases[l]` (n_out,). Writable views
@@ -148,7 +164,7 @@ class Network(Model):
         epochs: int,
         batch_size: int = 32,
         learning_rate: float | Callable[[int], float] | None = None,
-        optimizer: str = "sgd",
+        optimizer: str | Optimizer = "sgd",
         validation_data: tuple[Any, ...] | None = None,
         validation_split: float | None = None,
         shuffle: bool = True,
@@ -157,6 +173,14 @@ class Network(Model):
         progress: bool | None = None,
         n_threads: int | None = None,
         on_divergence: str = "raise",
+        class_weight: str | dict[Any, float] | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        clip_norm: float | None = None,
+        max_norm: float | None = None,
+        label_smoothing: float = 0.0,
+        input_noise: float = 0.0,
+        averaging: float | None = None,
     ) -> History:
         """Train by mini-batch gradient descent; a second call goes on where the first ended.
 
@@ -170,10 +194,12 @@ class Network(Model):
             Passes over the data.
         batch_size : int, default 32
             Examples per update; a ragged last batch counts in full, averaged over its own rows.
-        learning_rate : float or callable, default 0.1
-            A number, or a function of the epoch (0, 1, ... over all calls of `fit`) that returns one.
-        optimizer : {"sgd"}
-            Plain gradient descent.
+        learning_rate : float or callable, optional
+            A number, or a function of the epoch (0, 1, ... over all calls of `fit`) that returns one. None takes the
+            optimizer's default: 0.1 for "sgd", 0.001 for "adam" and "adamw", 0.01 for "rmsprop" and "adagrad".
+        optimizer : str or Optimizer, default "sgd"
+            "sgd", "adam", "adamw", "rmsprop", "adagrad", "lbfgs", or an object such as `fastnn.Adam(beta_1=0.8)`; see
+            `fastnn.optimizers`. What it gathers stays with the network: a second `fit` with the same kind goes on.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Judged after every epoch.
         validation_split : float, optional
@@ -191,6 +217,23 @@ class Network(Model):
         on_divergence : {"raise", "continue"}
             What to do when the loss or a parameter is not finite, or an epoch's loss exceeds 10,000 times that of
             the first.
+        class_weight : dict or "balanced", optional
+            Weight of each class, by label, on top of `sample_weight`; "balanced" gives every class present the same
+            weight in all: n / (classes * examples of the class). Takes labels or one-hot rows.
+        l1, l2 : float, default 0
+            Penalties on the weights, not the biases: l1 * sum |w| + l2 / 2 * sum w^2 is added to the loss that is
+            descended (the history's loss is without them).
+        clip_norm : float, optional
+            A slope (all layers, penalties included) whose Euclidean norm is larger is scaled down to it.
+        max_norm : float, optional
+            After each step, the weights into a neuron whose Euclidean norm is larger are scaled down to it.
+        label_smoothing : float, default 0
+            Share of a target that is spread evenly over the classes, while training; for cross-entropies.
+        input_noise : float, default 0
+            Standard deviation of normal noise on the (scaled) inputs, while training.
+        averaging : float, optional
+            Keep an exponential average of the parameters, of which each step keeps this share (0.999, say):
+            `averaged()` returns a network that has it.
 
         Returns
         -------
@@ -209,8 +252,15 @@ class Network(Model):
             If another thread is training this network.
         """
         self._check_trainable()
-        if optimizer != "sgd":
-            raise ValueError(f"optimizer must be 'sgd', got {optimizer!r}")
+        chosen = as_optimizer(optimizer)
+        regularisation = make_regularisation(l1, l2, clip_norm, max_norm, label_smoothing, input_noise, averaging)
+        if regularisation.label_smoothing and self.loss_name not in ("cross_entropy", "binary_cross_entropy"):
+            raise ValueError(f"label_smoothing takes a cross-entropy as loss, got {self.loss_name!r}")
+        if learning_rate is not None and chosen.learning_rate is not None:
+            raise ValueError(
+                f"give learning_rate to fit or to the optimizer, not to both; got {learning_rate!r} and "
+                f"{chosen.learning_rate!r}"
+            )
         if on_divergence not in ("raise", "continue"):
             raise ValueError(f"on_divergence must be 'raise' or 'continue', got {on_divergence!r}")
         epochs = whole_number("epochs", epochs, 0)
@@ -221,7 +271,8 @@ class Network(Model):
             raise TypeError(f"shuffle must be True or False, got {shuffle!r}")
         if not isinstance(callbacks, list | tuple) or not all(callable(callback) for callback in callbacks):
             raise TypeError(f"callbacks must be a sequence of callables, got {callbacks!r}")
-        rate_of = rate_of_epoch(learning_rate, self.dtype)
+        given_rates = (rate for rate in (learning_rate, chosen.learning_rate, chosen.default_rate) if rate is not None)
+        rate_of = rate_of_epoch(next(given_rates), self.dtype)
         if validation_split is not None:
             if validation_data is not None:
                 raise ValueError("give validation_data or validation_split, not both")
@@ -234,13 +285,19 @@ class Network(Model):
             Xv, yv, wv = (*validation_data, None)[:3]
             names = ("validation X", "validation y", "validation sample_weight")
             validation, val_classes = data.as_examples(Xv, yv, wv, self._spec, names)
+        if class_weight is not None:
+            examples = data.weigh_classes(examples, class_weight, self._spec, are_classes)
         with self._alone():
             batch_size = min(batch_size, examples.n_rows)
             plan, work = self._room("train", min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS))))
+            state = self._state_for(chosen, regularisation)
+            rule = make_rule(chosen, regularisation, state, tuple(self._frozen), plan.table)
             bar = progress_bar(progress, epochs, -(-examples.n_rows // batch_size), examples.n_rows)
             job = training.Job(
-                network=self._kernel_view(plan, self._gradient_room(batch_size)),
+                network=self._kernel_view(plan, self._gradient_room(batch_size, rule.plain)),
                 work=work,
+                rule=rule,
+                distortion=make_distortion(self.dropout, regularisation, self.seed),
                 examples=examples._replace(ahead=data.rows_ahead(examples, batch_size)),
                 validation=validation,
                 rate_of=lambda epoch: rate_of(self._epochs + epoch),
@@ -265,9 +322,74 @@ class Network(Model):
             finally:
                 if history.stop_reason != "diverged" or on_divergence == "continue":
                     self._epochs += history.epochs
+                    state.steps += job.steps_done
+                else:
+                    self._state = None
                 if not np.isfinite(self._buffer).all():
                     self._set_parameters(self.parameters)
         return history
+
+    def averaged(self) -> Network:
+        """A copy whose parameters are the exponential average that `fit(..., averaging=...)` kept.
+
+        Raises
+        ------
+        ValueError
+            If the last `fit` kept none.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> net = fastnn.Network([1, 1], activation="identity", seed=0)
+        >>> history = net.fit([[0.0], [1.0]], [0.0, 1.0], epochs=9, averaging=0.9)
+        >>> net.averaged().predict([[0.0]]).shape
+        (1, 1)
+        """
+        if self._state is None or not self._state.average.size:
+            raise ValueError("there is no average: the last fit had no averaging=")
+        other = self.copy()
+        other._set_parameters(self._in_order(self._state.average))
+        return other
+
+    def freeze(self, *layers: int) -> None:
+        """Keep the weights and biases of these layers as they are in `fit` and `step`; layer 0 is the first.
+
+        Parameters
+        ----------
+        *layers : int
+            Numbers of layers of weights; negative ones count from the end.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> net = fastnn.Network([4, 8, 3], seed=0)
+        >>> net.freeze(0)
+        >>> net.frozen
+        (0,)
+        """
+        self._frozen |= self._layers(layers)
+
+    def thaw(self, *layers: int) -> None:
+        """Let these layers learn again; without an argument, all.
+
+        Parameters
+        ----------
+        *layers : int
+            As in `freeze`.
+        """
+        self._frozen -= self._layers(layers) if layers else self._frozen
+
+    @property
+    def frozen(self) -> tuple[int, ...]:
+        """Layers that do not learn."""
+        return tuple(sorted(self._frozen))
+
+    def _layers(self, numbers: tuple[int, ...]) -> frozenset[int]:
+        count = len(self.sizes) - 1
+        for number in numbers:
+            if isinstance(number, bool) or not isinstance(number, int | np.integer) or not -count <= number < count:
+                raise ValueError(f"layers must be numbers of layers of weights, 0..{count - 1}, got {number!r}")
+        return frozenset(int(number) % count for number in numbers)
 
     def _split(self, X: Any, y: Any, weight: Any, share: float) -> tuple[Any, Any, Any, tuple[Any, ...]]:
         share = real_number("validation_split", share)
@@ -298,8 +420,15 @@ class Network(Model):
             raise RuntimeError("another thread is training this network; train a copy() there")
         return _Release(self._fitting)
 
-    def _gradient_room(self, batch_size: int) -> np.ndarray:
-        return np.zeros(self._buffer.size if batch_size > BLOCK_ROWS else 0, self.dtype)
+    def _gradient_room(self, batch_size: int, plain: int = 1) -> np.ndarray:
+        return aligned_zeros(0 if plain and batch_size <= BLOCK_ROWS else self._buffer.size, self._number)
+
+    def _state_for(self, optimizer: Optimizer, regularisation: Regularisation) -> State:
+        """The network's state where it is of this kind; a fresh one, which the network keeps, where it is not."""
+        kept = self._state
+        if kept is None or kept.kind != optimizer.kind or bool(kept.average.size) != bool(regularisation.averaging):
+            self._state = kept = fresh_state(optimizer, regularisation.averaging, self._buffer)
+        return kept
 
     def _kernel_view(self, plan: Layout, gradient: np.ndarray) -> layout.Network:
         code = linking.addresses(self._spec.dtype, linking.TRAINING)
@@ -330,10 +459,14 @@ class Network(Model):
             rates=np.full(1, rate, self.dtype),
         )
         n = examples.n_rows + validation.n_rows
+        rule = plain_rule(self._buffer)
+        if update and self._frozen:
+            rule = rule._replace(frozen=frozen_flags(tuple(self._frozen), len(room.table)))
         plan = layout.Plan(0, steps, n, 0, 0, 0, update, 0)
         wanted = threads.most() if n * self.n_parameters > WORTH_A_LAUNCH else 1
         network = self._kernel_view(room, gradient)
-        threads.run(epoch.train, epoch.work_steps, wanted, network, work, examples, validation, plan, records)
+        given = (network, work, examples, validation, plan, rule, UNDISTURBED, records)
+        threads.run(epoch.train, epoch.work_steps, wanted, *given)
         return records
 
 

@@ -33,6 +33,8 @@ class Spec:
         "float32" or "float64".
     input_scale : float
         Every input is multiplied by it.
+    dropout : tuple of float
+        Share of the inputs, then of each hidden layer, that a training step leaves out.
     """
 
     sizes: tuple[int, ...]
@@ -40,6 +42,7 @@ class Spec:
     loss: str
     dtype: str
     input_scale: float
+    dropout: tuple[float, ...]
 
     @property
     def n_parameters(self) -> int:
@@ -90,6 +93,7 @@ def make_spec(
     loss: str = "squared_error",
     dtype: str = "float32",
     input_scale: float = 1.0,
+    dropout: float | Sequence[float] = 0.0,
 ) -> Spec:
     """Check a description and freeze it.
 
@@ -130,7 +134,26 @@ def make_spec(
     limits = np.finfo(number)
     if not float(limits.tiny) <= abs(scale) <= float(limits.max):
         raise ValueError(f"input_scale must be a number other than 0 within {number}, got {scale}")
-    return Spec(checked, names, loss, number, scale)
+    return Spec(checked, names, loss, number, scale, _dropout(dropout, len(checked) - 1))
+
+
+def _dropout(value: object, n_layers: int) -> tuple[float, ...]:
+    if isinstance(value, int | float | np.integer | np.floating):
+        rates = (0.0, *[real_number("dropout", value)] * (n_layers - 1))
+    elif isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
+        raise TypeError(f"dropout must be a number or a sequence of numbers, got {value!r}")
+    else:
+        rates = tuple(real_number("dropout", rate) for rate in value)
+        if len(rates) == n_layers - 1:
+            rates = (0.0, *rates)
+        elif len(rates) != n_layers:
+            raise ValueError(
+                f"dropout must have one number for each of the {n_layers - 1} hidden layers, or one more, the first "
+                f"for the inputs; got {len(rates)}"
+            )
+    if not all(0 <= rate < 1 for rate in rates):
+        raise ValueError(f"dropout must be at least 0 and below 1, got {value!r}")
+    return rates
 
 
 def real_number(name: str, value: object) -> float:

@@ -49,9 +49,12 @@ class Job:
     val_accuracy: bool
     n_threads: int | None
     on_divergence: str
+    rule: layout.Rule
+    distortion: layout.Distortion
     callbacks: Sequence[Callable[[Any, History], Any]] = ()
     progress: Callable[[History, int], None] = field(default=lambda history, step: None)
     owner: Any = None
+    steps_done: int = 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -120,6 +123,8 @@ class Run:
             job.examples,
             job.validation,
             plan,
+            job.rule,
+            job.distortion,
             records,
         )
         seconds = time.perf_counter() - began
@@ -221,6 +226,7 @@ def train(job: Job, history: History) -> None:
         run.history.stop_reason = "interrupted"
     finally:
         run.history.seconds = time.perf_counter() - began
+        job.steps_done = run.position
         done = run.position / job.steps_per_epoch * job.examples.n_rows
         run.history.examples_per_second = done / max(run.history.seconds, 1e-9)
     reason = run.diverged() if job.on_divergence == "continue" else None

@@ -35,6 +35,7 @@ def description(net: Model) -> dict[str, Any]:
         "activation": list(net.activation),
         "loss": net.loss_name,
         "input_scale": net.input_scale,
+        "dropout": list(net.dropout),
         "seed": net.seed,
         "epochs": net.epochs_trained,
         "scaler": checked_scaler(net.scaler, net.sizes[0]).state() if net.scaler is not None else None,
@@ -149,7 +150,8 @@ def _description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
         kinds = {file.get_slice(name).get_dtype() for name in names}
         if len(kinds) != 1 or not kinds <= set(DTYPES):
             raise FileFormatError(f"{path} must hold F32 or F64 tensors of one kind, got {sorted(kinds)}")
-        spec = make_spec(about["sizes"], about["activation"], about["loss"], DTYPES[kinds.pop()], about["input_scale"])
+        described = (about["input_scale"], about.get("dropout", 0.0))
+        spec = make_spec(about["sizes"], about["activation"], about["loss"], DTYPES[kinds.pop()], *described)
         if whole_number("seed", about["seed"], 0) >= 1 << 63 or whole_number("epochs", about["epochs"], 0) >= 1 << 63:
             raise ValueError("seed and epochs must be below 2**63")
         checked_names("column_names", about["column_names"], spec.sizes[0])
@@ -184,6 +186,7 @@ def _network(path: Any, file: Any, spec: Spec, about: dict[str, Any]) -> Network
         dtype=spec.dtype,
         seed=about["seed"],
         input_scale=spec.input_scale,
+        dropout=spec.dropout,
     )
     for number, (weight, bias) in enumerate(zip(net.weights, net.biases, strict=True)):
         for part, name in ((weight, "weight"), (bias, "bias")):

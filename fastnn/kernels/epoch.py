@@ -7,7 +7,8 @@ import math
 from numba import prange
 
 from .backward import backward
-from .forward import forward
+from .distortion import distort_inputs, drop_hidden, soften
+from .forward import forward_layer
 from .gather import example_at, gather_factors, gather_rows, gather_targets, sum_of_weights
 from .intrinsics import call_at, random_below
 from .jit import entry, kernel, parallel_entry
@@ -32,10 +33,12 @@ from .layout import (
     STOPPED,
     WEIGHT_PASS,
     ZEROS,
+    Distortion,
 )
 from .losses import hits, output_deltas
+from .rules import clip_scale, descend_layer, limit_norms, prepare_slope
 from .team import join, meet
-from .update import clear, share_start, subtract_bias_slopes, subtract_gradient, subtract_weight_slopes
+from .update import clear, share_start, subtract_bias_slopes, subtract_weight_slopes
 
 
 @kernel
@@ -49,10 +52,10 @@ def shuffle(order, seed, epoch):
 
 
 @entry
-def examples_forward(network, work, examples, order, start, inverse_sum, first, last):
+def examples_forward(network, work, examples, order, start, inverse_sum, first, last, distortion, epoch):
     """Rows first..last of a block: inputs, activations, losses, and the deltas of the output layer.
 
-    `order[start]` is the block's first example.
+    `order[start]` is the block's first example, in the order of `epoch`.
     """
     table, numbers = network.table, work.numbers
     bottom, top = table[0], table[len(table) - 1]
@@ -67,7 +70,12 @@ def examples_forward(network, work, examples, order, start, inverse_sum, first, 
     gather_targets(targets, examples, order, start + first, n_rows, n_out, ld)
     factors = work.row_factor[first:last]
     gather_factors(factors, examples, order, start + first, n_rows, inverse_sum)
-    forward(numbers, network.parameters, table, first, last, network.code)
+    if distortion.smoothing > 0:
+        soften(targets, distortion.smoothing, n_rows, n_out, ld)
+    distort_inputs(numbers, bottom, distortion, epoch, start + first, first, last)
+    for number in range(len(table)):
+        forward_layer(numbers, network.parameters, table, number, first, last, network.code)
+        drop_hidden(numbers, table, number, distortion, epoch, start + first, first, last)
     a = numbers[top[OUTPUTS] + first * ld : top[OUTPUTS] + last * ld]
     delta = numbers[top[DELTAS] + first * ld : top[DELTAS] + last * ld]
     row_loss = work.row_loss[first:last]
@@ -88,24 +96,32 @@ def add_records(sums, work, examples, order, start, n_rows):
         sums[2] += weight * work.row_hit[r]
 
 
-@entry
-def weights_pass(network, work, rate, n_rows, rank, team, begins, ends, update):
-    """One thread's share of all weights: the slope over a block of rows, and the step of gradient descent.
+@kernel
+def owned_rows(table, number, rank, team):
+    """First and last row of W in this layer that thread `rank` owns."""
+    layer, top = table[number], table[len(table) - 1]
+    total_cost = top[COST] + top[N_IN] * top[COLUMNS]
+    first = share_start(layer, total_cost, rank, team)
+    return first, share_start(layer, total_cost, rank + 1, team) if rank + 1 < team else layer[N_IN]
 
-    A batch of one block goes straight into the parameters; one of several gathers its slope in `gradient` first.
+
+@entry
+def weights_pass(network, work, rule, rate, n_rows, rank, team, begins, ends, update, step):
+    """One thread's share of all weights: the slope over a block of rows, and the step down it.
+
+    A plain step on a batch of one block goes straight into the parameters; others gather the slope in `gradient`.
     """
     table = network.table
-    top = table[len(table) - 1]
-    total_cost = top[COST] + top[N_IN] * top[COLUMNS]
-    straight = begins and ends and update
+    straight = begins and ends and update and rule.plain
     out = network.parameters if straight else network.gradient
     factor = rate if straight else network.parameters.dtype.type(-1)
     scratch = work.scratch[rank * work.scratch_size + ZEROS : (rank + 1) * work.scratch_size]
+    norms = 0
     for number in range(len(table)):
         layer = table[number]
-        first = share_start(layer, total_cost, rank, team)
-        last = share_start(layer, total_cost, rank + 1, team) if rank + 1 < team else layer[N_IN]
-        if first == last:
+        first, last = owned_rows(table, number, rank, team)
+        norms += layer[N_IN] + 1
+        if first == last or (len(rule.frozen) and rule.frozen[number]):
             continue
         if begins and not straight:
             clear(out, layer, first, last)
@@ -113,7 +129,30 @@ def weights_pass(network, work, rate, n_rows, rank, team, begins, ends, update):
         if first == 0:
             subtract_bias_slopes(out, work.numbers, scratch, layer, factor, n_rows)
         if ends and update and not straight:
-            subtract_gradient(network.parameters, network.gradient, layer, rate, first, last)
+            prepare_slope(network, rule, layer, rule.norms[norms - layer[N_IN] - 1 : norms], first, last)
+            if rule.clip == 0:
+                descend_layer(network, rule, layer, rate, 1.0, step, first, last)
+
+
+@kernel
+def clipped_pass(network, rule, rate, rank, team, step):
+    """One thread's share of all weights: the step down a slope that is scaled to the norm allowed."""
+    scale = clip_scale(rule)
+    for number in range(len(network.table)):
+        first, last = owned_rows(network.table, number, rank, team)
+        if first < last and not (len(rule.frozen) and rule.frozen[number]):
+            descend_layer(network, rule, network.table[number], rate, scale, step, first, last)
+
+
+@kernel
+def limits_pass(network, work, rule, rank, team):
+    """One thread's share of all neurons: the weights into each, no longer than the rule allows."""
+    scratch = work.scratch[rank * work.scratch_size + ZEROS : (rank + 1) * work.scratch_size]
+    for number in range(len(network.table)):
+        if not (len(rule.frozen) and rule.frozen[number]):
+            layer = network.table[number]
+            first, last = share(layer[N_OUT], rank, team), share(layer[N_OUT], rank + 1, team)
+            limit_norms(network.parameters, scratch, layer, rule.max_norm, first, last)
 
 
 @kernel
@@ -123,7 +162,7 @@ def share(n_rows, rank, team):
 
 
 @kernel
-def evaluate(sums, no_order, network, work, examples, sync, rank, team, meetings):
+def evaluate(sums, no_order, network, work, examples, undisturbed, sync, rank, team, meetings):
     """sums: (3,) of loss, weight and hits over all examples; the number of the next meeting."""
     if rank == 0:
         sums[:] = 0
@@ -142,6 +181,8 @@ def evaluate(sums, no_order, network, work, examples, sync, rank, team, meetings
                 1.0,
                 first,
                 last,
+                undisturbed,
+                0,
             )
         meetings = meet(sync, rank, team, meetings)
         if rank == 0:
@@ -151,7 +192,9 @@ def evaluate(sums, no_order, network, work, examples, sync, rank, team, meetings
 
 
 @kernel
-def train_batch(network, work, examples, records, rate, start, size, plan, sync, rank, team, meetings):
+def train_batch(
+    network, work, examples, records, rate, start, size, plan, rule, distortion, epoch, step, sync, rank, team, meetings
+):
     """One step: for each block of the batch the phase by example, then the phase by weight."""
     scratch = work.scratch[rank * work.scratch_size : (rank + 1) * work.scratch_size]
     weight = sum_of_weights(examples, records.order, start, size)
@@ -162,6 +205,7 @@ def train_batch(network, work, examples, records, rate, start, size, plan, sync,
             call_at(
                 network.code[EXAMPLES], examples_forward,
                 network, work, examples, records.order, start + offset, 1.0 / weight, first, last,
+                distortion, epoch,
             )  # fmt: skip
             call_at(
                 network.code[BACKWARD], backward,
@@ -172,18 +216,24 @@ def train_batch(network, work, examples, records, rate, start, size, plan, sync,
             begins, ends = int(offset == 0), int(offset + n_rows == size)
             call_at(
                 network.code[WEIGHT_PASS], weights_pass,
-                network, work, rate, n_rows, rank, team, begins, ends, plan.update,
+                network, work, rule, rate, n_rows, rank, team, begins, ends, plan.update, step,
             )  # fmt: skip
             if rank == 0:
                 add_records(records.sums, work, examples, records.order, start + offset, n_rows)
                 if plan.stop_on_nan and not math.isfinite(records.sums[0]):
                     records.state[STOPPED] = 1
         meetings = meet(sync, rank, team, meetings)
+    if weight > 0 and plan.update and rule.clip > 0:
+        clipped_pass(network, rule, rate, rank, team, step)
+        meetings = meet(sync, rank, team, meetings)
+    if weight > 0 and plan.update and rule.max_norm > 0:
+        limits_pass(network, work, rule, rank, team)
+        meetings = meet(sync, rank, team, meetings)
     return meetings
 
 
 @entry
-def work_steps(network, work, examples, validation, plan, records, sync, rank, team):
+def work_steps(network, work, examples, validation, plan, rule, distortion, records, sync, rank, team):
     """One thread's part of steps first..last; of no step: of the loss over the validation examples.
 
     Thread 0 keeps the records.
@@ -192,8 +242,9 @@ def work_steps(network, work, examples, validation, plan, records, sync, rank, t
     steps = (n + plan.batch_size - 1) // plan.batch_size
     state = records.state
     meetings = 1
+    undisturbed = Distortion(distortion.dropout[:0], 0.0, 0.0, 0)
     if plan.first == plan.last:
-        evaluate(records.sums, records.order[:0], network, work, validation, sync, rank, team, meetings)
+        evaluate(records.sums, records.order[:0], network, work, validation, undisturbed, sync, rank, team, meetings)
     for step in range(plan.first, plan.last):
         epoch, batch = step // steps, step % steps
         if state[ORDER_EPOCH] != epoch:
@@ -206,7 +257,10 @@ def work_steps(network, work, examples, validation, plan, records, sync, rank, t
         start = batch * plan.batch_size
         size = min(plan.batch_size, n - start)
         rate = records.rates[step - plan.first]
-        meetings = train_batch(network, work, examples, records, rate, start, size, plan, sync, rank, team, meetings)
+        meetings = train_batch(
+            network, work, examples, records, rate, start, size, plan, rule, distortion, plan.start_epoch + epoch,
+            rule.steps_before + step + 1, sync, rank, team, meetings,
+        )  # fmt: skip
         row = epoch - plan.first // steps
         if batch == steps - 1 and state[STOPPED] == 0:
             if rank == 0:
@@ -216,7 +270,16 @@ def work_steps(network, work, examples, validation, plan, records, sync, rank, t
             if validation.n_rows > 0:
                 meetings = meet(sync, rank, team, meetings)
                 meetings = evaluate(
-                    records.sums, records.order[:0], network, work, validation, sync, rank, team, meetings
+                    records.sums,
+                    records.order[:0],
+                    network,
+                    work,
+                    validation,
+                    undisturbed,
+                    sync,
+                    rank,
+                    team,
+                    meetings,
                 )
             if rank == 0:
                 sums = records.sums
@@ -232,12 +295,12 @@ def work_steps(network, work, examples, validation, plan, records, sync, rank, t
 
 
 @parallel_entry
-def train(network, work, examples, validation, plan, records, sync, n_threads):
+def train(network, work, examples, validation, plan, rule, distortion, records, sync, n_threads):
     """Steps first..last of a training, on up to `n_threads` threads that stay together for all of them."""
     for _ in prange(n_threads):
         rank, team = join(sync, n_threads)
         if team > 0:
             call_at(
                 network.code[STEPS], work_steps,
-                network, work, examples, validation, plan, records, sync, rank, team,
+                network, work, examples, validation, plan, rule, distortion, records, sync, rank, team,
             )  # fmt: skip

@@ -82,9 +82,15 @@ def activate_hidden(numbers, layer, first, last, code):
 
 
 @kernel
+def forward_layer(numbers, parameters, table, number, first, last, code):
+    """numbers: activations of layer `number`, or z where it is the output layer, for rows first..last."""
+    weighted_inputs(numbers, parameters, table[number], first, last)
+    if number + 1 < len(table):
+        activate_hidden(numbers, table[number], first, last, code)
+
+
+@kernel
 def forward(numbers, parameters, table, first, last, code):
     """numbers: activations of every hidden layer, and z of the output layer, for rows first..last."""
     for number in range(len(table)):
-        weighted_inputs(numbers, parameters, table[number], first, last)
-        if number + 1 < len(table):
-            activate_hidden(numbers, table[number], first, last, code)
+        forward_layer(numbers, parameters, table, number, first, last, code)

@@ -70,6 +70,39 @@ class Workspace(NamedTuple):
     block: int  # rows
 
 
+class Rule(NamedTuple):
+    """How a step uses the slope, see rules.py; arrays that a rule does not need are empty."""
+
+    method: int
+    plain: int  # 1: w - rate * slope and nothing else, done where the slope is summed
+    beta_1: float  # momentum, or Adam's first
+    beta_2: float
+    epsilon: float
+    nesterov: int
+    early_epsilon: int  # 1: Adam adds epsilon before the bias is corrected
+    decay: float  # decoupled from the slope: w (1 - rate * decay)
+    l1: float
+    l2: float
+    clip: float  # most that the norm of the whole slope may be; 0: any
+    max_norm: float  # most that the norm of the weights into a neuron may be; 0: any
+    averaging: float  # share of the average that a step keeps
+    steps_before: int  # steps that the state has seen before step 0
+    frozen: np.ndarray  # int64: 1 for a layer that keeps its weights; empty: none does
+    norms: np.ndarray  # float64: sums of squares of the slope's rows, layer by layer, each followed by its biases'
+    first: np.ndarray  # state, laid out as the parameters
+    second: np.ndarray
+    average: np.ndarray
+
+
+class Distortion(NamedTuple):
+    """What is disturbed on purpose while training, see distortion.py."""
+
+    dropout: np.ndarray  # float64: share of the inputs, then of each hidden layer, that is dropped; empty: none
+    noise: float  # standard deviation added to the inputs
+    smoothing: float  # share of a target that is spread over the classes
+    seed: int
+
+
 class Plan(NamedTuple):
     """What one call does: steps first..last of the training, counted from its start."""
 
@@ -110,7 +143,7 @@ def stride_of(columns: int, itemsize: int) -> int:
     return columns + CACHE_LINE // itemsize if columns * itemsize % 512 == 0 else columns
 
 
-GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, STEPS, PREDICT = range(8)
+GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, DESCEND, STEPS, PREDICT = range(9)
 
 
 def scratch_size(block: int, itemsize: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from numba import typeof
 from numba.core import types
 
-from . import activations, backward, epoch, gather, layout, losses, predict
+from . import activations, backward, epoch, gather, layout, losses, predict, rules
 from .jit import COMPILED
 
 N_PIECES = layout.PREDICT + 1
@@ -25,7 +25,14 @@ def _samples(dtype: str) -> dict[str, Any]:
     for array in (frozen, labels, inputs):
         array.flags.writeable = False
     table = np.zeros((1, layout.N_FIELDS), np.int64)
+    floats = np.zeros(1)
+    rule = layout.Rule(
+        0, 1, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, integers, floats, numbers, numbers, numbers
+    )
+    distortion = layout.Distortion(floats, 0.0, 0.0, 0)
     return {
+        "rule": rule,
+        "distortion": distortion,
         "numbers": numbers,
         "integers": integers,
         "inputs": inputs,
@@ -49,9 +56,10 @@ PIECES: dict[int, tuple[Any, str]] = {
         "numbers numbers numbers numbers numbers int int int int int integers",
     ),
     layout.BACKWARD: (backward.backward, "numbers numbers numbers table int int"),
-    layout.EXAMPLES: (epoch.examples_forward, "network work examples integers int float int int"),
-    layout.WEIGHT_PASS: (epoch.weights_pass, "network work number int int int int int int"),
-    layout.STEPS: (epoch.work_steps, "network work examples examples plan records integers int int"),
+    layout.EXAMPLES: (epoch.examples_forward, "network work examples integers int float int int distortion int"),
+    layout.WEIGHT_PASS: (epoch.weights_pass, "network work rule number int int int int int int int"),
+    layout.DESCEND: (rules.descend, "numbers numbers numbers numbers numbers rule number float int int"),
+    layout.STEPS: (epoch.work_steps, "network work examples examples plan rule distortion records integers int int"),
     layout.PREDICT: (
         predict.predict_rows,
         "numbers inputs int int float table numbers numbers integers int int int int integers",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .forward import tile_rows_left
-from .intrinsics import multiply_add
 from .jit import kernel
 from .layout import BIASES, COLUMNS, COST, DELTAS, GROUP_TILES, INPUTS, LD, LD_IN, N_IN, WEIGHTS
 from .pack import WORTH_PACKING, pack_narrow, pack_panel
@@ -96,13 +95,3 @@ def clear(out, layer, first, last):
     out[layer[WEIGHTS] + first * layer[LD] : layer[WEIGHTS] + last * layer[LD]] = 0
     if first == 0:
         out[layer[BIASES] : layer[BIASES] + layer[LD]] = 0
-
-
-@kernel
-def subtract_gradient(parameters, gradient, layer, rate, first, last):
-    """parameters: rows first..last of W, and the biases of the owner of row 0, less rate * gradient."""
-    for i in range(layer[WEIGHTS] + first * layer[LD], layer[WEIGHTS] + last * layer[LD]):
-        parameters[i] = multiply_add(-rate, gradient[i], parameters[i])
-    if first == 0:
-        for i in range(layer[BIASES], layer[BIASES] + layer[LD]):
-            parameters[i] = multiply_add(-rate, gradient[i], parameters[i])

@@ -1,0 +1,99 @@
+"""What is disturbed on purpose while training: dropout, noise on the inputs, softened targets.
+
+Every draw depends on (seed, epoch, layer, place in the epoch's order, neuron) alone: the same for any threads.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .elementary import log
+from .intrinsics import random_below
+from .jit import kernel
+from .layout import DELTAS, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS
+
+UNIT = 1 << 24  # draws have 24 bits
+STREAMS = 1 << 20  # of one epoch: one for each layer's dropout, the last for the noise
+
+
+@kernel
+def drop(a, slope, rate, seed, stream, place, n_rows, n_out, ld):
+    """a, slope: (n_rows, ld) each number 0 with probability `rate`, else divided by 1 - rate; row r is at place + r.
+
+    Source: Srivastava and others, "Dropout", JMLR 15 (2014), with the factor moved to the training.
+    """
+    zero = a.dtype.type(0)
+    keep = a.dtype.type(1 / (1 - rate))
+    bar = int(rate * UNIT)
+    for r in range(n_rows):
+        begin = (place + r) * n_out
+        row, rise = a[r * ld : r * ld + n_out], slope[r * ld : r * ld + n_out]
+        for j in range(n_out):
+            factor = keep if random_below(seed, stream, begin + j, UNIT) >= bar else zero
+            row[j] *= factor
+            rise[j] *= factor
+
+
+@kernel
+def drop_inputs(a, rate, seed, stream, place, n_rows, n_in, ld):
+    """As drop, for the inputs, which have no slope."""
+    zero = a.dtype.type(0)
+    keep = a.dtype.type(1 / (1 - rate))
+    bar = int(rate * UNIT)
+    for r in range(n_rows):
+        begin = (place + r) * n_in
+        row = a[r * ld : r * ld + n_in]
+        for j in range(n_in):
+            row[j] *= keep if random_below(seed, stream, begin + j, UNIT) >= bar else zero
+
+
+@kernel
+def add_noise(a, deviation, seed, stream, place, n_rows, n_in, ld):
+    """a: (n_rows, ld) plus normal numbers of that deviation (Box and Muller, 1958: two from each pair of draws)."""
+    for r in range(n_rows):
+        begin = (place + r) * (n_in + 1)
+        row = a[r * ld : r * ld + n_in]
+        for j in range(0, n_in, 2):
+            radius = (random_below(seed, stream, begin + j, UNIT) + 1) / UNIT
+            angle = 2 * math.pi * random_below(seed, stream, begin + j + 1, UNIT) / UNIT
+            length = deviation * math.sqrt(-2 * log(radius))
+            row[j] += a.dtype.type(length * math.cos(angle))
+            if j + 1 < n_in:
+                row[j + 1] += a.dtype.type(length * math.sin(angle))
+
+
+@kernel
+def soften(targets, share, n_rows, n_out, ld):
+    """targets: (n_rows, ld) y (1 - share) + share / classes; one output has two classes."""
+    kept = targets.dtype.type(1 - share)
+    spread = targets.dtype.type(share / max(2, n_out))
+    for r in range(n_rows):
+        row = targets[r * ld : r * ld + n_out]
+        for j in range(n_out):
+            row[j] = kept * row[j] + spread
+
+
+@kernel
+def distort_inputs(numbers, layer, distortion, epoch, place, first, last):
+    """numbers[INPUTS]: rows first..last noisy, some dropped; row `first` is at `place` of the order."""
+    n_in, ld = layer[N_IN], layer[LD_IN]
+    a = numbers[layer[INPUTS] + first * ld : layer[INPUTS] + last * ld]
+    stream = epoch * STREAMS
+    if distortion.noise > 0:
+        add_noise(a, distortion.noise, distortion.seed, stream + STREAMS - 1, place, last - first, n_in, ld)
+    if len(distortion.dropout) and distortion.dropout[0] > 0:
+        drop_inputs(a, distortion.dropout[0], distortion.seed, stream, place, last - first, n_in, ld)
+
+
+@kernel
+def drop_hidden(numbers, table, number, distortion, epoch, place, first, last):
+    """numbers[OUTPUTS], numbers[DELTAS]: rows of hidden layer `number`, and slopes, less those dropped."""
+    if len(distortion.dropout) > number + 1 and distortion.dropout[number + 1] > 0:
+        layer = table[number]
+        ld = layer[LD]
+        a = numbers[layer[OUTPUTS] + first * ld : layer[OUTPUTS] + last * ld]
+        slope = numbers[layer[DELTAS] + first * ld : layer[DELTAS] + last * ld]
+        drop(
+            a, slope, distortion.dropout[number + 1], distortion.seed, epoch * STREAMS + number + 1, place,
+            last - first, layer[N_OUT], ld,
+        )  # fmt: skip
