@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from . import datasets, preprocessing
+from . import datasets, losses, preprocessing
 from .errors import DivergenceError, FileFormatError
 from .history import History
 from .io.model import load
+from .losses import register_activation, register_loss
 from .network import Network
 from .optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop
 from .warmup import warmup
@@ -26,6 +27,9 @@ __all__ = [
     "__version__",
     "datasets",
     "load",
+    "losses",
     "preprocessing",
+    "register_activation",
+    "register_loss",
     "warmup",
 ]

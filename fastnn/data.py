@@ -137,9 +137,13 @@ def as_targets(name: str, values: Any, spec: Spec, n_rows: int) -> Targets:
 
 
 def _check_range(name: str, numbers: np.ndarray, spec: Spec) -> None:
-    if spec.loss == "squared_error" or not numbers.size:
+    if not (spec.classifies or spec.loss == "poisson") or not numbers.size:
         return
     low, high = numbers.min(), numbers.max()
+    if spec.loss == "poisson":
+        if low < 0:
+            raise ValueError(f"{name} must be 0 or more for loss 'poisson', got {low}")
+        return
     if low < 0 or high > 1:
         raise ValueError(f"{name} must lie in 0..1 for loss {spec.loss!r}, got {low} to {high}")
     if spec.loss == "perceptron" and not np.isin(numbers, (0, 1)).all():
@@ -147,7 +151,7 @@ def _check_range(name: str, numbers: np.ndarray, spec: Spec) -> None:
     if spec.loss == "cross_entropy":
         sums = numbers.sum(axis=1, dtype=np.float64)
         if np.abs(sums - 1).max() > 1e-3:
-            row = int(np.abs(sums - 1).argmax())
+            row = int(np.argmax(np.abs(sums - 1)))
             raise ValueError(
                 f"{name} must hold rows of probabilities that sum to 1 for loss 'cross_entropy', "
                 f"got a sum of {sums[row]:.6g} in row {row}"

@@ -6,15 +6,16 @@ import copy
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 
 from . import data
 from .kernels import layout, linking, predict, threads
+from .kernels.activations import CODES as ACTIVATION_CODES
+from .kernels.losses import CODES as LOSS_CODES
 from .parameters import Layout, aligned_zeros, flatten, initialise, lay_out, unflatten, views
-from .rule import BUFFERS, State
+from .rule import State
 from .spec import make_spec, whole_number
 from .workspace import make_workspace
 
@@ -35,7 +36,7 @@ class Model:
         sizes: Sequence[int],
         *,
         activation: str | Sequence[str] = "sigmoid",
-        loss: str = "squared_error",
+        loss: Any = "squared_error",
         init: None = None,
         dtype: str = "float32",
         seed: int | None = None,
@@ -172,7 +173,7 @@ class Model:
         if rows.n_rows:
             wanted = threads.most() if rows.n_rows * self.n_parameters > WORTH_A_LAUNCH else 1
             plan, work = self._room("predict", min(rows.n_rows, PREDICT_ROWS * wanted))
-            flat, code = out.reshape(-1), linking.addresses(self._spec.dtype, linking.PREDICTION)
+            flat, code = out.reshape(-1), self._addresses(linking.PREDICTION)
             source = (rows.inputs, rows.kind, rows.stride, self.input_scale)
             room = (plan.table, self._buffer, work.numbers, NO_ORDER)
             with threads.team_of(min(wanted, plan.block)) as n_threads:
@@ -203,7 +204,7 @@ class Model:
             room = self._rooms.few
         except AttributeError:
             plan, work = self._room("small", self._few)
-            code = linking.addresses(self._spec.dtype, linking.PREDICTION)
+            code = self._addresses(linking.PREDICTION)
             room = self._rooms.few = (plan.table, self._buffer, work.numbers, self._spec.input_scale, code)
         return out if predict.predict_few(out, X, *room) < 0 else None
 
@@ -244,7 +245,7 @@ class Model:
             predict.predict_rows(
                 out, inputs, rows.kind, rows.stride, self.input_scale,
                 plan.table, self._buffer, work.numbers, NO_ORDER, 0, n_rows, 0, plan.block,
-                linking.addresses(self._spec.dtype, linking.PREDICTION),
+                self._addresses(linking.PREDICTION),
             )  # fmt: skip
             offsets = [(plan.table[0, layout.INPUTS], plan.table[0, layout.LD_IN])]
             offsets += [(row[layout.OUTPUTS], row[layout.LD]) for row in plan.table]
@@ -269,6 +270,16 @@ class Model:
         """An independent network with the same parameters, names and position in its training."""
         return copy.deepcopy(self)
 
+    def _addresses(self, pieces: tuple[int, ...]) -> np.ndarray:
+        """The table of the kernels' code, the user's own functions included."""
+        try:
+            activations = tuple(ACTIVATION_CODES[name] for name in self.activation)
+            return linking.addresses(self._spec.dtype, pieces, activations, LOSS_CODES[self.loss_name])
+        except KeyError as error:
+            raise ValueError(
+                f"{error} is not known in this process: call fastnn.register_activation or register_loss first"
+            ) from None
+
     def _room(self, purpose: str, block: int) -> tuple[Layout, layout.Workspace]:
         """The thread's workspace for blocks of that many rows; the last one is kept."""
         kept, n_threads = getattr(self._rooms, purpose, None), threads.most()
@@ -280,9 +291,7 @@ class Model:
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("_spec", "seed", "scaler", "column_names", "class_names", "_epochs", "_frozen")
-        state = self._state and replace(
-            self._state, **{name: self._in_order(getattr(self._state, name)) for name in BUFFERS}
-        )
+        state = self._state and self._state.with_buffers(self._in_order)
         return {name: self.__dict__[name] for name in kept} | {"parameters": self.parameters, "_state": state}
 
     def _in_order(self, buffer: np.ndarray) -> np.ndarray:
@@ -302,7 +311,7 @@ class Model:
         self._allocate()
         unflatten(vector, self._weights, self._biases)
         if self._state is not None:
-            self._state = replace(self._state, **{name: self._laid_out(getattr(self._state, name)) for name in BUFFERS})
+            self._state = self._state.with_buffers(self._laid_out)
 
     def __repr__(self) -> str:
         scale = f", input_scale={self.input_scale!r}" if self.input_scale != 1 else ""

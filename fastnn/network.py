@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from . import data, training
 from .history import History
 from .kernels import epoch, layout, linking, threads
 from .kernels.losses import CODES as LOSS_CODES
+from .lbfgs import Search
 from .model import NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
-from .optimizers import Optimizer, as_optimizer
+from .optimizers import LBFGS, Optimizer, as_optimizer
 from .parameters import Layout, aligned_zeros, flatten, lay_out, views
 from .progress import progress_bar
 from .rule import (
@@ -41,10 +43,13 @@ class Network(Model):
         Neurons of each layer, the number of inputs first.
     activation : str or sequence of str, default "sigmoid"
         One name for every layer, or one name per layer of weights: identity, step, sigmoid, tanh, arctan, relu,
-        leaky_relu (slope 0.01 below zero), elu (alpha 1), softplus, softmax (output layer only).
-    loss : str, default "squared_error"
+        leaky_relu (slope 0.01 below zero), elu (alpha 1), softplus, silu, gelu, selu, softsign, hard_sigmoid,
+        exponential, softmax (output layer only), or one added by `fastnn.register_activation`.
+    loss : str or object, default "squared_error"
         Summed over outputs, averaged over examples. "squared_error": (a - y)^2, no factor 1/2, any outputs;
-        "cross_entropy": softmax outputs; "binary_cross_entropy": sigmoid outputs; "perceptron": step outputs.
+        "cross_entropy": softmax outputs; "binary_cross_entropy": sigmoid outputs; "perceptron": step outputs;
+        "absolute_error", "huber", "quantile": any outputs; "poisson": exponential outputs. `fastnn.losses` has their
+        formulas, those with a setting, and `register_loss`.
     init : None
         Weights normal with standard deviation 1/sqrt(n_in), biases 0.
     dtype : {"float32", "float64"}
@@ -287,6 +292,28 @@ class Network(Model):
             validation, val_classes = data.as_examples(Xv, yv, wv, self._spec, names)
         if class_weight is not None:
             examples = data.weigh_classes(examples, class_weight, self._spec, are_classes)
+        if isinstance(chosen, LBFGS):
+            self._check_lbfgs(learning_rate, regularisation)
+            bar = progress_bar(progress, epochs, 1, examples.n_rows)
+            search = Search(
+                net=self,
+                judge=self._judge,
+                examples=examples,
+                validation=validation,
+                optimizer=chosen,
+                iterations=epochs,
+                l2=regularisation.l2,
+                accuracy=are_classes or self._spec.classifies,
+                val_accuracy=val_classes or self._spec.classifies,
+                callbacks=tuple(callbacks),
+                progress=bar.show,
+            )
+            history = History()
+            with self._alone(), bar:
+                if epochs:
+                    search.run(history)
+                self._epochs += history.epochs
+            return history
         with self._alone():
             batch_size = min(batch_size, examples.n_rows)
             plan, work = self._room("train", min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS))))
@@ -420,6 +447,35 @@ class Network(Model):
             raise RuntimeError("another thread is training this network; train a copy() there")
         return _Release(self._fitting)
 
+    def _check_lbfgs(self, learning_rate: Any, about: Regularisation) -> None:
+        others = {name: value for name, value in asdict(about).items() if value and name != "l2"}
+        others |= {"learning_rate": learning_rate} if learning_rate is not None else {}
+        others |= {"dropout": self.dropout} if any(self.dropout) else {}
+        if others:
+            raise ValueError(f"optimizer 'lbfgs' descends one smooth function and takes l2 alone; got {others}")
+
+    def _judge(self, examples: layout.Examples, gradient: np.ndarray | None) -> tuple[float, float]:
+        """Loss and accuracy on the examples; a gradient that is given is filled."""
+        nobody = data.no_examples(self._spec)
+        if gradient is None:
+            room = self._room("train", min(examples.n_rows, BLOCK_ROWS))
+            sums = self._run_step(*room, nobody, examples, 0, 0.0, np.empty(0, self.dtype), 0).sums
+            return float(sums[0] / sums[1]), float(sums[2] / sums[1])
+        room = self._room("train", min(examples.n_rows, BLOCK_ROWS))
+        seen = self._run_step(*room, examples, nobody, 1, 0.0, gradient, 0).history[0]
+        for part in views(gradient, lay_out(self._spec, 1).table):
+            for number in self._frozen:
+                part[number][...] = 0
+        return float(seen[0]), float(seen[1])
+
+    def _penalised(self) -> np.ndarray:
+        """1 for each weight that learns, 0 for biases, laid out as the parameters."""
+        marks = np.zeros_like(self._buffer)
+        weights, _ = views(marks, lay_out(self._spec, 1).table)
+        for number, part in enumerate(weights):
+            part[...] = number not in self._frozen
+        return marks
+
     def _gradient_room(self, batch_size: int, plain: int = 1) -> np.ndarray:
         return aligned_zeros(0 if plain and batch_size <= BLOCK_ROWS else self._buffer.size, self._number)
 
@@ -431,8 +487,10 @@ class Network(Model):
         return kept
 
     def _kernel_view(self, plan: Layout, gradient: np.ndarray) -> layout.Network:
-        code = linking.addresses(self._spec.dtype, linking.TRAINING)
-        return layout.Network(plan.table, LOSS_CODES[self.loss_name], self._buffer, gradient, code)
+        code = self._addresses(linking.TRAINING)
+        return layout.Network(
+            plan.table, LOSS_CODES[self.loss_name], self._spec.loss_setting, self._buffer, gradient, code
+        )
 
     def _one_step(self, examples: layout.Examples, rate: float, gradient: np.ndarray, update: int = 0) -> float:
         plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS))

@@ -72,6 +72,27 @@ def no_slope(z: Array, a: Array | None = None) -> NoReturn:
     raise ValueError("step learns only with perceptron as loss, softmax only with cross_entropy")
 
 
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def silu_slope(z: Array, a: Array | None = None) -> Array:
+    """Return s + z s (1 - s), s = sigmoid(z)."""
+    s = sigmoid(z)
+    return s + z * s * (1 - s)
+
+
+def normal_distribution(z: Array) -> Array:
+    """Return Phi(z) = erfc(-z / sqrt 2) / 2."""
+    from scipy.special import erfc
+
+    return 0.5 * erfc(-z / np.sqrt(z.dtype.type(2)))
+
+
+def gelu_slope(z: Array, a: Array | None = None) -> Array:
+    """Return Phi(z) + z phi(z)."""
+    return (normal_distribution(z) + z * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)).astype(z.dtype)
+
+
 #: name -> (value(z), slope(z, a=None)). step(0) is 1; at 0 the slopes of relu and leaky_relu are those below.
 ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[..., Array]]] = {
     "identity": (lambda z: z, lambda z, a=None: np.ones_like(z)),
@@ -87,6 +108,18 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[..., Array]]] = 
     ),
     "softplus": (softplus, lambda z, a=None: sigmoid(z)),
     "softmax": (softmax, no_slope),
+    "silu": (lambda z: z * sigmoid(z), silu_slope),
+    "gelu": (lambda z: z * normal_distribution(z), gelu_slope),
+    "selu": (
+        lambda z: SELU_SCALE * (np.maximum(z, 0) + SELU_ALPHA * np.expm1(np.minimum(z, 0))),
+        lambda z, a=None: SELU_SCALE * np.where(z > 0, 1, SELU_ALPHA * np.exp(np.minimum(z, 0))).astype(z.dtype),
+    ),
+    "softsign": (lambda z: z / (1 + np.abs(z)), lambda z, a=None: 1 / np.square(1 + np.abs(z))),
+    "hard_sigmoid": (
+        lambda z: np.clip(z / 6 + 0.5, 0, 1),
+        lambda z, a=None: ((np.abs(z) < 3) / 6).astype(z.dtype),
+    ),
+    "exponential": (np.exp, lambda z, a=None: np.exp(z)),
 }
 
 # ---- Losses: one term for each output of each example, and the delta of the last layer.
@@ -114,6 +147,22 @@ def perceptron(z: Array, a: Array, y: Array) -> Array:
     return np.maximum((1 - 2 * y) * z, 0)
 
 
+def huber(z: Array, a: Array, y: Array, limit: float = 1.0) -> Array:
+    """Return (a - y)^2 / 2 within the limit, limit (|a - y| - limit / 2) beyond."""
+    error = np.abs(a - y)
+    return np.where(error <= limit, 0.5 * error * error, limit * (error - 0.5 * limit))
+
+
+def quantile(z: Array, a: Array, y: Array, q: float = 0.5) -> Array:
+    """Return q (y - a) where y lies above a, (1 - q) (a - y) where below."""
+    return np.maximum(q * (y - a), (1 - q) * (a - y))
+
+
+def quantile_slope(a: Array, y: Array, q: float = 0.5) -> Array:
+    """Return -q where y lies above a, 1 - q where below, 0 where they are one."""
+    return np.where(a > y, 1 - q, np.where(a < y, -q, 0)).astype(a.dtype)
+
+
 #: name -> (term(z, a, y), delta(z, a, y, slope)), where slope is f' of the last layer.
 #:
 #: Three losses go with one activation each, and their delta has f' in it already. For cross_entropy a row of
@@ -124,8 +173,17 @@ LOSSES: dict[str, tuple[Callable[[Array, Array, Array], Array], Callable[..., Ar
     "cross_entropy": (cross_entropy, lambda z, a, y, slope: a * y.sum(axis=1, keepdims=True) - y),
     "binary_cross_entropy": (binary_cross_entropy, lambda z, a, y, slope: a - y),
     "perceptron": (perceptron, lambda z, a, y, slope: a - y),
+    "absolute_error": (lambda z, a, y: np.abs(a - y), lambda z, a, y, slope: np.sign(a - y) * slope(z, a)),
+    "huber": (huber, lambda z, a, y, slope: np.clip(a - y, -1, 1) * slope(z, a)),
+    "quantile": (quantile, lambda z, a, y, slope: quantile_slope(a, y) * slope(z, a)),
+    "poisson": (lambda z, a, y: a - y * z, lambda z, a, y, slope: a - y),
 }
-OUTPUT_OF = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid", "perceptron": "step"}
+OUTPUT_OF = {
+    "cross_entropy": "softmax",
+    "binary_cross_entropy": "sigmoid",
+    "perceptron": "step",
+    "poisson": "exponential",
+}
 
 # ---- The four equations, and the walk from the last layer to the first.
 

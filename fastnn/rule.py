@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +56,6 @@ def make_regularisation(
     return Regularisation(**checked)
 
 
-BUFFERS = ("first", "second", "average")
-
-
 @dataclass
 class State:
     """What an optimizer has gathered, laid out as the network's parameters; it stays with the network.
@@ -77,6 +75,10 @@ class State:
     first: np.ndarray
     second: np.ndarray
     average: np.ndarray
+
+    def with_buffers(self, change: Callable[[np.ndarray], np.ndarray]) -> State:
+        """The same state with each buffer changed."""
+        return State(self.kind, self.steps, change(self.first), change(self.second), change(self.average))
 
 
 def fresh_state(optimizer: Optimizer, averaging: float, parameters: np.ndarray) -> State:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, is_dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from .kernels.activations import CODES as ACTIVATION_CODES
 from .kernels.losses import CODES as LOSS_CODES
 
-LOSS_OUTPUT = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid", "perceptron": "step"}
+LOSS_OUTPUT = {
+    "cross_entropy": "softmax",
+    "binary_cross_entropy": "sigmoid",
+    "perceptron": "step",
+    "poisson": "exponential",
+}
+LOSS_SETTINGS = {"huber": 1.0, "quantile": 0.5}
 DTYPES = ("float32", "float64")
 
 
@@ -35,6 +42,8 @@ class Spec:
         Every input is multiplied by it.
     dropout : tuple of float
         Share of the inputs, then of each hidden layer, that a training step leaves out.
+    loss_setting : float
+        Huber's limit, the quantile; 0 for losses without a setting.
     """
 
     sizes: tuple[int, ...]
@@ -43,6 +52,7 @@ class Spec:
     dtype: str
     input_scale: float
     dropout: tuple[float, ...]
+    loss_setting: float
 
     @property
     def n_parameters(self) -> int:
@@ -52,7 +62,7 @@ class Spec:
     @property
     def classifies(self) -> bool:
         """Whether the loss is one for classification."""
-        return self.loss != "squared_error"
+        return self.loss in LOSS_OUTPUT and self.loss != "poisson"
 
     def why_not_trainable(self) -> str | None:
         """The reason why gradient descent cannot train this network; None where it can."""
@@ -90,7 +100,7 @@ def _names(activation: str | Sequence[str], n_layers: int) -> tuple[str, ...]:
 def make_spec(
     sizes: Sequence[int],
     activation: str | Sequence[str] = "sigmoid",
-    loss: str = "squared_error",
+    loss: Any = "squared_error",
     dtype: str = "float32",
     input_scale: float = 1.0,
     dropout: float | Sequence[float] = 0.0,
@@ -115,6 +125,7 @@ def make_spec(
     if sum((a + 64) * (b + 64) for a, b in pairwise(checked)) > 1 << 40:
         raise ValueError(f"sizes {list(checked)} need more parameters than any memory holds")
     names = _names(activation, len(checked) - 1)
+    loss, setting = _loss_and_setting(loss)
     if not isinstance(loss, str) or loss not in LOSS_CODES:
         raise ValueError(f"loss must be one of {', '.join(LOSS_CODES)}; got {loss!r}")
     if "softmax" in names[:-1]:
@@ -134,7 +145,21 @@ def make_spec(
     limits = np.finfo(number)
     if not float(limits.tiny) <= abs(scale) <= float(limits.max):
         raise ValueError(f"input_scale must be a number other than 0 within {number}, got {scale}")
-    return Spec(checked, names, loss, number, scale, _dropout(dropout, len(checked) - 1))
+    return Spec(checked, names, loss, number, scale, _dropout(dropout, len(checked) - 1), setting)
+
+
+def _loss_and_setting(loss: Any) -> tuple[Any, float]:
+    """A name with its setting, from a name, from such a pair, or from a dataclass with the setting as its field."""
+    if isinstance(loss, tuple):
+        name, setting = loss
+        limits = {"huber": float("inf"), "quantile": 1.0}
+        setting = real_number("loss_setting", setting)
+        if not (0 < setting < limits[name] if name in limits else setting == 0):
+            raise ValueError(f"loss_setting {setting} makes no sense for loss {name!r}")
+        return name, setting
+    if is_dataclass(loss) and not isinstance(loss, type):
+        return type(loss).__name__.lower(), float(astuple(loss)[0])
+    return loss, LOSS_SETTINGS.get(loss, 0.0) if isinstance(loss, str) else 0.0
 
 
 def _dropout(value: object, n_layers: int) -> tuple[float, ...]:

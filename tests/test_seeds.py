@@ -114,7 +114,14 @@ def test_row_02_perceptron_rule_by_hand(bias, x, y, weights_after, bias_after):
 # ---- 3, 4: activations, layers
 
 POINTS = [-1000.0, -90.0, -30.0, -10.5, -3.25, -1.0, -0.5, -1e-8, 0.0, 1e-8, 0.25, 1.0, 2.5, 15.0, 40.0, 90.0, 1000.0]
-BY_ELEMENT = [name for name in ACTIVATION_CODES if name != "softmax"]
+BY_ELEMENT = [name for name in ACTIVATION_CODES if name not in ("softmax", "exponential")]
+SELU = Decimal("1.0507009873554804934193349852946"), Decimal("1.6732632423543772848170429916717")
+SELU = *SELU, SELU[0] * SELU[1]
+
+
+def normal(z):
+    """Distribution and density of the normal law at z."""
+    return Decimal(0.5 * math.erfc(-z / Decimal(2).sqrt())), Decimal(math.exp(-z * z / 2) / math.sqrt(2 * math.pi))
 
 
 def exact(name, z):
@@ -134,6 +141,13 @@ def exact(name, z):
             "leaky_relu": lambda: (z, ONE) if positive else (z / 100, ONE / 100),
             "elu": lambda: (z, ONE) if positive else (e - 1, e),
             "softplus": lambda: ((1 + e).ln(), e / (1 + e)),
+            "silu": lambda: (z * e / (1 + e), e / (1 + e) + z * e / (1 + e) ** 2),
+            "gelu": lambda: (z * normal(z)[0], normal(z)[0] + z * normal(z)[1]),
+            "selu": lambda: (
+                (SELU[0] * z, SELU[0]) if positive else (SELU[0] * SELU[1] * (e - 1), SELU[0] * SELU[1] * e)
+            ),
+            "softsign": lambda: (z / (1 + abs(z)), 1 / (1 + abs(z)) ** 2),
+            "hard_sigmoid": lambda: (min(max(z / 6 + ONE / 2, 0), 1), ONE / 6 if abs(z) < 3 else 0),
         }[name]()
         return float(value), float(slope)
 
@@ -150,8 +164,11 @@ def side_by_side(name, dtype):
 def test_row_03_activation_value(name, dtype):
     net, z = side_by_side(name, dtype)
     wanted = [exact(name, x)[0] for x in z[0]]
-    limits = np.finfo(dtype)  # sigmoid ends at the smallest normal numbers instead of 0
-    np.testing.assert_allclose(net.predict(z)[0], wanted, rtol=4 * limits.eps, atol=2 * limits.tiny)
+    limits = np.finfo(dtype)
+    # sigmoid ends at the smallest normal numbers instead of 0, and silu takes that times z; gelu's erfc multiplies the
+    # rounding of its argument by z^2, 110 at -10.5
+    ulps, tiny = {"silu": (4, 2000), "gelu": (120, 2)}.get(name, (4, 2))
+    np.testing.assert_allclose(net.predict(z)[0], wanted, rtol=ulps * limits.eps, atol=tiny * limits.tiny)
 
 
 @BOTH
@@ -317,6 +334,10 @@ OUTPUT_FOR = {
     "cross_entropy": "softmax",
     "binary_cross_entropy": "sigmoid",
     "perceptron": "step",
+    "absolute_error": "tanh",
+    "huber": "softsign",
+    "quantile": "identity",
+    "poisson": "exponential",
 }
 
 

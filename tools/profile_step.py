@@ -66,7 +66,7 @@ def phases(net: Network, batch: int) -> list[Phase]:
             found.append(Phase(f"activation {number}", forward.activate_hidden, arguments, 0))
     activation = int(top[layout.ACTIVATION])
     arguments = (outputs, deltas, work.row_loss, work.targets, work.row_factor)
-    arguments += (network.loss, activation, batch, n_out, ld, network.code)
+    arguments += (network.loss, network.loss_setting, activation, batch, n_out, ld, network.code)
     found.append(Phase("output and loss", losses.output_deltas, arguments, 0))
     found.append(Phase("hits", losses.hits, (work.row_hit, outputs, work.targets, batch, n_out, ld), 0))
     below = sum(batch * int(row[layout.N_IN] * row[layout.N_OUT]) for row in table[1:])

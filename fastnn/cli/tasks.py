@@ -140,7 +140,7 @@ def _task_of_file(arguments: argparse.Namespace) -> Task:
     if table.y is None:
         raise FileFormatError(f"{path}: no array named y to learn; save it with numpy.savez(path, X=..., y=...)")
     y, class_names = _targets(table, arguments.task, path)
-    frequent = class_names is not None and np.bincount(y).min() >= 2
+    frequent = class_names is not None and np.min(np.bincount(y)) >= 2
     X, X_held, y, y_held = train_test_split(
         table.X, y, test_fraction=arguments.held_out, seed=arguments.seed, stratify=bool(frequent)
     )

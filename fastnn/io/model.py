@@ -36,6 +36,7 @@ def description(net: Model) -> dict[str, Any]:
         "loss": net.loss_name,
         "input_scale": net.input_scale,
         "dropout": list(net.dropout),
+        "loss_setting": net._spec.loss_setting,
         "seed": net.seed,
         "epochs": net.epochs_trained,
         "scaler": checked_scaler(net.scaler, net.sizes[0]).state() if net.scaler is not None else None,
@@ -150,8 +151,9 @@ def _description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
         kinds = {file.get_slice(name).get_dtype() for name in names}
         if len(kinds) != 1 or not kinds <= set(DTYPES):
             raise FileFormatError(f"{path} must hold F32 or F64 tensors of one kind, got {sorted(kinds)}")
+        loss = (about["loss"], about["loss_setting"]) if "loss_setting" in about else about["loss"]
         described = (about["input_scale"], about.get("dropout", 0.0))
-        spec = make_spec(about["sizes"], about["activation"], about["loss"], DTYPES[kinds.pop()], *described)
+        spec = make_spec(about["sizes"], about["activation"], loss, DTYPES[kinds.pop()], *described)
         if whole_number("seed", about["seed"], 0) >= 1 << 63 or whole_number("epochs", about["epochs"], 0) >= 1 << 63:
             raise ValueError("seed and epochs must be below 2**63")
         checked_names("column_names", about["column_names"], spec.sizes[0])
@@ -182,7 +184,7 @@ def _network(path: Any, file: Any, spec: Spec, about: dict[str, Any]) -> Network
     net = Network(
         spec.sizes,
         activation=spec.activation,
-        loss=spec.loss,
+        loss=(spec.loss, spec.loss_setting),
         dtype=spec.dtype,
         seed=about["seed"],
         input_scale=spec.input_scale,

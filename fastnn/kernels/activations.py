@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from .elementary import exp, expm1, log1p, logistic, tanh
-from .jit import entry
+from .jit import entry, kernel
 
 IDENTITY, STEP, SIGMOID, TANH, ARCTAN, RELU, LEAKY_RELU, ELU, SOFTPLUS, SOFTMAX = range(10)
+SILU, GELU, SELU, SOFTSIGN, HARD_SIGMOID, EXPONENTIAL = range(10, 16)
 
 CODES = {
     "identity": IDENTITY,
@@ -20,8 +21,66 @@ CODES = {
     "elu": ELU,
     "softplus": SOFTPLUS,
     "softmax": SOFTMAX,
+    "silu": SILU,
+    "gelu": GELU,
+    "selu": SELU,
+    "softsign": SOFTSIGN,
+    "hard_sigmoid": HARD_SIGMOID,
+    "exponential": EXPONENTIAL,
 }
 LEAK = 0.01
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+ROOT_HALF, ROOT_TAU = 0.70710678118654752440, 2.50662827463100050242
+
+
+@kernel
+def activate_smooth(a, slope, code):
+    """As activate, for the younger ones: silu z s(z), gelu z Phi(z), selu, softsign z / (1 + |z|), e^z, hard sigmoid.
+
+    Sources: gelu and silu Hendrycks and Gimpel 2016, selu Klambauer and others 2017; hard sigmoid is z/6 + 1/2 cut off
+    at 0 and 1.
+    """
+    number = a.dtype.type
+    zero, half, one = number(0), number(0.5), number(1)
+    n = len(a)
+    if code == SILU:
+        for i in range(n):
+            z = a[i]
+            s, rise = logistic(z)
+            slope[i] = s + z * rise
+            a[i] = z * s
+    elif code == GELU:
+        for i in range(n):
+            z = a[i]
+            below = number(0.5 * math.erfc(-z * ROOT_HALF))  # keeps its digits far below 0, unlike 1 + erf
+            slope[i] = below + z * exp(-half * z * z) / number(ROOT_TAU)
+            a[i] = z * below
+    elif code == SELU:
+        scale, alpha = number(SELU_SCALE), number(SELU_SCALE * SELU_ALPHA)
+        for i in range(n):
+            z = a[i]
+            below = alpha * expm1(z if z < zero else zero)
+            slope[i] = scale if z > zero else below + alpha
+            a[i] = scale * z if z > zero else below
+    elif code == SOFTSIGN:
+        for i in range(n):
+            z = a[i]
+            share = one / (one + abs(z))
+            slope[i] = share * share
+            a[i] = z * share
+    elif code == HARD_SIGMOID:
+        sixth = number(1 / 6)
+        for i in range(n):
+            z = a[i]
+            value = z * sixth + half
+            inside = (value > zero) & (value < one)
+            slope[i] = sixth if inside else zero
+            a[i] = zero if value <= zero else (one if value >= one else value)
+    elif code == EXPONENTIAL:
+        for i in range(n):
+            value = exp(a[i])
+            slope[i] = value
+            a[i] = value
 
 
 @entry
@@ -78,3 +137,5 @@ def activate(a, slope, code):
             z = a[i]
             slope[i] = one / (one + z * z)
             a[i] = math.atan(z)
+    else:
+        activate_smooth(a, slope, code)

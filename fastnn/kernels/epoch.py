@@ -81,7 +81,8 @@ def examples_forward(network, work, examples, order, start, inverse_sum, first, 
     row_loss = work.row_loss[first:last]
     call_at(
         network.code[OUTPUT], output_deltas,
-        a, delta, row_loss, targets, factors, network.loss, top[ACTIVATION], n_rows, n_out, ld, network.code,
+        a, delta, row_loss, targets, factors, network.loss, network.loss_setting, top[ACTIVATION],
+        n_rows, n_out, ld, network.code,
     )  # fmt: skip
     hits(work.row_hit[first:last], a, targets, n_rows, n_out, ld)
 

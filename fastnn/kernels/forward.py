@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from .activations import activate
-from .intrinsics import call_at
 from .jit import kernel
 from .layout import (
-    ACTIVATE,
     ACTIVATION,
     BIASES,
     COLUMNS,
@@ -20,6 +17,7 @@ from .layout import (
     OUTPUTS,
     WEIGHTS,
 )
+from .own import apply_activation
 from .simd import ONE_ROW_VECTORS, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, forward_tile
 
 
@@ -74,7 +72,7 @@ def activate_hidden(numbers, layer, first, last, code):
     n_out, columns, ld = layer[N_OUT], layer[COLUMNS], layer[LD]
     a = numbers[layer[OUTPUTS] + first * ld : layer[OUTPUTS] + last * ld]
     slope = numbers[layer[DELTAS] + first * ld : layer[DELTAS] + last * ld]
-    call_at(code[ACTIVATE], activate, a, slope, layer[ACTIVATION])
+    apply_activation(a, slope, layer[ACTIVATION], code)
     if columns > n_out:
         for r in range(last - first):
             for j in range(r * ld + n_out, r * ld + columns):

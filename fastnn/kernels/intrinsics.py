@@ -274,8 +274,11 @@ def prefetch(typingctx, array, index):
     return types.void(array, types.int64), codegen
 
 
+OWN_BLOCKS: list[Any] = []  # the user's functions over blocks; where nothing is compiled, their "address" is -1 - place
+
+
 def _call_at(address, function, *args):
-    return function(*args)
+    return OWN_BLOCKS[-1 - address](*args) if address < 0 else function(*args)
 
 
 @twin(_call_at)

@@ -52,6 +52,7 @@ class Network(NamedTuple):
 
     table: np.ndarray  # (layers, N_FIELDS) int64
     loss: int  # code, see losses.py
+    loss_setting: float  # huber's limit, the quantile
     parameters: np.ndarray
     gradient: np.ndarray  # laid out as the parameters, or empty where no step needs it
     code: np.ndarray  # int64: addresses of the separately compiled kernels, see linking.py

@@ -13,7 +13,9 @@ from numba import typeof
 from numba.core import types
 
 from . import activations, backward, epoch, gather, layout, losses, predict, rules
+from .intrinsics import OWN_BLOCKS
 from .jit import COMPILED
+from .own import OWN
 
 N_PIECES = layout.PREDICT + 1
 
@@ -37,7 +39,7 @@ def _samples(dtype: str) -> dict[str, Any]:
         "integers": integers,
         "inputs": inputs,
         "table": table,
-        "network": layout.Network(table, 0, numbers, numbers, integers),
+        "network": layout.Network(table, 0, 0.0, numbers, numbers, integers),
         "work": layout.Workspace(numbers, numbers, numbers, 1, numbers, numbers, numbers, 1),
         "examples": layout.Examples(inputs, 0, 0, 1.0, 1, 0, frozen, labels, frozen),
         "plan": layout.Plan(0, 0, 1, 0, 0, 0, 0, 0),
@@ -53,7 +55,7 @@ PIECES: dict[int, tuple[Any, str]] = {
     layout.ACTIVATE: (activations.activate, "numbers numbers int"),
     layout.OUTPUT: (
         losses.output_deltas,
-        "numbers numbers numbers numbers numbers int int int int int integers",
+        "numbers numbers numbers numbers numbers int float int int int int integers",
     ),
     layout.BACKWARD: (backward.backward, "numbers numbers numbers table int int"),
     layout.EXAMPLES: (epoch.examples_forward, "network work examples integers int float int int distortion int"),
@@ -69,9 +71,12 @@ TRAINING = tuple(piece for piece in PIECES if piece != layout.PREDICT)
 PREDICTION = (layout.GATHER, layout.ACTIVATE, layout.PREDICT)
 
 
-def address(piece: int, dtype: str) -> int:
+ACTIVATION_OF_BLOCK = "numbers numbers"
+LOSS_OF_BLOCK = "numbers numbers numbers numbers numbers int int int"
+
+
+def machine_code(dispatcher: Any, arguments: str, dtype: str) -> int:
     """Where the machine code of a kernel starts, compiled or fetched from disk where it is not there yet."""
-    dispatcher, arguments = PIECES[piece]
     samples = _samples(dtype)
     signature = tuple(typeof(samples[name]) for name in arguments.split())
     dispatcher.compile(signature)
@@ -81,11 +86,17 @@ def address(piece: int, dtype: str) -> int:
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
 
 
-@lru_cache(maxsize=8)
-def addresses(dtype: str, pieces: tuple[int, ...]) -> np.ndarray:
-    """The table of addresses of these kernels; 0 for the others."""
-    table = np.zeros(N_PIECES, np.int64)
+@lru_cache(maxsize=64)
+def addresses(dtype: str, pieces: tuple[int, ...], activations: tuple[int, ...] = (), loss: int = 0) -> np.ndarray:
+    """The table of addresses of these kernels, and of the user's own by their codes; 0 for the others."""
+    own_places = {code - OWN: ACTIVATION_OF_BLOCK for code in activations if code >= OWN}
+    if loss >= OWN:
+        own_places[loss - OWN] = LOSS_OF_BLOCK
+    table = np.zeros(max([N_PIECES, *[place + 1 for place in own_places]]), np.int64)
     if COMPILED:
         for piece in pieces:
-            table[piece] = address(piece, dtype)
+            table[piece] = machine_code(*PIECES[piece], dtype)
+    for place, arguments in own_places.items():
+        number = place - N_PIECES
+        table[place] = machine_code(OWN_BLOCKS[number], arguments, dtype) if COMPILED else -1 - number
     return table

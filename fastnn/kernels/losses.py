@@ -6,19 +6,24 @@ Every loss sums over the outputs of a row.
 
 from __future__ import annotations
 
-from .activations import SOFTMAX, activate
+from .activations import SOFTMAX
 from .elementary import exp, log, log1p, logistic
 from .intrinsics import call_at
 from .jit import entry, kernel
-from .layout import ACTIVATE
+from .own import OWN, apply_activation, own_loss
 
 SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, PERCEPTRON = range(4)
+ABSOLUTE_ERROR, HUBER, QUANTILE, POISSON = range(4, 8)
 
 CODES = {
     "squared_error": SQUARED_ERROR,
     "cross_entropy": CROSS_ENTROPY,
     "binary_cross_entropy": BINARY_CROSS_ENTROPY,
     "perceptron": PERCEPTRON,
+    "absolute_error": ABSOLUTE_ERROR,
+    "huber": HUBER,
+    "quantile": QUANTILE,
+    "poisson": POISSON,
 }
 
 
@@ -63,7 +68,7 @@ def finish_outputs(a, slope, activation, n_rows, n_out, ld, code):
     if activation == SOFTMAX:
         softmax(a, n_rows, n_out, ld)
     else:
-        call_at(code[ACTIVATE], activate, a[: n_rows * ld], slope[: n_rows * ld], activation)
+        apply_activation(a[: n_rows * ld], slope[: n_rows * ld], activation, code)
 
 
 @kernel
@@ -144,12 +149,49 @@ def perceptron(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
         row_loss[r] = total
 
 
+@kernel
+def robust_error(a, delta, row_loss, targets, row_factor, loss, setting, n_rows, n_out, ld):
+    """As squared_error, for e = a - y: |e|; huber's e^2/2 within d, else d (|e| - d/2); max(-q e, (1 - q) e)."""
+    number = a.dtype.type
+    zero, half, one, limit = number(0), number(0.5), number(1), number(setting)
+    above, below = (one - limit, -limit) if loss == QUANTILE else (one, -one)
+    for r in range(n_rows):
+        out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
+        d = delta[r * ld : r * ld + n_out]
+        total = zero
+        for j in range(n_out):
+            error = out[j] - y[j]
+            rise = above if error > zero else (below if error < zero else zero)
+            value = rise * error
+            if loss == HUBER:
+                rise = error if abs(error) <= limit else limit * rise
+                value = half * error * error if abs(error) <= limit else limit * (abs(error) - half * limit)
+            total += value
+            d[j] *= rise * row_factor[r]
+        row_loss[r] = total
+
+
+@kernel
+def poisson(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
+    """As output_deltas: l = sum e^z - y z, dl/dz = e^z - y, for outputs e^z."""
+    for r in range(n_rows):
+        out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
+        d = delta[r * ld : r * ld + n_out]
+        total = a.dtype.type(0)
+        for j in range(n_out):
+            z = out[j]
+            out[j] = exp(z)
+            total += out[j] - y[j] * z
+            d[j] = (out[j] - y[j]) * row_factor[r]
+        row_loss[r] = total
+
+
 @entry
-def output_deltas(a, delta, row_loss, targets, row_factor, loss, activation, n_rows, n_out, ld, code):
+def output_deltas(a, delta, row_loss, targets, row_factor, loss, setting, activation, n_rows, n_out, ld, code):
     """a: (n_rows, ld) z before, activations after; delta: (n_rows, ld) dl/dz * factor; row_loss: (n_rows,) l.
 
-    targets: (n_rows, ld) y; row_factor: (n_rows,) the row's weight over the batch's sum of weights. The padding of
-    delta is 0.
+    targets: (n_rows, ld) y; row_factor: (n_rows,) the row's weight over the batch's sum of weights; setting: huber's
+    limit, the quantile. The padding of delta is 0.
     """
     if loss == SQUARED_ERROR:
         finish_outputs(a, delta, activation, n_rows, n_out, ld, code)
@@ -158,6 +200,14 @@ def output_deltas(a, delta, row_loss, targets, row_factor, loss, activation, n_r
         cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
     elif loss == BINARY_CROSS_ENTROPY:
         binary_cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
+    elif loss == POISSON:
+        poisson(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
+    elif loss >= OWN:
+        finish_outputs(a, delta, activation, n_rows, n_out, ld, code)
+        call_at(code[loss - OWN], own_loss, a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
+    elif loss >= ABSOLUTE_ERROR:
+        finish_outputs(a, delta, activation, n_rows, n_out, ld, code)
+        robust_error(a, delta, row_loss, targets, row_factor, loss, setting, n_rows, n_out, ld)
     else:
         perceptron(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
     for r in range(n_rows):

@@ -84,7 +84,7 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     answer = _labels("y_pred", y_pred)
     if truth.size != answer.size:
         raise ValueError(f"y_true and y_pred must be of the same length, got {truth.size} and {answer.size}")
-    n_classes = max(len(class_names or ()), int(max(truth.max(), answer.max())) + 1)
+    n_classes = max(len(class_names or ()), int(max(np.max(truth), np.max(answer))) + 1)
     names = names_or_numbers(class_names, n_classes, "class_names")
     counts = np.zeros((n_classes, n_classes), np.int64)
     np.add.at(counts, (truth, answer), 1)
@@ -96,7 +96,7 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     # the square root lifts the few mistakes of a good network out of the white
     axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1.2)
     cell = 72 * side / n_classes  # points
-    size = float(np.clip(1.4 * cell / len(f"{counts.max():,}"), 3, 10))
+    size = float(np.clip(1.4 * cell / len(f"{np.max(counts):,}"), 3, 10))
     for row, column in np.argwhere(counts):
         colour = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=colour, fontsize=size)
@@ -173,7 +173,7 @@ def worst_mistakes(
     if count < 1:
         raise ValueError(f"count must be 1 or more, got {count}")
     shape = shape_of_images(examples.shape[1], image_shape, column_names)
-    names = names_or_numbers(class_names, int(max(truth.max(), answer.max())) + 1, "class_names", 10)
+    names = names_or_numbers(class_names, int(max(np.max(truth), np.max(answer))) + 1, "class_names", 10)
     wrong = np.flatnonzero(answer != truth)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     if not worst.size:

@@ -1,0 +1,72 @@
+"""Activations and losses of the user's own: compiled over a block of numbers, called by address.
+
+The place of the address in the table of the kernels' code, plus OWN, is the code of the activation or loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .activations import CODES as ACTIVATION_CODES
+from .activations import activate
+from .intrinsics import OWN_BLOCKS, call_at
+from .jit import entry, kernel
+from .layout import ACTIVATE, PREDICT
+
+OWN = 1000
+
+
+@entry
+def own_activation(a, slope):
+    """The signature of an activation: a: (n,) z before, f(z) after; slope: (n,) f'(z). This one is the identity."""
+    slope[:] = 1
+
+
+@entry
+def own_loss(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
+    """The signature of a loss, as squared_error of losses.py. This one is 0."""
+    row_loss[:n_rows] = 0
+    delta[: n_rows * ld] = 0
+
+
+@kernel
+def apply_activation(a, slope, activation, code):
+    """a: (n,) z before, f(z) after; slope: (n,) f'(z)."""
+    if activation >= OWN:
+        call_at(code[activation - OWN], own_activation, a, slope)
+    else:
+        call_at(code[ACTIVATE], activate, a, slope, activation)
+
+
+def add_activation(name: str, value: Callable[..., Any], slope: Callable[..., Any]) -> None:
+    """Give an activation, by its functions of one number, a name and a code."""
+    f, rise = kernel(value), kernel(slope)
+
+    def over_block(a, slopes):
+        for i in range(len(a)):
+            z = a[i]
+            slopes[i] = rise(z)
+            a[i] = f(z)
+
+    ACTIVATION_CODES[name] = _add(over_block)
+
+
+def add_loss(codes: dict[str, int], name: str, value: Callable[..., Any], slope: Callable[..., Any]) -> None:
+    """Give a loss, by its functions of one activation and its target, a name and a code."""
+    f, rise = kernel(value), kernel(slope)
+
+    def over_block(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
+        for r in range(n_rows):
+            total = a.dtype.type(0)
+            for i in range(r * ld, r * ld + n_out):
+                total += a.dtype.type(f(a[i], targets[i]))
+                delta[i] *= a.dtype.type(rise(a[i], targets[i])) * row_factor[r]
+            row_loss[r] = total
+
+    codes[name] = _add(over_block)
+
+
+def _add(over_block: Callable[..., Any]) -> int:
+    OWN_BLOCKS.append(kernel(over_block))
+    return OWN + PREDICT + len(OWN_BLOCKS)

@@ -1,0 +1,160 @@
+"""Losses with a setting, and losses and activations of one's own.
+
+With a an output and y its target, summed over outputs and averaged over examples::
+
+    squared_error          (a - y)^2
+    absolute_error         |a - y|
+    huber                  (a - y)^2 / 2 where |a - y| <= limit, else limit (|a - y| - limit / 2)
+    quantile               q (y - a) where y > a, else (1 - q) (a - y)
+    poisson                a - y ln a, for "exponential" outputs
+    cross_entropy          -y ln a, for "softmax" outputs
+    binary_cross_entropy   -y ln a - (1 - y) ln (1 - a), for "sigmoid" outputs; several outputs: several labels at once
+    perceptron             max(0, -(2y - 1) z), for "step" outputs
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .kernels import own
+from .kernels.activations import CODES as ACTIVATION_CODES
+from .kernels.losses import CODES as LOSS_CODES
+from .spec import real_number
+
+
+@dataclass(frozen=True)
+class Huber:
+    """Squared near 0, absolute beyond (Huber 1964): give it as `loss`.
+
+    Parameters
+    ----------
+    limit : float, default 1
+        Error at which the one becomes the other, in units of the targets.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.Network([2, 1], activation="identity", loss=fastnn.losses.Huber(0.5), seed=0).loss_name
+    'huber'
+    """
+
+    limit: float = 1.0
+
+    def __post_init__(self) -> None:
+        if real_number("limit", self.limit) <= 0:
+            raise ValueError(f"limit must be positive, got {self.limit!r}")
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """The loss whose minimum is a quantile of the targets (Koenker and Bassett 1978): give it as `loss`.
+
+    Parameters
+    ----------
+    q : float, default 0.5
+        Share of the targets that should lie below the output.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.Network([2, 1], activation="identity", loss=fastnn.losses.Quantile(0.9), seed=0).loss_name
+    'quantile'
+    """
+
+    q: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < real_number("q", self.q) < 1:
+            raise ValueError(f"q must lie between 0 and 1, got {self.q!r}")
+
+
+def register_activation(name: str, value: Callable[[float], float], slope: Callable[[float], float]) -> None:
+    """Add an activation of your own: f(z) and f'(z), compiled with the network and run at its speed.
+
+    Parameters
+    ----------
+    name : str
+        What `activation=` will call it. A name that is taken is refused.
+    value, slope : functions of one number
+        Plain Python that Numba compiles, decorated with `@njit` or not.
+
+    Raises
+    ------
+    ValueError
+        If `slope` is not the derivative of `value`: checked by differences at points from -4 to 4.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.register_activation("square", lambda z: z * z, lambda z: 2 * z)
+    >>> fastnn.Network([1, 1], activation="square", seed=0).activation
+    ('square',)
+    """
+    _check_name(name, ACTIVATION_CODES)
+    value, slope = _plain(value), _plain(slope)
+    for z in _points(64):
+        _check_slope(f"slope({z:.4g})", value, z, slope(z))
+    own.add_activation(name, value, slope)
+
+
+def register_loss(name: str, value: Callable[[float, float], float], slope: Callable[[float, float], float]) -> None:
+    """Add a loss of your own: l(a, y) of one output and its target, and dl/da.
+
+    Parameters
+    ----------
+    name : str
+        What `loss=` will call it. A name that is taken is refused.
+    value, slope : functions of two numbers
+        Plain Python that Numba compiles, decorated with `@njit` or not; summed over outputs, averaged over examples.
+
+    Raises
+    ------
+    ValueError
+        If `slope` is not the derivative of `value` by a: checked by differences at points with a and y within 0 to 1.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.register_loss("fourth_power", lambda a, y: (a - y) ** 4, lambda a, y: 4 * (a - y) ** 3)
+    >>> fastnn.Network([1, 1], loss="fourth_power", seed=0).loss_name
+    'fourth_power'
+    """
+    _check_name(name, LOSS_CODES)
+    value, slope = _plain(value), _plain(slope)
+    for a, y in zip(_points(64) / 9 + 0.5, _points(64)[::-1] / 9 + 0.5, strict=True):
+        _check_slope(f"slope({a:.4g}, {y:.4g})", functools.partial(_swapped, value, y), a, slope(a, y))
+    own.add_loss(LOSS_CODES, name, value, slope)
+
+
+def _swapped(value: Callable[[float, float], float], y: float, a: float) -> float:
+    return value(a, y)
+
+
+def _plain(function: Any) -> Callable[..., Any]:
+    function = getattr(function, "py_func", function)
+    if not callable(function):
+        raise TypeError(f"value and slope must be functions, got {function!r}")
+    return function
+
+
+def _check_name(name: Any, taken: dict[str, int]) -> None:
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"name must be a text, got {name!r}")
+    if name in taken:
+        raise ValueError(f"name {name!r} is taken")
+
+
+def _points(count: int) -> np.ndarray:
+    return np.linspace(-4, 4, count) + 0.0137  # none of them where functions are usually bent
+
+
+def _check_slope(what: str, function: Callable[[float], float], at: float, given: float) -> None:
+    step = 1e-5
+    found = (function(at + step) - function(at - step)) / (2 * step)
+    if not abs(found - given) <= 1e-5 * max(1.0, abs(found)):
+        raise ValueError(f"{what} must be the derivative of value, {found:.6g} by differences; it is {given:.6g}")
