@@ -77,6 +77,7 @@ class Search:
             "maxiter": self.iterations,
             "maxfun": MOST_EVALUATIONS * self.iterations,
             "maxcor": self.optimizer.memory,
+            "ftol": 64 * np.finfo(np.float64).eps,
             "gtol": self.optimizer.tolerance,
         }
         try:

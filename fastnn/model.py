@@ -12,11 +12,9 @@ import numpy as np
 
 from . import data
 from .kernels import layout, linking, predict, threads
-from .kernels.activations import CODES as ACTIVATION_CODES
-from .kernels.losses import CODES as LOSS_CODES
 from .parameters import Layout, aligned_zeros, flatten, initialise, lay_out, unflatten, views
 from .rule import State
-from .spec import make_spec, whole_number
+from .spec import activation_code, loss_code, make_spec, whole_number
 from .workspace import make_workspace
 
 PREDICT_ROWS = 256
@@ -272,13 +270,8 @@ class Model:
 
     def _addresses(self, pieces: tuple[int, ...]) -> np.ndarray:
         """The table of the kernels' code, the user's own functions included."""
-        try:
-            activations = tuple(ACTIVATION_CODES[name] for name in self.activation)
-            return linking.addresses(self._spec.dtype, pieces, activations, LOSS_CODES[self.loss_name])
-        except KeyError as error:
-            raise ValueError(
-                f"{error} is not known in this process: call fastnn.register_activation or register_loss first"
-            ) from None
+        activations = tuple(activation_code(name) for name in self.activation)
+        return linking.addresses(self._spec.dtype, pieces, activations, loss_code(self.loss_name))
 
     def _room(self, purpose: str, block: int) -> tuple[Layout, layout.Workspace]:
         """The thread's workspace for blocks of that many rows; the last one is kept."""

@@ -12,7 +12,6 @@ import numpy as np
 from . import data, training
 from .history import History
 from .kernels import epoch, layout, linking, threads
-from .kernels.losses import CODES as LOSS_CODES
 from .lbfgs import Search
 from .model import NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
 from .optimizers import LBFGS, Optimizer, as_optimizer
@@ -30,7 +29,7 @@ from .rule import (
     plain_rule,
 )
 from .schedules import positive_rate, rate_of_epoch
-from .spec import real_number, whole_number
+from .spec import loss_code, real_number, whole_number
 from .workspace import BLOCK_ROWS
 
 
@@ -489,7 +488,7 @@ class Network(Model):
     def _kernel_view(self, plan: Layout, gradient: np.ndarray) -> layout.Network:
         code = self._addresses(linking.TRAINING)
         return layout.Network(
-            plan.table, LOSS_CODES[self.loss_name], self._spec.loss_setting, self._buffer, gradient, code
+            plan.table, loss_code(self.loss_name), self._spec.loss_setting, self._buffer, gradient, code
         )
 
     def _one_step(self, examples: layout.Examples, rate: float, gradient: np.ndarray, update: int = 0) -> float:

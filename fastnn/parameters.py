@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .kernels import layout
-from .kernels.activations import CODES as ACTIVATION_CODES
 from .kernels.layout import CACHE_LINE, columns_of, stride_of
-from .spec import Spec
+from .spec import Spec, activation_code
 
 
 def aligned_zeros(count: int, dtype: np.dtype) -> np.ndarray:
@@ -63,7 +62,7 @@ def lay_out(spec: Spec, block: int) -> Layout:
         columns = columns_of(n_out, itemsize)
         ld = stride_of(columns, itemsize)
         row[layout.N_IN], row[layout.N_OUT], row[layout.COLUMNS], row[layout.LD] = n_in, n_out, columns, ld
-        row[layout.ACTIVATION] = ACTIVATION_CODES[spec.activation[number]]
+        row[layout.ACTIVATION] = activation_code(spec.activation[number])
         row[layout.LD_IN], row[layout.INPUTS], row[layout.COST] = ld_in, inputs, cost
         row[layout.WEIGHTS] = parameters
         row[layout.BIASES] = parameters + lines(columns_in * ld)

@@ -80,6 +80,22 @@ class Spec:
         return None
 
 
+def activation_code(name: str) -> int:
+    """The kernels' number for an activation."""
+    return _code("activation", name, ACTIVATION_CODES)
+
+
+def loss_code(name: str) -> int:
+    """The kernels' number for a loss."""
+    return _code("loss", name, LOSS_CODES)
+
+
+def _code(kind: str, name: str, codes: dict[str, int]) -> int:
+    if name not in codes:
+        raise ValueError(f"{kind} {name!r} is not known in this process: call fastnn.register_{kind} first")
+    return codes[name]
+
+
 def _names(activation: str | Sequence[str], n_layers: int) -> tuple[str, ...]:
     if isinstance(activation, str):
         names = (activation,) * n_layers
