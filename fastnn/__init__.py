@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import datasets, losses, preprocessing
+from . import callbacks, datasets, losses, optimizers, preprocessing, schedules
 from .errors import DivergenceError, FileFormatError
 from .history import History
 from .io.model import load
@@ -25,11 +25,14 @@ __all__ = [
     "Network",
     "RMSprop",
     "__version__",
+    "callbacks",
     "datasets",
     "load",
     "losses",
+    "optimizers",
     "preprocessing",
     "register_activation",
     "register_loss",
+    "schedules",
     "warmup",
 ]

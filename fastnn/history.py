@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -17,8 +18,10 @@ class History(Mapping[str, list[float]]):
     Attributes
     ----------
     stop_reason : str
-        "epochs" (all were done), "converged" (an epoch's loss was exactly 0), "diverged", "interrupted" or
-        "callback".
+        "epochs" (all were done), "converged" (an epoch's loss was exactly 0), "diverged", "interrupted", or what the
+        callback says that ended it: "callback", "early_stopping", "time", "nan".
+    learning_rates : list of float
+        The rate of each epoch's last update.
     seconds : float
         Wall time spent training.
     examples_per_second : float
@@ -38,6 +41,7 @@ class History(Mapping[str, list[float]]):
     def __init__(self) -> None:
         self._columns: dict[str, list[float]] = {}
         self.stop_reason = "epochs"
+        self.learning_rates: list[float] = []
         self.seconds = 0.0
         self.examples_per_second = 0.0
         self.n_threads = 1
@@ -60,6 +64,26 @@ class History(Mapping[str, list[float]]):
         """Append one epoch's values."""
         for name, value in values.items():
             self._columns.setdefault(name, []).append(float(value))
+
+    def column(self, name: str) -> list[float]:
+        """One value per epoch; an error that names the columns there are where this one is not."""
+        if name not in self._columns:
+            raise ValueError(f"the history has no column {name!r}; it has {', '.join(self._columns) or 'none yet'}")
+        return self._columns[name]
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame, one row per epoch, the index the epoch counted from 1.
+
+        Raises
+        ------
+        ImportError
+            Where pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ImportError("to_frame needs pandas: pip install pandas") from None
+        return pd.DataFrame(self._columns, index=pd.RangeIndex(1, self.epochs + 1, name="epoch"))
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write one row per epoch, the number of the epoch first.

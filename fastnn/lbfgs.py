@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .callbacks import Callbacks
 from .history import History
 from .kernels import layout
 from .optimizers import LBFGS
@@ -40,7 +41,7 @@ class Search:
     l2: float
     accuracy: bool
     val_accuracy: bool
-    callbacks: tuple[Callable[[Any, History], Any], ...]
+    callbacks: Callbacks
     progress: Callable[[History, int], None]
 
     def run(self, history: History) -> None:
@@ -67,9 +68,7 @@ class Search:
             self.record(history, *found.get(float(intermediate_result.fun), (np.nan, np.nan)))
             found.clear()
             self.progress(history, history.epochs)
-            answers = [callback(net, history) for callback in self.callbacks]
-            if any(answers):
-                history.stop_reason = "callback"
+            if self.callbacks.after_epoch():
                 raise StopIteration
 
         began = time.perf_counter()
@@ -102,3 +101,4 @@ class Search:
             if self.val_accuracy:
                 values["val_accuracy"] = val_accuracy
         history.add(**values)
+        history.learning_rates.append(np.nan)  # the search takes steps of its own

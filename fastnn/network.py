@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import data, training
+from .callbacks import Callbacks, check_callbacks, check_monitor
 from .history import History
 from .kernels import epoch, layout, linking, threads
 from .lbfgs import Search
@@ -28,7 +29,7 @@ from .rule import (
     make_rule,
     plain_rule,
 )
-from .schedules import positive_rate, rate_of_epoch
+from .schedules import Schedule, make_rates, positive_rate
 from .spec import loss_code, real_number, whole_number
 from .workspace import BLOCK_ROWS
 
@@ -167,7 +168,7 @@ class Network(Model):
         *,
         epochs: int,
         batch_size: int = 32,
-        learning_rate: float | Callable[[int], float] | None = None,
+        learning_rate: float | Schedule | Callable[[int], float] | None = None,
         optimizer: str | Optimizer = "sgd",
         validation_data: tuple[Any, ...] | None = None,
         validation_split: float | None = None,
@@ -198,8 +199,9 @@ class Network(Model):
             Passes over the data.
         batch_size : int, default 32
             Examples per update; a ragged last batch counts in full, averaged over its own rows.
-        learning_rate : float or callable, optional
-            A number, or a function of the epoch (0, 1, ... over all calls of `fit`) that returns one. None takes the
+        learning_rate : float, schedule or callable, optional
+            A number, one of `fastnn.schedules`, or a function of the epoch (0, 1, ... over all calls of `fit`) that
+            returns a number. None takes the
             optimizer's default: 0.1 for "sgd", 0.001 for "adam" and "adamw", 0.01 for "rmsprop" and "adagrad".
         optimizer : str or Optimizer, default "sgd"
             "sgd", "adam", "adamw", "rmsprop", "adagrad", "lbfgs", or an object such as `fastnn.Adam(beta_1=0.8)`; see
@@ -213,7 +215,8 @@ class Network(Model):
         sample_weight : array_like, (n,), optional
             Weights of the examples in loss and slopes.
         callbacks : sequence of callables
-            Each is called as callback(network, history) after every epoch; a true result ends the training.
+            Each is called as callback(network, history) after every epoch; a true result ends the training. See
+            `fastnn.callbacks` for early stopping, checkpoints, logs.
         progress : bool, optional
             Show a progress bar. None: where stderr is a terminal and the training takes longer than a second.
         n_threads : int, optional
@@ -244,7 +247,7 @@ class Network(Model):
         History
             "loss" (the running mean over the epoch, each batch before its update), "accuracy", "val_loss",
             "val_accuracy", one value per epoch, and `stop_reason`: "epochs", "converged" (an epoch's loss was exactly
-            0, so that no parameter moves any more), "callback", "interrupted" or "diverged".
+            0, so that no parameter moves any more), "interrupted", "diverged", or that of the callback that ended it.
 
         Raises
         ------
@@ -273,10 +276,8 @@ class Network(Model):
             n_threads = whole_number("n_threads", n_threads, 1)
         if not isinstance(shuffle, bool | np.bool_):
             raise TypeError(f"shuffle must be True or False, got {shuffle!r}")
-        if not isinstance(callbacks, list | tuple) or not all(callable(callback) for callback in callbacks):
-            raise TypeError(f"callbacks must be a sequence of callables, got {callbacks!r}")
         given_rates = (rate for rate in (learning_rate, chosen.learning_rate, chosen.default_rate) if rate is not None)
-        rate_of = rate_of_epoch(next(given_rates), self.dtype)
+        rates = make_rates(next(given_rates), self.dtype)
         if validation_split is not None:
             if validation_data is not None:
                 raise ValueError("give validation_data or validation_split, not both")
@@ -291,6 +292,14 @@ class Network(Model):
             validation, val_classes = data.as_examples(Xv, yv, wv, self._spec, names)
         if class_weight is not None:
             examples = data.weigh_classes(examples, class_weight, self._spec, are_classes)
+        columns = ["loss"] + ["accuracy"] * (are_classes or self._spec.classifies)
+        if validation.n_rows:
+            columns += ["val_loss"] + ["val_accuracy"] * (val_classes or self._spec.classifies)
+        check_callbacks(callbacks, columns)
+        if rates.reads_history:
+            check_monitor(rates.given.monitor, columns)
+        history = History()
+        called = Callbacks(callbacks, self, history)
         if isinstance(chosen, LBFGS):
             self._check_lbfgs(learning_rate, regularisation)
             bar = progress_bar(progress, epochs, 1, examples.n_rows)
@@ -302,13 +311,12 @@ class Network(Model):
                 optimizer=chosen,
                 iterations=epochs,
                 l2=regularisation.l2,
-                accuracy=are_classes or self._spec.classifies,
+                accuracy="accuracy" in columns,
                 val_accuracy=val_classes or self._spec.classifies,
-                callbacks=tuple(callbacks),
+                callbacks=called,
                 progress=bar.show,
             )
-            history = History()
-            with self._alone(), bar:
+            with self._alone(), bar, called:
                 if epochs:
                     search.run(history)
                 self._epochs += history.epochs
@@ -326,24 +334,22 @@ class Network(Model):
                 distortion=make_distortion(self.dropout, regularisation, self.seed),
                 examples=examples._replace(ahead=data.rows_ahead(examples, batch_size)),
                 validation=validation,
-                rate_of=lambda epoch: rate_of(self._epochs + epoch),
+                rates=rates,
                 epochs=epochs,
                 batch_size=batch_size,
                 start_epoch=self._epochs,
                 shuffle=bool(shuffle),
                 seed=self.seed,
                 one_output=self.sizes[-1] == 1,
-                accuracy=are_classes or self._spec.classifies,
+                accuracy="accuracy" in columns,
                 val_accuracy=val_classes or self._spec.classifies,
                 n_threads=n_threads,
                 on_divergence=on_divergence,
-                callbacks=tuple(callbacks),
+                callbacks=called,
                 progress=bar.show,
-                owner=self,
             )
-            history = History()
             try:
-                with bar:
+                with bar, called:
                     training.train(job, history)
             finally:
                 if history.stop_reason != "diverged" or on_divergence == "continue":

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .kernels import rules
+from .schedules import make_rates
 from .spec import real_number, whole_number
 
 
@@ -41,6 +42,8 @@ class Optimizer:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "learning_rate":
+                if value is not None:
+                    make_rates(value, np.dtype(np.float64))
                 continue
             if isinstance(field.default, bool):
                 if not isinstance(value, bool | np.bool_):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from .callbacks import Callbacks
 from .errors import DivergenceError
 from .history import History
 from .kernels import epoch, layout, losses, threads
+from .schedules import Rates
 
 CALL_SECONDS = 0.25
 """Longest that compiled code keeps Python waiting, where a step is not longer."""
@@ -38,7 +39,7 @@ class Job:
     work: layout.Workspace
     examples: layout.Examples
     validation: layout.Examples
-    rate_of: Callable[[int], float]
+    rates: Rates
     epochs: int
     batch_size: int
     start_epoch: int
@@ -51,10 +52,14 @@ class Job:
     on_divergence: str
     rule: layout.Rule
     distortion: layout.Distortion
-    callbacks: Sequence[Callable[[Any, History], Any]] = ()
+    callbacks: Callbacks
     progress: Callable[[History, int], None] = field(default=lambda history, step: None)
-    owner: Any = None
     steps_done: int = 0
+
+    @property
+    def by_epoch(self) -> bool:
+        """Whether something wants to see every epoch before the next begins."""
+        return bool(self.callbacks) or self.rates.reads_history
 
     @property
     def steps_per_epoch(self) -> int:
@@ -95,13 +100,11 @@ class Run:
         job, first = self.job, self.position
         per_epoch = job.steps_per_epoch
         last = min(first + steps, self.total)
-        if job.callbacks:
+        if job.by_epoch:
             last = min(last, first - first % per_epoch + per_epoch)
         if last == first:
             return 0.0
-        number = job.network.parameters.dtype
-        by_epoch = [job.rate_of(e) for e in range(first // per_epoch, (last - 1) // per_epoch + 1)]
-        rates = np.repeat(np.array(by_epoch, number), per_epoch)[first % per_epoch :][: last - first]
+        rates = job.rates.between(first, last, per_epoch, job.start_epoch, self.history)
         plan = layout.Plan(
             first,
             last,
@@ -112,7 +115,8 @@ class Run:
             1,
             int(job.on_divergence == "raise"),
         )
-        records = self.records._replace(rates=np.ascontiguousarray(rates), history=np.full((len(by_epoch), 4), np.nan))
+        n_epochs = (last - 1) // per_epoch + 1 - first // per_epoch
+        records = self.records._replace(rates=rates, history=np.full((n_epochs, 4), np.nan))
         began = time.perf_counter()
         threads.run(
             epoch.train,
@@ -128,13 +132,15 @@ class Run:
             records,
         )
         seconds = time.perf_counter() - began
-        self.collect(records.history[: self.position // per_epoch - first // per_epoch])
+        complete = range(first // per_epoch, self.position // per_epoch)
+        last_steps = [per_epoch * (epoch + 1) - 1 - first for epoch in complete]
+        self.collect(records.history[: len(complete)], rates[last_steps])
         return seconds
 
-    def collect(self, epochs: np.ndarray) -> None:
-        """Add the epochs that a call completed to the history."""
+    def collect(self, epochs: np.ndarray, rates: np.ndarray) -> None:
+        """Add the epochs that a call completed, and the rates at their ends, to the history."""
         job = self.job
-        for loss, accuracy, val_loss, val_accuracy in epochs:
+        for (loss, accuracy, val_loss, val_accuracy), rate in zip(epochs, rates, strict=True):
             if self.converged:
                 return  # a loss of 0 moves no parameter: what followed changed nothing
             if np.isnan(loss) and self.stopped:
@@ -147,6 +153,7 @@ class Run:
                 if job.val_accuracy:
                     values["val_accuracy"] = val_accuracy
             self.history.add(**values)
+            self.history.learning_rates.append(float(rate))
             # the perceptron's loss is 0 on the boundary too, where its rule still moves
             self.converged = loss == 0 and (job.network.loss != losses.PERCEPTRON or (job.one_output and accuracy == 1))
 
@@ -181,7 +188,7 @@ class Crew:
         wanted = run.job.n_threads
         if wanted is not None:
             self.size = min(wanted, most)
-        elif most > 1 and step_cost(run.job) >= WORTH_A_TEAM and run.job.callbacks and run.job.steps_per_epoch < 4:
+        elif most > 1 and step_cost(run.job) >= WORTH_A_TEAM and run.job.by_epoch and run.job.steps_per_epoch < 4:
             self.size = most if step_cost(run.job) > WORTH_MANY else 1
         elif most > 1 and step_cost(run.job) >= WORTH_A_TEAM and run.total >= 4:
             self.counts = sorted({1, most, *(2**k for k in range(1, most.bit_length()) if 2**k < most)})
@@ -194,7 +201,7 @@ class Crew:
         run = self.run
         steps = max(1, int(TRIAL_SECONDS / max(self.alone, 1e-7)))
         per_epoch = run.job.steps_per_epoch
-        left = per_epoch - run.position % per_epoch if run.job.callbacks else run.total - run.position
+        left = per_epoch - run.position % per_epoch if run.job.by_epoch else run.total - run.position
         if left <= TRIAL_ROUNDS * steps * len(self.counts):
             self.size = self.counts[-1] if step_cost(run.job) > WORTH_MANY else 1
             return
@@ -244,7 +251,8 @@ def advance_to_end(run: Run, crew: Crew, sound: np.ndarray) -> None:
     while True:
         reason = run.diverged() if job.on_divergence == "raise" else None
         if reason:
-            rate = job.rate_of(min(run.history.epochs, job.epochs - 1))
+            step = max(run.position - 1, 0)
+            rate = job.rates.between(step, step + 1, job.steps_per_epoch, job.start_epoch, run.history)[0]
             job.network.parameters[:] = sound
             run.history.stop_reason = "diverged"
             raise DivergenceError(
@@ -256,9 +264,7 @@ def advance_to_end(run: Run, crew: Crew, sound: np.ndarray) -> None:
         job.progress(run.history, run.position)
         if run.history.epochs > seen:
             seen = run.history.epochs
-            answers = [callback(job.owner, run.history) for callback in job.callbacks]
-            if any(answers):
-                run.history.stop_reason = "callback"
+            if job.callbacks.after_epoch():
                 return
         if run.converged:
             run.history.stop_reason = "converged"

@@ -1,0 +1,239 @@
+"""What `fit` calls after every epoch."""
+
+import csv
+import time
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn.callbacks import (
+    Callback,
+    CSVLog,
+    EarlyStopping,
+    LearningRateLog,
+    ModelCheckpoint,
+    StopAfter,
+    StopOnNaN,
+)
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(30, 3)), RNG.normal(size=(30, 2))
+
+
+def small(seed=0, **options):
+    return fastnn.Network([3, 5, 2], activation="tanh", dtype="float64", seed=seed, **options)
+
+
+class Script:
+    """Puts prescribed values into a column of the history, as if the training had brought them."""
+
+    def __init__(self, name, values):
+        self.name, self.values = name, list(values)
+
+    def __call__(self, net, history):
+        history[self.name][-1] = self.values[history.epochs - 1]
+
+
+def test_early_stopping_waits_and_puts_the_best_parameters_back():
+    seen = []
+    stop = EarlyStopping("loss", patience=2)
+    script = Script("loss", [5, 3, 4, 3, 1])
+    net = small()
+    history = net.fit(X, Y, epochs=5, callbacks=[script, lambda net, _: seen.append(net.parameters), stop])
+    assert (history.epochs, history.stop_reason) == (4, "early_stopping")
+    assert (stop.best_epoch, stop.best) == (2, 3)
+    assert (net.parameters == seen[1]).all()
+
+
+def test_early_stopping_may_leave_the_last_parameters():
+    seen = []
+    net = small()
+    callbacks = [Script("loss", [1, 2, 3]), lambda net, _: seen.append(net.parameters)]
+    net.fit(X, Y, epochs=3, callbacks=[*callbacks, EarlyStopping("loss", patience=1, restore_best=False)])
+    assert len(seen) == 2
+    assert (net.parameters == seen[-1]).all()
+
+
+def test_early_stopping_puts_the_best_back_where_all_epochs_were_done():
+    seen = []
+    net = small()
+    callbacks = [Script("loss", [2, 1, 3]), lambda net, _: seen.append(net.parameters), EarlyStopping("loss")]
+    history = net.fit(X, Y, epochs=3, callbacks=callbacks)
+    assert history.stop_reason == "epochs"
+    assert (net.parameters == seen[1]).all()
+
+
+def test_early_stopping_counts_improvements_above_min_delta_alone():
+    stop = EarlyStopping("loss", patience=2, min_delta=0.5)
+    history = small().fit(X, Y, epochs=9, callbacks=[Script("loss", [5, 4.6, 4.51, 1, 1, 1]), stop])
+    assert (history.epochs, stop.best_epoch) == (3, 1)
+
+
+def test_early_stopping_watches_accuracies_rise():
+    stop = EarlyStopping("val_accuracy", patience=1)
+    labels = RNG.integers(0, 2, 30)
+    script = Script("val_accuracy", [0.5, 0.75, 0.7])
+    history = small().fit(X, labels, epochs=9, validation_split=0.3, callbacks=[script, stop])
+    assert (history.epochs, stop.best_epoch, stop.best) == (3, 2, 0.75)
+
+
+def test_early_stopping_starts_anew_in_each_fit():
+    stop = EarlyStopping("loss", patience=1)
+    net = small()
+    net.fit(X, Y, epochs=3, callbacks=[Script("loss", [1, 2]), stop])
+    history = net.fit(X, Y, epochs=3, callbacks=[Script("loss", [9, 8, 7]), stop])
+    assert (history.stop_reason, stop.best_epoch) == ("epochs", 3)
+
+
+def test_the_one_who_ends_a_training_is_named():
+    history = small().fit(X, Y, epochs=9, callbacks=[StopAfter(1e-9), EarlyStopping("loss", patience=1)])
+    assert (history.epochs, history.stop_reason) == (1, "time")
+
+
+def test_stop_after_lets_a_training_run_until_its_time():
+    began = time.perf_counter()
+    history = small().fit(X, Y, epochs=10**9, callbacks=[StopAfter(0.2)])
+    assert time.perf_counter() - began >= 0.2
+    assert history.stop_reason == "time"
+
+
+def test_stop_on_nan_ends_what_would_go_on():
+    net = fastnn.Network([3, 2], activation="identity", seed=0)
+    with pytest.warns(RuntimeWarning, match="diverged"):
+        history = net.fit(
+            X, Y, epochs=400, learning_rate=100, on_divergence="continue", callbacks=[StopOnNaN()], batch_size=30
+        )
+    assert history.epochs < 400
+    assert not np.isfinite(history["loss"][-1])
+
+
+def test_the_best_model_is_the_one_saved(tmp_path):
+    path = tmp_path / "best.safetensors"
+    seen = []
+    callbacks = [Script("loss", [3, 1, 2]), lambda net, _: seen.append(net.parameters), ModelCheckpoint(path, "loss")]
+    small().fit(X, Y, epochs=3, callbacks=callbacks)
+    assert (fastnn.load(path).parameters == seen[1]).all()
+
+
+def test_every_model_may_be_saved(tmp_path):
+    keep = ModelCheckpoint(tmp_path / "net-{epoch}.safetensors", save_best_only=False)
+    net = small()
+    net.fit(X, Y, epochs=3, callbacks=[keep])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"net-{n}.safetensors" for n in (1, 2, 3)]
+    assert (fastnn.load(tmp_path / "net-3.safetensors").parameters == net.parameters).all()
+
+
+def test_the_log_has_a_row_for_each_epoch_as_soon_as_it_is_over(tmp_path):
+    path = tmp_path / "log.csv"
+    lines = []
+    net = small()
+    callbacks = [CSVLog(path), lambda net, history: lines.append(len(path.read_text().splitlines()))]
+    rate = fastnn.schedules.Step(0.5, factor=0.5, every=1)
+    history = net.fit(X, Y, epochs=3, learning_rate=rate, validation_split=0.2, callbacks=callbacks)
+    assert lines == [2, 3, 4]
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["epoch", "seconds", "learning_rate", "loss", "val_loss"]
+    assert [float(row["val_loss"]) for row in rows] == history["val_loss"]
+    assert [float(row["learning_rate"]) for row in rows] == [0.5, 0.25, 0.125]
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+
+
+def test_the_learning_rate_becomes_a_column():
+    history = small().fit(X, Y, epochs=2, learning_rate=lambda epoch: 0.5 / (epoch + 1), callbacks=[LearningRateLog()])
+    assert history["learning_rate"] == [0.5, 0.25]
+    assert history.learning_rates == [0.5, 0.25]
+
+
+class Recorder(Callback):
+    def __init__(self):
+        self.calls = []
+
+    def on_fit_begin(self, net, history):
+        self.calls.append(("begin", history.epochs))
+
+    def on_epoch_end(self, net, history):
+        self.calls.append(("epoch", history.epochs))
+
+    def on_fit_end(self, net, history):
+        self.calls.append(("end", history.epochs))
+
+
+def test_the_three_calls_come_in_their_order():
+    recorder = Recorder()
+    small().fit(X, Y, epochs=2, callbacks=[recorder])
+    assert recorder.calls == [("begin", 0), ("epoch", 1), ("epoch", 2), ("end", 2)]
+
+
+def test_the_end_comes_after_an_error_too_and_the_network_can_be_trained_again():
+    recorder = Recorder()
+
+    def fail(net, history):
+        raise KeyError("mine")
+
+    net = small()
+    with pytest.raises(KeyError, match="mine"):
+        net.fit(X, Y, epochs=2, callbacks=[fail, recorder])
+    assert recorder.calls == [("begin", 0), ("end", 1)]
+    assert net.fit(X, Y, epochs=1).epochs == 1
+
+
+def test_lbfgs_calls_them_too():
+    recorder = Recorder()
+    history = small().fit(X, Y, epochs=9, optimizer="lbfgs", callbacks=[recorder, StopAfter(1e-9)])
+    assert history.stop_reason == "time"
+    assert recorder.calls == [("begin", 0), ("epoch", 1), ("end", 1)]
+
+
+@pytest.mark.parametrize(
+    ("callback", "words"),
+    [
+        (EarlyStopping(), r"monitor must be one of loss in this training, got 'val_loss'; give fit validation_data"),
+        (EarlyStopping("accuracy"), r"got 'accuracy'$"),
+        (ModelCheckpoint("x"), r"got 'val_loss'"),
+    ],
+)
+def test_a_column_that_is_not_there_is_refused_before_the_first_epoch(callback, words):
+    net = small()
+    with pytest.raises(ValueError, match=words):
+        net.fit(X, Y, epochs=1, callbacks=[callback])
+    assert net.epochs_trained == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "word"),
+    [
+        (lambda: EarlyStopping(3), TypeError, "monitor"),
+        (lambda: EarlyStopping(patience=-1), ValueError, "patience"),
+        (lambda: EarlyStopping(min_delta=-1), ValueError, "min_delta"),
+        (lambda: StopAfter(0), ValueError, "seconds"),
+        (lambda: StopAfter("1"), TypeError, "seconds"),
+        (lambda: ModelCheckpoint(3), TypeError, "path"),
+        (lambda: small().fit(X, Y, epochs=1, callbacks=[EarlyStopping]), TypeError, "class"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(make, error, word):
+    with pytest.raises(error, match=word):
+        make()
+
+
+def test_the_history_becomes_a_frame():
+    pandas = pytest.importorskip("pandas")
+    history = small().fit(X, Y, epochs=3)
+    frame = history.to_frame()
+    assert isinstance(frame, pandas.DataFrame)
+    assert frame.index.tolist() == [1, 2, 3]
+    assert frame["loss"].tolist() == history["loss"]
+
+
+def test_a_frame_without_pandas_says_what_is_missing(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    with pytest.raises(ImportError, match="pip install pandas"):
+        fastnn.History().to_frame()
+
+
+def test_a_column_that_the_history_does_not_have_is_named():
+    history = fastnn.History()
+    with pytest.raises(ValueError, match="no column 'val_loss'; it has none yet"):
+        history.column("val_loss")
