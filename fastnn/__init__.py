@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import callbacks, datasets, losses, optimizers, preprocessing, schedules
+from . import callbacks, datasets, initialisers, losses, optimizers, preprocessing, schedules
 from .errors import DivergenceError, FileFormatError
 from .history import History
 from .io.model import load
@@ -27,6 +27,7 @@ __all__ = [
     "__version__",
     "callbacks",
     "datasets",
+    "initialisers",
     "load",
     "losses",
     "optimizers",

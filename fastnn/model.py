@@ -11,8 +11,9 @@ from typing import Any, Self
 import numpy as np
 
 from . import data
+from .initialisers import draws_of, initialise
 from .kernels import layout, linking, predict, threads
-from .parameters import Layout, aligned_zeros, flatten, initialise, lay_out, unflatten, views
+from .parameters import Layout, aligned_zeros, flatten, lay_out, unflatten, views
 from .rule import State
 from .spec import activation_code, loss_code, make_spec, whole_number
 from .workspace import make_workspace
@@ -35,15 +36,14 @@ class Model:
         *,
         activation: str | Sequence[str] = "sigmoid",
         loss: Any = "squared_error",
-        init: None = None,
+        init: Any = None,
         dtype: str = "float32",
         seed: int | None = None,
         input_scale: float = 1.0,
         dropout: float | Sequence[float] = 0.0,
     ) -> None:
-        if init is not None:
-            raise ValueError(f"init must be None (normal with standard deviation 1/sqrt(n_in)), got {init!r}")
         self._spec = make_spec(sizes, activation, loss, dtype, input_scale, dropout)
+        draws = draws_of(init, self.activation)
         if seed is None:
             seed = int(np.random.default_rng().integers(1 << 63))
         self.seed = whole_number("seed", seed, 0)
@@ -56,7 +56,7 @@ class Model:
         self._frozen: frozenset[int] = frozenset()
         self._state: State | None = None
         self._allocate()
-        initialise(self.weights, self.biases, self.seed)
+        initialise(self.weights, self.biases, draws, self.seed)
 
     def _allocate(self) -> None:
         self._number = np.dtype(self._spec.dtype)

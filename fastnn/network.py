@@ -50,8 +50,9 @@ class Network(Model):
         "cross_entropy": softmax outputs; "binary_cross_entropy": sigmoid outputs; "perceptron": step outputs;
         "absolute_error", "huber", "quantile": any outputs; "poisson": exponential outputs. `fastnn.losses` has their
         formulas, those with a setting, and `register_loss`.
-    init : None
-        Weights normal with standard deviation 1/sqrt(n_in), biases 0.
+    init : None, str, function, or a sequence of one for each layer of weights
+        None: weights normal with standard deviation 1/sqrt(n_in), biases 0. "auto" chooses by the activation; see
+        `fastnn.initialisers` for the others.
     dtype : {"float32", "float64"}
         Type of parameters, activations and results.
     seed : int, optional

@@ -98,11 +98,3 @@ def unflatten(vector: np.ndarray, weights: tuple[np.ndarray, ...], biases: tuple
         for part in pair:
             part[...] = vector[start : start + part.size].reshape(part.shape)
             start += part.size
-
-
-def initialise(weights: tuple[np.ndarray, ...], biases: tuple[np.ndarray, ...], seed: int) -> None:
-    """Weights normal with standard deviation 1/sqrt(n_in), biases 0; the same draws for every dtype."""
-    generator = np.random.default_rng(seed)
-    for weight, bias in zip(weights, biases, strict=True):
-        weight[...] = generator.standard_normal(weight.shape) / np.sqrt(weight.shape[1])
-        bias[...] = 0

@@ -1,0 +1,176 @@
+"""First weights; biases start at 0.
+
+With n_in inputs and n_out neurons of a layer:
+
+================== ==========================================================================
+None               normal, standard deviation 1/sqrt(n_in): the default
+"glorot_uniform"   uniform within sqrt(6 / (n_in + n_out)) (Glorot and Bengio, AISTATS 2010)
+"glorot_normal"    normal, sqrt(2 / (n_in + n_out))
+"he_uniform"       uniform within sqrt(6 / n_in) (He and others, ICCV 2015)
+"he_normal"        normal, sqrt(2 / n_in)
+"lecun_uniform"    uniform within sqrt(3 / n_in) (LeCun and others, "Efficient BackProp", 1998)
+"lecun_normal"     normal, sqrt(1 / n_in)
+"orthogonal"       orthonormal rows or columns (Saxe, McClelland and Ganguli, ICLR 2014)
+"zeros"            0
+"auto"             by the layer's activation: he_normal for relu, leaky_relu, elu, softplus, silu and gelu, lecun_normal
+                   for selu, glorot_uniform for all others
+================== ==========================================================================
+
+An entry may also be `Normal(deviation)`, `Uniform(limit)`, or a function f(generator, (n_out, n_in)) of your own. The
+same draws serve every dtype.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .spec import real_number
+
+Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal numbers of one standard deviation in every layer.
+
+    Parameters
+    ----------
+    deviation : float
+        Positive.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> net = fastnn.Network([2, 1], init=fastnn.initialisers.Normal(0.01), seed=0)
+    >>> bool(abs(net.weights[0]).max() < 0.1)
+    True
+    """
+
+    deviation: float
+
+    def __post_init__(self) -> None:
+        _check_positive("deviation", self.deviation)
+
+    def __call__(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+        """Draw one layer."""
+        return generator.standard_normal(shape) * self.deviation
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Numbers spread evenly from -limit to limit in every layer.
+
+    Parameters
+    ----------
+    limit : float
+        Positive.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> net = fastnn.Network([2, 1], init=fastnn.initialisers.Uniform(0.5), seed=0)
+    >>> bool(abs(net.weights[0]).max() <= 0.5)
+    True
+    """
+
+    limit: float
+
+    def __post_init__(self) -> None:
+        _check_positive("limit", self.limit)
+
+    def __call__(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+        """Draw one layer."""
+        return generator.uniform(-self.limit, self.limit, shape)
+
+
+def _check_positive(name: str, value: Any) -> None:
+    if real_number(name, value) <= 0:
+        raise ValueError(f"{name} must be positive, got {value!r}")
+
+
+def _spread(square: Callable[[int, int], float], uniform: bool) -> Draw:
+    """Draws whose variance is `square(n_in, n_out)`."""
+
+    def draw(generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+        deviation = math.sqrt(square(shape[1], shape[0]))
+        law = Uniform(math.sqrt(3) * deviation) if uniform else Normal(deviation)
+        return law(generator, shape)
+
+    return draw
+
+
+def _orthogonal(generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    tall = generator.standard_normal((max(shape), min(shape)))
+    q, r = np.linalg.qr(tall)
+    q *= np.where(np.diag(r) < 0, -1.0, 1.0)  # without the sign, QR's own habit shows in the draws
+    return q if shape[0] >= shape[1] else q.T
+
+
+def _zeros(generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return np.zeros(shape)
+
+
+def _default(generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return generator.standard_normal(shape) / np.sqrt(shape[1])
+
+
+NAMES: dict[str, Draw] = {
+    "glorot_uniform": _spread(lambda n_in, n_out: 2 / (n_in + n_out), True),
+    "glorot_normal": _spread(lambda n_in, n_out: 2 / (n_in + n_out), False),
+    "he_uniform": _spread(lambda n_in, n_out: 2 / n_in, True),
+    "he_normal": _spread(lambda n_in, n_out: 2 / n_in, False),
+    "lecun_uniform": _spread(lambda n_in, n_out: 1 / n_in, True),
+    "lecun_normal": _spread(lambda n_in, n_out: 1 / n_in, False),
+    "orthogonal": _orthogonal,
+    "zeros": _zeros,
+}
+BY_ACTIVATION = dict.fromkeys(("relu", "leaky_relu", "elu", "softplus", "silu", "gelu"), "he_normal") | {
+    "selu": "lecun_normal"
+}
+
+
+def draws_of(init: Any, activation: Sequence[str]) -> list[Draw]:
+    """One way to draw for each layer of weights."""
+    if isinstance(init, list | tuple):
+        if len(init) != len(activation):
+            raise ValueError(
+                f"init must have one entry for each of the {len(activation)} layers of weights, got {len(init)}"
+            )
+        entries = list(init)
+    else:
+        entries = [init] * len(activation)
+    return [_draw_of(entry, name) for entry, name in zip(entries, activation, strict=True)]
+
+
+def _draw_of(entry: Any, activation: str) -> Draw:
+    if entry is None:
+        return _default
+    if isinstance(entry, str):
+        name = BY_ACTIVATION.get(activation, "glorot_uniform") if entry == "auto" else entry
+        if name not in NAMES:
+            raise ValueError(f"init must be None, auto, {', '.join(NAMES)}, or a function; got {entry!r}")
+        return NAMES[name]
+    if isinstance(entry, type) or not callable(entry):
+        raise TypeError(f"init must be a name, a function, or a sequence of one for each layer; got {entry!r}")
+    return entry
+
+
+def initialise(
+    weights: tuple[np.ndarray, ...], biases: tuple[np.ndarray, ...], draws: Sequence[Draw], seed: int
+) -> None:
+    """Fill the weights, layer by layer, from one generator; biases are 0."""
+    generator = np.random.default_rng(seed)
+    for weight, bias, draw in zip(weights, biases, draws, strict=True):
+        values = np.asarray(draw(generator, weight.shape))
+        if values.shape != weight.shape:
+            raise ValueError(f"init must give an array of shape {weight.shape}, got {values.shape}")
+        with np.errstate(over="ignore"):
+            weight[...] = values
+        if not np.isfinite(weight).all():
+            raise ValueError(f"init must give finite numbers within {weight.dtype}")
+        bias[...] = 0

@@ -1,0 +1,130 @@
+"""First weights."""
+
+import math
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn.initialisers import NAMES, Normal, Uniform
+
+N_IN, N_OUT = 300, 200
+SPREAD = {
+    "glorot_uniform": 2 / (N_IN + N_OUT),
+    "glorot_normal": 2 / (N_IN + N_OUT),
+    "he_uniform": 2 / N_IN,
+    "he_normal": 2 / N_IN,
+    "lecun_uniform": 1 / N_IN,
+    "lecun_normal": 1 / N_IN,
+}
+
+
+def first(init, sizes=(N_IN, N_OUT), **options):
+    options = {"seed": 0, "dtype": "float64"} | options
+    return fastnn.Network(sizes, init=init, **options).weights[0]
+
+
+@pytest.mark.parametrize("init", SPREAD)
+def test_mean_variance_and_reach_are_the_formulas(init):
+    weights = first(init)
+    variance = SPREAD[init]
+    # of 60,000 draws the mean has a deviation of sd / 245, and the variance of at most 0.6%: five of each
+    assert abs(weights.mean()) < 5 * math.sqrt(variance) / 245
+    assert weights.var() == pytest.approx(variance, rel=0.03)
+    reach = abs(weights).max() / math.sqrt(variance)
+    if init.endswith("uniform"):
+        assert 1.73 < reach <= math.sqrt(3)
+    else:
+        assert 3.5 < reach < 6  # the largest of 60,000 normal draws
+
+
+def test_none_is_the_default_of_old():
+    wanted = np.random.default_rng(0).standard_normal((N_OUT, N_IN)) / np.sqrt(N_IN)
+    assert (first(None) == wanted).all()
+
+
+@pytest.mark.parametrize("sizes", [(20, 50), (50, 20), (30, 30), (1, 4)])
+def test_orthogonal_rows_or_columns_are_orthonormal(sizes):
+    weights = first("orthogonal", sizes)
+    product = weights @ weights.T if weights.shape[0] <= weights.shape[1] else weights.T @ weights
+    np.testing.assert_allclose(product, np.eye(min(sizes)), atol=1e-14)
+
+
+def test_orthogonal_draws_have_no_habit_of_sign():
+    corners = [first("orthogonal", (2, 2), seed=seed)[0, 0] for seed in range(200)]
+    assert 70 < sum(corner > 0 for corner in corners) < 130  # 100, give or take four deviations of 7
+
+
+def test_zeros_are_zeros():
+    assert not first("zeros").any()
+
+
+def test_normal_and_uniform_have_the_size_asked_for():
+    assert first(Normal(0.02)).std() == pytest.approx(0.02, rel=0.02)
+    assert 0.69 < abs(first(Uniform(0.7))).max() <= 0.7
+
+
+@pytest.mark.parametrize("init", [None, "auto", *NAMES, Normal(1.0), Uniform(1.0)])
+def test_the_seed_decides_and_both_dtypes_see_the_same_draws(init):
+    assert (first(init) == first(init)).all()
+    assert (first(init, dtype="float32") == first(init).astype(np.float32)).all()
+    if init != "zeros":
+        assert (first(init, seed=1) != first(init)).any()
+
+
+@pytest.mark.parametrize("init", [None, "he_normal", "orthogonal", Normal(1.0)])
+def test_biases_are_zero(init):
+    assert not fastnn.Network([3, 4], init=init, seed=0).biases[0].any()
+
+
+@pytest.mark.parametrize(
+    ("activation", "wanted"),
+    [
+        *((name, "he_normal") for name in ("relu", "leaky_relu", "elu", "softplus", "silu", "gelu")),
+        ("selu", "lecun_normal"),
+        *((name, "glorot_uniform") for name in ("identity", "sigmoid", "tanh", "arctan", "softsign", "hard_sigmoid")),
+    ],
+)
+def test_auto_chooses_by_the_activation(activation, wanted):
+    assert (first("auto", activation=activation) == first(wanted, activation=activation)).all()
+
+
+def test_each_layer_may_have_its_own():
+    net = fastnn.Network([5, 4, 3], init=["zeros", Normal(1.0)], seed=0)
+    assert not net.weights[0].any()
+    assert net.weights[1].all()
+
+
+def test_a_function_of_ones_own_gets_generator_and_shape():
+    weights = first(lambda generator, shape: np.full(shape, generator.integers(5, 6)), (3, 2))
+    assert weights.tolist() == [[5, 5, 5], [5, 5, 5]]
+
+
+@pytest.mark.parametrize(
+    ("init", "error", "word"),
+    [
+        ("he", ValueError, "init must be None, auto, glorot_uniform"),
+        (3, TypeError, "init must be a name"),
+        (Normal, TypeError, "init must be a name"),
+        ([None, None], ValueError, "1 layers of weights, got 2"),
+        (lambda generator, shape: np.zeros(3), ValueError, "shape"),
+        (lambda generator, shape: np.full(shape, np.nan), ValueError, "finite"),
+        (lambda generator, shape: np.full(shape, 1e300), ValueError, "finite"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(init, error, word):
+    with pytest.raises(error, match=word):
+        fastnn.Network([3, 2], init=init, seed=0)
+
+
+@pytest.mark.parametrize("make", [lambda: Normal(0), lambda: Uniform(-1)])
+def test_sizes_that_make_no_sense_are_refused(make):
+    with pytest.raises(ValueError, match="must be positive"):
+        make()
+
+
+def test_a_network_keeps_its_weights_through_copy_and_file(tmp_path):
+    net = fastnn.Network([3, 2], init="he_normal", seed=0)
+    net.save(tmp_path / "net.safetensors")
+    assert (net.copy().weights[0] == net.weights[0]).all()
+    assert (fastnn.load(tmp_path / "net.safetensors").weights[0] == net.weights[0]).all()
