@@ -18,6 +18,7 @@ from .model import NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
 from .optimizers import LBFGS, Optimizer, as_optimizer
 from .parameters import Layout, aligned_zeros, flatten, lay_out, views
 from .progress import progress_bar
+from .rate_finder import RateSearch, find_learning_rate
 from .rule import (
     UNDISTURBED,
     Regularisation,
@@ -361,6 +362,48 @@ class Network(Model):
                 if not np.isfinite(self._buffer).all():
                     self._set_parameters(self.parameters)
         return history
+
+    def find_learning_rate(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        batch_size: int = 32,
+        smallest: float = 1e-5,
+        largest: float = 10.0,
+        steps: int = 100,
+        optimizer: str | Optimizer = "sgd",
+    ) -> RateSearch:
+        """Train a copy for a while with ever larger learning rates and see where the loss falls fastest.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+        batch_size : int, default 32
+            As the training to come will have it.
+        smallest, largest : float
+            First and last rate; in between each is larger by the same factor.
+        steps : int, default 100
+            Updates, at least 10; fewer are made where the loss explodes.
+        optimizer : str or Optimizer, default "sgd"
+            As in `fit`.
+
+        Returns
+        -------
+        RateSearch
+            With `learning_rates`, `losses`, `smoothed` and `suggestion`; `fastnn.plots.rate_search` draws it.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> X, y = fastnn.datasets.load_digits()
+        >>> net = fastnn.Network([64, 10], activation="softmax", loss="cross_entropy", input_scale=1 / 16, seed=0)
+        >>> 0.01 < net.find_learning_rate(X, y).suggestion < 3
+        True
+        """
+        self._check_trainable()
+        return find_learning_rate(self, X, y, batch_size, smallest, largest, steps, optimizer)
 
     def averaged(self) -> Network:
         """A copy whose parameters are the exponential average that `fit(..., averaging=...)` kept.

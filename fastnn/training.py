@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,13 @@ WORTH_MANY = 1_000_000
 """Multiply-adds of a step above which all threads are the better guess where there is no time to measure."""
 
 TRIAL_SECONDS, TRIAL_ROUNDS = 0.002, 3
+MEASURED: dict[tuple[Any, ...], tuple[float, int, float]] = {}
+"""By layers, type and batch: seconds of a step on one thread, the best number of threads, and when that was found."""
+
+HOLDS_SECONDS = 60.0
+"""After that another training measures anew: other programs come and go."""
+
+MOST_MEASURED = 256
 
 
 @dataclass
@@ -185,20 +193,24 @@ class Crew:
         self.alone = 0.0  # seconds that a step took on one thread; 0: never measured
         self.size = 1
         most = threads.most()
+        network = run.job.network
+        self.key = network.table.tobytes(), network.parameters.dtype.name, run.job.batch_size, most
         wanted = run.job.n_threads
         if wanted is not None:
             self.size = min(wanted, most)
         elif most > 1 and step_cost(run.job) >= WORTH_A_TEAM and run.job.by_epoch and run.job.steps_per_epoch < 4:
             self.size = most if step_cost(run.job) > WORTH_MANY else 1
+        elif self.key in MEASURED and time.monotonic() - MEASURED[self.key][2] < HOLDS_SECONDS:
+            self.alone, self.size, _ = MEASURED[self.key]
         elif most > 1 and step_cost(run.job) >= WORTH_A_TEAM and run.total >= 4:
-            self.counts = sorted({1, most, *(2**k for k in range(1, most.bit_length()) if 2**k < most)})
             run.advance(1, 1)
             self.alone = run.advance(1, 1)
             self.measure()
 
     def measure(self) -> None:
         """Give each number of threads a few turns of the next steps, and keep the one with the least time in all."""
-        run = self.run
+        run, most = self.run, self.key[-1]
+        self.counts = sorted({1, most, *(2**k for k in range(1, most.bit_length()) if 2**k < most)})
         steps = max(1, int(TRIAL_SECONDS / max(self.alone, 1e-7)))
         per_epoch = run.job.steps_per_epoch
         left = per_epoch - run.position % per_epoch if run.job.by_epoch else run.total - run.position
@@ -213,6 +225,9 @@ class Crew:
                 spent[count] += seconds / max(1, run.position - before)
         self.size = min(spent, key=lambda count: spent[count])
         self.alone = spent[1] / TRIAL_ROUNDS
+        MEASURED[self.key] = self.alone, self.size, time.monotonic()
+        if len(MEASURED) > MOST_MEASURED:
+            del MEASURED[next(iter(MEASURED))]
 
     def judge(self, pace: float) -> None:
         """Measure again where a team's step took longer than one thread's: other programs want the processors."""

@@ -357,3 +357,72 @@ def test_examples_in_docstrings_run(name):
     if not COMPILED and name == "curves":
         pytest.skip("slow without compilation")
     assert doctest.testmod(importlib.import_module(f"fastnn.plots.{name}")).failed == 0
+
+
+def spiral():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2))
+    return X, (X[:, 0] * X[:, 1] > 0).astype(int)
+
+
+def test_a_decision_boundary_has_a_colour_for_each_class_and_every_example():
+    X, y = spiral()
+    net = fastnn.Network([2, 8, 2], activation=["tanh", "softmax"], loss="cross_entropy", seed=0)
+    axes = plots.decision_boundary(net, X, y, input_names=["a", "b"], class_names=["no", "yes"]).axes[0]
+    scattered = [part for part in axes.collections if len(part.get_offsets()) in (y.sum(), len(y) - y.sum())]
+    assert sum(len(part.get_offsets()) for part in scattered) == len(X)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["no", "yes"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("a", "b")
+
+
+def test_a_decision_boundary_runs_where_the_answer_changes():
+    net = fastnn.Network([2, 1], seed=0)
+    net.weights[0][...] = [[1.0, 0.0]]
+    net.biases[0][...] = -0.25  # the answer changes where the first input is 0.25
+    axes = plots.decision_boundary(net, [[-1.0, 0.0], [1.0, 1.0]], [0, 1]).axes[0]
+    lines = [path.vertices for part in axes.collections for path in part.get_paths() if len(path.vertices) > 9]
+    ends = [line[:, 0] for line in lines if np.ptp(line[:, 0]) < 0.02]
+    assert any(abs(x - 0.25).max() < 0.01 for x in ends)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "X", "y", "word"),
+    [
+        ([3, 1], [[0, 0]], [0], "two inputs"),
+        ([2, 11], [[0, 0]], [0], "at most 10 classes"),
+        ([2, 1], [[0, 0, 0]], [0], "X must have shape"),
+        ([2, 1], [[0, 0]], [0, 1], "X must have shape"),
+        ([2, 1], [[0, 0]], [2], "labels 0..1"),
+    ],
+)
+def test_a_decision_boundary_refuses_what_does_not_fit(sizes, X, y, word):
+    with pytest.raises(ValueError, match=word):
+        plots.decision_boundary(fastnn.Network(sizes, seed=0), X, y)
+
+
+def test_a_diagram_shows_signs_and_sizes():
+    net = fastnn.Network([2, 2], activation="identity", seed=0)
+    net.weights[0][...] = [[2.0, -1.0], [0.0, 1.0]]
+    net.biases[0][...] = [0.0, -2.0]
+    axes = plots.network_diagram(net, input_names=["left", "right"]).axes[0]
+    assert [line.get_color() for line in axes.lines[:2]] == ["#2166ac", "#b2182b"]
+    widths = [line.get_linewidth() for line in axes.lines]
+    assert widths[0] == max(widths) > widths[1] == widths[3] > widths[2]
+    rims = [patch.get_linewidth() for patch in axes.patches]
+    assert rims[3] > rims[2] == rims[0]
+    assert {"left", "right"} <= {text.get_text() for text in axes.texts}
+
+
+def test_a_diagram_of_too_many_neurons_is_refused():
+    with pytest.raises(ValueError, match="at most 24 neurons"):
+        plots.network_diagram(fastnn.Network([2, 25, 1], seed=0))
+
+
+def test_the_search_for_a_rate_marks_the_suggestion():
+    X, y = spiral()
+    net = fastnn.Network([2, 8, 2], activation=["tanh", "softmax"], loss="cross_entropy", seed=0)
+    search = net.find_learning_rate(X, y, steps=30)
+    axes = plots.rate_search(search).axes[0]
+    assert axes.get_xscale() == "log"
+    assert axes.lines[-1].get_xdata()[0] == search.suggestion
+    np.testing.assert_array_equal(axes.lines[1].get_ydata(), search.smoothed)

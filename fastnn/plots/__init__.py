@@ -7,14 +7,19 @@ pyplot, so that nothing of the caller's own matplotlib changes.
 from __future__ import annotations
 
 from .answers import brightest, confusion_matrix, worst_mistakes
-from .curves import fitted_curve, learning_curves
+from .boundary import decision_boundary
+from .curves import fitted_curve, learning_curves, rate_search
+from .diagram import network_diagram
 from .weights import first_layer
 
 __all__ = [
     "brightest",
     "confusion_matrix",
+    "decision_boundary",
     "first_layer",
     "fitted_curve",
     "learning_curves",
+    "network_diagram",
+    "rate_search",
     "worst_mistakes",
 ]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..network import Network
+    from ..rate_finder import RateSearch
 
 LOG_SPAN = 30
 """A loss that falls by more than this factor is drawn on a logarithmic scale."""
@@ -131,6 +132,46 @@ def fitted_curve(net: Network, X: Any, y: Any, *, input_name: str = "input", out
     axes.plot(grid[:, 0], curve[:, 0], color=VALIDATION, linewidth=2, label="network")
     axes.set_xlabel(plain(input_name))
     axes.set_ylabel(plain(output_name))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
+def rate_search(search: RateSearch) -> Figure:
+    """The course of `Network.find_learning_rate`: loss over learning rate, the suggestion marked.
+
+    Parameters
+    ----------
+    search : RateSearch
+        What it returned.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> X, y = fastnn.datasets.load_digits()
+    >>> net = fastnn.Network([64, 10], activation="softmax", loss="cross_entropy", input_scale=1 / 16, seed=0)
+    >>> rate_search(net.find_learning_rate(X, y)).axes[0].get_xlabel()
+    'learning rate'
+    """
+    figure = new_figure(6.4, 4.4, layout="constrained")
+    axes = figure.subplots()
+    axes.plot(search.learning_rates, search.losses, color=TRAINING, alpha=0.35, linewidth=1, label="batches")
+    axes.plot(search.learning_rates, search.smoothed, color=TRAINING, linewidth=2, label="running mean")
+    axes.axvline(search.suggestion, color=VALIDATION, linestyle="--", label=f"suggestion {search.suggestion:.2g}")
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss")
+    top = 1.5 * float(np.max(search.smoothed[: int(np.argmin(search.smoothed)) + 1]))
+    axes.set_ylim(0, top)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return figure

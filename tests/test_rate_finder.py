@@ -1,0 +1,77 @@
+"""The search for a learning rate."""
+
+import numpy as np
+import pytest
+
+import fastnn
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(200, 3))
+Y = X @ RNG.normal(size=(3, 2))
+
+
+def network(**options):
+    return fastnn.Network([3, 2], activation="identity", dtype="float64", seed=0, **options)
+
+
+def test_the_suggestion_is_where_training_goes_well():
+    # the curvature of this loss is about 2, so that rates above 1 diverge and those below 0.01 crawl
+    search = network().find_learning_rate(X, Y, batch_size=20)
+    assert 0.01 < search.suggestion < 1
+    net = network()
+    before = net.loss(X, Y)
+    net.fit(X, Y, epochs=3, batch_size=20, learning_rate=search.suggestion)
+    assert net.loss(X, Y) < 0.1 * before
+
+
+def test_the_network_is_left_as_it_is():
+    net = network()
+    before = net.parameters
+    net.find_learning_rate(X, Y)
+    assert (net.parameters == before).all()
+    assert net.epochs_trained == 0
+
+
+def test_the_search_ends_where_the_loss_explodes():
+    search = network().find_learning_rate(X, Y, largest=1e4, steps=60)
+    assert 6 < len(search.learning_rates) < 60
+    assert len(search.learning_rates) == len(search.losses) == len(search.smoothed)
+    assert np.isfinite(search.losses).all()
+
+
+def test_rates_rise_by_one_factor():
+    search = network().find_learning_rate(X, Y, smallest=1e-4, largest=1e-2, steps=21)
+    ratios = search.learning_rates[1:] / search.learning_rates[:-1]
+    np.testing.assert_allclose(ratios, 100 ** (1 / 20), rtol=1e-12)
+    assert (search.learning_rates[0], len(ratios)) == (1e-4, 20)
+
+
+def test_the_running_mean_by_hand():
+    search = network().find_learning_rate(X, Y, steps=12, largest=1e-3)
+    first, second = search.losses[:2]
+    np.testing.assert_allclose(search.smoothed[:2], [first, (0.09 * first + 0.1 * second) / 0.19], rtol=1e-12)
+
+
+def test_the_same_seed_finds_the_same():
+    searches = [network().find_learning_rate(X, Y, optimizer="adam") for _ in range(2)]
+    assert searches[0].suggestion == searches[1].suggestion
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "word"),
+    [
+        ({"steps": 9}, ValueError, "steps must be 10 or more"),
+        ({"smallest": 1.0, "largest": 1.0}, ValueError, "smallest must be below largest"),
+        ({"smallest": 0}, ValueError, "smallest must be positive"),
+        ({"batch_size": 0}, ValueError, "batch_size"),
+        ({"optimizer": "adams"}, ValueError, "optimizer"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(options, error, word):
+    with pytest.raises(error, match=word):
+        network().find_learning_rate(X, Y, **options)
+
+
+def test_data_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="X must"):
+        network().find_learning_rate(X[:, :2], Y)

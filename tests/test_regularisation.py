@@ -1,0 +1,391 @@
+"""Penalties, limits, averages, frozen layers, class weights, and what is disturbed on purpose."""
+
+import math
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn.kernels import distortion
+from fastnn.kernels.jit import COMPILED
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(40, 5)), RNG.normal(size=(40, 3))
+LABELS = RNG.integers(0, 3, 40)
+
+
+def network(dtype="float64", **options):
+    return fastnn.Network([5, 19, 3], activation=["tanh", "identity"], dtype=dtype, seed=1, **options)
+
+
+def classifier(**options):
+    return fastnn.Network(
+        [5, 9, 3], activation=["tanh", "softmax"], loss="cross_entropy", dtype="float64", seed=1, **options
+    )
+
+
+def one_step(net, X=X, y=Y, **options):
+    """Change of weights and biases by one step over all rows at rate 0.1."""
+    before = [np.array(part) for part in (*net.weights, *net.biases)]
+    net.fit(X, y, epochs=1, batch_size=len(X), learning_rate=0.1, **options)
+    return [part - old for part, old in zip((*net.weights, *net.biases), before, strict=True)]
+
+
+# ---- Penalties
+
+
+@pytest.mark.parametrize("options", [{"l1": 0.3}, {"l2": 0.7}, {"l1": 0.2, "l2": 0.5}])
+def test_penalties_pull_at_weights_and_not_at_biases(options):
+    net = network()
+    weights = [np.array(weight) for weight in net.weights]
+    plain, penalised = one_step(network()), one_step(net, **options)
+    for weight, without, given in zip(weights, plain[:2], penalised[:2], strict=True):
+        pull = options.get("l1", 0) * np.sign(weight) + options.get("l2", 0) * weight
+        np.testing.assert_allclose(given - without, -0.1 * pull, atol=1e-15)
+    for without, given in zip(plain[2:], penalised[2:], strict=True):
+        np.testing.assert_allclose(given, without, atol=1e-16)
+
+
+def test_the_history_is_without_the_penalty():
+    histories = [network().fit(X, Y, epochs=1, batch_size=40, l2=l2) for l2 in (0, 5)]
+    assert histories[0]["loss"] == histories[1]["loss"]
+
+
+# ---- Limits
+
+
+def test_a_slope_above_the_norm_is_scaled_down_to_it():
+    plain, clipped = one_step(network()), one_step(network(), clip_norm=0.25)
+    norm = math.sqrt(sum(float((part**2).sum()) for part in plain)) / 0.1
+    assert norm > 0.25
+    for without, given in zip(plain, clipped, strict=True):
+        np.testing.assert_allclose(given, without * 0.25 / norm, rtol=1e-12, atol=1e-16)
+
+
+def test_a_slope_below_the_norm_is_left_alone():
+    plain, clipped = one_step(network()), one_step(network(), clip_norm=1e3)
+    for without, given in zip(plain, clipped, strict=True):
+        np.testing.assert_allclose(given, without, rtol=1e-13, atol=1e-16)
+
+
+def test_max_norm_shortens_what_is_longer_and_leaves_the_rest():
+    free, limited = network(), network()
+    free.fit(X, Y, epochs=1, batch_size=40)
+    limited.fit(X, Y, epochs=1, batch_size=40, max_norm=0.9)
+    for before, after in zip(free.weights, limited.weights, strict=True):
+        norms = np.linalg.norm(before, axis=1)
+        assert (norms > 0.9).any()
+        factors = np.minimum(1, 0.9 / norms)
+        np.testing.assert_allclose(after, before * factors[:, None], rtol=1e-13)
+        assert (after[norms <= 0.9] == before[norms <= 0.9]).all()
+
+
+def test_max_norm_reaches_past_the_columns_of_one_pass():
+    net = fastnn.Network([4, 200, 150], activation="identity", seed=0, init=fastnn.initialisers.Normal(1.0))
+    net.fit(X[:, :4], RNG.normal(size=(40, 150)), epochs=1, learning_rate=1e-6, max_norm=0.5)
+    for weight in net.weights:
+        norms = np.linalg.norm(weight, axis=1)
+        assert norms.max() <= 0.5 * (1 + 1e-5)
+        assert (norms > 0.499).mean() > 0.95  # of normal draws around 1, few are shorter to begin with
+
+
+# ---- Averages, frozen layers
+
+
+def test_the_average_is_the_recursion():
+    seen = []
+    net = network()
+    average = net.parameters
+    net.fit(X, Y, epochs=5, batch_size=40, averaging=0.75, callbacks=[lambda net, history: seen.append(net.parameters)])
+    for parameters in seen:
+        average = 0.75 * average + 0.25 * parameters
+    np.testing.assert_allclose(net.averaged().parameters, average, rtol=1e-12, atol=1e-15)
+    assert (net.parameters == seen[-1]).all()
+
+
+def test_without_averaging_there_is_no_average():
+    net = network()
+    net.fit(X, Y, epochs=1)
+    with pytest.raises(ValueError, match="no average"):
+        net.averaged()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", fastnn.AdamW(weight_decay=0.5)])
+@pytest.mark.parametrize("options", [{}, {"l1": 0.1, "l2": 0.1}, {"clip_norm": 0.1}, {"max_norm": 0.1}])
+def test_a_frozen_layer_keeps_its_bits_and_the_others_learn(optimizer, options):
+    net = network()
+    net.freeze(0)
+    before = [np.array(part) for part in (*net.weights, *net.biases)]
+    net.fit(X, Y, epochs=2, optimizer=optimizer, **options)
+    same = [(a == b).all() for a, b in zip(before, (*net.weights, *net.biases), strict=True)]
+    assert same == [True, False, True, False]
+
+
+def test_step_leaves_frozen_layers_alone_and_gradients_do_not():
+    net = network()
+    net.freeze(-1)
+    before = np.array(net.weights[1])
+    net.step(X, Y, 0.1)
+    assert net.frozen == (1,)
+    assert (net.weights[1] == before).all()
+    assert net.gradients(X, Y)[0][1].any()
+
+
+def test_thawed_layers_learn_again():
+    net = network()
+    net.freeze(0, 1)
+    net.thaw(0)
+    assert net.frozen == (1,)
+    net.thaw()
+    assert net.frozen == ()
+    assert all(change.any() for change in one_step(net))
+
+
+@pytest.mark.parametrize("layer", [2, -3, 1.0, True, "0"])
+def test_layers_that_are_not_there_are_refused(layer):
+    with pytest.raises(ValueError, match=r"layers must be numbers of layers of weights, 0\.\.1"):
+        network().freeze(layer)
+
+
+# ---- Class weights
+
+
+def test_class_weights_are_example_weights():
+    weight = {0: 2.0, 2: 0.5}
+    by_class, by_example = classifier(), classifier()
+    by_class.fit(X, LABELS, epochs=2, class_weight=weight)
+    by_example.fit(X, LABELS, epochs=2, sample_weight=[weight.get(int(label), 1.0) for label in LABELS])
+    assert (by_class.parameters == by_example.parameters).all()
+
+
+def test_balanced_classes_weigh_the_same_in_all():
+    labels = np.repeat([0, 1, 2], [5, 10, 25])
+    nets = classifier(), classifier()
+    nets[0].fit(X, labels, epochs=2, class_weight="balanced")
+    # 40 / (3 classes * count)
+    nets[1].fit(X, labels, epochs=2, class_weight={0: 40 / 15, 1: 40 / 30, 2: 40 / 75})
+    assert (nets[0].parameters == nets[1].parameters).all()
+
+
+def test_class_weights_multiply_example_weights():
+    given = RNG.random(40)
+    nets = classifier(), classifier()
+    nets[0].fit(X, LABELS, epochs=2, class_weight={1: 3.0}, sample_weight=given)
+    nets[1].fit(X, LABELS, epochs=2, sample_weight=given * np.where(LABELS == 1, 3.0, 1.0))
+    np.testing.assert_allclose(nets[0].parameters, nets[1].parameters, rtol=1e-13)
+
+
+def test_one_hot_rows_and_a_single_output_have_classes_too():
+    nets = classifier(), classifier()
+    nets[0].fit(X, np.eye(3)[LABELS], epochs=2, class_weight={0: 2.0})
+    nets[1].fit(X, LABELS, epochs=2, class_weight={0: 2.0})
+    np.testing.assert_allclose(nets[0].parameters, nets[1].parameters, rtol=1e-13)
+    y = (X[:, 0] > 0.5).astype(float)
+    single = [fastnn.Network([5, 1], loss="binary_cross_entropy", seed=0) for _ in range(2)]
+    single[0].fit(X, y, epochs=2, class_weight={1: 4.0})
+    single[1].fit(X, y, epochs=2, sample_weight=1 + 3 * y)
+    assert (single[0].parameters == single[1].parameters).all()
+
+
+@pytest.mark.parametrize(
+    ("weight", "error", "word"),
+    [
+        ("equal", ValueError, "'balanced', got 'equal'"),
+        ([1, 2, 3], TypeError, "class_weight must be a dict"),
+        ({3: 1.0}, ValueError, r"labels 0\.\.2 as keys, got 3"),
+        ({0: -1.0}, ValueError, r"class_weight\[0\] must be 0 or more"),
+        ({0: "1"}, TypeError, r"class_weight\[0\] must be a number"),
+    ],
+)
+def test_class_weights_that_make_no_sense_are_refused(weight, error, word):
+    with pytest.raises(error, match=word):
+        classifier().fit(X, LABELS, epochs=1, class_weight=weight)
+
+
+def test_class_weights_need_classes():
+    with pytest.raises(ValueError, match="class_weight takes labels"):
+        network().fit(X, Y, epochs=1, class_weight="balanced")
+
+
+# ---- Smoothing, noise, dropout
+
+
+def test_smoothing_is_training_on_softened_targets():
+    soft, by_hand = classifier(), classifier()
+    soft.fit(X, LABELS, epochs=2, label_smoothing=0.3)
+    by_hand.fit(X, 0.7 * np.eye(3)[LABELS] + 0.1, epochs=2)
+    np.testing.assert_allclose(soft.parameters, by_hand.parameters, rtol=1e-12)
+
+
+def test_smoothing_of_one_output_has_two_classes():
+    y = (X[:, 0] > 0).astype(float)
+    nets = [fastnn.Network([5, 1], loss="binary_cross_entropy", dtype="float64", seed=0) for _ in range(2)]
+    nets[0].fit(X, y, epochs=2, label_smoothing=0.2)
+    nets[1].fit(X, 0.8 * y + 0.1, epochs=2)
+    np.testing.assert_allclose(nets[0].parameters, nets[1].parameters, rtol=1e-12)
+
+
+def test_validation_is_not_disturbed():
+    net = classifier(dropout=0.5)
+    history = net.fit(
+        X, LABELS, epochs=1, label_smoothing=0.3, input_noise=1.0, validation_data=(X, LABELS), batch_size=40
+    )
+    assert history["val_loss"][0] == pytest.approx(net.loss(X, LABELS), rel=1e-12)
+
+
+def drawn(n_rows, n, rate, place=0, seed=3, stream=5):
+    """Factors that `drop` puts on a matrix of ones, and on its slopes."""
+    a, slope = np.ones(n_rows * n), np.full(n_rows * n, 2.0)
+    distortion.drop(a, slope, rate, seed, stream, place, n_rows, n, n)
+    assert (slope == 2 * a).all()
+    return a.reshape(n_rows, n)
+
+
+def test_dropout_drops_its_share_and_scales_the_rest():
+    factors = drawn(100, 100, 0.3)
+    assert set(np.unique(factors)) == {0.0, 1 / 0.7}
+    assert abs((factors == 0).mean() - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 10_000)
+
+
+def test_what_is_dropped_depends_on_the_place_in_the_epoch_alone():
+    whole = drawn(20, 7, 0.5)
+    assert (whole[8:] == drawn(12, 7, 0.5, place=8)).all()
+    assert (whole != drawn(20, 7, 0.5, stream=6)).any()
+    assert (whole != drawn(20, 7, 0.5, seed=4)).any()
+
+
+def test_a_step_with_dropout_is_that_of_the_thinned_network():
+    net = network(dropout=0.5)
+    given = one_step(net, shuffle=False)
+    draws = fastnn.rule.make_distortion((0.0, 0.5), fastnn.rule.Regularisation(), net.seed)
+    mask = drawn(40, 19, 0.5, seed=draws.seed, stream=distortion.STREAMS * 0 + 1)
+    w, b = network().weights, network().biases
+    hidden = np.tanh(X @ w[0].T + b[0])
+    delta = 2 * (hidden * mask @ w[1].T + b[1] - Y) / 40
+    below = delta @ w[1] * (1 - hidden**2) * mask
+    wanted = [below.T @ X, delta.T @ (hidden * mask), below.sum(0), delta.sum(0)]
+    for change, slope in zip(given, wanted, strict=True):
+        np.testing.assert_allclose(change, -0.1 * slope, atol=1e-14)
+
+
+def test_inputs_may_be_dropped_too():
+    net = network(dropout=[0.5, 0.0])
+    weights = one_step(net, shuffle=False)[0]
+    draws = fastnn.rule.make_distortion((0.5, 0.0), fastnn.rule.Regularisation(), net.seed)
+    inputs = X * drawn(40, 5, 0.5, seed=draws.seed, stream=0)
+    wanted = one_step(network(), X=inputs, shuffle=False)[0]
+    np.testing.assert_allclose(weights, wanted, atol=1e-14)
+
+
+def test_predictions_know_nothing_of_dropout():
+    assert (network(dropout=0.5).predict(X) == network().predict(X)).all()
+    assert (network(dropout=0.5).gradients(X, Y, flat=True) == network().gradients(X, Y, flat=True)).all()
+
+
+def test_dropout_draws_anew_in_each_epoch_and_goes_on():
+    whole, parts = network(dropout=0.4), network(dropout=0.4)
+    whole.fit(X, Y, epochs=4, batch_size=7)
+    for _ in range(2):
+        parts.fit(X, Y, epochs=2, batch_size=7)
+    assert (whole.parameters == parts.parameters).all()
+    again = network(dropout=0.4)
+    again._epochs = 1
+    first = [one_step(net, shuffle=False)[0] for net in (network(dropout=0.4), again)]
+    assert (first[0] != first[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("dropout", "kept"),
+    [(0, (0, 0, 0)), (0.25, (0, 0.25, 0.25)), ([0.1, 0.2], (0, 0.1, 0.2)), ((0.3, 0.1, 0.2), (0.3, 0.1, 0.2))],
+)
+def test_forms_of_dropout(dropout, kept, tmp_path):
+    net = fastnn.Network([3, 4, 5, 2], dropout=dropout, seed=0)
+    assert net.dropout == kept
+    net.save(tmp_path / "net.safetensors")
+    assert fastnn.load(tmp_path / "net.safetensors").dropout == kept
+    assert ("dropout" in repr(net)) == any(kept)
+
+
+@pytest.mark.parametrize(
+    ("dropout", "error"),
+    [(1, ValueError), (-0.1, ValueError), (math.nan, ValueError), ([0.1] * 4, ValueError), ("0.5", TypeError)],
+)
+def test_dropout_that_makes_no_sense_is_refused(dropout, error):
+    with pytest.raises(error, match="dropout must"):
+        fastnn.Network([3, 4, 5, 2], dropout=dropout)
+
+
+def test_noise_is_normal_and_by_place():
+    noise = np.zeros(200 * 51)
+    distortion.add_noise(noise, 0.5, 3, 7, 0, 200, 51, 51)
+    # 10,200 draws: the mean within four of its deviations of 0.005, the deviation within 3%
+    assert abs(noise.mean()) < 0.02
+    assert noise.std() == pytest.approx(0.5, rel=0.03)
+    assert (abs(noise) < 0.5).mean() == pytest.approx(0.6827, abs=0.02)
+    later = np.zeros(100 * 51)
+    distortion.add_noise(later, 0.5, 3, 7, 100, 100, 51, 51)
+    assert (noise[100 * 51 :] == later).all()
+
+
+def test_noise_enters_the_training():
+    history = network().fit(np.zeros((4000, 5)), np.zeros((4000, 3)), epochs=1, input_noise=0.5, learning_rate=1e-9)
+    calm = network().fit(np.zeros((4000, 5)), np.zeros((4000, 3)), epochs=1, learning_rate=1e-9)
+    assert calm["loss"][0] == 0
+    w = network().weights
+    spread = np.random.default_rng(1).normal(0, 0.5, (40_000, 5))
+    wanted = np.square(np.tanh(spread @ w[0].T) @ w[1].T).sum(1).mean()
+    assert history["loss"][0] == pytest.approx(wanted, rel=0.1)
+
+
+# ---- Threads
+
+
+OPTIONS = [
+    {"optimizer": "adam", "l1": 1e-3, "averaging": 0.9},
+    {"optimizer": fastnn.SGD(momentum=0.9, nesterov=True), "clip_norm": 0.3, "l2": 0.1},
+    {"optimizer": "rmsprop", "max_norm": 0.7, "input_noise": 0.3},
+    {"optimizer": "adagrad", "label_smoothing": 0.2, "clip_norm": 1.0, "max_norm": 0.9},
+    {"batch_size": 300, "clip_norm": 0.2},
+]
+
+
+@pytest.mark.skipif(not COMPILED, reason="one thread only")
+@pytest.mark.parametrize("options", OPTIONS, ids=range(len(OPTIONS)))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_bits_are_the_same_for_one_thread_and_two(options, dtype):
+    rng = np.random.default_rng(2)
+    inputs, labels = rng.normal(size=(600, 40)), rng.integers(0, 5, 600)
+    found = []
+    for n_threads in (1, 2):
+        net = fastnn.Network(
+            [40, 70, 33, 5],
+            activation=["relu", "tanh", "softmax"],
+            loss="cross_entropy",
+            dropout=0.3,
+            dtype=dtype,
+            seed=0,
+        )
+        net.fit(inputs, labels, epochs=3, learning_rate=0.01, n_threads=n_threads, **options)
+        found.append(net.parameters.tobytes())
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "word"),
+    [
+        ({"l1": -1}, ValueError, "l1 must be 0 or more"),
+        ({"l2": math.inf}, ValueError, "l2 must be finite"),
+        ({"clip_norm": 0}, ValueError, "clip_norm must be positive"),
+        ({"max_norm": "1"}, TypeError, "max_norm must be a number"),
+        ({"label_smoothing": 1.0}, ValueError, "label_smoothing must be at least 0 and below 1"),
+        ({"label_smoothing": 0.1}, ValueError, "label_smoothing takes a cross-entropy as loss, got 'squared_error'"),
+        ({"input_noise": -0.1}, ValueError, "input_noise must be 0 or more"),
+        ({"averaging": 1}, ValueError, "averaging must be at least 0 and below 1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(options, error, word):
+    net = network()
+    before = net.parameters
+    with pytest.raises(error, match=word):
+        net.fit(X, Y, epochs=1, **options)
+    assert (net.parameters == before).all()
