@@ -24,7 +24,6 @@ from .rule import (
     Regularisation,
     State,
     fresh_state,
-    frozen_flags,
     make_distortion,
     make_regularisation,
     make_rule,
@@ -327,10 +326,10 @@ class Network(Model):
             batch_size = min(batch_size, examples.n_rows)
             plan, work = self._room("train", min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS))))
             state = self._state_for(chosen, regularisation)
-            rule = make_rule(chosen, regularisation, state, tuple(self._frozen), plan.table)
+            rule = make_rule(chosen, regularisation, state, plan.table)
             bar = progress_bar(progress, epochs, -(-examples.n_rows // batch_size), examples.n_rows)
             job = training.Job(
-                network=self._kernel_view(plan, self._gradient_room(batch_size, rule.plain)),
+                network=self._kernel_view(plan, self._gradient_room(batch_size, rule.plain), True),
                 work=work,
                 rule=rule,
                 distortion=make_distortion(self.dropout, regularisation, self.seed),
@@ -535,11 +534,13 @@ class Network(Model):
             self._state = kept = fresh_state(optimizer, regularisation.averaging, self._buffer)
         return kept
 
-    def _kernel_view(self, plan: Layout, gradient: np.ndarray) -> layout.Network:
+    def _kernel_view(self, plan: Layout, gradient: np.ndarray, learning: bool = False) -> layout.Network:
+        table = plan.table
+        if learning and self._frozen:
+            table = table.copy()
+            table[list(self._frozen), layout.FROZEN] = 1
         code = self._addresses(linking.TRAINING)
-        return layout.Network(
-            plan.table, loss_code(self.loss_name), self._spec.loss_setting, self._buffer, gradient, code
-        )
+        return layout.Network(table, loss_code(self.loss_name), self._spec.loss_setting, self._buffer, gradient, code)
 
     def _one_step(self, examples: layout.Examples, rate: float, gradient: np.ndarray, update: int = 0) -> float:
         plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS))
@@ -567,11 +568,9 @@ class Network(Model):
         )
         n = examples.n_rows + validation.n_rows
         rule = plain_rule(self._buffer)
-        if update and self._frozen:
-            rule = rule._replace(frozen=frozen_flags(tuple(self._frozen), len(room.table)))
         plan = layout.Plan(0, steps, n, 0, 0, 0, update, 0)
         wanted = threads.most() if n * self.n_parameters > WORTH_A_LAUNCH else 1
-        network = self._kernel_view(room, gradient)
+        network = self._kernel_view(room, gradient, bool(update))
         given = (network, work, examples, validation, plan, rule, UNDISTURBED, records)
         threads.run(epoch.train, epoch.work_steps, wanted, *given)
         return records

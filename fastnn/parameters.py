@@ -72,6 +72,8 @@ def lay_out(spec: Spec, block: int) -> Layout:
         work = int(row[layout.DELTAS]) + lines(block * ld)
         cost += n_in * columns
         columns_in, ld_in = columns, ld
+    dropped = [round(rate * layout.DROP_UNIT) for rate in spec.dropout]
+    table[0, layout.DROPPED_IN], table[:-1, layout.DROPPED] = dropped[0], dropped[1:]
     return Layout(table, parameters, work, block)
 
 

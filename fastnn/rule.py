@@ -14,7 +14,6 @@ from .parameters import aligned_zeros
 from .spec import real_number
 
 NO_FLOATS = np.empty(0)
-NO_INTEGERS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,7 @@ def fresh_state(optimizer: Optimizer, averaging: float, parameters: np.ndarray) 
     return State(optimizer.kind, 0, first, second, average)
 
 
-def make_rule(
-    optimizer: Optimizer, regularisation: Regularisation, state: State, frozen: tuple[int, ...], table: np.ndarray
-) -> layout.Rule:
+def make_rule(optimizer: Optimizer, regularisation: Regularisation, state: State, table: np.ndarray) -> layout.Rule:
     """The kernels' view."""
     about = regularisation
     plain = isinstance(optimizer, SGD) and not any(
@@ -107,7 +104,6 @@ def make_rule(
         "max_norm": about.max_norm,
         "averaging": about.averaging,
         "steps_before": state.steps,
-        "frozen": frozen_flags(frozen, len(table)) if frozen else NO_INTEGERS,
         "norms": np.zeros(n_norms) if about.clip_norm else NO_FLOATS,
         "first": state.first,
         "second": state.second,
@@ -116,30 +112,23 @@ def make_rule(
     return plain_rule(state.first)._replace(**values | optimizer.settings())
 
 
-def frozen_flags(frozen: tuple[int, ...], n_layers: int) -> np.ndarray:
-    """1 for each layer that is frozen."""
-    flags = np.zeros(n_layers, np.int64)
-    flags[list(frozen)] = 1
-    return flags
-
-
 def plain_rule(numbers: np.ndarray) -> layout.Rule:
     """W - rate * slope, for parameters of the type of `numbers`."""
     nothing = numbers[:0]
     return layout.Rule(
         method=rules.SGD, plain=1, beta_1=0.0, beta_2=0.0, epsilon=0.0, nesterov=0, early_epsilon=0, decay=0.0,
-        l1=0.0, l2=0.0, clip=0.0, max_norm=0.0, averaging=0.0, steps_before=0, frozen=NO_INTEGERS, norms=NO_FLOATS,
+        l1=0.0, l2=0.0, clip=0.0, max_norm=0.0, averaging=0.0, steps_before=0, norms=NO_FLOATS,
         first=nothing, second=nothing, average=nothing,
     )  # fmt: skip
 
 
-UNDISTURBED = layout.Distortion(NO_FLOATS, 0.0, 0.0, 0)
+UNDISTURBED = layout.Distortion(0, 0.0, 0.0, 0)
 
 
 def make_distortion(dropout: tuple[float, ...], regularisation: Regularisation, seed: int) -> layout.Distortion:
     """The kernels' view of dropout, noise and smoothing; its draws have nothing to do with those of the shuffle."""
     return layout.Distortion(
-        np.array(dropout, np.float64) if any(dropout) else NO_FLOATS,
+        int(any(dropout)),
         regularisation.input_noise,
         regularisation.label_smoothing,
         int(np.random.SeedSequence((seed, 1)).generate_state(1, np.uint64)[0] >> 1),

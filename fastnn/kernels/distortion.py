@@ -10,41 +10,40 @@ import math
 from .elementary import log
 from .intrinsics import random_below
 from .jit import kernel
-from .layout import DELTAS, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS
+from .layout import DELTAS, DROP_UNIT, DROPPED, DROPPED_IN, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS
 
-UNIT = 1 << 24  # draws have 24 bits
 STREAMS = 1 << 20  # of one epoch: one for each layer's dropout, the last for the noise
 
 
 @kernel
-def drop(a, slope, rate, seed, stream, place, n_rows, n_out, ld):
-    """a, slope: (n_rows, ld) each number 0 with probability `rate`, else divided by 1 - rate; row r is at place + r.
+def drop(a, slope, share, seed, stream, place, n_rows, n_out, ld):
+    """a, slope: (n_rows, ld) each number 0 with probability p, else divided by 1 - p; row r is at place + r.
+
+    share: p in units of 2^-24.
 
     Source: Srivastava and others, "Dropout", JMLR 15 (2014), with the factor moved to the training.
     """
     zero = a.dtype.type(0)
-    keep = a.dtype.type(1 / (1 - rate))
-    bar = int(rate * UNIT)
+    keep = a.dtype.type(DROP_UNIT / (DROP_UNIT - share))
     for r in range(n_rows):
         begin = (place + r) * n_out
         row, rise = a[r * ld : r * ld + n_out], slope[r * ld : r * ld + n_out]
         for j in range(n_out):
-            factor = keep if random_below(seed, stream, begin + j, UNIT) >= bar else zero
+            factor = keep if random_below(seed, stream, begin + j, DROP_UNIT) >= share else zero
             row[j] *= factor
             rise[j] *= factor
 
 
 @kernel
-def drop_inputs(a, rate, seed, stream, place, n_rows, n_in, ld):
+def drop_inputs(a, share, seed, stream, place, n_rows, n_in, ld):
     """As drop, for the inputs, which have no slope."""
     zero = a.dtype.type(0)
-    keep = a.dtype.type(1 / (1 - rate))
-    bar = int(rate * UNIT)
+    keep = a.dtype.type(DROP_UNIT / (DROP_UNIT - share))
     for r in range(n_rows):
         begin = (place + r) * n_in
         row = a[r * ld : r * ld + n_in]
         for j in range(n_in):
-            row[j] *= keep if random_below(seed, stream, begin + j, UNIT) >= bar else zero
+            row[j] *= keep if random_below(seed, stream, begin + j, DROP_UNIT) >= share else zero
 
 
 @kernel
@@ -54,8 +53,8 @@ def add_noise(a, deviation, seed, stream, place, n_rows, n_in, ld):
         begin = (place + r) * (n_in + 1)
         row = a[r * ld : r * ld + n_in]
         for j in range(0, n_in, 2):
-            radius = (random_below(seed, stream, begin + j, UNIT) + 1) / UNIT
-            angle = 2 * math.pi * random_below(seed, stream, begin + j + 1, UNIT) / UNIT
+            radius = (random_below(seed, stream, begin + j, DROP_UNIT) + 1) / DROP_UNIT
+            angle = 2 * math.pi * random_below(seed, stream, begin + j + 1, DROP_UNIT) / DROP_UNIT
             length = deviation * math.sqrt(-2 * log(radius))
             row[j] += a.dtype.type(length * math.cos(angle))
             if j + 1 < n_in:
@@ -81,19 +80,19 @@ def distort_inputs(numbers, layer, distortion, epoch, place, first, last):
     stream = epoch * STREAMS
     if distortion.noise > 0:
         add_noise(a, distortion.noise, distortion.seed, stream + STREAMS - 1, place, last - first, n_in, ld)
-    if len(distortion.dropout) and distortion.dropout[0] > 0:
-        drop_inputs(a, distortion.dropout[0], distortion.seed, stream, place, last - first, n_in, ld)
+    if distortion.dropping and layer[DROPPED_IN] > 0:
+        drop_inputs(a, layer[DROPPED_IN], distortion.seed, stream, place, last - first, n_in, ld)
 
 
 @kernel
 def drop_hidden(numbers, table, number, distortion, epoch, place, first, last):
     """numbers[OUTPUTS], numbers[DELTAS]: rows of hidden layer `number`, and slopes, less those dropped."""
-    if len(distortion.dropout) > number + 1 and distortion.dropout[number + 1] > 0:
-        layer = table[number]
+    layer = table[number]
+    if distortion.dropping and layer[DROPPED] > 0:
         ld = layer[LD]
         a = numbers[layer[OUTPUTS] + first * ld : layer[OUTPUTS] + last * ld]
         slope = numbers[layer[DELTAS] + first * ld : layer[DELTAS] + last * ld]
         drop(
-            a, slope, distortion.dropout[number + 1], distortion.seed, epoch * STREAMS + number + 1, place,
+            a, slope, layer[DROPPED], distortion.seed, epoch * STREAMS + number + 1, place,
             last - first, layer[N_OUT], ld,
         )  # fmt: skip

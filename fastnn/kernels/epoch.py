@@ -19,6 +19,7 @@ from .layout import (
     COST,
     DELTAS,
     EXAMPLES,
+    FROZEN,
     GATHER,
     INPUTS,
     LD,
@@ -29,6 +30,7 @@ from .layout import (
     ORDER_EPOCH,
     OUTPUT,
     OUTPUTS,
+    RULE_PASS,
     STEPS,
     STOPPED,
     WEIGHT_PASS,
@@ -107,29 +109,37 @@ def owned_rows(table, number, rank, team):
 
 
 @entry
-def weights_pass(network, work, rule, rate, n_rows, rank, team, begins, ends, update, step):
-    """One thread's share of all weights: the slope over a block of rows, and the step down it.
+def weights_pass(network, work, rate, n_rows, rank, team, begins, straight):
+    """One thread's share of all weights: the slope over a block of rows.
 
-    A plain step on a batch of one block goes straight into the parameters; others gather the slope in `gradient`.
+    straight: the step down it goes into the parameters at once; else it is gathered in `gradient`.
     """
     table = network.table
-    straight = begins and ends and update and rule.plain
     out = network.parameters if straight else network.gradient
     factor = rate if straight else network.parameters.dtype.type(-1)
     scratch = work.scratch[rank * work.scratch_size + ZEROS : (rank + 1) * work.scratch_size]
-    norms = 0
     for number in range(len(table)):
         layer = table[number]
         first, last = owned_rows(table, number, rank, team)
-        norms += layer[N_IN] + 1
-        if first == last or (len(rule.frozen) and rule.frozen[number]):
+        if first == last or layer[FROZEN]:
             continue
         if begins and not straight:
             clear(out, layer, first, last)
         subtract_weight_slopes(out, work.numbers, scratch, layer, factor, first, last, n_rows)
         if first == 0:
             subtract_bias_slopes(out, work.numbers, scratch, layer, factor, n_rows)
-        if ends and update and not straight:
+
+
+@entry
+def rule_pass(network, rule, rate, rank, team, step):
+    """One thread's share of all weights: the step by the rule down `gradient`; where it is clipped, its norm alone."""
+    table = network.table
+    norms = 0
+    for number in range(len(table)):
+        layer = table[number]
+        first, last = owned_rows(table, number, rank, team)
+        norms += layer[N_IN] + 1
+        if first < last and not layer[FROZEN]:
             prepare_slope(network, rule, layer, rule.norms[norms - layer[N_IN] - 1 : norms], first, last)
             if rule.clip == 0:
                 descend_layer(network, rule, layer, rate, 1.0, step, first, last)
@@ -141,7 +151,7 @@ def clipped_pass(network, rule, rate, rank, team, step):
     scale = clip_scale(rule)
     for number in range(len(network.table)):
         first, last = owned_rows(network.table, number, rank, team)
-        if first < last and not (len(rule.frozen) and rule.frozen[number]):
+        if first < last and not network.table[number, FROZEN]:
             descend_layer(network, rule, network.table[number], rate, scale, step, first, last)
 
 
@@ -150,8 +160,8 @@ def limits_pass(network, work, rule, rank, team):
     """One thread's share of all neurons: the weights into each, no longer than the rule allows."""
     scratch = work.scratch[rank * work.scratch_size + ZEROS : (rank + 1) * work.scratch_size]
     for number in range(len(network.table)):
-        if not (len(rule.frozen) and rule.frozen[number]):
-            layer = network.table[number]
+        layer = network.table[number]
+        if not layer[FROZEN]:
             first, last = share(layer[N_OUT], rank, team), share(layer[N_OUT], rank + 1, team)
             limit_norms(network.parameters, scratch, layer, rule.max_norm, first, last)
 
@@ -214,11 +224,14 @@ def train_batch(
             )  # fmt: skip
         meetings = meet(sync, rank, team, meetings)
         if weight > 0:
-            begins, ends = int(offset == 0), int(offset + n_rows == size)
+            ends = offset + n_rows == size
+            straight = offset == 0 and ends and plan.update and rule.plain
             call_at(
                 network.code[WEIGHT_PASS], weights_pass,
-                network, work, rule, rate, n_rows, rank, team, begins, ends, plan.update, step,
+                network, work, rate, n_rows, rank, team, int(offset == 0), int(straight),
             )  # fmt: skip
+            if ends and plan.update and not straight:
+                call_at(network.code[RULE_PASS], rule_pass, network, rule, rate, rank, team, step)
             if rank == 0:
                 add_records(records.sums, work, examples, records.order, start + offset, n_rows)
                 if plan.stop_on_nan and not math.isfinite(records.sums[0]):
@@ -243,7 +256,7 @@ def work_steps(network, work, examples, validation, plan, rule, distortion, reco
     steps = (n + plan.batch_size - 1) // plan.batch_size
     state = records.state
     meetings = 1
-    undisturbed = Distortion(distortion.dropout[:0], 0.0, 0.0, 0)
+    undisturbed = Distortion(0, 0.0, 0.0, 0)
     if plan.first == plan.last:
         evaluate(records.sums, records.order[:0], network, work, validation, undisturbed, sync, rank, team, meetings)
     for step in range(plan.first, plan.last):

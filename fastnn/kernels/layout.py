@@ -25,7 +25,11 @@ INPUTS = 8  # workspace: activations below
 OUTPUTS = 9  # workspace: activations of this layer
 DELTAS = 10  # workspace: slopes of the activation, then deltas
 COST = 11  # multiply-adds of all layers below, for one example
-N_FIELDS = 12
+FROZEN = 12  # 1: weights and biases stay
+DROPPED = 13  # share of this layer's neurons that dropout leaves out, in units of 2^-24
+DROPPED_IN = 14  # as DROPPED, of the neurons below; for the first layer only
+N_FIELDS = 15
+DROP_UNIT = 1 << 24
 
 ZEROS = 64  # numbers at the start of a thread's scratch that are kept 0
 GROUP_TILES = 16  # tiles of W's rows that share packed activations
@@ -88,7 +92,6 @@ class Rule(NamedTuple):
     max_norm: float  # most that the norm of the weights into a neuron may be; 0: any
     averaging: float  # share of the average that a step keeps
     steps_before: int  # steps that the state has seen before step 0
-    frozen: np.ndarray  # int64: 1 for a layer that keeps its weights; empty: none does
     norms: np.ndarray  # float64: sums of squares of the slope's rows, layer by layer, each followed by its biases'
     first: np.ndarray  # state, laid out as the parameters
     second: np.ndarray
@@ -98,7 +101,7 @@ class Rule(NamedTuple):
 class Distortion(NamedTuple):
     """What is disturbed on purpose while training, see distortion.py."""
 
-    dropout: np.ndarray  # float64: share of the inputs, then of each hidden layer, that is dropped; empty: none
+    dropping: int  # 1: neurons are dropped as the layer table says
     noise: float  # standard deviation added to the inputs
     smoothing: float  # share of a target that is spread over the classes
     seed: int
@@ -144,7 +147,7 @@ def stride_of(columns: int, itemsize: int) -> int:
     return columns + CACHE_LINE // itemsize if columns * itemsize % 512 == 0 else columns
 
 
-GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, DESCEND, STEPS, PREDICT = range(9)
+GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, DESCEND, RULE_PASS, STEPS, PREDICT = range(10)
 
 
 def scratch_size(block: int, itemsize: int) -> int:

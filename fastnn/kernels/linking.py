@@ -28,10 +28,8 @@ def _samples(dtype: str) -> dict[str, Any]:
         array.flags.writeable = False
     table = np.zeros((1, layout.N_FIELDS), np.int64)
     floats = np.zeros(1)
-    rule = layout.Rule(
-        0, 1, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, integers, floats, numbers, numbers, numbers
-    )
-    distortion = layout.Distortion(floats, 0.0, 0.0, 0)
+    rule = layout.Rule(0, 1, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, floats, numbers, numbers, numbers)
+    distortion = layout.Distortion(0, 0.0, 0.0, 0)
     return {
         "rule": rule,
         "distortion": distortion,
@@ -59,8 +57,9 @@ PIECES: dict[int, tuple[Any, str]] = {
     ),
     layout.BACKWARD: (backward.backward, "numbers numbers numbers table int int"),
     layout.EXAMPLES: (epoch.examples_forward, "network work examples integers int float int int distortion int"),
-    layout.WEIGHT_PASS: (epoch.weights_pass, "network work rule number int int int int int int int"),
+    layout.WEIGHT_PASS: (epoch.weights_pass, "network work number int int int int int"),
     layout.DESCEND: (rules.descend, "numbers numbers numbers numbers numbers rule number float int int"),
+    layout.RULE_PASS: (epoch.rule_pass, "network rule number int int int"),
     layout.STEPS: (epoch.work_steps, "network work examples examples plan rule distortion records integers int int"),
     layout.PREDICT: (
         predict.predict_rows,
