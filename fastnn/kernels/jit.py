@@ -14,7 +14,8 @@ from .cache import KernelCache
 SETTINGS: Any = config
 COMPILED = not SETTINGS.DISABLE_JIT
 
-OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False, "cache": False}
+# no reference counts: kernels neither make nor keep arrays, and counting took a third of a small network's step
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False, "cache": False, "_nrt": False}
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -29,7 +30,7 @@ def entry(function: Callable[..., Any]) -> Any:
 
 def parallel_entry(function: Callable[..., Any]) -> Any:
     """A kernel that Python calls and that hands out work to threads: kept on disk."""
-    return _kept(njit(parallel=True, **OPTIONS)(function))
+    return _kept(njit(parallel=True, **OPTIONS | {"_nrt": True})(function))
 
 
 def _kept(dispatcher: Any) -> Any:

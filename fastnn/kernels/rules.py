@@ -136,20 +136,14 @@ def clip_scale(rule):
 
 
 @kernel
-def part(numbers, begin, end):
-    """numbers[begin:end], or nothing of what is empty."""
-    return numbers[begin:end] if len(numbers) else numbers
-
-
-@kernel
 def descend_layer(network, rule, layer, rate, scale, step, first, last):
     """parameters: one step by the rule in rows first..last of W, and in b for the owner of row 0."""
     begin, end, decays = layer[WEIGHTS] + first * layer[LD], layer[WEIGHTS] + last * layer[LD], 1
     for _ in range(2 if first == 0 else 1):
         call_at(
             network.code[DESCEND], descend,
-            network.parameters[begin:end], network.gradient[begin:end], part(rule.first, begin, end),
-            part(rule.second, begin, end), part(rule.average, begin, end), rule, rate, scale, step, decays,
+            network.parameters[begin:end], network.gradient[begin:end], rule.first[begin:end],
+            rule.second[begin:end], rule.average[begin:end], rule, rate, scale, step, decays,
         )  # fmt: skip
         begin, end, decays = layer[BIASES], layer[BIASES] + layer[LD], 0
 
