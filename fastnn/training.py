@@ -208,23 +208,24 @@ class Crew:
             self.measure()
 
     def measure(self) -> None:
-        """Give each number of threads a few turns of the next steps, and keep the one with the least time in all."""
+        """Give each number of threads a few turns of the next steps, and keep the one whose best turn was the fastest."""
         run, most = self.run, self.key[-1]
         self.counts = sorted({1, most, *(2**k for k in range(1, most.bit_length()) if 2**k < most)})
         steps = max(1, int(TRIAL_SECONDS / max(self.alone, 1e-7)))
         per_epoch = run.job.steps_per_epoch
         left = per_epoch - run.position % per_epoch if run.job.by_epoch else run.total - run.position
-        if left <= TRIAL_ROUNDS * steps * len(self.counts):
+        if left <= (TRIAL_ROUNDS + 1) * steps * len(self.counts):
             self.size = self.counts[-1] if step_cost(run.job) > WORTH_MANY else 1
             return
-        spent = dict.fromkeys(self.counts, 0.0)
-        for _ in range(TRIAL_ROUNDS):
+        best = dict.fromkeys(self.counts, np.inf)
+        for trial in range(TRIAL_ROUNDS + 1):
             for count in self.counts:
                 before = run.position
                 seconds = run.advance(steps, count)
-                spent[count] += seconds / max(1, run.position - before)
-        self.size = min(spent, key=lambda count: spent[count])
-        self.alone = spent[1] / TRIAL_ROUNDS
+                if trial > 0:  # the first turn wakes the threads
+                    best[count] = min(best[count], seconds / max(1, run.position - before))
+        self.size = min(best, key=lambda count: best[count])
+        self.alone = best[1]
         MEASURED[self.key] = self.alone, self.size, time.monotonic()
         if len(MEASURED) > MOST_MEASURED:
             del MEASURED[next(iter(MEASURED))]
