@@ -208,7 +208,7 @@ class Crew:
             self.measure()
 
     def measure(self) -> None:
-        """Give each number of threads a few turns of the next steps, and keep the one whose best turn was the fastest."""
+        """Give each number of threads a few turns of the next steps, and keep the one with the fastest turn."""
         run, most = self.run, self.key[-1]
         self.counts = sorted({1, most, *(2**k for k in range(1, most.bit_length()) if 2**k < most)})
         steps = max(1, int(TRIAL_SECONDS / max(self.alone, 1e-7)))
