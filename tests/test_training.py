@@ -14,7 +14,7 @@ import pytest
 import scipy.stats
 
 import fastnn
-from fastnn import reference
+from fastnn import reference, training
 from fastnn.kernels import layout, threads
 from fastnn.kernels.epoch import shuffle
 from fastnn.kernels.jit import COMPILED
@@ -329,6 +329,27 @@ def test_measuring_the_threads_changes_nothing():
     ]
     assert bits(measured.parameters) == bits(told.parameters)
     assert dict(histories[0]) == dict(histories[1])
+
+
+@pytest.mark.skipif(threads.most() == 1, reason="there is one thread to choose from")
+def test_the_choice_of_threads_holds_for_a_minute_for_networks_of_the_same_layers(monkeypatch):
+    measured, now = [], [1000.0]
+    measure = training.Crew.measure
+    monkeypatch.setattr(training.Crew, "measure", lambda crew: (measured.append(crew.key), measure(crew)))
+    monkeypatch.setattr(training.Crew, "judge", lambda crew, pace: None)
+    monkeypatch.setattr(training, "MEASURED", {})
+    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+    X, y = np.ones((4096, 32)), np.ones((4096, 8))
+
+    def fit(sizes):
+        fastnn.Network(sizes, seed=0).fit(X, y, epochs=100, batch_size=32)
+        return len(measured)
+
+    assert fit([32, 64, 8]) == 1
+    assert fit([32, 64, 8]) == 1
+    assert fit([32, 65, 8]) == 2
+    now[0] += training.HOLDS_SECONDS
+    assert fit([32, 64, 8]) == 3
 
 
 def full_of_nan(*given):
