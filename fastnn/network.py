@@ -328,11 +328,13 @@ class Network(Model):
             state = self._state_for(chosen, regularisation)
             rule = make_rule(chosen, regularisation, state, plan.table)
             bar = progress_bar(progress, epochs, -(-examples.n_rows // batch_size), examples.n_rows)
+            distortion = make_distortion(self.dropout, regularisation, self.seed)
+            gradient = self._gradient_room(batch_size, rule.plain)
             job = training.Job(
-                network=self._kernel_view(plan, self._gradient_room(batch_size, rule.plain), True),
+                network=self._kernel_view(plan, gradient, True, linking.pieces_for(rule, distortion)),
                 work=work,
                 rule=rule,
-                distortion=make_distortion(self.dropout, regularisation, self.seed),
+                distortion=distortion,
                 examples=examples._replace(ahead=data.rows_ahead(examples, batch_size)),
                 validation=validation,
                 rates=rates,
@@ -534,12 +536,16 @@ class Network(Model):
             self._state = kept = fresh_state(optimizer, regularisation.averaging, self._buffer)
         return kept
 
-    def _kernel_view(self, plan: Layout, gradient: np.ndarray, learning: bool = False) -> layout.Network:
+    def _kernel_view(
+        self, plan: Layout, gradient: np.ndarray, learning: bool = False, pieces: tuple[int, ...] = ()
+    ) -> layout.Network:
         table = plan.table
         if learning and self._frozen:
             table = table.copy()
             table[list(self._frozen), layout.FROZEN] = 1
-        code = self._addresses(linking.TRAINING)
+        if learning and gradient.size:
+            pieces = linking.BY_RULE + pieces
+        code = self._addresses(linking.TRAINING + pieces)
         return layout.Network(table, loss_code(self.loss_name), self._spec.loss_setting, self._buffer, gradient, code)
 
     def _one_step(self, examples: layout.Examples, rate: float, gradient: np.ndarray, update: int = 0) -> float:

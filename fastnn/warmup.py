@@ -45,10 +45,20 @@ def _train(dtype: str) -> None:
     Network([2, 2], dtype=dtype, seed=0).fit(np.zeros((2, 2)), [0, 1], epochs=1, n_threads=1, progress=False)
 
 
+def _by_rule(dtype: str) -> None:
+    net = Network([2, 2, 2], dtype=dtype, seed=0, dropout=0.5)
+    net.fit(np.zeros((2, 2)), [0, 1], epochs=1, n_threads=1, optimizer="adam", progress=False)
+
+
 def _share(dtype: str) -> None:
     net = Network([1000, 1000], dtype=dtype, seed=0)
     net.predict(np.zeros((4, 1000), np.uint8))
     net.fit(np.zeros((4, 1000)), [0, 1, 2, 3], epochs=1, n_threads=2, progress=False)
 
 
-JOBS: dict[str, Callable[[str], None]] = {"prediction": _predict, "training": _train, "threads": _share}
+JOBS: dict[str, Callable[[str], None]] = {
+    "prediction": _predict,
+    "training": _train,
+    "optimizers and dropout": _by_rule,
+    "threads": _share,
+}

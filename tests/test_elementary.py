@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastnn.kernels import elementary
-from fastnn.kernels.jit import COMPILED, kernel
+from fastnn.kernels.jit import COMPILED, from_python, kernel
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="without compilation NumPy's own functions stand in")
 
@@ -20,9 +20,10 @@ def loop_over(function):
         for i in range(len(x)):
             out[i] = function(x[i])
 
-    return over
+    return from_python(over)
 
 
+@from_python
 @kernel
 def logistic_loop(z, value, slope):
     for i in range(len(z)):

@@ -7,7 +7,7 @@ import pytest
 
 import fastnn
 from fastnn.kernels import distortion
-from fastnn.kernels.jit import COMPILED
+from fastnn.kernels.jit import COMPILED, from_python
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(40, 5)), RNG.normal(size=(40, 3))
@@ -236,7 +236,7 @@ def test_validation_is_not_disturbed():
 def drawn(n_rows, n, rate, place=0, seed=3, stream=5):
     """Factors that `drop` puts on a matrix of ones, and on its slopes."""
     a, slope = np.ones(n_rows * n), np.full(n_rows * n, 2.0)
-    distortion.drop(a, slope, round(rate * 2**24), seed, stream, place, n_rows, n, n)
+    from_python(distortion.drop)(a, slope, round(rate * 2**24), seed, stream, place, n_rows, n, n)
     assert (slope == 2 * a).all()
     return a.reshape(n_rows, n)
 
@@ -317,13 +317,14 @@ def test_dropout_that_makes_no_sense_is_refused(dropout, error):
 
 def test_noise_is_normal_and_by_place():
     noise = np.zeros(200 * 51)
-    distortion.add_noise(noise, 0.5, 3, 7, 0, 200, 51, 51)
+    add_noise = from_python(distortion.add_noise)
+    add_noise(noise, 0.5, 3, 7, 0, 200, 51, 51)
     # 10,200 draws: the mean within four of its deviations of 0.005, the deviation within 3%
     assert abs(noise.mean()) < 0.02
     assert noise.std() == pytest.approx(0.5, rel=0.03)
     assert (abs(noise) < 0.5).mean() == pytest.approx(0.6827, abs=0.02)
     later = np.zeros(100 * 51)
-    distortion.add_noise(later, 0.5, 3, 7, 100, 100, 51, 51)
+    add_noise(later, 0.5, 3, 7, 100, 100, 51, 51)
     assert (noise[100 * 51 :] == later).all()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .elementary import exp, expm1, log1p, logistic, tanh
-from .jit import entry, kernel
+from .jit import kernel, piece
 
 IDENTITY, STEP, SIGMOID, TANH, ARCTAN, RELU, LEAKY_RELU, ELU, SOFTPLUS, SOFTMAX = range(10)
 SILU, GELU, SELU, SOFTSIGN, HARD_SIGMOID, EXPONENTIAL = range(10, 16)
@@ -83,7 +83,7 @@ def activate_smooth(a, slope, code):
             a[i] = value
 
 
-@entry
+@piece
 def activate(a, slope, code):
     """a: (n,) z before, f(z) after; slope: (n,) f'(z). Softmax is by row and lives in losses.py.
 

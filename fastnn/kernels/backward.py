@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .forward import product_column
-from .jit import entry, kernel
+from .jit import kernel, piece
 from .layout import COLUMNS, DELTAS, INNER_BLOCK, LD, LD_IN, N_OUT, WEIGHTS, ZEROS
 from .pack import pack_transposed
 from .simd import TILE_VECTORS, VECTOR_BYTES
@@ -38,7 +38,7 @@ def delta_below(numbers, scratch, parameters, layer, below, first, last):
                 delta[i] *= total[i]
 
 
-@entry
+@piece
 def backward(numbers, scratch, parameters, table, first, last):
     """numbers: deltas of every hidden layer, for rows first..last, from the deltas of the output layer."""
     for number in range(len(table) - 1, 0, -1):

@@ -9,7 +9,7 @@ import math
 
 from .elementary import log
 from .intrinsics import random_below
-from .jit import kernel
+from .jit import kernel, piece
 from .layout import DELTAS, DROP_UNIT, DROPPED, DROPPED_IN, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS
 
 STREAMS = 1 << 20  # of one epoch: one for each layer's dropout, the last for the noise
@@ -72,9 +72,13 @@ def soften(targets, share, n_rows, n_out, ld):
             row[j] = kept * row[j] + spread
 
 
-@kernel
-def distort_inputs(numbers, layer, distortion, epoch, place, first, last):
-    """numbers[INPUTS]: rows first..last noisy, some dropped; row `first` is at `place` of the order."""
+@piece
+def distort(numbers, targets, table, distortion, epoch, place, first, last):
+    """numbers[INPUTS]: rows first..last noisy, some dropped; targets: their y, softened.
+
+    Row `first` is at `place` of the order.
+    """
+    layer, top = table[0], table[len(table) - 1]
     n_in, ld = layer[N_IN], layer[LD_IN]
     a = numbers[layer[INPUTS] + first * ld : layer[INPUTS] + last * ld]
     stream = epoch * STREAMS
@@ -82,13 +86,15 @@ def distort_inputs(numbers, layer, distortion, epoch, place, first, last):
         add_noise(a, distortion.noise, distortion.seed, stream + STREAMS - 1, place, last - first, n_in, ld)
     if distortion.dropping and layer[DROPPED_IN] > 0:
         drop_inputs(a, layer[DROPPED_IN], distortion.seed, stream, place, last - first, n_in, ld)
+    if distortion.smoothing > 0:
+        soften(targets, distortion.smoothing, last - first, top[N_OUT], top[LD])
 
 
-@kernel
+@piece
 def drop_hidden(numbers, table, number, distortion, epoch, place, first, last):
     """numbers[OUTPUTS], numbers[DELTAS]: rows of hidden layer `number`, and slopes, less those dropped."""
     layer = table[number]
-    if distortion.dropping and layer[DROPPED] > 0:
+    if layer[DROPPED] > 0:
         ld = layer[LD]
         a = numbers[layer[OUTPUTS] + first * ld : layer[OUTPUTS] + last * ld]
         slope = numbers[layer[DELTAS] + first * ld : layer[DELTAS] + last * ld]

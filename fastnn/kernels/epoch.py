@@ -7,23 +7,27 @@ import math
 from numba import prange
 
 from .backward import backward
-from .distortion import distort_inputs, drop_hidden, soften
+from .distortion import distort, drop_hidden
 from .forward import forward_layer
 from .gather import example_at, gather_factors, gather_rows, gather_targets, sum_of_weights
 from .intrinsics import call_at, random_below
-from .jit import entry, kernel, parallel_entry
+from .jit import entry, kernel, parallel_entry, piece
 from .layout import (
     ACTIVATION,
     BACKWARD,
+    CLIPPED_PASS,
     COLUMNS,
     COST,
     DELTAS,
+    DISTORT,
+    DROP,
     EXAMPLES,
     FROZEN,
     GATHER,
     INPUTS,
     LD,
     LD_IN,
+    LIMITS_PASS,
     N_IN,
     N_OUT,
     NEXT_STEP,
@@ -53,7 +57,7 @@ def shuffle(order, seed, epoch):
         order[i], order[j] = order[j], order[i]
 
 
-@entry
+@piece
 def examples_forward(network, work, examples, order, start, inverse_sum, first, last, distortion, epoch):
     """Rows first..last of a block: inputs, activations, losses, and the deltas of the output layer.
 
@@ -72,12 +76,18 @@ def examples_forward(network, work, examples, order, start, inverse_sum, first, 
     gather_targets(targets, examples, order, start + first, n_rows, n_out, ld)
     factors = work.row_factor[first:last]
     gather_factors(factors, examples, order, start + first, n_rows, inverse_sum)
-    if distortion.smoothing > 0:
-        soften(targets, distortion.smoothing, n_rows, n_out, ld)
-    distort_inputs(numbers, bottom, distortion, epoch, start + first, first, last)
+    if distortion.dropping or distortion.noise > 0 or distortion.smoothing > 0:
+        call_at(
+            network.code[DISTORT], distort,
+            numbers, targets, table, distortion, epoch, start + first, first, last,
+        )  # fmt: skip
     for number in range(len(table)):
         forward_layer(numbers, network.parameters, table, number, first, last, network.code)
-        drop_hidden(numbers, table, number, distortion, epoch, start + first, first, last)
+        if distortion.dropping:
+            call_at(
+                network.code[DROP], drop_hidden,
+                numbers, table, number, distortion, epoch, start + first, first, last,
+            )  # fmt: skip
     a = numbers[top[OUTPUTS] + first * ld : top[OUTPUTS] + last * ld]
     delta = numbers[top[DELTAS] + first * ld : top[DELTAS] + last * ld]
     row_loss = work.row_loss[first:last]
@@ -108,7 +118,7 @@ def owned_rows(table, number, rank, team):
     return first, share_start(layer, total_cost, rank + 1, team) if rank + 1 < team else layer[N_IN]
 
 
-@entry
+@piece
 def weights_pass(network, work, rate, n_rows, rank, team, begins, straight):
     """One thread's share of all weights: the slope over a block of rows.
 
@@ -130,7 +140,7 @@ def weights_pass(network, work, rate, n_rows, rank, team, begins, straight):
             subtract_bias_slopes(out, work.numbers, scratch, layer, factor, n_rows)
 
 
-@entry
+@piece
 def rule_pass(network, rule, rate, rank, team, step):
     """One thread's share of all weights: the step by the rule down `gradient`; where it is clipped, its norm alone."""
     table = network.table
@@ -145,7 +155,7 @@ def rule_pass(network, rule, rate, rank, team, step):
                 descend_layer(network, rule, layer, rate, 1.0, step, first, last)
 
 
-@kernel
+@piece
 def clipped_pass(network, rule, rate, rank, team, step):
     """One thread's share of all weights: the step down a slope that is scaled to the norm allowed."""
     scale = clip_scale(rule)
@@ -155,7 +165,7 @@ def clipped_pass(network, rule, rate, rank, team, step):
             descend_layer(network, rule, network.table[number], rate, scale, step, first, last)
 
 
-@kernel
+@piece
 def limits_pass(network, work, rule, rank, team):
     """One thread's share of all neurons: the weights into each, no longer than the rule allows."""
     scratch = work.scratch[rank * work.scratch_size + ZEROS : (rank + 1) * work.scratch_size]
@@ -238,10 +248,10 @@ def train_batch(
                     records.state[STOPPED] = 1
         meetings = meet(sync, rank, team, meetings)
     if weight > 0 and plan.update and rule.clip > 0:
-        clipped_pass(network, rule, rate, rank, team, step)
+        call_at(network.code[CLIPPED_PASS], clipped_pass, network, rule, rate, rank, team, step)
         meetings = meet(sync, rank, team, meetings)
     if weight > 0 and plan.update and rule.max_norm > 0:
-        limits_pass(network, work, rule, rank, team)
+        call_at(network.code[LIMITS_PASS], limits_pass, network, work, rule, rank, team)
         meetings = meet(sync, rank, team, meetings)
     return meetings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .intrinsics import half_to_single, prefetch
-from .jit import entry, kernel
+from .jit import kernel, piece
 from .layout import CACHE_LINE
 
 FLOAT32, FLOAT64, UINT8, FLOAT16 = range(4)
@@ -51,7 +51,7 @@ def copy_halves(out, source, stride, scale, order, first, n_rows, n_in, ld):
             out[r * ld + k] = half_to_single(source[start + k]) * scale
 
 
-@entry
+@piece
 def gather_rows(out, inputs, kind, stride, scale, order, first, n_rows, ahead, n_in, ld):
     """out: (n_rows, ld) inputs * scale, of the examples at places first..first + n_rows of the order.
 

@@ -274,6 +274,7 @@ def prefetch(typingctx, array, index):
     return types.void(array, types.int64), codegen
 
 
+SIGNATURES: dict[Any, set[tuple[Any, ...]]] = {}  # of what is called by address; see linking.py
 OWN_BLOCKS: list[Any] = []  # the user's functions over blocks; where nothing is compiled, their "address" is -1 - place
 
 
@@ -283,19 +284,20 @@ def _call_at(address, function, *args):
 
 @twin(_call_at)
 def call_at(typingctx, address, function, *args):
-    """Call `function`, compiled on its own, by the address of its machine code.
+    """Call `function`, compiled on its own, by the address of its machine code; it returns nothing.
 
     Numba would copy a called function's code into every caller and optimise it anew there, at each level of calls.
     """
     given = args[0].types if isinstance(args[0], types.StarArgTuple | types.StarArgUniTuple) else args
     exact = tuple(types.int64 if isinstance(kind, types.Integer) else types.unliteral(kind) for kind in given)
-    called = typingctx.resolve_function_type(function, exact, {})
+    if exact not in SIGNATURES[function.dispatcher]:
+        raise TypeError(f"{function.dispatcher.py_func.__name__} is called with {exact}")
 
     def codegen(context, builder, signature, values):
-        kind = context.call_conv.get_function_type(called.return_type, called.args)
+        kind = context.call_conv.get_function_type(types.none, exact)
         callee = builder.inttoptr(values[0], kind.as_pointer())
-        unpacked = [builder.extract_value(values[2], i) for i in range(len(called.args))]
-        _, result = context.call_conv.call_function(builder, callee, called.return_type, called.args, unpacked)
-        return context.get_dummy_value() if called.return_type == types.none else result
+        unpacked = [builder.extract_value(values[2], i) for i in range(len(exact))]
+        context.call_conv.call_function(builder, callee, types.none, exact, unpacked)
+        return context.get_dummy_value()
 
-    return called.return_type(types.int64, function, types.StarArgTuple.from_types(called.args)), codegen
+    return types.none(types.int64, function, types.StarArgTuple.from_types(exact)), codegen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,18 @@ COMPILED = not SETTINGS.DISABLE_JIT
 # no reference counts: kernels neither make nor keep arrays, and counting took a third of a small network's step
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False, "cache": False, "_nrt": False}
 
+# what only other kernels call needs no way in from Python: those took a seventh of the first call's compilation
+INNER: dict[str, Any] = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
 
 def kernel(function: Callable[..., Any]) -> Any:
     """A serial function for the use of other kernels: unchecked, without the GIL, IEEE arithmetic as written."""
-    return njit(**OPTIONS)(function)
+    return njit(**INNER)(function)
+
+
+def piece(function: Callable[..., Any]) -> Any:
+    """A serial kernel that others call by its address, see linking.py: kept on disk."""
+    return _kept(njit(**INNER)(function))
 
 
 def entry(function: Callable[..., Any]) -> Any:
@@ -38,3 +47,9 @@ def _kept(dispatcher: Any) -> Any:
         return np.errstate(all="ignore")(dispatcher)  # compiled arithmetic does not warn either
     dispatcher._cache = KernelCache(dispatcher.py_func)
     return dispatcher
+
+
+@lru_cache
+def from_python(kernel: Any) -> Any:
+    """A way into a kernel from Python, kept nowhere: for tests and measurements."""
+    return njit(**OPTIONS)(lambda *given: kernel(*given))

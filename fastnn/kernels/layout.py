@@ -147,7 +147,9 @@ def stride_of(columns: int, itemsize: int) -> int:
     return columns + CACHE_LINE // itemsize if columns * itemsize % 512 == 0 else columns
 
 
-GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, DESCEND, RULE_PASS, STEPS, PREDICT = range(10)
+N_PIECES = 14
+GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, STEPS, PREDICT = range(8)
+DESCEND, RULE_PASS, CLIPPED_PASS, LIMITS_PASS, DISTORT, DROP = range(8, N_PIECES)
 
 
 def scratch_size(block: int, itemsize: int) -> int:

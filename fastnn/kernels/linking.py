@@ -12,12 +12,10 @@ import numpy as np
 from numba import typeof
 from numba.core import types
 
-from . import activations, backward, epoch, gather, layout, losses, predict, rules
-from .intrinsics import OWN_BLOCKS
+from . import activations, backward, distortion, epoch, gather, layout, losses, predict, rules
+from .intrinsics import OWN_BLOCKS, SIGNATURES
 from .jit import COMPILED
-from .own import OWN
-
-N_PIECES = layout.PREDICT + 1
+from .own import OWN, own_activation, own_loss
 
 
 def _samples(dtype: str) -> dict[str, Any]:
@@ -29,10 +27,10 @@ def _samples(dtype: str) -> dict[str, Any]:
     table = np.zeros((1, layout.N_FIELDS), np.int64)
     floats = np.zeros(1)
     rule = layout.Rule(0, 1, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, floats, numbers, numbers, numbers)
-    distortion = layout.Distortion(0, 0.0, 0.0, 0)
+    undisturbed = layout.Distortion(0, 0.0, 0.0, 0)
     return {
         "rule": rule,
-        "distortion": distortion,
+        "distortion": undisturbed,
         "numbers": numbers,
         "integers": integers,
         "inputs": inputs,
@@ -58,6 +56,10 @@ PIECES: dict[int, tuple[Any, str]] = {
     layout.BACKWARD: (backward.backward, "numbers numbers numbers table int int"),
     layout.EXAMPLES: (epoch.examples_forward, "network work examples integers int float int int distortion int"),
     layout.WEIGHT_PASS: (epoch.weights_pass, "network work number int int int int int"),
+    layout.CLIPPED_PASS: (epoch.clipped_pass, "network rule number int int int"),
+    layout.LIMITS_PASS: (epoch.limits_pass, "network work rule int int"),
+    layout.DISTORT: (distortion.distort, "numbers numbers table distortion int int int int"),
+    layout.DROP: (distortion.drop_hidden, "numbers table int distortion int int int int"),
     layout.DESCEND: (rules.descend, "numbers numbers numbers numbers numbers rule number float int int"),
     layout.RULE_PASS: (epoch.rule_pass, "network rule number int int int"),
     layout.STEPS: (epoch.work_steps, "network work examples examples plan rule distortion records integers int int"),
@@ -66,22 +68,45 @@ PIECES: dict[int, tuple[Any, str]] = {
         "numbers inputs int int float table numbers numbers integers int int int int integers",
     ),
 }
-TRAINING = tuple(piece for piece in PIECES if piece != layout.PREDICT)
+TRAINING = (
+    layout.GATHER, layout.ACTIVATE, layout.OUTPUT, layout.EXAMPLES, layout.BACKWARD, layout.WEIGHT_PASS, layout.STEPS,
+)  # fmt: skip
+BY_RULE = (layout.DESCEND, layout.RULE_PASS, layout.CLIPPED_PASS, layout.LIMITS_PASS)
+DISTURBED = (layout.DISTORT, layout.DROP)
 PREDICTION = (layout.GATHER, layout.ACTIVATE, layout.PREDICT)
+
+
+def pieces_for(rule: layout.Rule, distortion: layout.Distortion) -> tuple[int, ...]:
+    """What a training needs beside plain descent: the first `fit` of a process compiles no more than it calls."""
+    disturbed = distortion.dropping or distortion.noise or distortion.smoothing
+    return (() if rule.plain and not rule.max_norm else BY_RULE) + (DISTURBED if disturbed else ())
 
 
 ACTIVATION_OF_BLOCK = "numbers numbers"
 LOSS_OF_BLOCK = "numbers numbers numbers numbers numbers int int int"
 
 
+def signature(arguments: str, dtype: str) -> tuple[Any, ...]:
+    """Numba's types of these arguments."""
+    samples = _samples(dtype)
+    return tuple(typeof(samples[name]) for name in arguments.split())
+
+
+@lru_cache(maxsize=2)
+def declare(dtype: str) -> None:
+    """Say what every piece is called with, for the kernels that call it by its address."""
+    own = [(own_activation, ACTIVATION_OF_BLOCK), (own_loss, LOSS_OF_BLOCK)]
+    for dispatcher, arguments in [*PIECES.values(), *own]:
+        SIGNATURES.setdefault(dispatcher, set()).add(signature(arguments, dtype))
+
+
 def machine_code(dispatcher: Any, arguments: str, dtype: str) -> int:
     """Where the machine code of a kernel starts, compiled or fetched from disk where it is not there yet."""
-    samples = _samples(dtype)
-    signature = tuple(typeof(samples[name]) for name in arguments.split())
-    dispatcher.compile(signature)
-    compiled = dispatcher.overloads[signature]
-    if len(dispatcher.overloads) > len({"float32", "float64"}) or compiled.signature.return_type != types.none:
-        raise RuntimeError(f"{dispatcher.py_func.__name__} was compiled for types that are not its own")
+    types_given = signature(arguments, dtype)
+    dispatcher.compile(types_given)
+    compiled = dispatcher.overloads[types_given]
+    if compiled.signature.return_type != types.none:
+        raise TypeError(f"{dispatcher.py_func.__name__} must return nothing")
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
 
 
@@ -91,11 +116,12 @@ def addresses(dtype: str, pieces: tuple[int, ...], activations: tuple[int, ...] 
     own_places = {code - OWN: ACTIVATION_OF_BLOCK for code in activations if code >= OWN}
     if loss >= OWN:
         own_places[loss - OWN] = LOSS_OF_BLOCK
-    table = np.zeros(max([N_PIECES, *[place + 1 for place in own_places]]), np.int64)
+    table = np.zeros(max([layout.N_PIECES, *[place + 1 for place in own_places]]), np.int64)
     if COMPILED:
+        declare(dtype)
         for piece in pieces:
             table[piece] = machine_code(*PIECES[piece], dtype)
     for place, arguments in own_places.items():
-        number = place - N_PIECES
+        number = place - layout.N_PIECES
         table[place] = machine_code(OWN_BLOCKS[number], arguments, dtype) if COMPILED else -1 - number
     return table

@@ -9,7 +9,7 @@ from __future__ import annotations
 from .activations import SOFTMAX
 from .elementary import exp, log, log1p, logistic
 from .intrinsics import call_at
-from .jit import entry, kernel
+from .jit import kernel, piece
 from .own import OWN, apply_activation, own_loss
 
 SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, PERCEPTRON = range(4)
@@ -186,7 +186,7 @@ def poisson(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
         row_loss[r] = total
 
 
-@entry
+@piece
 def output_deltas(a, delta, row_loss, targets, row_factor, loss, setting, activation, n_rows, n_out, ld, code):
     """a: (n_rows, ld) z before, activations after; delta: (n_rows, ld) dl/dz * factor; row_loss: (n_rows,) l.
 

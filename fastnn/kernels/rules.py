@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from .intrinsics import call_at, multiply_add
-from .jit import entry, kernel
+from .jit import kernel, piece
 from .layout import BIASES, COLUMNS, DESCEND, LD, N_IN, WEIGHTS
 
 SGD, ADAM, RMSPROP, ADAGRAD = range(4)
@@ -56,7 +56,7 @@ def scaled_step(w, g, squares, velocity, rate, scale, keep, take, epsilon, beta)
             w[i] -= rate * g[i]
 
 
-@entry
+@piece
 def descend(w, g, first, second, average, rule, rate, scale, step, decays):
     """w: (n,) one step by the rule down the slope scale * g; its state: first, second; step counts from 1.
 

@@ -1,0 +1,22 @@
+"""Compiling ahead of time."""
+
+import subprocess
+import sys
+
+import pytest
+
+from fastnn.kernels.jit import COMPILED
+
+WARM = """
+import fastnn
+from fastnn.kernels import epoch, linking, predict
+fastnn.warmup(["float32"], progress=False)
+kept = [dispatcher for dispatcher, _ in linking.PIECES.values()] + [epoch.train, predict.predict, predict.predict_few]
+print(*[dispatcher.py_func.__name__ for dispatcher in kept if len(dispatcher.overloads) != 1])
+"""
+
+
+@pytest.mark.skipif(not COMPILED, reason="without compilation nothing is compiled")
+def test_leaves_no_kernel_of_the_type_to_be_compiled_later():
+    found = subprocess.run([sys.executable, "-c", WARM], capture_output=True, text=True, timeout=300, check=True)
+    assert found.stdout.split() == []
