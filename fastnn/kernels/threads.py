@@ -21,12 +21,14 @@ from .jit import COMPILED, SETTINGS
 from .team import room
 
 _one_team = threading.Lock()
-_pool: dict[str, Any] = {"layer": None, "entered": False, "forked": False}
+_counting = threading.Lock()
+_pool: dict[str, Any] = {"layer": None, "entered": False, "forked": False, "calls": 0}
 
 
 def _after_fork() -> None:
-    global _one_team
-    _one_team = threading.Lock()
+    global _one_team, _counting
+    _one_team, _counting = threading.Lock(), threading.Lock()
+    _pool["calls"] = 0
     _pool["forked"] = _pool["forked"] or _pool["entered"]
 
 
@@ -65,18 +67,26 @@ def meeting_place(n_threads: int) -> np.ndarray:
 
 @contextmanager
 def team_of(wanted: int) -> Iterator[int]:
-    """Threads for one call: `wanted`, or 1 while another call of this process has the team."""
-    if wanted <= 1 or most() == 1 or not _one_team.acquire(blocking=False):
-        yield 1
-        return
-    before = numba.get_num_threads()
+    """Threads for one call: `wanted`, less one for every other call under way in this process; one call has the team."""
+    with _counting:
+        others = _pool["calls"]
+        _pool["calls"] += 1
     try:
-        _pool["entered"] = True
-        numba.set_num_threads(min(wanted, SETTINGS.NUMBA_NUM_THREADS))
-        yield wanted
+        size = min(wanted, most() - others) if wanted > 1 else 1
+        if size <= 1 or not _one_team.acquire(blocking=False):
+            yield 1
+            return
+        before = numba.get_num_threads()
+        try:
+            _pool["entered"] = True
+            numba.set_num_threads(min(size, SETTINGS.NUMBA_NUM_THREADS))
+            yield size
+        finally:
+            numba.set_num_threads(before)
+            _one_team.release()
     finally:
-        numba.set_num_threads(before)
-        _one_team.release()
+        with _counting:
+            _pool["calls"] -= 1
 
 
 def run(parallel_kernel: Callable[..., Any], serial: Callable[..., Any], wanted: int, *arguments: Any) -> None:

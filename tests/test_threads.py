@@ -1,0 +1,58 @@
+"""How many threads a call may use."""
+
+import threading
+
+import pytest
+
+from fastnn.kernels import threads
+
+FOUR = pytest.mark.usefixtures("four_processors")
+
+
+@pytest.fixture
+def four_processors(monkeypatch):
+    monkeypatch.setattr(threads, "most", lambda: 4)
+
+
+@FOUR
+@pytest.mark.parametrize(("others", "wanted", "given"), [(0, 4, 4), (1, 4, 3), (1, 2, 2), (3, 4, 1), (9, 4, 1)])
+def test_every_other_call_under_way_has_a_processor(others, wanted, given):
+    ready, done = threading.Barrier(others + 1), threading.Event()
+
+    def busy():
+        with threads.team_of(1):
+            ready.wait(10)
+            done.wait(10)
+
+    callers = [threading.Thread(target=busy) for _ in range(others)]
+    for caller in callers:
+        caller.start()
+    ready.wait(10)
+    with threads.team_of(wanted) as size:
+        assert size == given
+    done.set()
+    for caller in callers:
+        caller.join(10)
+    with threads.team_of(wanted) as size:
+        assert size == wanted
+
+
+@FOUR
+def test_one_call_has_the_team():
+    with threads.team_of(2) as outer, threads.team_of(2) as inner:
+        assert (outer, inner) == (2, 1)
+
+
+@FOUR
+def test_a_call_that_fails_gives_its_threads_back():
+    with pytest.raises(ZeroDivisionError), threads.team_of(4):
+        raise ZeroDivisionError
+    with threads.team_of(4) as size:
+        assert size == 4
+
+
+def test_a_worker_of_joblib_has_its_share_of_the_processors():
+    joblib = pytest.importorskip("joblib")
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        most = joblib.Parallel(n_jobs=2)(joblib.delayed(threads.most)() for _ in range(2))
+    assert most == [1, 1]
