@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import callbacks, datasets, initialisers, losses, optimizers, preprocessing, schedules
+from . import callbacks, compiled, datasets, initialisers, losses, optimizers, preprocessing, schedules
 from .errors import DivergenceError, FileFormatError
 from .history import History
 from .io.model import load
@@ -26,6 +26,7 @@ __all__ = [
     "RMSprop",
     "__version__",
     "callbacks",
+    "compiled",
     "datasets",
     "initialisers",
     "load",

@@ -13,6 +13,7 @@ import numpy as np
 from . import data
 from .initialisers import draws_of, initialise
 from .kernels import layout, linking, predict, threads
+from .kernels.calling import Compiled
 from .parameters import Layout, aligned_zeros, flatten, lay_out, unflatten, views
 from .rule import State
 from .spec import activation_code, loss_code, make_spec, whole_number
@@ -181,6 +182,19 @@ class Model:
                     sync = threads.meeting_place(n_threads)
                     predict.predict(flat, *source, rows.n_rows, *room, plan.block, code, sync, n_threads)
         return out
+
+    def compiled(self) -> Compiled:
+        """The network for functions that you compile with Numba, see `fastnn.compiled.predict`.
+
+        Returns
+        -------
+        Compiled
+            It shares the network's parameters: what training changes is seen there. Each thread needs one of its own.
+        """
+        plan = lay_out(self._spec, FEW_ROWS)
+        work = make_workspace(plan, self._spec.dtype)
+        code = self._addresses(linking.PREDICTION)
+        return Compiled(plan.table, self._buffer, work.numbers, self.input_scale, plan.block, code)
 
     def _set_parameters(self, vector: np.ndarray) -> None:
         """Write all parameters, and 0 into the padding, where a training that diverged leaves NaN."""

@@ -147,9 +147,9 @@ def stride_of(columns: int, itemsize: int) -> int:
     return columns + CACHE_LINE // itemsize if columns * itemsize % 512 == 0 else columns
 
 
-N_PIECES = 14
-GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, STEPS, PREDICT = range(8)
-DESCEND, RULE_PASS, CLIPPED_PASS, LIMITS_PASS, DISTORT, DROP = range(8, N_PIECES)
+N_PIECES = 15
+GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, STEPS, PREDICT, FORWARD = range(9)
+DESCEND, RULE_PASS, CLIPPED_PASS, LIMITS_PASS, DISTORT, DROP = range(9, N_PIECES)
 
 
 def scratch_size(block: int, itemsize: int) -> int:

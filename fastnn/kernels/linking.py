@@ -63,6 +63,7 @@ PIECES: dict[int, tuple[Any, str]] = {
     layout.DESCEND: (rules.descend, "numbers numbers numbers numbers numbers rule number float int int"),
     layout.RULE_PASS: (epoch.rule_pass, "network rule number int int int"),
     layout.STEPS: (epoch.work_steps, "network work examples examples plan rule distortion records integers int int"),
+    layout.FORWARD: (predict.forward_rows, "numbers numbers table int int integers"),
     layout.PREDICT: (
         predict.predict_rows,
         "numbers inputs int int float table numbers numbers integers int int int int integers",
@@ -73,7 +74,7 @@ TRAINING = (
 )  # fmt: skip
 BY_RULE = (layout.DESCEND, layout.RULE_PASS, layout.CLIPPED_PASS, layout.LIMITS_PASS)
 DISTURBED = (layout.DISTORT, layout.DROP)
-PREDICTION = (layout.GATHER, layout.ACTIVATE, layout.PREDICT)
+PREDICTION = (layout.GATHER, layout.ACTIVATE, layout.FORWARD, layout.PREDICT)
 
 
 def pieces_for(rule: layout.Rule, distortion: layout.Distortion) -> tuple[int, ...]:

@@ -8,10 +8,21 @@ from numba import prange
 from .forward import forward
 from .gather import gather_rows
 from .intrinsics import call_at
-from .jit import entry, parallel_entry
-from .layout import ACTIVATION, DELTAS, GATHER, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS, PREDICT
+from .jit import entry, parallel_entry, piece
+from .layout import ACTIVATION, DELTAS, FORWARD, GATHER, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS, PREDICT
 from .losses import finish_outputs
 from .team import join
+
+
+@piece
+def forward_rows(numbers, parameters, table, first, last, code):
+    """numbers: activations of every layer, the outputs included, for rows first..last."""
+    forward(numbers, parameters, table, first, last, code)
+    top = table[len(table) - 1]
+    ld = top[LD]
+    a = numbers[top[OUTPUTS] + first * ld : top[OUTPUTS] + last * ld]
+    slope = numbers[top[DELTAS] + first * ld : top[DELTAS] + last * ld]
+    finish_outputs(a, slope, top[ACTIVATION], last - first, top[N_OUT], ld, code)
 
 
 @entry
@@ -41,10 +52,8 @@ def predict_rows(
             code[GATHER], gather_rows,
             rows, inputs, kind, stride, scale, no_order, start, n_rows, 0, bottom[N_IN], ld_in,
         )  # fmt: skip
-        forward(numbers, parameters, table, at, at + n_rows, code)
+        call_at(code[FORWARD], forward_rows, numbers, parameters, table, at, at + n_rows, code)
         a = numbers[top[OUTPUTS] + at * ld : top[OUTPUTS] + (at + n_rows) * ld]
-        slope = numbers[top[DELTAS] + at * ld : top[DELTAS] + (at + n_rows) * ld]
-        finish_outputs(a, slope, top[ACTIVATION], n_rows, n_out, ld, code)
         for r in range(n_rows):
             for j in range(n_out):
                 out[(start + r) * n_out + j] = a[r * ld + j]
@@ -65,10 +74,8 @@ def predict_few(out, X, table, parameters, numbers, scale, code):
             sound += 1 if abs(into[k]) < np.inf else 0
         if sound < n_in:
             return r
-    forward(numbers, parameters, table, 0, n_rows, code)
+    call_at(code[FORWARD], forward_rows, numbers, parameters, table, 0, n_rows, code)
     a = numbers[top[OUTPUTS] : top[OUTPUTS] + n_rows * ld]
-    slope = numbers[top[DELTAS] : top[DELTAS] + n_rows * ld]
-    finish_outputs(a, slope, top[ACTIVATION], n_rows, n_out, ld, code)
     for r in range(n_rows):
         for j in range(n_out):
             out[r, j] = a[r * ld + j]
