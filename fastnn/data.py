@@ -128,15 +128,21 @@ def as_targets(name: str, values: Any, spec: Spec, n_rows: int) -> Targets:
         raise ValueError(f"{name} must have shape ({n_rows}, {n_out}) or ({n_rows},), got {array.shape}")
     with np.errstate(over="ignore"):
         numbers = np.ascontiguousarray(array.reshape(n_rows, n_out), spec.dtype)
-    if not np.isfinite(numbers).all():
+    if numbers.size and not (np.isfinite(numbers.min()) and np.isfinite(numbers.max())):
         row = int(np.argmin(np.isfinite(numbers).all(axis=1)))
         raise ValueError(f"{name} must hold finite numbers within {spec.dtype}, got {array[row]} at row {row}")
-    _check_range(name, numbers, spec)
-    one_hot = n_out > 1 and bool(np.isin(numbers, (0, 1)).all() and (numbers.sum(axis=1) == 1).all())
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = numbers @ np.ones(n_out, spec.dtype)  # a product is several times as fast as a sum over short rows
+        _check_range(name, numbers, sums, spec)
+        one_hot = n_out > 1 and bool((sums == 1).all()) and _all_0_or_1(numbers)
     return Targets(read_only(numbers.reshape(-1)), no_labels, one_hot)
 
 
-def _check_range(name: str, numbers: np.ndarray, spec: Spec) -> None:
+def _all_0_or_1(numbers: np.ndarray) -> bool:
+    return bool((numbers * numbers == numbers).all())
+
+
+def _check_range(name: str, numbers: np.ndarray, sums: np.ndarray, spec: Spec) -> None:
     if not (spec.classifies or spec.loss == "poisson") or not numbers.size:
         return
     low, high = numbers.min(), numbers.max()
@@ -146,11 +152,10 @@ def _check_range(name: str, numbers: np.ndarray, spec: Spec) -> None:
         return
     if low < 0 or high > 1:
         raise ValueError(f"{name} must lie in 0..1 for loss {spec.loss!r}, got {low} to {high}")
-    if spec.loss == "perceptron" and not np.isin(numbers, (0, 1)).all():
+    if spec.loss == "perceptron" and not _all_0_or_1(numbers):
         raise ValueError(f"{name} must be 0 or 1 for loss 'perceptron'")
     if spec.loss == "cross_entropy":
-        sums = numbers.sum(axis=1, dtype=np.float64)
-        if np.abs(sums - 1).max() > 1e-3:
+        if sums.max() > 1.001 or sums.min() < 0.999:
             row = int(np.argmax(np.abs(sums - 1)))
             raise ValueError(
                 f"{name} must hold rows of probabilities that sum to 1 for loss 'cross_entropy', "
