@@ -47,13 +47,20 @@ class Callback:
     stop_reason = "callback"
 
     def on_fit_begin(self, net: Network, history: History) -> None:
-        """Before the first epoch of a `fit`; the history is empty."""
+        """Before the first epoch of a `fit`; the history is empty, or holds what was done before a checkpoint."""
 
     def on_epoch_end(self, net: Network, history: History) -> bool | None:
         """After every epoch; true ends the training."""
 
     def on_fit_end(self, net: Network, history: History) -> None:
         """After the last epoch, whatever ended the training, errors included."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint shall keep of it: numbers, texts and arrays by name."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned; called after `on_fit_begin` where a training goes on."""
 
     def __call__(self, net: Network, history: History) -> bool | None:
         """The same as `on_epoch_end`."""
@@ -76,6 +83,14 @@ class _Watcher(Callback):
     def on_fit_begin(self, net: Network, history: History) -> None:
         """Forget the training before."""
         self.best_epoch, self.best = 0, math.nan
+
+    def state(self) -> dict[str, Any]:
+        """The best so far."""
+        return {"best_epoch": self.best_epoch, "best": self.best}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take it back."""
+        self.best_epoch, self.best = int(state["best_epoch"]), float(state["best"])
 
     def improved(self, history: History) -> bool:
         """Whether the last epoch is the best so far: larger for accuracies, smaller for others."""
@@ -143,6 +158,16 @@ class EarlyStopping(_Watcher):
             return False
         return history.epochs - self.best_epoch >= max(1, self.patience)
 
+    def state(self) -> dict[str, Any]:
+        """The best so far, and its parameters."""
+        kept = {} if self._parameters is None else {"parameters": self._parameters}
+        return super().state() | kept
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        super().restore(state)
+        self._parameters = state.get("parameters")
+
     def on_fit_end(self, net: Network, history: History) -> None:
         """Put the best parameters back."""
         if self._parameters is not None:
@@ -207,10 +232,14 @@ class CSVLog(Callback):
         self._began = 0.0
 
     def on_fit_begin(self, net: Network, history: History) -> None:
-        """Make the file empty."""
-        self._began = time.perf_counter()
-        with open(self.path, "w", encoding="utf-8"):
-            pass
+        """Make the file empty, but for the epochs before a checkpoint."""
+        self._began = time.perf_counter() - history.seconds
+        kept: list[str] = []
+        if history.epochs and os.path.exists(self.path):
+            with open(self.path, encoding="utf-8", newline="") as file:
+                kept = file.readlines()[: 1 + history.epochs]
+        with open(self.path, "w", encoding="utf-8", newline="") as file:
+            file.writelines(kept)
 
     def on_epoch_end(self, net: Network, history: History) -> None:
         """Add a row; the first is preceded by the names."""
@@ -287,8 +316,8 @@ class StopAfter(Callback):
         self._began = 0.0
 
     def on_fit_begin(self, net: Network, history: History) -> None:
-        """Start the clock."""
-        self._began = time.perf_counter()
+        """Start the clock, where it stood."""
+        self._began = time.perf_counter() - history.seconds
 
     def on_epoch_end(self, net: Network, history: History) -> bool:
         """Look at the clock."""
@@ -299,6 +328,10 @@ def _path(path: Any) -> str:
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a path, got {path!r}")
     return str(path)
+
+
+def _name(callback: Any) -> str:
+    return type(callback).__name__ if isinstance(callback, Callback) else "function"
 
 
 class Callbacks:
@@ -321,6 +354,28 @@ class Callbacks:
     def __exit__(self, *error: object) -> None:
         for callback in self._begun:
             callback.on_fit_end(self._net, self._history)
+
+    def state(self) -> tuple[list[list[Any]], dict[str, np.ndarray]]:
+        """A name and the plain values of each; the arrays of all by name."""
+        plain: list[list[Any]] = []
+        arrays: dict[str, np.ndarray] = {}
+        for number, callback in enumerate(self._callbacks):
+            values = callback.state() if isinstance(callback, Callback) else {}
+            found = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+            arrays |= {f"callback.{number}.{name}": value for name, value in found.items()}
+            plain.append([_name(callback), {name: value for name, value in values.items() if name not in found}])
+        return plain, arrays
+
+    def restore(self, plain: list[list[Any]], arrays: dict[str, np.ndarray]) -> None:
+        """Give each what `state` had of it; an error where they are not the same callbacks."""
+        names = [_name(callback) for callback in self._callbacks]
+        if names != [name for name, _ in plain]:
+            raise ValueError(f"the checkpoint was made with the callbacks {[name for name, _ in plain]}, not {names}")
+        for number, (callback, (_, values)) in enumerate(zip(self._callbacks, plain, strict=True)):
+            prefix = f"callback.{number}."
+            own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            if isinstance(callback, Callback):
+                callback.restore(values | own)
 
     def after_epoch(self) -> bool:
         """Call them all; whether one wants to end the training, and the history says which."""

@@ -154,13 +154,12 @@ def _check_range(name: str, numbers: np.ndarray, sums: np.ndarray, spec: Spec) -
         raise ValueError(f"{name} must lie in 0..1 for loss {spec.loss!r}, got {low} to {high}")
     if spec.loss == "perceptron" and not _all_0_or_1(numbers):
         raise ValueError(f"{name} must be 0 or 1 for loss 'perceptron'")
-    if spec.loss == "cross_entropy":
-        if sums.max() > 1.001 or sums.min() < 0.999:
-            row = int(np.argmax(np.abs(sums - 1)))
-            raise ValueError(
-                f"{name} must hold rows of probabilities that sum to 1 for loss 'cross_entropy', "
-                f"got a sum of {sums[row]:.6g} in row {row}"
-            )
+    if spec.loss == "cross_entropy" and (sums.max() > 1.001 or sums.min() < 0.999):
+        row = int(np.argmax(np.abs(sums - 1)))
+        raise ValueError(
+            f"{name} must hold rows of probabilities that sum to 1 for loss 'cross_entropy', "
+            f"got a sum of {sums[row]:.6g} in row {row}"
+        )
 
 
 def as_weights(name: str, values: Any, spec: Spec, n_rows: int) -> np.ndarray:

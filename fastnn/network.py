@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -12,6 +13,7 @@ import numpy as np
 from . import data, training
 from .callbacks import Callbacks, check_callbacks, check_monitor
 from .history import History
+from .io.checkpoint import Checkpoint
 from .kernels import epoch, layout, linking, threads
 from .lbfgs import Search
 from .model import NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
@@ -19,6 +21,7 @@ from .optimizers import LBFGS, Optimizer, as_optimizer
 from .parameters import Layout, aligned_zeros, flatten, lay_out, views
 from .progress import progress_bar
 from .rate_finder import RateSearch, find_learning_rate
+from .resuming import Keeper, terms_of
 from .rule import (
     UNDISTURBED,
     Regularisation,
@@ -187,6 +190,9 @@ class Network(Model):
         label_smoothing: float = 0.0,
         input_noise: float = 0.0,
         averaging: float | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        checkpoint_seconds: float = 60.0,
     ) -> History:
         """Train by mini-batch gradient descent; a second call goes on where the first ended.
 
@@ -242,6 +248,14 @@ class Network(Model):
         averaging : float, optional
             Keep an exponential average of the parameters, of which each step keeps this share (0.999, say):
             `averaged()` returns a network that has it.
+        checkpoint : path, optional
+            Folder for the training's checkpoint: written every `checkpoint_seconds`, at Ctrl-C and at the end, the one
+            before kept beside it. `fastnn.load(folder / "checkpoint.safetensors")` reads the network out of it.
+        resume : bool, default False
+            Go on from the checkpoint, if there is one, with the bits of a training that was never interrupted: the
+            same data, network, batch size, optimizer and callbacks; more `epochs` may be asked for.
+        checkpoint_seconds : float, default 60
+            Seconds between two checkpoints; one takes about as long as writing the parameters three times.
 
         Returns
         -------
@@ -279,10 +293,13 @@ class Network(Model):
             raise TypeError(f"shuffle must be True or False, got {shuffle!r}")
         given_rates = (rate for rate in (learning_rate, chosen.learning_rate, chosen.default_rate) if rate is not None)
         rates = make_rates(next(given_rates), self.dtype)
+        keeper = self._keeper(checkpoint, resume, checkpoint_seconds, chosen)
+        saved = keeper.saved if keeper else None
         if validation_split is not None:
             if validation_data is not None:
                 raise ValueError("give validation_data or validation_split, not both")
-            X, y, sample_weight, validation_data = self._split(X, y, sample_weight, validation_split)
+            seed = saved.net.seed if saved else self.seed
+            X, y, sample_weight, validation_data = self._split(X, y, sample_weight, validation_split, seed)
         examples, are_classes = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
         validation, val_classes = data.no_examples(self._spec), False
         if validation_data is not None:
@@ -299,7 +316,7 @@ class Network(Model):
         check_callbacks(callbacks, columns)
         if rates.reads_history:
             check_monitor(rates.given.monitor, columns)
-        history = History()
+        history = keeper.history if keeper else History()
         called = Callbacks(callbacks, self, history)
         if isinstance(chosen, LBFGS):
             self._check_lbfgs(learning_rate, regularisation)
@@ -325,7 +342,13 @@ class Network(Model):
         with self._alone():
             batch_size = min(batch_size, examples.n_rows)
             plan, work = self._room("train", min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS))))
+            if keeper:
+                terms = terms_of(examples, batch_size, bool(shuffle), repr((chosen.kind, bool(averaging))))
+                keeper.check(self, terms)
+                self._go_on_from(saved, chosen)
             state = self._state_for(chosen, regularisation)
+            if keeper:
+                keeper.begin(self, called, state, terms)
             rule = make_rule(chosen, regularisation, state, plan.table)
             bar = progress_bar(progress, epochs, -(-examples.n_rows // batch_size), examples.n_rows)
             distortion = make_distortion(self.dropout, regularisation, self.seed)
@@ -350,6 +373,7 @@ class Network(Model):
                 on_divergence=on_divergence,
                 callbacks=called,
                 progress=bar.show,
+                keeper=keeper,
             )
             try:
                 with bar, called:
@@ -468,7 +492,7 @@ class Network(Model):
                 raise ValueError(f"layers must be numbers of layers of weights, 0..{count - 1}, got {number!r}")
         return frozenset(int(number) % count for number in numbers)
 
-    def _split(self, X: Any, y: Any, weight: Any, share: float) -> tuple[Any, Any, Any, tuple[Any, ...]]:
+    def _split(self, X: Any, y: Any, weight: Any, share: float, seed: int) -> tuple[Any, Any, Any, tuple[Any, ...]]:
         share = real_number("validation_split", share)
         n = data.as_rows("X", X, self._spec).n_rows
         if n == 0:
@@ -480,7 +504,7 @@ class Network(Model):
             raise ValueError(
                 f"validation_split must leave at least one example on either side, got {share} of the {n} rows of X"
             )
-        order = np.random.default_rng(self.seed).permutation(n)
+        order = np.random.default_rng(seed).permutation(n)
         train, test = np.sort(order[held:]), np.sort(order[:held])
         if weight is None:
             return X[train], y[train], None, (X[test], y[test])
@@ -496,6 +520,24 @@ class Network(Model):
         if not self._fitting.acquire(blocking=False):
             raise RuntimeError("another thread is training this network; train a copy() there")
         return _Release(self._fitting)
+
+    def _keeper(self, folder: Any, resume: bool, seconds: float, optimizer: Optimizer) -> Keeper | None:
+        if folder is None:
+            if resume:
+                raise ValueError("resume=True needs the folder of the checkpoint: checkpoint=...")
+            return None
+        if isinstance(optimizer, LBFGS):
+            raise ValueError("checkpoint is for trainings in steps; optimizer 'lbfgs' has none")
+        return Keeper(folder, bool(resume), seconds)
+
+    def _go_on_from(self, saved: Checkpoint | None, optimizer: Optimizer) -> None:
+        """Take over parameters, seed, epochs and the optimizer's state."""
+        if saved is None:
+            return
+        self._set_parameters(saved.net.parameters)
+        self.seed, self._epochs = saved.net.seed, saved.net.epochs_trained
+        buffers = (self._laid_out(saved.arrays[f"state.{name}"]) for name in ("first", "second", "average"))
+        self._state = State(optimizer.kind, saved.about["steps"], *buffers)
 
     def _check_lbfgs(self, learning_rate: Any, about: Regularisation) -> None:
         others = {name: value for name, value in asdict(about).items() if value and name != "l2"}

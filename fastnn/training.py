@@ -13,7 +13,9 @@ import numpy as np
 from .callbacks import Callbacks
 from .errors import DivergenceError
 from .history import History
+from .interrupts import Interruption
 from .kernels import epoch, layout, losses, threads
+from .resuming import Keeper
 from .schedules import Rates
 
 CALL_SECONDS = 0.25
@@ -37,6 +39,8 @@ HOLDS_SECONDS = 60.0
 """After that another training measures anew: other programs come and go."""
 
 MOST_MEASURED = 256
+GOES_ON = ("", "interrupted", "epochs")
+"""Ends of a training after which its checkpoint has more to do, where more is asked for."""
 
 
 @dataclass
@@ -62,6 +66,7 @@ class Job:
     distortion: layout.Distortion
     callbacks: Callbacks
     progress: Callable[[History, int], None] = field(default=lambda history, step: None)
+    keeper: Keeper | None = None
     steps_done: int = 0
 
     @property
@@ -92,6 +97,15 @@ class Run:
         self.history = history
         self.converged = False
         self.total = job.epochs * job.steps_per_epoch
+        self.seen = history.epochs  # those that the callbacks have seen
+        self._began = time.perf_counter() - history.seconds
+        if job.keeper is not None:
+            job.keeper.put_back(self)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of this training, that before a checkpoint included."""
+        return time.perf_counter() - self._began
 
     @property
     def position(self) -> int:
@@ -110,7 +124,7 @@ class Run:
         last = min(first + steps, self.total)
         if job.by_epoch:
             last = min(last, first - first % per_epoch + per_epoch)
-        if last == first:
+        if last <= first:
             return 0.0
         rates = job.rates.between(first, last, per_epoch, job.start_epoch, self.history)
         plan = layout.Plan(
@@ -202,7 +216,7 @@ class Crew:
             self.size = most if step_cost(run.job) > WORTH_MANY else 1
         elif self.key in MEASURED and time.monotonic() - MEASURED[self.key][2] < HOLDS_SECONDS:
             self.alone, self.size, _ = MEASURED[self.key]
-        elif most > 1 and step_cost(run.job) >= WORTH_A_TEAM and run.total >= 4:
+        elif most > 1 and step_cost(run.job) >= WORTH_A_TEAM and run.total - run.position >= 4:
             run.advance(1, 1)
             self.alone = run.advance(1, 1)
             self.measure()
@@ -240,15 +254,20 @@ def train(job: Job, history: History) -> None:
     """Run a job to its end, to divergence, or to Ctrl-C; DivergenceError as `Network.fit` documents it."""
     run = Run(job, history)
     sound = job.network.parameters.copy()
-    began = time.perf_counter()
     try:
-        crew = Crew(run)
-        advance_to_end(run, crew, sound)
-        run.history.n_threads = crew.size
+        with Interruption() as interruption:
+            if history.stop_reason not in GOES_ON:
+                return
+            history.stop_reason = "epochs"
+            crew = Crew(run)
+            advance_to_end(run, crew, sound, interruption)
+            history.n_threads = crew.size
+            if job.keeper is not None:
+                job.keeper.keep(run, history.stop_reason)
     except KeyboardInterrupt:
         run.history.stop_reason = "interrupted"
     finally:
-        run.history.seconds = time.perf_counter() - began
+        run.history.seconds = run.seconds
         job.steps_done = run.position
         done = run.position / job.steps_per_epoch * job.examples.n_rows
         run.history.examples_per_second = done / max(run.history.seconds, 1e-9)
@@ -258,12 +277,12 @@ def train(job: Job, history: History) -> None:
         warnings.warn(f"training diverged: {reason}", RuntimeWarning, stacklevel=3)
 
 
-def advance_to_end(run: Run, crew: Crew, sound: np.ndarray) -> None:
-    """Call the compiled epochs again and again; between calls look at the loss, the bar, the callbacks.
+def advance_to_end(run: Run, crew: Crew, sound: np.ndarray, interruption: Interruption) -> None:
+    """Call the compiled epochs again and again; between calls look at the loss, the bar, the callbacks, the keyboard.
 
     `sound` keeps the parameters of the last return at which all were finite.
     """
-    job, steps, seen = run.job, 1, 0
+    job, steps, seen = run.job, 1, run.seen
     while True:
         reason = run.diverged() if job.on_divergence == "raise" else None
         if reason:
@@ -287,6 +306,11 @@ def advance_to_end(run: Run, crew: Crew, sound: np.ndarray) -> None:
             return
         if run.position >= run.total:
             return
+        if interruption.asked:
+            run.history.stop_reason = "interrupted"
+            return
+        if job.keeper is not None:
+            job.keeper.keep(run)
         before = run.position
         seconds = run.advance(steps, crew.size)
         pace = seconds / max(1, run.position - before)

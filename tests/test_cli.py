@@ -152,7 +152,7 @@ def test_row_20_train_digits_draws_what_each_neuron_sees(digits_run):
 def test_the_folder_holds_model_history_and_pictures(digits_run):
     folder, printed = digits_run
     names = ["confusion.png", "curves.png", "first_layer.png", "history.csv", "mistakes.png", "model.safetensors"]
-    assert sorted(file.name for file in folder.iterdir()) == names
+    assert sorted(file.name for file in folder.iterdir()) == ["checkpoint.safetensors", *names]
     assert all(name in printed for name in names)
     header, rows = read_csv((folder / "history.csv").read_text())
     assert header == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
@@ -383,7 +383,18 @@ def test_without_matplotlib_it_trains_and_says_how_to_get_pictures(no_pictures, 
     write_csv("fruit.csv", ["grams", "redness", "kind"], *fruit())
     assert main(["train", "fruit.csv", "--epochs", "1"]) == 0
     assert capsys.readouterr().err == "fastnn: no pictures: pictures need matplotlib: pip install fastnn[plot]\n"
-    assert sorted(file.name for file in (tmp_path / "runs/fruit").iterdir()) == ["history.csv", "model.safetensors"]
+    names = ["checkpoint.safetensors", "history.csv", "model.safetensors"]
+    assert sorted(file.name for file in (tmp_path / "runs/fruit").iterdir()) == names
+
+
+def test_resume_goes_on_from_the_checkpoint(capsys, tmp_path):
+    write_csv("fruit.csv", ["grams", "redness", "kind"], *fruit())
+    ok(capsys, "train", "fruit.csv", "-o", "whole", "--epochs", 6)
+    ok(capsys, "train", "fruit.csv", "-o", "parts", "--epochs", 2)
+    ok(capsys, "train", "fruit.csv", "-o", "parts", "--epochs", 6, "--resume")
+    whole, parts = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts"))
+    assert whole == parts
+    assert len((tmp_path / "parts" / "history.csv").read_text().splitlines()) == 1 + 6
 
 
 def test_ctrl_c_saves_what_there_is(capsys, monkeypatch, tmp_path):

@@ -72,6 +72,9 @@ def _add_train(commands: Any) -> None:
     training.add_argument("--epochs", type=whole_from(1), metavar="N", help="passes over the examples")
     training.add_argument("--batch-size", type=whole_from(1), metavar="N", help="examples per update")
     training.add_argument("--rate", type=positive, metavar="RATE", help="learning rate")
+    training.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint in the output folder, if there is one"
+    )
     training.add_argument("--threads", type=whole_from(1), metavar="N", help="at most (default: as many as help)")
     files = train.add_argument_group("files")
     files.add_argument("-o", "--output", metavar="DIR", help="folder to write into (default runs/NAME)")

@@ -38,13 +38,15 @@ class Settings:
     batch_size: int
     rate: float
     n_threads: int | None
+    folder: Path
+    resume: bool
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train as the arguments say; the exit code."""
     task = load_task(arguments)
     net, settings = build(task, arguments)
-    folder = Path(arguments.output or Path("runs", task.name))
+    folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
     prepare_kernels(net)
     print(f"{task.name}: {len(task.X):,} examples to train on, {len(task.X_held):,} held out")
@@ -61,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     report(task, history, outputs, target_scaler)
     print(f"written to {folder}: {', '.join(write_results(folder, net, task, history, outputs))}")
     if history.stop_reason == "interrupted":
-        print("fastnn: interrupted; what was learned so far is saved", file=sys.stderr)
+        print("fastnn: interrupted; what was learned so far is saved, and --resume goes on with it", file=sys.stderr)
         return 130
     return 0
 
@@ -86,6 +88,8 @@ def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]
         batch_size=arguments.batch_size or recipe.batch_size,
         rate=arguments.rate or (recipe.rate if of_recipe else CAUTIOUS_RATE),
         n_threads=arguments.threads,
+        folder=Path(arguments.output or Path("runs", task.name)),
+        resume=arguments.resume,
     )
     return net, settings
 
@@ -160,6 +164,8 @@ def fit(net: Network, task: Task, settings: Settings, target_scaler: StandardSca
         validation_data=(task.prepared(task.X_held), targets(task.y_held)),
         progress=sys.stderr is not None and sys.stderr.isatty(),
         n_threads=settings.n_threads,
+        checkpoint=settings.folder,
+        resume=settings.resume,
     )
 
 

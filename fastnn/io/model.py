@@ -2,15 +2,13 @@
 
 Tensors `layers.0.weight` (n_out, n_in) and `layers.0.bias` (n_out,), and so on. The metadata holds one key,
 `fastnn`, with JSON: format (1), sizes, activation, loss, input_scale, seed, epochs, and what a user of the model
-needs: scaler, column_names, class_names.
+needs: scaler, column_names, class_names. A checkpoint (io/checkpoint.py) is such a file with more in it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +16,7 @@ import numpy as np
 from ..errors import FileFormatError
 from ..preprocessing import MinMaxScaler, StandardScaler, scaler_from_state
 from ..spec import Spec, make_spec, whole_number
+from .files import write_bytes
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -67,39 +66,26 @@ def checked_scaler(scaler: Any, n_columns: int) -> MinMaxScaler | StandardScaler
     return scaler
 
 
-def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Replace a file in one step: the old one or the new one is there at any moment, on the disk before it shows."""
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def save(net: Model, path: str | os.PathLike[str]) -> None:
     """Write a network; see `Network.save`."""
     from safetensors.numpy import save as to_bytes
 
     if not np.isfinite(net.parameters).all():
         raise ValueError("this network has parameters that are not finite; it is not saved")
+    write_bytes(path, to_bytes(tensors_of(net), {"fastnn": json.dumps(description(net))}))
+
+
+def tensors_of(net: Model) -> dict[str, np.ndarray]:
+    """Weights (n_out, n_in) and biases by their names in the file."""
     tensors = {}
     for number, (weight, bias) in enumerate(zip(net.weights, net.biases, strict=True)):
         tensors[f"layers.{number}.weight"] = np.ascontiguousarray(weight)
         tensors[f"layers.{number}.bias"] = np.ascontiguousarray(bias)
-    write_bytes(path, to_bytes(tensors, {"fastnn": json.dumps(description(net))}))
+    return tensors
 
 
 def load(path: str | os.PathLike[str]) -> Network:
-    """Read a network that `Network.save` wrote.
+    """Read a network that `Network.save` wrote, or the one in a checkpoint.
 
     Parameters
     ----------
@@ -147,7 +133,7 @@ def _description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
         found = about["format"]
         if found != FORMAT:
             raise FileFormatError(f"{path} has format {found!r}; this fastnn reads format {FORMAT}")
-        names = set(file.keys())
+        names = {name for name in file.keys() if not name.startswith("training.")}  # noqa: SIM118
         kinds = {file.get_slice(name).get_dtype() for name in names}
         if len(kinds) != 1 or not kinds <= set(DTYPES):
             raise FileFormatError(f"{path} must hold F32 or F64 tensors of one kind, got {sorted(kinds)}")

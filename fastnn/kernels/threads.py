@@ -67,7 +67,7 @@ def meeting_place(n_threads: int) -> np.ndarray:
 
 @contextmanager
 def team_of(wanted: int) -> Iterator[int]:
-    """Threads for one call: `wanted`, less one for every other call under way in this process; one call has the team."""
+    """Threads for one call: `wanted`, less those of the other calls under way here; one call has the team."""
     with _counting:
         others = _pool["calls"]
         _pool["calls"] += 1

@@ -1,0 +1,106 @@
+"""The checkpoint of a training: all that its next step depends on, in one safetensors file with a checksum.
+
+The tensors and the description of the model file (io/model.py), so that `fastnn.load` reads the network out of it;
+beside them, named `training.*`, the optimizer's state, the history, the callbacks' arrays, and in the metadata
+`fastnn_training` the position and what the training must have in common with the one that goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import FileFormatError
+from ..model import Model
+from .files import write_bytes
+from .model import description, load, tensors_of
+
+FORMAT = 1
+NAME, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
+PREFIX = "training."
+
+
+@dataclass
+class Checkpoint:
+    """A training between two steps.
+
+    Attributes
+    ----------
+    net : Model
+        Its parameters, its seed, and the epochs it had before this training.
+    about : dict
+        Plain values: position, seconds, stop_reason, steps (of the optimizer's state, before this training), kind (of
+        the optimizer), terms (what a training that goes on must share), callbacks (a name and plain values for each).
+    arrays : dict of ndarray
+        By name: sums, learning_rates, history.*, state.first, state.second, state.average, callback.*.
+    """
+
+    net: Model
+    about: dict[str, Any]
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def write(folder: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Replace the folder's checkpoint; the one before is kept beside it."""
+    from safetensors.numpy import save as to_bytes
+
+    tensors = tensors_of(checkpoint.net)
+    tensors |= {PREFIX + name: np.ascontiguousarray(array) for name, array in checkpoint.arrays.items()}
+    texts = {
+        "fastnn": json.dumps(description(checkpoint.net)),
+        "fastnn_training": json.dumps(checkpoint.about | {"format": FORMAT}),
+    }
+    texts["sha256"] = checksum(texts, tensors)
+    write_bytes(Path(folder, NAME), to_bytes(tensors, texts), Path(folder, PREVIOUS))
+
+
+def read(folder: str | os.PathLike[str]) -> Checkpoint | None:
+    """The folder's newest sound checkpoint; None where there is none, an error where there are damaged ones alone."""
+    problems = []
+    for name in (NAME, PREVIOUS):
+        path = Path(folder, name)
+        if path.exists():
+            try:
+                return _read(path)
+            except FileFormatError as error:
+                problems.append(str(error))
+    if problems:
+        raise FileFormatError("; ".join(problems))
+    return None
+
+
+def _read(path: Path) -> Checkpoint:
+    from safetensors import SafetensorError, safe_open
+
+    net = load(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            texts = dict(file.metadata())
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, TypeError, AttributeError) as error:
+        raise FileFormatError(f"{path} is not a sound safetensors file: {error}") from None
+    if texts.pop("sha256", None) != checksum(texts, tensors) or "fastnn_training" not in texts:
+        raise FileFormatError(f"{path} is not a sound checkpoint: its checksum does not hold")
+    about = json.loads(texts["fastnn_training"])
+    if about["format"] != FORMAT:
+        raise FileFormatError(f"{path} has format {about['format']!r}; this fastnn reads format {FORMAT}")
+    arrays = {name.removeprefix(PREFIX): array for name, array in tensors.items() if name.startswith(PREFIX)}
+    return Checkpoint(net, about, arrays)
+
+
+def checksum(texts: dict[str, str], tensors: dict[str, np.ndarray]) -> str:
+    """SHA-256 over the texts, and over names, types, shapes and bytes of the tensors, each in the order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(texts):
+        digest.update(f"{name}\0{texts[name]}\0".encode())
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name}\0{array.dtype}\0{array.shape}\0".encode())
+        digest.update(array.data)
+    return digest.hexdigest()

@@ -1,0 +1,153 @@
+"""Trainings that survive: what a checkpoint holds of one, and how it goes on from there with the same bits."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import FileFormatError
+from .history import History
+from .io import checkpoint as files
+from .io.model import description
+from .kernels import gather, layout
+from .rule import State
+from .spec import real_number
+
+if TYPE_CHECKING:
+    from .callbacks import Callbacks
+    from .network import Network
+    from .training import Run
+
+UNFINISHED = ("", "interrupted")
+SAMPLE_ROWS = 64
+
+
+class Keeper:
+    """Writes the checkpoint of one training now and then; holds the one that it goes on from.
+
+    Attributes
+    ----------
+    saved : Checkpoint or None
+        What the training goes on from.
+    history : History
+        The history so far.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], resume: bool, seconds: float) -> None:
+        if not isinstance(folder, str | os.PathLike):
+            raise TypeError(f"checkpoint must be the path of a folder, got {folder!r}")
+        self.folder = Path(folder)
+        self.seconds = real_number("checkpoint_seconds", seconds)
+        if self.seconds < 0:
+            raise ValueError(f"checkpoint_seconds must be 0 or more, got {seconds!r}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            self._check_replaceable()
+        self.saved = files.read(self.folder) if resume else None
+        self.history = _history(self.saved)
+        self._last = time.monotonic()
+
+    def _check_replaceable(self) -> None:
+        """An error where a training that was not finished would be written over."""
+        try:
+            found = files.read(self.folder)
+        except FileFormatError:
+            return
+        if found is not None and found.about["stop_reason"] in UNFINISHED:
+            raise ValueError(
+                f"{self.folder} holds the checkpoint of a training that was not finished "
+                f"({_history(found).epochs} epochs): pass resume=True (--resume) to go on with it, or another folder"
+            )
+
+    def begin(self, net: Network, callbacks: Callbacks, state: State, terms: dict[str, Any]) -> None:
+        """Whose training is kept, and what a training that goes on must have in common with it."""
+        self.net, self.callbacks, self.state, self.terms = net, callbacks, state, terms
+
+    def check(self, net: Network, terms: dict[str, Any]) -> None:
+        """An error that names what the checkpoint does not share with the training that wants to go on from it."""
+        description(net)  # what could not be written is an error now, not in a minute
+        if self.saved is None:
+            return
+        if self.saved.net._spec != net._spec:
+            raise ValueError(f"the checkpoint in {self.folder} is of {self.saved.net!r}, not of {net!r}")
+        for name, value in terms.items():
+            kept = self.saved.about["terms"].get(name)
+            if kept != value:
+                raise ValueError(f"the checkpoint in {self.folder} was made with {name}={kept!r}, not {value!r}")
+
+    def put_back(self, run: Run) -> None:
+        """Set a run to where the checkpoint was written."""
+        if self.saved is None:
+            return
+        about, arrays = self.saved.about, self.saved.arrays
+        run.records.state[layout.NEXT_STEP] = about["position"]
+        run.records.sums[:] = arrays["sums"]
+        self.callbacks.restore(about["callbacks"], arrays)
+
+    def keep(self, run: Run, reason: str = "") -> None:
+        """Write, where it is time, or where the training ended for a reason; a disk that fails is a warning."""
+        if not reason and time.monotonic() - self._last < self.seconds:
+            return
+        if not np.isfinite(run.job.network.parameters).all():
+            return
+        net, state = self.net, self.state
+        states, arrays = self.callbacks.state()
+        arrays |= {
+            "sums": run.records.sums,
+            "learning_rates": np.array(run.history.learning_rates, np.float64),
+            **{f"history.{name}": np.array(values) for name, values in run.history.items()},
+            **{f"state.{name}": net._in_order(getattr(state, name)) for name in ("first", "second", "average")},
+        }
+        about = {
+            "position": run.position,
+            "seconds": run.seconds,
+            "stop_reason": reason,
+            "steps": state.steps,
+            "terms": self.terms,
+            "callbacks": states,
+        }
+        try:
+            files.write(self.folder, files.Checkpoint(net, about, arrays))
+        except OSError as error:
+            warnings.warn(f"fastnn could not write a checkpoint: {error}", RuntimeWarning, stacklevel=2)
+        self._last = time.monotonic()
+
+
+def _history(saved: files.Checkpoint | None) -> History:
+    history = History()
+    if saved is not None:
+        columns = {name[8:]: values for name, values in saved.arrays.items() if name.startswith("history.")}
+        order = ["loss", "accuracy", "val_loss", "val_accuracy"]
+        for name in sorted(columns, key=lambda name: (order.index(name) if name in order else len(order), name)):
+            for value in columns[name]:
+                history.add(**{name: value})
+        history.learning_rates = saved.arrays["learning_rates"].tolist()
+        history.seconds = float(saved.about["seconds"])
+        history.stop_reason = saved.about["stop_reason"]
+    return history
+
+
+def terms_of(examples: layout.Examples, batch_size: int, shuffle: bool, kind: str) -> dict[str, Any]:
+    """What the steps of two trainings must share to be the same steps: sizes, and a digest of some rows."""
+    itemsizes = {code: np.dtype(name).itemsize for name, code in gather.KINDS.items()}
+    stride = examples.stride * itemsizes[examples.kind]
+    length = min(stride, examples.inputs.size) if examples.n_rows > 1 else examples.inputs.size
+    digest = hashlib.sha256()
+    for row in np.unique(np.linspace(0, examples.n_rows - 1, SAMPLE_ROWS).astype(np.int64)):
+        digest.update(examples.inputs[row * stride : row * stride + length].data)
+        for values in (examples.labels, examples.targets, examples.weights):
+            width = values.size // examples.n_rows
+            digest.update(values[row * width : (row + 1) * width].data)
+    return {
+        "rows": examples.n_rows,
+        "batch_size": batch_size,
+        "shuffle": shuffle,
+        "optimizer": kind,
+        "data": digest.hexdigest()[:16],
+    }

@@ -1,0 +1,310 @@
+"""Trainings that are interrupted and go on."""
+
+import os
+import signal
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import training
+from fastnn.callbacks import Callback, CSVLog, EarlyStopping
+from fastnn.io import checkpoint as files
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(70, 4))
+Y = np.stack([np.sin(X[:, 0]), X[:, 1] * X[:, 2]], axis=1)
+
+
+def a_network(**settings):
+    return fastnn.Network([4, 9, 2], activation=["tanh", "identity"], **{"seed": 3} | settings)
+
+
+def bits(net, history):
+    columns = {name: history[name] for name in history}
+    return net.parameters.tobytes(), columns, history.learning_rates, history.stop_reason, net.epochs_trained
+
+
+class Killed(BaseException):
+    """Stands for what no program survives."""
+
+
+@pytest.fixture
+def killed_at(monkeypatch):
+    """Returns to Python after every step, each written; the training dies at the return of that number."""
+    monkeypatch.setattr(training, "CALL_SECONDS", 0.0)
+
+    def fit(net, returns, **options):
+        write, count = files.write, iter(range(1, 10**9))
+
+        def write_or_die(folder, checkpoint):
+            write(folder, checkpoint)
+            if next(count) == returns:
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "write", write_or_die)
+            try:
+                return net.fit(X, Y, batch_size=8, checkpoint_seconds=0, **options)
+            except Killed:
+                return None
+
+    return fit
+
+
+OPTIONS = {
+    "sgd": {},
+    "no shuffle": {"shuffle": False},
+    "validation": {"validation_split": 0.3},
+    "momentum": {"optimizer": fastnn.SGD(momentum=0.9), "learning_rate": 0.02},
+    "adam": {"optimizer": "adam", "averaging": 0.9, "clip_norm": 0.5},
+    "rmsprop": {"optimizer": fastnn.RMSprop(momentum=0.5), "l2": 0.01},
+    "schedule": {"learning_rate": fastnn.schedules.Cosine(0.2, epochs=6)},
+    "plateau": {"learning_rate": fastnn.schedules.ReduceOnPlateau(0.1, patience=1, min_delta=0.2)},
+    "noise": {"input_noise": 0.1},
+}
+
+
+@pytest.mark.parametrize("returns", [1, 5, 9, 30])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_training_that_died_goes_on_with_the_same_bits(name, returns, killed_at, tmp_path):
+    whole = a_network(dropout=0.2)
+    expected = bits(whole, whole.fit(X, Y, batch_size=8, epochs=6, **OPTIONS[name]))
+    assert killed_at(a_network(dropout=0.2), returns, checkpoint=tmp_path, epochs=6, **OPTIONS[name]) is None
+    net = a_network(dropout=0.2, seed=99)
+    history = killed_at(net, -1, checkpoint=tmp_path, resume=True, epochs=6, **OPTIONS[name])
+    assert bits(net, history) == expected
+    again = a_network(dropout=0.2)
+    history = killed_at(again, -1, checkpoint=tmp_path, resume=True, epochs=6, **OPTIONS[name])
+    assert bits(again, history) == expected
+
+
+@pytest.mark.parametrize("returns", [2, 3, 6])
+def test_callbacks_go_on(returns, killed_at, tmp_path):
+    def options(folder):
+        folder.mkdir()
+        stop = EarlyStopping("loss", patience=2, min_delta=0.05)
+        return {"callbacks": [stop, CSVLog(folder / "log.csv")], "learning_rate": 0.3, "epochs": 40}
+
+    first, second = options(tmp_path / "a"), options(tmp_path / "b")
+    whole = a_network()
+    expected = bits(whole, whole.fit(X, Y, batch_size=8, **first))
+    assert expected[3] == "early_stopping"
+    assert killed_at(a_network(), returns, checkpoint=tmp_path, **second) is None
+    net = a_network()
+    second["callbacks"] = [EarlyStopping("loss", patience=2, min_delta=0.05), CSVLog(tmp_path / "b" / "log.csv")]
+    assert bits(net, killed_at(net, -1, checkpoint=tmp_path, resume=True, **second)) == expected
+    rows = [(tmp_path / name / "log.csv").read_text().splitlines() for name in "ab"]
+    assert [row.split(",")[0] for row in rows[0]] == [row.split(",")[0] for row in rows[1]]
+    again = a_network()
+    assert bits(again, killed_at(again, -1, checkpoint=tmp_path, resume=True, **second)) == expected
+
+
+def test_more_epochs_may_be_asked_for(tmp_path):
+    whole, net = a_network(), a_network()
+    expected = bits(whole, whole.fit(X, Y, epochs=7, batch_size=8))
+    net.fit(X, Y, epochs=3, batch_size=8, checkpoint=tmp_path)
+    other = a_network()
+    assert bits(other, other.fit(X, Y, epochs=7, batch_size=8, checkpoint=tmp_path, resume=True)) == expected
+
+
+def test_a_second_fit_has_the_epochs_and_the_state_of_the_first(killed_at, tmp_path):
+    whole, net = a_network(), a_network()
+    for one in (whole, net):
+        one.fit(X, Y, epochs=2, batch_size=8, optimizer="adam")
+    expected = bits(whole, whole.fit(X, Y, epochs=4, batch_size=8, optimizer="adam"))
+    assert killed_at(net, 4, checkpoint=tmp_path, epochs=4, optimizer="adam") is None
+    other = a_network()
+    history = killed_at(other, -1, checkpoint=tmp_path, resume=True, epochs=4, optimizer="adam")
+    assert bits(other, history) == expected
+
+
+def test_without_a_checkpoint_there_the_training_begins(tmp_path):
+    net, other = a_network(), a_network()
+    history = net.fit(X, Y, epochs=2, checkpoint=tmp_path / "new" / "folder", resume=True)
+    assert bits(net, history) == bits(other, other.fit(X, Y, epochs=2))
+
+
+def test_the_network_can_be_read_out_of_it(tmp_path):
+    net = a_network()
+    net.fit(X, Y, epochs=2, checkpoint=tmp_path)
+    np.testing.assert_array_equal(fastnn.load(tmp_path / files.NAME).parameters, net.parameters)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 9}, "batch_size=8, not 9"),
+        ({"shuffle": False}, "shuffle=True, not False"),
+        ({"optimizer": "adam"}, "optimizer=.*SGD.*not.*Adam"),
+        ({"X": X + 1}, "data="),
+        ({"X": X[:60], "y": Y[:60]}, "rows=70, not 60"),
+        ({"callbacks": [EarlyStopping("loss")]}, "callbacks"),
+    ],
+    ids=["batch size", "shuffle", "optimizer", "other numbers", "fewer rows", "callbacks"],
+)
+def test_another_training_does_not_go_on_from_it(change, message, killed_at, tmp_path):
+    assert killed_at(a_network(), 3, checkpoint=tmp_path, epochs=4) is None
+    net = a_network(seed=5)
+    before = net.parameters
+    given = {"X": X, "y": Y, "epochs": 4, "batch_size": 8} | change
+    with pytest.raises(ValueError, match=message):
+        net.fit(**given, checkpoint=tmp_path, resume=True)
+    if "callbacks" not in change:
+        np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_another_network_does_not_go_on_from_it(killed_at, tmp_path):
+    assert killed_at(a_network(), 3, checkpoint=tmp_path, epochs=4) is None
+    with pytest.raises(ValueError, match=r"is of Network\(\[4, 9, 2\].*not of Network\(\[4, 8, 2\]"):
+        fastnn.Network([4, 8, 2], seed=0).fit(X, Y, epochs=4, batch_size=8, checkpoint=tmp_path, resume=True)
+
+
+def test_an_unfinished_training_is_not_written_over(killed_at, tmp_path):
+    assert killed_at(a_network(), 30, checkpoint=tmp_path, epochs=4) is None
+    with pytest.raises(ValueError, match=r"not finished \(3 epochs\): pass resume=True"):
+        a_network().fit(X, Y, epochs=1, checkpoint=tmp_path)
+    a_network().fit(X, Y, epochs=4, batch_size=8, checkpoint=tmp_path, resume=True)
+    a_network().fit(X, Y, epochs=1, checkpoint=tmp_path)
+    assert fastnn.load(tmp_path / files.PREVIOUS).epochs_trained == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"resume": True}, ValueError, "checkpoint=..."),
+        ({"checkpoint": 3}, TypeError, "checkpoint must be the path"),
+        ({"checkpoint": "x", "checkpoint_seconds": -1}, ValueError, "checkpoint_seconds must be 0 or more"),
+        ({"checkpoint": "x", "optimizer": "lbfgs"}, ValueError, "lbfgs"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(options, error, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=message):
+        a_network().fit(X, Y, epochs=1, **options)
+
+
+def test_ctrl_c_leaves_a_checkpoint_of_that_moment(tmp_path):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    class Press(Callback):
+        def on_epoch_end(self, net, history):
+            if history.epochs == 2:
+                signal.raise_signal(signal.SIGINT)
+
+    try:
+        net = a_network()
+        history = net.fit(X, Y, epochs=5, batch_size=8, checkpoint=tmp_path, callbacks=[Press()])
+        assert (history.stop_reason, history.epochs, net.epochs_trained) == ("interrupted", 2, 2)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    whole, other = a_network(), a_network()
+    expected = bits(whole, whole.fit(X, Y, epochs=5, batch_size=8, callbacks=[Callback()]))
+    Press.on_epoch_end = Callback.on_epoch_end
+    found = other.fit(X, Y, epochs=5, batch_size=8, checkpoint=tmp_path, resume=True, callbacks=[Press()])
+    assert bits(other, found) == expected
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def press_twice(net, history):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError
+
+    try:
+        assert a_network().fit(X, Y, epochs=5, callbacks=[press_twice]).stop_reason == "interrupted"
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_disk_that_fails_is_a_warning_and_the_last_checkpoint_stays(tmp_path, monkeypatch):
+    net = a_network()
+    net.fit(X, Y, epochs=2, batch_size=8, checkpoint=tmp_path)
+    kept = (tmp_path / files.NAME).read_bytes()
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.warns(RuntimeWarning, match="could not write a checkpoint: .*No space left"):
+        net.fit(X, Y, epochs=4, batch_size=8, checkpoint=tmp_path, resume=True)
+    assert (tmp_path / files.NAME).read_bytes() == kept
+    assert sorted(path.name for path in tmp_path.iterdir()) == [files.NAME]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "bit", "gone"])
+def test_where_the_newest_is_damaged_the_one_before_goes_on(damage, tmp_path):
+    whole = a_network()
+    expected = bits(whole, whole.fit(X, Y, epochs=4, batch_size=8))
+    for epochs in (1, 2):
+        a_network().fit(X, Y, epochs=epochs, batch_size=8, checkpoint=tmp_path, resume=True)
+    newest = tmp_path / files.NAME
+    content = bytearray(newest.read_bytes())
+    if damage == "gone":
+        newest.unlink()
+    elif damage == "truncated":
+        newest.write_bytes(content[: len(content) // 2])
+    else:
+        content[-5] ^= 1
+        newest.write_bytes(content)
+    net = a_network()
+    assert bits(net, net.fit(X, Y, epochs=4, batch_size=8, checkpoint=tmp_path, resume=True)) == expected
+
+
+def test_damaged_checkpoints_alone_are_an_error_not_a_new_beginning(tmp_path):
+    a_network().fit(X, Y, epochs=1, checkpoint=tmp_path)
+    (tmp_path / files.NAME).write_bytes(b"nothing")
+    with pytest.raises(fastnn.FileFormatError, match="sound"):
+        a_network().fit(X, Y, epochs=1, checkpoint=tmp_path, resume=True)
+
+
+KILLS = """
+import os, pathlib, random, signal, sys, tempfile, time
+import numpy as np, fastnn
+from fastnn import training
+random.seed(int(sys.argv[2]))
+training.CALL_SECONDS = 0.002
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(500, 12)), rng.integers(0, 3, 500)
+
+def train(folder):
+    net = fastnn.Network([12, 20, 3], activation=["relu", "softmax"], loss="cross_entropy", seed=1, dropout=0.1)
+    options = {"checkpoint": folder, "resume": True, "checkpoint_seconds": 0} if folder else {}
+    history = net.fit(X, y, epochs=200, batch_size=16, optimizer="adam", validation_split=0.2, n_threads=1, **options)
+    return net.parameters.tobytes() + repr({name: history[name] for name in history}).encode()
+
+expected, kills, finished = train(None), 0, 0
+while kills < int(sys.argv[1]):
+    with tempfile.TemporaryDirectory() as folder:
+        answer = pathlib.Path(folder, "answer")
+        while not answer.exists():
+            child = os.fork()
+            if child == 0:
+                found = train(folder)
+                pathlib.Path(folder, "part").write_bytes(found)
+                os.rename(os.path.join(folder, "part"), answer)
+                os._exit(0)
+            time.sleep(random.uniform(0, 0.15))
+            os.kill(child, signal.SIGKILL)
+            kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        assert answer.read_bytes() == expected
+        finished += 1
+print(kills, "kills,", finished, "trainings")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the test forks")
+def test_killed_a_hundred_times_it_ends_with_the_same_bits():
+    with warnings.catch_warnings():
+        found = subprocess.run([sys.executable, "-c", KILLS, "100", "1"], capture_output=True, text=True, timeout=300)
+    assert found.returncode == 0, found.stderr
+    kills, trainings = (int(word) for word in found.stdout.split() if word.isdigit())
+    assert kills >= 100
+    assert trainings >= 2
