@@ -9,6 +9,7 @@ from .io.model import load
 from .losses import register_activation, register_loss
 from .network import Network
 from .optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop
+from .population import Ensemble, Population, fit_many
 from .warmup import warmup
 
 __version__ = "0.1.0"
@@ -20,14 +21,17 @@ __all__ = [
     "Adam",
     "AdamW",
     "DivergenceError",
+    "Ensemble",
     "FileFormatError",
     "History",
     "Network",
+    "Population",
     "RMSprop",
     "__version__",
     "callbacks",
     "compiled",
     "datasets",
+    "fit_many",
     "initialisers",
     "load",
     "losses",

@@ -17,6 +17,7 @@ class Interruption:
     def __init__(self) -> None:
         self.asked = False
         self._before: Any = None
+        self._depth = 0
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
@@ -24,11 +25,15 @@ class Interruption:
         self.asked = True
 
     def __enter__(self) -> Interruption:
-        here = threading.current_thread() is threading.main_thread()
-        if here and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._before = signal.signal(signal.SIGINT, self._note)
+        if threading.current_thread() is threading.main_thread():
+            self._depth += 1
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                self._before = signal.signal(signal.SIGINT, self._note)
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        if threading.current_thread() is threading.main_thread():
+            self._depth -= 1
+            if self._depth == 0 and self._before is not None:
+                signal.signal(signal.SIGINT, self._before)
+                self._before = None

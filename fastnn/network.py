@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from .optimizers import LBFGS, Optimizer, as_optimizer
 from .parameters import Layout, aligned_zeros, flatten, lay_out, views
 from .progress import progress_bar
 from .rate_finder import RateSearch, find_learning_rate
-from .resuming import Keeper, terms_of
+from .resuming import FolderKeeper, Keeper, terms_of
 from .rule import (
     UNDISTURBED,
     Regularisation,
@@ -294,7 +295,7 @@ class Network(Model):
         given_rates = (rate for rate in (learning_rate, chosen.learning_rate, chosen.default_rate) if rate is not None)
         rates = make_rates(next(given_rates), self.dtype)
         keeper = self._keeper(checkpoint, resume, checkpoint_seconds, chosen)
-        saved = keeper.saved if keeper else None
+        saved = keeper.saved
         if validation_split is not None:
             if validation_data is not None:
                 raise ValueError("give validation_data or validation_split, not both")
@@ -316,7 +317,7 @@ class Network(Model):
         check_callbacks(callbacks, columns)
         if rates.reads_history:
             check_monitor(rates.given.monitor, columns)
-        history = keeper.history if keeper else History()
+        history = keeper.history
         called = Callbacks(callbacks, self, history)
         if isinstance(chosen, LBFGS):
             self._check_lbfgs(learning_rate, regularisation)
@@ -342,13 +343,12 @@ class Network(Model):
         with self._alone():
             batch_size = min(batch_size, examples.n_rows)
             plan, work = self._room("train", min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS))))
-            if keeper:
-                terms = terms_of(examples, batch_size, bool(shuffle), repr((chosen.kind, bool(averaging))))
-                keeper.check(self, terms)
-                self._go_on_from(saved, chosen)
+            kind = repr((chosen.kind, bool(averaging)))
+            terms = partial(terms_of, examples, batch_size, bool(shuffle), kind)
+            keeper.check(self, terms)
+            self._go_on_from(saved, chosen)
             state = self._state_for(chosen, regularisation)
-            if keeper:
-                keeper.begin(self, called, state, terms)
+            keeper.begin(self, called, state, terms)
             rule = make_rule(chosen, regularisation, state, plan.table)
             bar = progress_bar(progress, epochs, -(-examples.n_rows // batch_size), examples.n_rows)
             distortion = make_distortion(self.dropout, regularisation, self.seed)
@@ -521,14 +521,16 @@ class Network(Model):
             raise RuntimeError("another thread is training this network; train a copy() there")
         return _Release(self._fitting)
 
-    def _keeper(self, folder: Any, resume: bool, seconds: float, optimizer: Optimizer) -> Keeper | None:
+    def _keeper(self, folder: Any, resume: bool, seconds: float, optimizer: Optimizer) -> Keeper:
+        if isinstance(folder, Keeper):
+            return folder
         if folder is None:
             if resume:
                 raise ValueError("resume=True needs the folder of the checkpoint: checkpoint=...")
-            return None
+            return Keeper()
         if isinstance(optimizer, LBFGS):
             raise ValueError("checkpoint is for trainings in steps; optimizer 'lbfgs' has none")
-        return Keeper(folder, bool(resume), seconds)
+        return FolderKeeper(folder, bool(resume), seconds)
 
     def _go_on_from(self, saved: Checkpoint | None, optimizer: Optimizer) -> None:
         """Take over parameters, seed, epochs and the optimizer's state."""

@@ -6,30 +6,34 @@ import hashlib
 import os
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .callbacks import Callback, Callbacks
 from .errors import FileFormatError
 from .history import History
+from .interrupts import Interruption
 from .io import checkpoint as files
+from .io.checkpoint import Checkpoint
 from .io.model import description
 from .kernels import gather, layout
 from .rule import State
 from .spec import real_number
 
 if TYPE_CHECKING:
-    from .callbacks import Callbacks
     from .network import Network
     from .training import Run
 
+Terms = Callable[[], dict[str, Any]]
 UNFINISHED = ("", "interrupted")
 SAMPLE_ROWS = 64
 
 
 class Keeper:
-    """Writes the checkpoint of one training now and then; holds the one that it goes on from.
+    """Puts a training back to where it stood, and knows what to keep of it; this one keeps nothing.
 
     Attributes
     ----------
@@ -37,7 +41,56 @@ class Keeper:
         What the training goes on from.
     history : History
         The history so far.
+    interruption : Interruption
+        What asks the training to end.
     """
+
+    def __init__(self, saved: Checkpoint | None = None, interruption: Interruption | None = None) -> None:
+        self.saved, self.history = saved, _history(saved)
+        self.interruption = interruption or Interruption()
+
+    def begin(self, net: Network, callbacks: Callbacks, state: State, terms: Terms) -> None:
+        """Whose training is kept, and what a training that goes on must have in common with it."""
+        self.net, self.callbacks, self.state, self.terms = net, callbacks, state, terms
+
+    def check(self, net: Network, terms: Terms) -> None:
+        """An error where this training is not the one that was kept."""
+
+    def put_back(self, run: Run) -> None:
+        """Set a run to where the checkpoint was written."""
+        if self.saved is None:
+            return
+        about, arrays = self.saved.about, self.saved.arrays
+        run.records.state[layout.NEXT_STEP] = about["position"]
+        run.records.sums[:] = arrays["sums"]
+        self.callbacks.restore(about["callbacks"], arrays)
+
+    def keep(self, run: Run, reason: str = "") -> None:
+        """Called between steps, and where the training ended for a reason."""
+
+    def checkpoint(self, run: Run, reason: str) -> Checkpoint:
+        """All that the next step depends on; the network itself, not a copy."""
+        net, state = self.net, self.state
+        states, arrays = self.callbacks.state()
+        arrays |= {
+            "sums": run.records.sums.copy(),
+            "learning_rates": np.array(run.history.learning_rates, np.float64),
+            **{f"history.{name}": np.array(values) for name, values in run.history.items()},
+            **{f"state.{name}": net._in_order(getattr(state, name)) for name in ("first", "second", "average")},
+        }
+        about = {
+            "position": run.position,
+            "seconds": run.seconds,
+            "stop_reason": reason,
+            "steps": state.steps,
+            "terms": self.terms(),
+            "callbacks": states,
+        }
+        return Checkpoint(net, about, arrays)
+
+
+class FolderKeeper(Keeper):
+    """Writes the checkpoint into a folder now and then."""
 
     def __init__(self, folder: str | os.PathLike[str], resume: bool, seconds: float) -> None:
         if not isinstance(folder, str | os.PathLike):
@@ -49,8 +102,7 @@ class Keeper:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not resume:
             self._check_replaceable()
-        self.saved = files.read(self.folder) if resume else None
-        self.history = _history(self.saved)
+        super().__init__(files.read(self.folder) if resume else None)
         self._last = time.monotonic()
 
     def _check_replaceable(self) -> None:
@@ -65,61 +117,55 @@ class Keeper:
                 f"({_history(found).epochs} epochs): pass resume=True (--resume) to go on with it, or another folder"
             )
 
-    def begin(self, net: Network, callbacks: Callbacks, state: State, terms: dict[str, Any]) -> None:
-        """Whose training is kept, and what a training that goes on must have in common with it."""
-        self.net, self.callbacks, self.state, self.terms = net, callbacks, state, terms
-
-    def check(self, net: Network, terms: dict[str, Any]) -> None:
+    def check(self, net: Network, terms: Terms) -> None:
         """An error that names what the checkpoint does not share with the training that wants to go on from it."""
         description(net)  # what could not be written is an error now, not in a minute
         if self.saved is None:
             return
         if self.saved.net._spec != net._spec:
             raise ValueError(f"the checkpoint in {self.folder} is of {self.saved.net!r}, not of {net!r}")
-        for name, value in terms.items():
+        for name, value in terms().items():
             kept = self.saved.about["terms"].get(name)
             if kept != value:
                 raise ValueError(f"the checkpoint in {self.folder} was made with {name}={kept!r}, not {value!r}")
 
-    def put_back(self, run: Run) -> None:
-        """Set a run to where the checkpoint was written."""
-        if self.saved is None:
-            return
-        about, arrays = self.saved.about, self.saved.arrays
-        run.records.state[layout.NEXT_STEP] = about["position"]
-        run.records.sums[:] = arrays["sums"]
-        self.callbacks.restore(about["callbacks"], arrays)
-
     def keep(self, run: Run, reason: str = "") -> None:
-        """Write, where it is time, or where the training ended for a reason; a disk that fails is a warning."""
+        """Write where it is time; a disk that fails is a warning."""
         if not reason and time.monotonic() - self._last < self.seconds:
             return
         if not np.isfinite(run.job.network.parameters).all():
             return
-        net, state = self.net, self.state
-        states, arrays = self.callbacks.state()
-        arrays |= {
-            "sums": run.records.sums,
-            "learning_rates": np.array(run.history.learning_rates, np.float64),
-            **{f"history.{name}": np.array(values) for name, values in run.history.items()},
-            **{f"state.{name}": net._in_order(getattr(state, name)) for name in ("first", "second", "average")},
-        }
-        about = {
-            "position": run.position,
-            "seconds": run.seconds,
-            "stop_reason": reason,
-            "steps": state.steps,
-            "terms": self.terms,
-            "callbacks": states,
-        }
         try:
-            files.write(self.folder, files.Checkpoint(net, about, arrays))
+            files.write(self.folder, self.checkpoint(run, reason))
         except OSError as error:
             warnings.warn(f"fastnn could not write a checkpoint: {error}", RuntimeWarning, stacklevel=2)
         self._last = time.monotonic()
 
 
-def _history(saved: files.Checkpoint | None) -> History:
+class PartKeeper(Keeper):
+    """Keeps a training in memory where a `Pause` stopped it, until its next part."""
+
+    def keep(self, run: Run, reason: str = "") -> None:
+        """Copy what the next part goes on from."""
+        if reason == Pause.stop_reason:
+            found = self.checkpoint(run, "")
+            self.saved = Checkpoint(found.net.copy(), found.about, found.arrays)
+
+
+class Pause(Callback):
+    """Stops a training for a while at the end of an epoch."""
+
+    stop_reason = "paused"
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_epoch_end(self, net: Network, history: History) -> bool:
+        """Look at the epoch."""
+        return history.epochs == self.epoch
+
+
+def _history(saved: Checkpoint | None) -> History:
     history = History()
     if saved is not None:
         columns = {name[8:]: values for name, values in saved.arrays.items() if name.startswith("history.")}

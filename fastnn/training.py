@@ -66,7 +66,7 @@ class Job:
     distortion: layout.Distortion
     callbacks: Callbacks
     progress: Callable[[History, int], None] = field(default=lambda history, step: None)
-    keeper: Keeper | None = None
+    keeper: Keeper = field(default_factory=Keeper)
     steps_done: int = 0
 
     @property
@@ -99,8 +99,7 @@ class Run:
         self.total = job.epochs * job.steps_per_epoch
         self.seen = history.epochs  # those that the callbacks have seen
         self._began = time.perf_counter() - history.seconds
-        if job.keeper is not None:
-            job.keeper.put_back(self)
+        job.keeper.put_back(self)
 
     @property
     def seconds(self) -> float:
@@ -255,15 +254,14 @@ def train(job: Job, history: History) -> None:
     run = Run(job, history)
     sound = job.network.parameters.copy()
     try:
-        with Interruption() as interruption:
+        with job.keeper.interruption as interruption:
             if history.stop_reason not in GOES_ON:
                 return
             history.stop_reason = "epochs"
             crew = Crew(run)
             advance_to_end(run, crew, sound, interruption)
             history.n_threads = crew.size
-            if job.keeper is not None:
-                job.keeper.keep(run, history.stop_reason)
+            job.keeper.keep(run, history.stop_reason)
     except KeyboardInterrupt:
         run.history.stop_reason = "interrupted"
     finally:
@@ -309,8 +307,7 @@ def advance_to_end(run: Run, crew: Crew, sound: np.ndarray, interruption: Interr
         if interruption.asked:
             run.history.stop_reason = "interrupted"
             return
-        if job.keeper is not None:
-            job.keeper.keep(run)
+        job.keeper.keep(run)
         before = run.position
         seconds = run.advance(steps, crew.size)
         pace = seconds / max(1, run.position - before)

@@ -49,12 +49,20 @@ def layer() -> str:
     return str(_pool["layer"])
 
 
+def _allowed() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processors() -> int:
+    """Calls that can run side by side: this process's processors, or Numba's limit where it is less."""
+    return min(SETTINGS.NUMBA_NUM_THREADS, _allowed())
+
+
 def most() -> int:
     """Threads that a call can use here: no more than the processors of this process or Numba's own limit."""
     if not COMPILED or _pool["forked"]:
         return 1
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = min(SETTINGS.NUMBA_NUM_THREADS, max(processors, numba.get_num_threads()))
+    limit = min(SETTINGS.NUMBA_NUM_THREADS, max(_allowed(), numba.get_num_threads()))
     if limit == 1 or layer() not in ("omp", "tbb"):
         return 1
     return int(numba.get_num_threads())
