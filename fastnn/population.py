@@ -327,9 +327,8 @@ def _on_executor(executor: Any, tasks: int | None, parts: list[Part], X: Any, y:
 
 
 def _monitor(outcomes: Any) -> str:
-    return (
-        "val_loss" if all("val_loss" in outcome.history for outcome in outcomes if outcome.history.epochs) else "loss"
-    )
+    trained = [outcome.history for outcome in outcomes if outcome.history.epochs]
+    return "val_loss" if all("val_loss" in history for history in trained) else "loss"
 
 
 def _score(history: History, monitor: str) -> float:

@@ -1,0 +1,177 @@
+"""Train a population beside joblib with scikit-learn and JAX's vmap: python -m benchmarks.population [--json FILE].
+
+The same networks, data, batches and number of epochs; each library in a process of its own, in rounds, after a turn
+that compiles. The mean loss of the population must agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SIZES, ROWS, BATCH, RATE = (20, 64, 64, 1), 10_000, 32, 0.01
+TOLERANCE = 0.15
+"""Relative; the libraries shuffle and draw their weights differently."""
+
+
+def examples() -> tuple[np.ndarray, np.ndarray]:
+    """A smooth function of 20 numbers."""
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(ROWS, SIZES[0])).astype(np.float32)
+    y = np.sin(X[:, :1]) + 0.5 * X[:, 1:2] * X[:, 2:3]
+    return X, y.astype(np.float32)
+
+
+def fastnn_population(networks: int, epochs: int) -> Callable[[], float]:
+    """`fit_many` on all processors."""
+    import fastnn
+
+    X, y = examples()
+    configs = [{"seed": seed} for seed in range(networks)]
+
+    def train() -> float:
+        found = fastnn.fit_many(
+            configs, X, y, sizes=SIZES, activation=["tanh", "tanh", "identity"], init="glorot_uniform",
+            learning_rate=RATE, batch_size=BATCH, epochs=epochs, progress=False,
+        )  # fmt: skip
+        return float(np.mean(found.scores))
+
+    return train
+
+
+def joblib_population(networks: int, epochs: int) -> Callable[[], float]:
+    """A joblib loop over scikit-learn's regressor, on all processors; its loss is half of ours, the rate double."""
+    import warnings
+
+    from joblib import Parallel, delayed
+    from sklearn.neural_network import MLPRegressor
+
+    X, y = examples()
+
+    def fit(seed: int) -> float:
+        warnings.simplefilter("ignore")
+        model = MLPRegressor(
+            SIZES[1:-1], activation="tanh", solver="sgd", alpha=0.0, batch_size=BATCH, learning_rate_init=2 * RATE,
+            momentum=0.0, nesterovs_momentum=False, max_iter=epochs, n_iter_no_change=10**9, random_state=seed,
+        )  # fmt: skip
+        return 2 * float(model.fit(X, y.ravel()).loss_)
+
+    def train() -> float:
+        return float(np.mean(Parallel(n_jobs=-1)(delayed(fit)(seed) for seed in range(networks))))
+
+    return train
+
+
+def jax_population(networks: int, epochs: int) -> Callable[[], float]:
+    """The whole epoch jitted with scan, vmapped over the population."""
+    import jax
+    import jax.numpy as jnp
+
+    X, y = (jnp.asarray(array) for array in examples())
+    full = ROWS // BATCH
+
+    def start(key: Any) -> Any:
+        layers = []
+        for n_in, n_out in zip(SIZES, SIZES[1:], strict=False):
+            key, drawn = jax.random.split(key)
+            bound = (6 / (n_in + n_out)) ** 0.5
+            layers.append((jax.random.uniform(drawn, (n_in, n_out), minval=-bound, maxval=bound), jnp.zeros(n_out)))
+        return layers
+
+    def loss_of(layers: Any, a: Any, target: Any) -> Any:
+        for weight, bias in layers[:-1]:
+            a = jnp.tanh(a @ weight + bias)
+        return ((a @ layers[-1][0] + layers[-1][1] - target) ** 2).sum(axis=1).mean()
+
+    def step(layers: Any, batch: Any) -> Any:
+        loss, slopes = jax.value_and_grad(loss_of)(layers, X[batch], y[batch])
+        return jax.tree.map(lambda p, g: p - RATE * g, layers, slopes), loss
+
+    def epoch(layers: Any, key: Any) -> Any:
+        order = jax.random.permutation(key, ROWS)
+        layers, losses = jax.lax.scan(step, layers, order[: full * BATCH].reshape(full, BATCH))
+        layers, last = step(layers, order[full * BATCH :])
+        return layers, (losses.sum() * BATCH + last * (ROWS - full * BATCH)) / ROWS
+
+    of_all = jax.jit(jax.vmap(epoch))
+
+    def train() -> float:
+        keys = jax.random.split(jax.random.key(0), networks)
+        layers = jax.vmap(start)(keys)
+        for _ in range(epochs):
+            keys = jax.vmap(lambda key: jax.random.split(key)[0])(keys)
+            layers, losses = of_all(layers, keys)
+        return float(losses.mean())
+
+    return train
+
+
+LIBRARIES: dict[str, Callable[[int, int], Callable[[], float]]] = {
+    "fastnn": fastnn_population,
+    "joblib and scikit-learn": joblib_population,
+    "JAX vmap": jax_population,
+}
+
+
+def turn(name: str, networks: int, epochs: int) -> tuple[float, float]:
+    """Seconds and mean loss of one training of the population, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.population", "--one", name]
+    command += ["--networks", str(networks), "--epochs", str(epochs)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds, loss = json.loads(found.stdout.splitlines()[-1])
+    return seconds, loss
+
+
+def main() -> None:
+    """Run the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write the results here")
+    parser.add_argument("--one", help="train with this library alone")
+    chosen = parser.parse_args()
+    if chosen.one:
+        train = LIBRARIES[chosen.one](chosen.networks, chosen.epochs)
+        train()
+        began = time.perf_counter()
+        loss = train()
+        print(json.dumps([time.perf_counter() - began, loss]))
+        return
+    turns: dict[str, list[tuple[float, float]]] = {name: [] for name in LIBRARIES}
+    for _ in range(chosen.rounds):
+        for name, found in turns.items():
+            found.append(turn(name, chosen.networks, chosen.epochs))
+    ours = statistics.median(seconds for seconds, _ in turns["fastnn"])
+    results = {}
+    for name, found in turns.items():
+        seconds = sorted(seconds for seconds, _ in found)
+        loss = found[0][1]
+        if abs(loss / turns["fastnn"][0][1] - 1) > TOLERANCE:
+            raise SystemExit(f"{name} reached a mean loss of {loss:.4g}, fastnn {turns['fastnn'][0][1]:.4g}")
+        median = statistics.median(seconds)
+        pace = chosen.networks * chosen.epochs * ROWS / median
+        results[name] = {"seconds": seconds, "loss": loss, "examples_per_second": pace}
+        print(
+            f"{name:24s} {median:8.3f} s ({seconds[0]:.3f} to {seconds[-1]:.3f}), {pace:12,.0f} examples/s, "
+            f"fastnn is {median / ours:.1f} times as fast; loss {loss:.4f}"
+        )
+    if chosen.json:
+        from benchmarks.peers import machine
+
+        content = {"machine": machine(), "networks": chosen.networks, "epochs": chosen.epochs, "results": results}
+        chosen.json.parent.mkdir(parents=True, exist_ok=True)
+        chosen.json.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
