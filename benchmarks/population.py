@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def joblib_population(networks: int, epochs: int) -> Callable[[], float]:
     def fit(seed: int) -> float:
         warnings.simplefilter("ignore")
         model = MLPRegressor(
-            SIZES[1:-1], activation="tanh", solver="sgd", alpha=0.0, batch_size=BATCH, learning_rate_init=2 * RATE,
+            hidden_layer_sizes=SIZES[1:-1], activation="tanh", solver="sgd", alpha=0.0, batch_size=BATCH, learning_rate_init=2 * RATE,
             momentum=0.0, nesterovs_momentum=False, max_iter=epochs, n_iter_no_change=10**9, random_state=seed,
         )  # fmt: skip
         return 2 * float(model.fit(X, y.ravel()).loss_)
@@ -81,7 +82,7 @@ def jax_population(networks: int, epochs: int) -> Callable[[], float]:
 
     def start(key: Any) -> Any:
         layers = []
-        for n_in, n_out in zip(SIZES, SIZES[1:], strict=False):
+        for n_in, n_out in pairwise(SIZES):
             key, drawn = jax.random.split(key)
             bound = (6 / (n_in + n_out)) ** 0.5
             layers.append((jax.random.uniform(drawn, (n_in, n_out), minval=-bound, maxval=bound), jnp.zeros(n_out)))
