@@ -61,7 +61,8 @@ def joblib_population(networks: int, epochs: int) -> Callable[[], float]:
     def fit(seed: int) -> float:
         warnings.simplefilter("ignore")
         model = MLPRegressor(
-            hidden_layer_sizes=SIZES[1:-1], activation="tanh", solver="sgd", alpha=0.0, batch_size=BATCH, learning_rate_init=2 * RATE,
+            hidden_layer_sizes=SIZES[1:-1], activation="tanh", solver="sgd", alpha=0.0, batch_size=BATCH,
+            learning_rate_init=2 * RATE,
             momentum=0.0, nesterovs_momentum=False, max_iter=epochs, n_iter_no_change=10**9, random_state=seed,
         )  # fmt: skip
         return 2 * float(model.fit(X, y.ravel()).loss_)

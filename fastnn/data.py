@@ -19,6 +19,9 @@ class Rows:
     kind: int
     stride: int
     n_rows: int
+    values: np.ndarray
+    columns: np.ndarray
+    starts: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,20 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
+def is_sparse(values: Any) -> bool:
+    """Whether it is a matrix or array of scipy.sparse."""
+    return hasattr(values, "tocsr") and hasattr(values, "nnz")
+
+
+def selectable(name: str, values: Any) -> Any:
+    """The argument as an array, or sparse rows, of which rows can be selected."""
+    return values.tocsr() if is_sparse(values) else numbers_of(name, values)
+
+
 def numbers_of(name: str, values: Any) -> np.ndarray:
     """The argument as an array of native real numbers, or a TypeError that names it."""
-    if hasattr(values, "toarray") and hasattr(values, "nnz"):
-        raise TypeError(f"{name} is a sparse matrix; give {name}.toarray()")
+    if is_sparse(values):
+        raise TypeError(f"{name} is a sparse matrix where rows of plain numbers are wanted; give {name}.toarray()")
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -61,8 +74,10 @@ def as_rows(name: str, values: Any, spec: Spec) -> Rows:
     """Inputs (n, n_in), checked for shape, kind and finite numbers.
 
     float32, float64, float16, uint8 and bool are read where they lie if each row is contiguous; other integers
-    become float64.
+    become float64. Of a sparse matrix the numbers are copied, in the network's type and scale.
     """
+    if is_sparse(values):
+        return _sparse_rows(name, values.tocsr(), spec)
     array = numbers_of(name, values)
     n_in = spec.sizes[0]
     if array.ndim != 2 or array.shape[1] != n_in:
@@ -88,9 +103,34 @@ def as_rows(name: str, values: Any, spec: Spec) -> Rows:
         stride = array.strides[0] // itemsize
         span = ((n_rows - 1) * stride + n_in) * itemsize if n_rows else 0
         flat = np.lib.stride_tricks.as_strided(array[:, :1].view(np.uint8), (span,), (1,), writeable=False)
-    rows = Rows(read_only(flat), gather.KINDS[array.dtype.name], stride, n_rows)
     _check_finite(name, array, float(np.finfo(spec.dtype).max) / max(1.0, abs(spec.input_scale)), spec.dtype)
-    return rows
+    return Rows(read_only(flat), gather.KINDS[array.dtype.name], stride, n_rows, *_no_sparse(spec))
+
+
+def _no_sparse(spec: Spec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    nothing = (np.empty(0, spec.dtype), np.empty(0, np.int32), np.empty(0, np.int64))
+    values, columns, starts = (read_only(array) for array in nothing)
+    return values, columns, starts
+
+
+def _sparse_rows(name: str, matrix: Any, spec: Spec) -> Rows:
+    n_in = spec.sizes[0]
+    if matrix.shape != (matrix.shape[0], n_in):
+        raise ValueError(f"{name} must have shape (n, {n_in}), got {matrix.shape}")
+    if not matrix.has_sorted_indices:
+        matrix = matrix.sorted_indices()
+    numbers = numbers_of(name, matrix.data)
+    columns, starts = np.asarray(matrix.indices), np.asarray(matrix.indptr)
+    sound = len(columns) == len(numbers) and len(starts) == matrix.shape[0] + 1 and starts[0] == 0
+    sound = sound and starts[-1] <= len(numbers) and bool((np.diff(starts) >= 0).all())
+    if not sound or (len(columns) and not 0 <= columns.min() <= columns.max() < n_in):
+        raise ValueError(f"{name} is a sparse matrix whose indices point outside it")
+    limit = float(np.finfo(spec.dtype).max) / max(1.0, abs(spec.input_scale))
+    if len(numbers) and not (numbers.max() <= limit and numbers.min() >= -limit):
+        raise ValueError(f"{name} must hold finite numbers within {spec.dtype}")
+    values = np.multiply(numbers, spec.input_scale, dtype=np.float64).astype(spec.dtype)
+    kept = (values, columns.astype(np.int32), starts.astype(np.int64))
+    return Rows(read_only(np.empty(0, np.uint8)), gather.CSR, 0, matrix.shape[0], *(read_only(part) for part in kept))
 
 
 def _check_finite(name: str, array: np.ndarray, limit: float, dtype: str) -> None:
@@ -197,6 +237,9 @@ def as_examples(
         targets.numbers,
         targets.labels,
         weights,
+        rows.values,
+        rows.columns,
+        rows.starts,
     )
     return examples, targets.are_classes
 
@@ -234,11 +277,22 @@ def weigh_classes(examples: layout.Examples, class_weight: Any, spec: Spec, are_
     return examples._replace(weights=as_weights(name, weights, spec, examples.n_rows))
 
 
+def without_targets(rows: Rows, spec: Spec) -> layout.Examples:
+    """Rows of inputs alone."""
+    examples = no_examples(spec)._replace(inputs=rows.inputs, kind=rows.kind, stride=rows.stride, n_rows=rows.n_rows)
+    return examples._replace(values=rows.values, columns=rows.columns, starts=rows.starts)
+
+
+def all_sparse(*parts: layout.Examples) -> bool:
+    """Whether the inputs of all examples are sparse, so that no room for plain rows is needed."""
+    return all(part.kind == gather.CSR for part in parts if part.n_rows)
+
+
 def no_examples(spec: Spec) -> layout.Examples:
     """The empty set of examples, for a training without validation."""
     empty = read_only(np.empty(0, spec.dtype))
     bytes_, labels = read_only(np.empty(0, np.uint8)), read_only(np.empty(0, np.int64))
-    return layout.Examples(bytes_, gather.UINT8, spec.sizes[0], 1.0, 0, 0, empty, labels, empty)
+    return layout.Examples(bytes_, gather.UINT8, spec.sizes[0], 1.0, 0, 0, empty, labels, empty, *_no_sparse(spec))
 
 
 FETCHED_AHEAD = 1 << 17

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import data
 from .initialisers import draws_of, initialise
-from .kernels import layout, linking, predict, threads
+from .kernels import gather, layout, linking, predict, threads
 from .kernels.calling import Compiled
 from .parameters import Layout, aligned_zeros, flatten, lay_out, unflatten, views
 from .rule import State
@@ -141,7 +141,8 @@ class Model:
         Parameters
         ----------
         X : array_like, (n, n_inputs)
-            Examples, one in a row. float32, float64, float16, uint8 and bool are read without a copy.
+            Examples, one in a row. float32, float64, float16, uint8 and bool are read without a copy; rows of
+            `scipy.sparse` at the price of the numbers that are there.
         out : ndarray, (n, n_outputs), optional
             C-contiguous array of the network's dtype to write into and return.
 
@@ -169,7 +170,13 @@ class Model:
             raise ValueError(f"out must be an array of shape {shape} and dtype {self.dtype}, got {_describe(out)}")
         elif not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
             raise ValueError("out must be C-contiguous, aligned and writable")
-        if rows.n_rows:
+        if rows.kind == gather.CSR:
+            plan, work = self._room("predict", min(max(1, rows.n_rows), PREDICT_ROWS), sparse=True)
+            code = self._addresses((*linking.PREDICTION, layout.SPARSE_FORWARD))
+            examples = data.without_targets(rows, self._spec)
+            given = (plan.table, self._buffer, work.numbers, NO_ORDER, plan.block, code)
+            predict.predict_sparse(out.reshape(-1), examples, *given)
+        elif rows.n_rows:
             wanted = threads.most() if rows.n_rows * self.n_parameters > WORTH_A_LAUNCH else 1
             plan, work = self._room("predict", min(rows.n_rows, PREDICT_ROWS * wanted))
             flat, code = out.reshape(-1), self._addresses(linking.PREDICTION)
@@ -245,7 +252,7 @@ class Model:
         X : array_like, (n, n_inputs)
             Examples, one in a row.
         """
-        rows = data.as_rows("X", X, self._spec)
+        rows = data.as_rows("X", data.numbers_of("X", X), self._spec)
         parts: list[list[np.ndarray]] = [[] for _ in self.sizes]
         plan = lay_out(self._spec, PREDICT_ROWS)
         work = make_workspace(plan, self._spec.dtype)
@@ -287,11 +294,12 @@ class Model:
         activations = tuple(activation_code(name) for name in self.activation)
         return linking.addresses(self._spec.dtype, pieces, activations, loss_code(self.loss_name))
 
-    def _room(self, purpose: str, block: int) -> tuple[Layout, layout.Workspace]:
+    def _room(self, purpose: str, block: int, sparse: bool = False) -> tuple[Layout, layout.Workspace]:
         """The thread's workspace for blocks of that many rows; the last one is kept."""
+        purpose += " of sparse rows" if sparse else ""
         kept, n_threads = getattr(self._rooms, purpose, None), threads.most()
         if kept is None or kept[0].block != block or kept[1].scratch.size < n_threads * kept[1].scratch_size:
-            plan = lay_out(self._spec, block)
+            plan = lay_out(self._spec, block, sparse)
             kept = (plan, make_workspace(plan, self._spec.dtype, n_threads))
             setattr(self._rooms, purpose, kept)
         return kept

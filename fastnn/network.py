@@ -15,7 +15,7 @@ from . import data, training
 from .callbacks import Callbacks, check_callbacks, check_monitor
 from .history import History
 from .io.checkpoint import Checkpoint
-from .kernels import epoch, layout, linking, threads
+from .kernels import epoch, gather, layout, linking, threads
 from .lbfgs import Search
 from .model import NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
 from .optimizers import LBFGS, Optimizer, as_optimizer
@@ -113,7 +113,7 @@ class Network(Model):
             Weights of the examples.
         """
         examples, _ = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
-        plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS))
+        plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS), data.all_sparse(examples))
         records = self._run_step(plan, work, data.no_examples(self._spec), examples, 0, 0.0, np.empty(0, self.dtype), 0)
         return float(records.sums[0] / records.sums[1])
 
@@ -200,7 +200,8 @@ class Network(Model):
         Parameters
         ----------
         X : array_like, (n, n_inputs)
-            Examples, one in a row. float32, float64, float16, uint8 and bool are read where they lie.
+            Examples, one in a row. float32, float64, float16, uint8 and bool are read where they lie, be it in a file
+            (`numpy.memmap`); rows of `scipy.sparse` are worked on at the price of the numbers that are there.
         y : array_like
             (n, n_outputs) numbers, or (n,) integer labels that stand for one-hot rows; with one output (n,) numbers.
         epochs : int
@@ -342,7 +343,8 @@ class Network(Model):
             return history
         with self._alone():
             batch_size = min(batch_size, examples.n_rows)
-            plan, work = self._room("train", min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS))))
+            block = min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS)))
+            plan, work = self._room("train", block, data.all_sparse(examples, validation))
             kind = repr((chosen.kind, bool(averaging)))
             terms = partial(terms_of, examples, batch_size, bool(shuffle), kind)
             keeper.check(self, terms)
@@ -352,9 +354,12 @@ class Network(Model):
             rule = make_rule(chosen, regularisation, state, plan.table)
             bar = progress_bar(progress, epochs, -(-examples.n_rows // batch_size), examples.n_rows)
             distortion = make_distortion(self.dropout, regularisation, self.seed)
+            if gather.CSR in (examples.kind, validation.kind) and (self.dropout[0] or regularisation.input_noise):
+                raise ValueError("sparse inputs are left as they are: no dropout of inputs, no input_noise")
+            pieces = linking.pieces_for(rule, distortion, (examples.kind, validation.kind))
             gradient = self._gradient_room(batch_size, rule.plain)
             job = training.Job(
-                network=self._kernel_view(plan, gradient, True, linking.pieces_for(rule, distortion)),
+                network=self._kernel_view(plan, gradient, True, pieces),
                 work=work,
                 rule=rule,
                 distortion=distortion,
@@ -494,11 +499,12 @@ class Network(Model):
 
     def _split(self, X: Any, y: Any, weight: Any, share: float, seed: int) -> tuple[Any, Any, Any, tuple[Any, ...]]:
         share = real_number("validation_split", share)
+        X = data.selectable("X", X)
         n = data.as_rows("X", X, self._spec).n_rows
         if n == 0:
             raise ValueError("X must have at least one row, got 0")
         data.as_targets("y", y, self._spec, n)
-        X, y = data.numbers_of("X", X), data.numbers_of("y", y)
+        y = data.numbers_of("y", y)
         held = round(n * share)
         if not 0 < held < n:
             raise ValueError(
@@ -552,10 +558,10 @@ class Network(Model):
         """Loss and accuracy on the examples; a gradient that is given is filled."""
         nobody = data.no_examples(self._spec)
         if gradient is None:
-            room = self._room("train", min(examples.n_rows, BLOCK_ROWS))
+            room = self._room("train", min(examples.n_rows, BLOCK_ROWS), data.all_sparse(examples))
             sums = self._run_step(*room, nobody, examples, 0, 0.0, np.empty(0, self.dtype), 0).sums
             return float(sums[0] / sums[1]), float(sums[2] / sums[1])
-        room = self._room("train", min(examples.n_rows, BLOCK_ROWS))
+        room = self._room("train", min(examples.n_rows, BLOCK_ROWS), data.all_sparse(examples))
         seen = self._run_step(*room, examples, nobody, 1, 0.0, gradient, 0).history[0]
         for part in views(gradient, lay_out(self._spec, 1).table):
             for number in self._frozen:
@@ -593,7 +599,7 @@ class Network(Model):
         return layout.Network(table, loss_code(self.loss_name), self._spec.loss_setting, self._buffer, gradient, code)
 
     def _one_step(self, examples: layout.Examples, rate: float, gradient: np.ndarray, update: int = 0) -> float:
-        plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS))
+        plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS), data.all_sparse(examples))
         records = self._run_step(plan, work, examples, data.no_examples(self._spec), 1, rate, gradient, update)
         return float(records.history[0, 0])
 
@@ -620,7 +626,8 @@ class Network(Model):
         rule = plain_rule(self._buffer)
         plan = layout.Plan(0, steps, n, 0, 0, 0, update, 0)
         wanted = threads.most() if n * self.n_parameters > WORTH_A_LAUNCH else 1
-        network = self._kernel_view(room, gradient, bool(update))
+        pieces = linking.pieces_for(rule, UNDISTURBED, (examples.kind, validation.kind))
+        network = self._kernel_view(room, gradient, bool(update), pieces)
         given = (network, work, examples, validation, plan, rule, UNDISTURBED, records)
         threads.run(epoch.train, epoch.work_steps, wanted, *given)
         return records

@@ -44,8 +44,11 @@ class Layout:
     block: int
 
 
-def lay_out(spec: Spec, block: int) -> Layout:
-    """Offsets of every layer for a workspace of `block` rows, each part at the start of a cache line."""
+def lay_out(spec: Spec, block: int, sparse: bool = False) -> Layout:
+    """Offsets of every layer for a workspace of `block` rows, each part at the start of a cache line.
+
+    Sparse inputs need no room: they are read where they lie.
+    """
     itemsize = np.dtype(spec.dtype).itemsize
     line = CACHE_LINE // itemsize
 
@@ -55,7 +58,7 @@ def lay_out(spec: Spec, block: int) -> Layout:
     table = np.zeros((len(spec.sizes) - 1, layout.N_FIELDS), np.int64)
     columns_in = columns_of(spec.sizes[0], itemsize)
     ld_in, inputs = stride_of(columns_in, itemsize), 0
-    work = lines(block * ld_in)
+    work = 0 if sparse else lines(block * ld_in)
     parameters = cost = 0
     for number, row in enumerate(table):
         n_in, n_out = spec.sizes[number : number + 2]

@@ -93,8 +93,9 @@ class Ensemble:
 
     def predict(self, X: Any) -> np.ndarray:
         """The mean of the networks' outputs, (n, n_outputs), float64; X as in `Network.predict`."""
-        total = np.zeros((len(data.numbers_of("X", X)), self.networks[0].sizes[-1]))
-        for net in self.networks:
+        X = data.selectable("X", X)
+        total = self.networks[0].predict(X).astype(np.float64)
+        for net in self.networks[1:]:
             total += net.predict(X)
         return total / len(self.networks)
 
@@ -229,7 +230,7 @@ def fit_many(
     if ensemble is not None and whole_number("ensemble", ensemble, 1) > count:
         raise ValueError(f"ensemble must be at most the number of networks, {count}, got {ensemble}")
     workers = threads.processors() if n_threads is None else whole_number("n_threads", n_threads, 1)
-    X, y = data.numbers_of("X", X), data.numbers_of("y", y)
+    X, y = data.selectable("X", X), data.numbers_of("y", y)
     interruption = Interruption()
     outcomes: dict[int, Outcome] = {}
     alive = list(range(count))

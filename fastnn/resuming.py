@@ -182,10 +182,14 @@ def _history(saved: Checkpoint | None) -> History:
 def terms_of(examples: layout.Examples, batch_size: int, shuffle: bool, kind: str) -> dict[str, Any]:
     """What the steps of two trainings must share to be the same steps: sizes, and a digest of some rows."""
     itemsizes = {code: np.dtype(name).itemsize for name, code in gather.KINDS.items()}
-    stride = examples.stride * itemsizes[examples.kind]
+    stride = examples.stride * itemsizes.get(examples.kind, 0)
     length = min(stride, examples.inputs.size) if examples.n_rows > 1 else examples.inputs.size
     digest = hashlib.sha256()
+    sparse = examples.kind == gather.CSR
     for row in np.unique(np.linspace(0, examples.n_rows - 1, SAMPLE_ROWS).astype(np.int64)):
+        if sparse:
+            part = slice(examples.starts[row], examples.starts[row + 1])
+            digest.update(examples.values[part].tobytes() + examples.columns[part].tobytes())
         digest.update(examples.inputs[row * stride : row * stride + length].data)
         for values in (examples.labels, examples.targets, examples.weights):
             width = values.size // examples.n_rows

@@ -50,6 +50,15 @@ def _by_rule(dtype: str) -> None:
     net.fit(np.zeros((2, 2)), [0, 1], epochs=1, n_threads=1, optimizer="adam", progress=False)
 
 
+def _sparse(dtype: str) -> None:
+    from scipy.sparse import csr_array
+
+    net = Network([2, 2], dtype=dtype, seed=0)
+    X = csr_array(np.eye(2))
+    net.predict(X)
+    net.fit(X, [0, 1], epochs=1, n_threads=1, progress=False)
+
+
 def _share(dtype: str) -> None:
     net = Network([1000, 1000], dtype=dtype, seed=0)
     net.predict(np.zeros((4, 1000), np.uint8))
@@ -60,5 +69,6 @@ JOBS: dict[str, Callable[[str], None]] = {
     "prediction": _predict,
     "training": _train,
     "optimizers and dropout": _by_rule,
+    "sparse rows": _sparse,
     "threads": _share,
 }

@@ -71,7 +71,7 @@ def predict(out, X, model):
             into = numbers[bottom[INPUTS] + r * bottom[LD_IN] :]
             for k in range(n_in):
                 into[k] = numbers.dtype.type(X[start + r, k]) * factor
-        call_at(model.code[FORWARD], forward_rows, numbers, model.parameters, table, 0, size, model.code)
+        call_at(model.code[FORWARD], forward_rows, numbers, model.parameters, table, 0, 0, size, model.code)
         for r in range(size):
             a = numbers[top[OUTPUTS] + r * top[LD] :]
             for j in range(n_out):

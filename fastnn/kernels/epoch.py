@@ -9,15 +9,13 @@ from numba import prange
 from .backward import backward
 from .distortion import distort, drop_hidden
 from .forward import forward_layer
-from .gather import example_at, gather_factors, gather_rows, gather_targets, sum_of_weights
+from .gather import CSR, example_at, gather_factors, gather_rows, gather_targets, sum_of_weights
 from .intrinsics import call_at, random_below
 from .jit import entry, kernel, parallel_entry, piece
 from .layout import (
     ACTIVATION,
     BACKWARD,
     CLIPPED_PASS,
-    COLUMNS,
-    COST,
     DELTAS,
     DISTORT,
     DROP,
@@ -35,6 +33,8 @@ from .layout import (
     OUTPUT,
     OUTPUTS,
     RULE_PASS,
+    SPARSE_FORWARD,
+    SPARSE_PASS,
     STEPS,
     STOPPED,
     WEIGHT_PASS,
@@ -43,8 +43,9 @@ from .layout import (
 )
 from .losses import hits, output_deltas
 from .rules import clip_scale, descend_layer, limit_norms, prepare_slope
+from .sparse import sparse_forward, sparse_pass
 from .team import join, meet
-from .update import clear, share_start, subtract_bias_slopes, subtract_weight_slopes
+from .update import clear, owned_rows, subtract_bias_slopes, subtract_weight_slopes
 
 
 @kernel
@@ -66,12 +67,13 @@ def examples_forward(network, work, examples, order, start, inverse_sum, first, 
     table, numbers = network.table, work.numbers
     bottom, top = table[0], table[len(table) - 1]
     n_rows, n_out, ld, ld_in = last - first, top[N_OUT], top[LD], bottom[LD_IN]
-    inputs = numbers[bottom[INPUTS] + first * ld_in : bottom[INPUTS] + last * ld_in]
-    call_at(
-        network.code[GATHER], gather_rows,
-        inputs, examples.inputs, examples.kind, examples.stride, examples.scale, order, start + first, n_rows,
-        examples.ahead, bottom[N_IN], ld_in,
-    )  # fmt: skip
+    if examples.kind != CSR:
+        inputs = numbers[bottom[INPUTS] + first * ld_in : bottom[INPUTS] + last * ld_in]
+        call_at(
+            network.code[GATHER], gather_rows,
+            inputs, examples.inputs, examples.kind, examples.stride, examples.scale, order, start + first, n_rows,
+            examples.ahead, bottom[N_IN], ld_in,
+        )  # fmt: skip
     targets = work.targets[first * ld : last * ld]
     gather_targets(targets, examples, order, start + first, n_rows, n_out, ld)
     factors = work.row_factor[first:last]
@@ -82,7 +84,13 @@ def examples_forward(network, work, examples, order, start, inverse_sum, first, 
             numbers, targets, table, distortion, epoch, start + first, first, last,
         )  # fmt: skip
     for number in range(len(table)):
-        forward_layer(numbers, network.parameters, table, number, first, last, network.code)
+        if number == 0 and examples.kind == CSR:
+            call_at(
+                network.code[SPARSE_FORWARD], sparse_forward,
+                numbers, network.parameters, table, examples, order, start + first, first, last, network.code,
+            )  # fmt: skip
+        else:
+            forward_layer(numbers, network.parameters, table, number, first, last, network.code)
         if distortion.dropping:
             call_at(
                 network.code[DROP], drop_hidden,
@@ -109,18 +117,9 @@ def add_records(sums, work, examples, order, start, n_rows):
         sums[2] += weight * work.row_hit[r]
 
 
-@kernel
-def owned_rows(table, number, rank, team):
-    """First and last row of W in this layer that thread `rank` owns."""
-    layer, top = table[number], table[len(table) - 1]
-    total_cost = top[COST] + top[N_IN] * top[COLUMNS]
-    first = share_start(layer, total_cost, rank, team)
-    return first, share_start(layer, total_cost, rank + 1, team) if rank + 1 < team else layer[N_IN]
-
-
 @piece
-def weights_pass(network, work, rate, n_rows, rank, team, begins, straight):
-    """One thread's share of all weights: the slope over a block of rows.
+def weights_pass(network, work, rate, n_rows, rank, team, lowest, begins, straight):
+    """One thread's share of the weights of layers `lowest` and above: the slope over a block of rows.
 
     straight: the step down it goes into the parameters at once; else it is gathered in `gradient`.
     """
@@ -128,7 +127,7 @@ def weights_pass(network, work, rate, n_rows, rank, team, begins, straight):
     out = network.parameters if straight else network.gradient
     factor = rate if straight else network.parameters.dtype.type(-1)
     scratch = work.scratch[rank * work.scratch_size + ZEROS : (rank + 1) * work.scratch_size]
-    for number in range(len(table)):
+    for number in range(lowest, len(table)):
         layer = table[number]
         first, last = owned_rows(table, number, rank, team)
         if first == last or layer[FROZEN]:
@@ -219,6 +218,7 @@ def train_batch(
     """One step: for each block of the batch the phase by example, then the phase by weight."""
     scratch = work.scratch[rank * work.scratch_size : (rank + 1) * work.scratch_size]
     weight = sum_of_weights(examples, records.order, start, size)
+    sparse = 1 if examples.kind == CSR else 0
     for offset in range(0, size, work.block):
         n_rows = min(work.block, size - offset)
         first, last = share(n_rows, rank, team), share(n_rows, rank + 1, team)
@@ -236,9 +236,15 @@ def train_batch(
         if weight > 0:
             ends = offset + n_rows == size
             straight = offset == 0 and ends and plan.update and rule.plain
+            if sparse:
+                call_at(
+                    network.code[SPARSE_PASS], sparse_pass,
+                    network, work, examples, records.order, start + offset, rate, n_rows, rank, team,
+                    int(offset == 0), int(straight),
+                )  # fmt: skip
             call_at(
                 network.code[WEIGHT_PASS], weights_pass,
-                network, work, rate, n_rows, rank, team, int(offset == 0), int(straight),
+                network, work, rate, n_rows, rank, team, sparse, int(offset == 0), int(straight),
             )  # fmt: skip
             if ends and plan.update and not straight:
                 call_at(network.code[RULE_PASS], rule_pass, network, rule, rate, rank, team, step)

@@ -88,7 +88,7 @@ def forward_layer(numbers, parameters, table, number, first, last, code):
 
 
 @kernel
-def forward(numbers, parameters, table, first, last, code):
-    """numbers: activations of every hidden layer, and z of the output layer, for rows first..last."""
-    for number in range(len(table)):
+def forward(numbers, parameters, table, lowest, first, last, code):
+    """numbers: activations of every hidden layer from `lowest` on, and z of the output layer, for rows first..last."""
+    for number in range(lowest, len(table)):
         forward_layer(numbers, parameters, table, number, first, last, code)

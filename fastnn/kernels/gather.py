@@ -8,7 +8,7 @@ from .intrinsics import half_to_single, prefetch
 from .jit import kernel, piece
 from .layout import CACHE_LINE
 
-FLOAT32, FLOAT64, UINT8, FLOAT16 = range(4)
+FLOAT32, FLOAT64, UINT8, FLOAT16, CSR = range(5)
 KINDS = {"float32": FLOAT32, "float64": FLOAT64, "uint8": UINT8, "float16": FLOAT16}
 
 

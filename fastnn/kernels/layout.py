@@ -49,6 +49,9 @@ class Examples(NamedTuple):
     targets: np.ndarray  # rows of n_out numbers, or empty
     labels: np.ndarray  # int64, or empty
     weights: np.ndarray  # one for each row, or empty
+    values: np.ndarray  # of sparse rows, see sparse.py, times scale; else empty
+    columns: np.ndarray  # int32
+    starts: np.ndarray  # int64
 
 
 class Network(NamedTuple):
@@ -147,9 +150,9 @@ def stride_of(columns: int, itemsize: int) -> int:
     return columns + CACHE_LINE // itemsize if columns * itemsize % 512 == 0 else columns
 
 
-N_PIECES = 15
+N_PIECES = 17
 GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, STEPS, PREDICT, FORWARD = range(9)
-DESCEND, RULE_PASS, CLIPPED_PASS, LIMITS_PASS, DISTORT, DROP = range(9, N_PIECES)
+DESCEND, RULE_PASS, CLIPPED_PASS, LIMITS_PASS, DISTORT, DROP, SPARSE_FORWARD, SPARSE_PASS = range(9, N_PIECES)
 
 
 def scratch_size(block: int, itemsize: int) -> int:

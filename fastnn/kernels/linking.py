@@ -12,7 +12,7 @@ import numpy as np
 from numba import typeof
 from numba.core import types
 
-from . import activations, backward, distortion, epoch, gather, layout, losses, predict, rules
+from . import activations, backward, distortion, epoch, gather, layout, losses, predict, rules, sparse
 from .intrinsics import OWN_BLOCKS, SIGNATURES
 from .jit import COMPILED
 from .own import OWN, own_activation, own_loss
@@ -22,7 +22,8 @@ def _samples(dtype: str) -> dict[str, Any]:
     """One value of each type that the kernels are given."""
     numbers, integers = np.zeros(1, dtype), np.zeros(1, np.int64)
     frozen, labels, inputs = np.zeros(1, dtype), np.zeros(1, np.int64), np.zeros(1, np.uint8)
-    for array in (frozen, labels, inputs):
+    columns = np.zeros(1, np.int32)
+    for array in (frozen, labels, inputs, columns):
         array.flags.writeable = False
     table = np.zeros((1, layout.N_FIELDS), np.int64)
     floats = np.zeros(1)
@@ -37,7 +38,7 @@ def _samples(dtype: str) -> dict[str, Any]:
         "table": table,
         "network": layout.Network(table, 0, 0.0, numbers, numbers, integers),
         "work": layout.Workspace(numbers, numbers, numbers, 1, numbers, numbers, numbers, 1),
-        "examples": layout.Examples(inputs, 0, 0, 1.0, 1, 0, frozen, labels, frozen),
+        "examples": layout.Examples(inputs, 0, 0, 1.0, 1, 0, frozen, labels, frozen, frozen, columns, labels),
         "plan": layout.Plan(0, 0, 1, 0, 0, 0, 0, 0),
         "records": layout.Records(integers, integers, np.zeros(1), np.zeros((1, 4)), numbers),
         "number": numbers[0],
@@ -55,7 +56,7 @@ PIECES: dict[int, tuple[Any, str]] = {
     ),
     layout.BACKWARD: (backward.backward, "numbers numbers numbers table int int"),
     layout.EXAMPLES: (epoch.examples_forward, "network work examples integers int float int int distortion int"),
-    layout.WEIGHT_PASS: (epoch.weights_pass, "network work number int int int int int"),
+    layout.WEIGHT_PASS: (epoch.weights_pass, "network work number int int int int int int"),
     layout.CLIPPED_PASS: (epoch.clipped_pass, "network rule number int int int"),
     layout.LIMITS_PASS: (epoch.limits_pass, "network work rule int int"),
     layout.DISTORT: (distortion.distort, "numbers numbers table distortion int int int int"),
@@ -63,7 +64,15 @@ PIECES: dict[int, tuple[Any, str]] = {
     layout.DESCEND: (rules.descend, "numbers numbers numbers numbers numbers rule number float int int"),
     layout.RULE_PASS: (epoch.rule_pass, "network rule number int int int"),
     layout.STEPS: (epoch.work_steps, "network work examples examples plan rule distortion records integers int int"),
-    layout.FORWARD: (predict.forward_rows, "numbers numbers table int int integers"),
+    layout.SPARSE_FORWARD: (
+        sparse.sparse_forward,
+        "numbers numbers table examples integers int int int integers",
+    ),
+    layout.SPARSE_PASS: (
+        sparse.sparse_pass,
+        "network work examples integers int number int int int int int",
+    ),
+    layout.FORWARD: (predict.forward_rows, "numbers numbers table int int int integers"),
     layout.PREDICT: (
         predict.predict_rows,
         "numbers inputs int int float table numbers numbers integers int int int int integers",
@@ -73,14 +82,17 @@ TRAINING = (
     layout.GATHER, layout.ACTIVATE, layout.OUTPUT, layout.EXAMPLES, layout.BACKWARD, layout.WEIGHT_PASS, layout.STEPS,
 )  # fmt: skip
 BY_RULE = (layout.DESCEND, layout.RULE_PASS, layout.CLIPPED_PASS, layout.LIMITS_PASS)
+SPARSE = (layout.SPARSE_FORWARD, layout.SPARSE_PASS)
 DISTURBED = (layout.DISTORT, layout.DROP)
 PREDICTION = (layout.GATHER, layout.ACTIVATE, layout.FORWARD, layout.PREDICT)
 
 
-def pieces_for(rule: layout.Rule, distortion: layout.Distortion) -> tuple[int, ...]:
+def pieces_for(rule: layout.Rule, distortion: layout.Distortion, kinds: tuple[int, int]) -> tuple[int, ...]:
     """What a training needs beside plain descent: the first `fit` of a process compiles no more than it calls."""
     disturbed = distortion.dropping or distortion.noise or distortion.smoothing
-    return (() if rule.plain and not rule.max_norm else BY_RULE) + (DISTURBED if disturbed else ())
+    by_rule = not rule.plain or rule.max_norm
+    pieces = (BY_RULE if by_rule else ()) + (DISTURBED if disturbed else ())
+    return pieces + (SPARSE if gather.CSR in kinds else ())
 
 
 ACTIVATION_OF_BLOCK = "numbers numbers"

@@ -9,15 +9,29 @@ from .forward import forward
 from .gather import gather_rows
 from .intrinsics import call_at
 from .jit import entry, parallel_entry, piece
-from .layout import ACTIVATION, DELTAS, FORWARD, GATHER, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS, PREDICT
+from .layout import (
+    ACTIVATION,
+    DELTAS,
+    FORWARD,
+    GATHER,
+    INPUTS,
+    LD,
+    LD_IN,
+    N_IN,
+    N_OUT,
+    OUTPUTS,
+    PREDICT,
+    SPARSE_FORWARD,
+)
 from .losses import finish_outputs
+from .sparse import sparse_forward
 from .team import join
 
 
 @piece
-def forward_rows(numbers, parameters, table, first, last, code):
-    """numbers: activations of every layer, the outputs included, for rows first..last."""
-    forward(numbers, parameters, table, first, last, code)
+def forward_rows(numbers, parameters, table, lowest, first, last, code):
+    """numbers: activations of layer `lowest` and all above, the outputs included, for rows first..last."""
+    forward(numbers, parameters, table, lowest, first, last, code)
     top = table[len(table) - 1]
     ld = top[LD]
     a = numbers[top[OUTPUTS] + first * ld : top[OUTPUTS] + last * ld]
@@ -52,7 +66,7 @@ def predict_rows(
             code[GATHER], gather_rows,
             rows, inputs, kind, stride, scale, no_order, start, n_rows, 0, bottom[N_IN], ld_in,
         )  # fmt: skip
-        call_at(code[FORWARD], forward_rows, numbers, parameters, table, at, at + n_rows, code)
+        call_at(code[FORWARD], forward_rows, numbers, parameters, table, 0, at, at + n_rows, code)
         a = numbers[top[OUTPUTS] + at * ld : top[OUTPUTS] + (at + n_rows) * ld]
         for r in range(n_rows):
             for j in range(n_out):
@@ -74,12 +88,30 @@ def predict_few(out, X, table, parameters, numbers, scale, code):
             sound += 1 if abs(into[k]) < np.inf else 0
         if sound < n_in:
             return r
-    call_at(code[FORWARD], forward_rows, numbers, parameters, table, 0, n_rows, code)
+    call_at(code[FORWARD], forward_rows, numbers, parameters, table, 0, 0, n_rows, code)
     a = numbers[top[OUTPUTS] : top[OUTPUTS] + n_rows * ld]
     for r in range(n_rows):
         for j in range(n_out):
             out[r, j] = a[r * ld + j]
     return -1
+
+
+@entry
+def predict_sparse(out, examples, table, parameters, numbers, no_order, block, code):
+    """out: (n * n_out,) outputs of sparse rows; the workspace holds `block` of them."""
+    top = table[len(table) - 1]
+    n_out, ld = top[N_OUT], top[LD]
+    for start in range(0, examples.n_rows, block):
+        n_rows = min(block, examples.n_rows - start)
+        call_at(
+            code[SPARSE_FORWARD], sparse_forward,
+            numbers, parameters, table, examples, no_order, start, 0, n_rows, code,
+        )  # fmt: skip
+        call_at(code[FORWARD], forward_rows, numbers, parameters, table, 1, 0, n_rows, code)
+        a = numbers[top[OUTPUTS] : top[OUTPUTS] + n_rows * ld]
+        for r in range(n_rows):
+            for j in range(n_out):
+                out[(start + r) * n_out + j] = a[r * ld + j]
 
 
 @parallel_entry

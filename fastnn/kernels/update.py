@@ -20,6 +20,15 @@ def share_start(layer, total_cost, rank, n_threads):
 
 
 @kernel
+def owned_rows(table, number, rank, team):
+    """First and last row of W in this layer that thread `rank` owns."""
+    layer, top = table[number], table[len(table) - 1]
+    total_cost = top[COST] + top[N_IN] * top[COLUMNS]
+    first = share_start(layer, total_cost, rank, team)
+    return first, share_start(layer, total_cost, rank + 1, team) if rank + 1 < team else layer[N_IN]
+
+
+@kernel
 def slope_column(out, at, ld, a_source, a, a_stride, packed, b_source, b, b_stride, n_weights, n_rows, vectors, rate):
     """out[at:]: `n_weights` rows of W in one column of tiles, the taller tiles first.
 

@@ -1,0 +1,178 @@
+"""Sparse inputs: the same network as with plain ones, at the price of the numbers that are there."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import fastnn
+from fastnn.workspace import BLOCK_ROWS
+
+BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+def bag_of_words(n_rows, n_columns, seed=0, dtype=np.float64):
+    X = sp.random_array((n_rows, n_columns), density=0.2, format="csr", rng=np.random.default_rng(seed), dtype=dtype)
+    X.data -= dtype(0.3)
+    y = (X.toarray() @ np.linspace(-1, 1, n_columns) > 0).astype(int)
+    return X, y
+
+
+def a_network(dtype, n_in, **settings):
+    activation = ["tanh", "softmax"]
+    return fastnn.Network([n_in, 11, 2], activation=activation, loss="cross_entropy", dtype=dtype, seed=4, **settings)
+
+
+@BOTH
+@pytest.mark.parametrize("n_rows", [1, 7, BLOCK_ROWS + 3])
+def test_predictions_have_the_bits_of_plain_rows(dtype, n_rows):
+    X, _ = bag_of_words(n_rows, 40)
+    net = a_network(dtype, 40, input_scale=0.5)
+    assert net.predict(X).tobytes() == net.predict(X.toarray()).tobytes()
+    np.testing.assert_array_equal(net.classify(X), net.classify(X.toarray()))
+
+
+@BOTH
+def test_slopes_and_loss_have_the_bits_of_plain_rows(dtype):
+    X, y = bag_of_words(33, 40)
+    net = a_network(dtype, 40)
+    assert net.loss(X, y) == net.loss(X.toarray(), y)
+    assert net.gradients(X, y, flat=True).tobytes() == net.gradients(X.toarray(), y, flat=True).tobytes()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"batch_size": BLOCK_ROWS + 40},
+        {"optimizer": "adam", "learning_rate": 0.01},
+        {"l2": 0.01, "clip_norm": 1.0},
+        {"validation_split": 0.3},
+        {"sample_weight": np.linspace(0, 1, 300)},
+        {"shuffle": False, "class_weight": "balanced"},
+    ],
+    ids=["plain", "several blocks", "adam", "penalty", "validation", "weights", "classes"],
+)
+def test_training_is_that_of_plain_rows(options):
+    X, y = bag_of_words(300, 40)
+    sparse, plain = a_network("float64", 40, dropout=0.2), a_network("float64", 40, dropout=0.2)
+    options = {"epochs": 3, "batch_size": 16, "learning_rate": 0.2} | options
+    histories = [net.fit(rows, y, **options) for net, rows in ((sparse, X), (plain, X.toarray()))]
+    # a step subtracts an example after the other instead of their sum
+    np.testing.assert_allclose(sparse.parameters, plain.parameters, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-9)
+
+
+@BOTH
+def test_any_number_of_threads_gives_the_same_bits(dtype):
+    X, y = bag_of_words(300, 400)
+    results = set()
+    for n_threads in (1, 2, 3):
+        net = a_network(dtype, 400)
+        net.fit(X, y, epochs=3, batch_size=64, learning_rate=0.5, n_threads=n_threads)
+        results.add(net.parameters.tobytes())
+    assert len(results) == 1
+
+
+def test_a_frozen_first_layer_stays():
+    X, y = bag_of_words(30, 40)
+    net = a_network("float32", 40)
+    net.freeze(0)
+    before = net.weights[0].copy()
+    net.fit(X, y, epochs=2, learning_rate=0.5)
+    np.testing.assert_array_equal(net.weights[0], before)
+
+
+def test_one_layer_learns_from_sparse_rows():
+    X, y = bag_of_words(400, 30)
+    net = fastnn.Network([30, 2], activation="softmax", loss="cross_entropy", seed=0)
+    assert net.fit(X, y, epochs=60, learning_rate=0.5)["accuracy"][-1] > 0.9
+
+
+@pytest.mark.parametrize("form", ["csr_matrix", "csc_array", "coo_array", "lil_array"])
+def test_every_form_of_sparse_is_taken(form):
+    X, _ = bag_of_words(9, 12)
+    net = a_network("float32", 12)
+    np.testing.assert_array_equal(net.predict(getattr(sp, form)(X)), net.predict(X.toarray()))
+
+
+def test_indices_in_any_order_and_counted_twice_mean_what_they_mean_to_scipy():
+    X = sp.csr_array((np.array([1.0, 2.0, 0.5]), np.array([2, 0, 2]), np.array([0, 3])), shape=(1, 3))
+    net = a_network("float64", 3)
+    np.testing.assert_allclose(net.predict(X), net.predict(X.toarray()), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_rows", [0, 4])
+def test_rows_without_a_number_give_the_biases_alone(n_rows):
+    net = a_network("float32", 3)
+    np.testing.assert_array_equal(net.predict(sp.csr_array((n_rows, 3))), net.predict(np.zeros((n_rows, 3))))
+
+
+def test_the_room_does_not_grow_with_the_inputs():
+    X = sp.csr_array((np.ones(3), ([0, 1, 2], [5, 70_000, 199_999])), shape=(3, 200_000))
+    net = fastnn.Network([200_000, 4, 2], activation=["relu", "softmax"], loss="cross_entropy", seed=0)
+    net.fit(X, [0, 1, 0], epochs=2, learning_rate=0.1)
+    assert net._rooms.__dict__["train of sparse rows"][1].numbers.size < 10_000
+
+
+def broken(change):
+    X = sp.csr_array(np.eye(3))
+    change(X)
+    return X
+
+
+def set_index(X):
+    X.indices[1] = 3
+
+
+def set_start(X):
+    X.indptr[1] = 5
+
+
+def set_nan(X):
+    X.data[2] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (broken(set_index), "indices point outside"),
+        (broken(set_start), "indices point outside"),
+        (broken(set_nan), "X must hold finite numbers"),
+        (sp.csr_array(np.eye(4)), r"X must have shape \(n, 3\), got \(4, 4\)"),
+    ],
+)
+def test_a_matrix_that_is_not_sound_is_refused(X, message):
+    with pytest.raises(ValueError, match=message):
+        a_network("float32", 3).predict(X)
+
+
+@pytest.mark.parametrize(("settings", "options"), [({"dropout": [0.1, 0]}, {}), ({}, {"input_noise": 0.1})])
+def test_sparse_inputs_are_not_disturbed(settings, options):
+    with pytest.raises(ValueError, match="sparse inputs are left as they are"):
+        a_network("float32", 3, **settings).fit(sp.csr_array(np.eye(3)), [0, 1, 0], epochs=1, **options)
+
+
+def test_activations_are_of_plain_rows():
+    with pytest.raises(TypeError, match="toarray"):
+        a_network("float32", 3).activations(sp.csr_array(np.eye(3)))
+
+
+def test_a_training_on_sparse_rows_goes_on_from_its_checkpoint(tmp_path):
+    X, y = bag_of_words(50, 20)
+    whole, net = a_network("float32", 20), a_network("float32", 20)
+    whole.fit(X, y, epochs=5, batch_size=8)
+    net.fit(X, y, epochs=2, batch_size=8, checkpoint=tmp_path)
+    net.fit(X, y, epochs=5, batch_size=8, checkpoint=tmp_path, resume=True)
+    np.testing.assert_array_equal(net.parameters, whole.parameters)
+    X.data[0] += 1
+    with pytest.raises(ValueError, match="data="):
+        net.fit(X, y, epochs=6, batch_size=8, checkpoint=tmp_path, resume=True)
+
+
+def test_a_population_learns_from_sparse_rows():
+    X, y = bag_of_words(50, 20)
+    found = fastnn.fit_many(
+        [{"seed": 1}, {"seed": 2}], X, y, sizes=[20, 5, 2], activation=["tanh", "softmax"], loss="cross_entropy",
+        epochs=3, ensemble=2,
+    )  # fmt: skip
+    np.testing.assert_allclose(found.ensemble.predict(X), found.ensemble.predict(X.toarray()), rtol=1e-6)
