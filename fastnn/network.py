@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -35,6 +35,7 @@ from .rule import (
 )
 from .schedules import Schedule, make_rates, positive_rate
 from .spec import loss_code, real_number, whole_number
+from .streaming import Stream
 from .workspace import BLOCK_ROWS
 
 
@@ -305,11 +306,7 @@ class Network(Model):
         examples, are_classes = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
         validation, val_classes = data.no_examples(self._spec), False
         if validation_data is not None:
-            if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
-                raise TypeError("validation_data must be a pair (X, y) or a triple (X, y, sample_weight)")
-            Xv, yv, wv = (*validation_data, None)[:3]
-            names = ("validation X", "validation y", "validation sample_weight")
-            validation, val_classes = data.as_examples(Xv, yv, wv, self._spec, names)
+            validation, val_classes = self._validation(validation_data)
         if class_weight is not None:
             examples = data.weigh_classes(examples, class_weight, self._spec, are_classes)
         columns = ["loss"] + ["accuracy"] * (are_classes or self._spec.classifies)
@@ -392,6 +389,73 @@ class Network(Model):
                 if not np.isfinite(self._buffer).all():
                     self._set_parameters(self.parameters)
         return history
+
+    def fit_stream(
+        self,
+        batches: Iterable[Any] | Callable[[], Iterable[Any]],
+        *,
+        epochs: int = 1,
+        batch_size: int | None = None,
+        learning_rate: float | Schedule | Callable[[int], float] | None = None,
+        prefetch: int = 2,
+        validation_data: tuple[Any, ...] | None = None,
+        callbacks: Sequence[Callable[[Network, History], Any]] = (),
+        **options: Any,
+    ) -> History:
+        """Train on batches that come one after the other, fetched by a thread of their own.
+
+        Parameters
+        ----------
+        batches : iterable of (X, y) or (X, y, sample_weight), or a function that returns one
+            X and y as in `fit`. The function is called once for each epoch.
+        epochs : int, default 1
+            Passes over the batches.
+        batch_size : int, optional
+            Examples per update; None: each batch that comes is one update.
+        learning_rate : float, schedule or callable, optional
+            As in `fit`; a schedule is followed from batch to batch, in epochs as long as the first.
+        prefetch : int, default 2
+            Batches fetched ahead: so many and the one that is being learned are in memory.
+        validation_data : (X, y) or (X, y, sample_weight), optional
+            Judged after every epoch.
+        callbacks : sequence of callables
+            As in `fit`.
+        **options
+            Of `fit`: optimizer, n_threads, on_divergence, class_weight, l1, l2, clip_norm, max_norm, label_smoothing,
+            input_noise, averaging.
+
+        Returns
+        -------
+        History
+            As of `fit`; means over the rows of an epoch.
+
+        Examples
+        --------
+        >>> import numpy as np, fastnn
+        >>> def batches():
+        ...     for seed in range(20):
+        ...         X = np.random.default_rng(seed).normal(size=(64, 3))
+        ...         yield X, X.sum(axis=1)
+        >>> net = fastnn.Network([3, 1], activation="identity", seed=0)
+        >>> history = net.fit_stream(batches, epochs=5, learning_rate=0.1)
+        >>> history.epochs, history["loss"][-1] < 1e-3
+        (5, True)
+        """
+        given = (batches, epochs, batch_size, learning_rate, prefetch, validation_data, callbacks, options)
+        return Stream(self, *given).train()
+
+    def _validated(self, given: Any) -> dict[str, float]:
+        """Loss and, for classes, accuracy on validation data, as the history names them."""
+        examples, are_classes = self._validation(given)
+        loss, accuracy = self._judge(examples, None)
+        return {"val_loss": loss} | ({"val_accuracy": accuracy} if are_classes or self._spec.classifies else {})
+
+    def _validation(self, given: Any) -> tuple[layout.Examples, bool]:
+        if not isinstance(given, tuple | list) or len(given) not in (2, 3):
+            raise TypeError("validation_data must be a pair (X, y) or a triple (X, y, sample_weight)")
+        X, y, weight = (*given, None)[:3]
+        names = ("validation X", "validation y", "validation sample_weight")
+        return data.as_examples(X, y, weight, self._spec, names)
 
     def find_learning_rate(
         self,

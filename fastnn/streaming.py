@@ -1,0 +1,176 @@
+"""Batches that come one after the other, fetched by a thread while the one before is learned."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .callbacks import Callbacks, check_callbacks
+from .history import History
+from .interrupts import Interruption
+from .resuming import Keeper
+from .schedules import ReduceOnPlateau, Schedule
+from .spec import whole_number
+
+if TYPE_CHECKING:
+    from .network import Network
+
+END = object()
+MOST_BATCHES = 1 << 20
+"""Of an epoch, before a draw would be repeated."""
+
+OPTIONS = {"optimizer", "n_threads", "on_divergence", "class_weight", "l1", "l2", "clip_norm", "max_norm"}
+OPTIONS |= {"label_smoothing", "input_noise", "averaging"}
+"""Arguments of `fit` that mean the same for a stream."""
+
+
+class Prefetcher:
+    """An iterator over what another thread takes out of `source`, at most `ahead` items before they are wanted.
+
+    As a context it ends the thread, whatever it waits for.
+    """
+
+    def __init__(self, source: Iterable[Any], ahead: int) -> None:
+        self._items: queue.Queue[Any] = queue.Queue(ahead)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._fetch, args=(source,), name="fastnn batches", daemon=True)
+
+    def _fetch(self, source: Iterable[Any]) -> None:
+        try:
+            for item in source:
+                if not self._put((item, None)):
+                    return
+            self._put((END, None))
+        except BaseException as error:
+            self._put((END, error))
+
+    def _put(self, item: Any) -> bool:
+        while not self._over.is_set():
+            try:
+                self._items.put(item, timeout=0.05)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def __enter__(self) -> Iterator[Any]:
+        self._thread.start()
+        return self._received()
+
+    def _received(self) -> Iterator[Any]:
+        while True:
+            item, error = self._items.get()
+            if error is not None:
+                raise error
+            if item is END:
+                return
+            yield item
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join(1.0)
+
+
+@dataclass
+class Stream:
+    """A training from batches that come: what `Network.fit_stream` was given."""
+
+    net: Network
+    batches: Iterable[Any] | Callable[[], Iterable[Any]]
+    epochs: int
+    batch_size: int | None
+    learning_rate: Any
+    prefetch: int
+    validation: Any
+    callbacks: Sequence[Any]
+    options: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        whole_number("epochs", self.epochs, 0)
+        whole_number("prefetch", self.prefetch, 1)
+        if self.batch_size is not None:
+            whole_number("batch_size", self.batch_size, 1)
+        unknown = sorted(set(self.options) - OPTIONS)
+        if unknown:
+            raise TypeError(f"fit_stream takes of fit's options {', '.join(sorted(OPTIONS))}; got {', '.join(unknown)}")
+        if not callable(self.batches) and not isinstance(self.batches, Iterable):
+            raise TypeError(
+                f"batches must be an iterable of (X, y), or a function that returns one, got {self.batches!r:.80}"
+            )
+        if self.epochs > 1 and isinstance(self.batches, Iterator):
+            raise ValueError(
+                "batches is an iterator, which can be read once: for more epochs give a function that makes one"
+            )
+        check_callbacks(self.callbacks, ["loss", "accuracy", "val_loss", "val_accuracy"])
+
+    def train(self) -> History:
+        """All epochs, or those before Ctrl-C or a callback ended them."""
+        self.history, self.start, self.length = History(), self.net.epochs_trained, 0
+        called, self.interruption = Callbacks(self.callbacks, self.net, self.history), Interruption()
+        with self.interruption, called:
+            for epoch in range(self.epochs):
+                try:
+                    self.train_epoch(epoch)
+                finally:
+                    self.net._epochs = self.start + self.history.epochs
+                if self.interruption.asked:
+                    self.history.stop_reason = "interrupted"
+                    break
+                if called.after_epoch():
+                    break
+        return self.history
+
+    def train_epoch(self, epoch: int) -> None:
+        """One pass over the batches; the history's values are means over their rows."""
+        source = self.batches() if callable(self.batches) else self.batches
+        totals: dict[str, float] = {}
+        rows = count = 0
+        with Prefetcher(source, self.prefetch) as received:
+            for item in received:
+                X, y, weight = _parts(item)
+                time = self.start + epoch + (min(count / self.length, 1.0) if self.length else 0.0)
+                # draws depend on the epoch: for them every batch is one
+                self.net._epochs = (self.start + epoch) * MOST_BATCHES + count
+                keeper: Any = Keeper(None, self.interruption)
+                part = self.net.fit(
+                    X, y, sample_weight=weight, epochs=1, batch_size=self.batch_size or len(y), shuffle=False,
+                    learning_rate=self.rate_at(time), checkpoint=keeper, progress=False,
+                    **self.options,
+                )  # fmt: skip
+                count, rows = count + 1, rows + len(y)
+                self.history.seconds += part.seconds
+                if self.interruption.asked:
+                    return
+                for name in part:
+                    totals[name] = totals.get(name, 0.0) + part[name][-1] * len(y)
+        if not count:
+            raise ValueError(f"batches must give at least one batch, got none in epoch {epoch + 1}")
+        self.length = count
+        values = {name: total / rows for name, total in totals.items()}
+        if self.validation is not None:
+            values |= self.net._validated(self.validation)
+        self.history.add(**values)
+        self.history.learning_rates.append(part.learning_rates[-1])
+        self.history.n_threads = part.n_threads
+        self.history.examples_per_second = rows * self.history.epochs / max(self.history.seconds, 1e-9)
+
+    def rate_at(self, time: float) -> Any:
+        """The rate for one batch at a time in epochs: schedules are followed from batch to batch."""
+        given = self.learning_rate
+        if isinstance(given, ReduceOnPlateau):
+            return given.after(self.history)
+        if isinstance(given, Schedule):
+            return float(given.at(np.array([time]))[0])
+        return given(int(time)) if callable(given) else given
+
+
+def _parts(item: Any) -> tuple[Any, Any, Any]:
+    if not isinstance(item, tuple | list) or len(item) not in (2, 3):
+        raise TypeError(f"batches must give pairs (X, y) or triples (X, y, sample_weight), got {type(item).__name__}")
+    X, y, weight = (*item, None)[:3]
+    return X, y, weight

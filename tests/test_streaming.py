@@ -1,0 +1,218 @@
+"""Data that does not fit: files read where they lie, batches that come one after the other."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn.callbacks import EarlyStopping
+from fastnn.kernels.jit import COMPILED
+from fastnn.schedules import Cosine, ReduceOnPlateau
+from fastnn.streaming import Prefetcher
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(96, 4))
+Y = X[:, :1] * X[:, 1:2]
+
+
+def a_network(**settings):
+    return fastnn.Network([4, 9, 1], activation=["tanh", "identity"], dtype="float64", seed=3, **settings)
+
+
+def sixteens():
+    for start in range(0, 96, 16):
+        yield X[start : start + 16], Y[start : start + 16]
+
+
+@pytest.mark.parametrize("options", [{}, {"optimizer": "adam"}, {"l2": 0.1}], ids=str)
+def test_batches_that_come_are_those_of_an_unshuffled_fit(options):
+    stream, whole = a_network(), a_network()
+    histories = [
+        stream.fit_stream(sixteens, epochs=3, learning_rate=0.05, **options),
+        whole.fit(X, Y, epochs=3, batch_size=16, learning_rate=0.05, shuffle=False, **options),
+    ]
+    assert stream.parameters.tobytes() == whole.parameters.tobytes()
+    np.testing.assert_allclose(*(history["loss"] for history in histories), rtol=1e-12)
+    assert stream.epochs_trained == whole.epochs_trained == 3
+
+
+def test_a_schedule_is_followed_from_batch_to_batch():
+    stream, whole = a_network(), a_network()
+    # the length of an epoch is known once one has passed
+    for net in (stream, whole):
+        net.fit(X, Y, epochs=1, batch_size=16, learning_rate=0.05, shuffle=False)
+    stream.fit_stream(sixteens, epochs=2, learning_rate=Cosine(0.1, epochs=5))
+    flat = Cosine(0.1, epochs=5).at(np.ones(1))[0]
+    whole.fit(X, Y, epochs=1, batch_size=16, learning_rate=flat, shuffle=False)
+    whole.fit(X, Y, epochs=1, batch_size=16, learning_rate=Cosine(0.1, epochs=5), shuffle=False)
+    np.testing.assert_allclose(stream.parameters, whole.parameters, rtol=1e-13)
+
+
+def test_a_plateau_is_read_from_the_epochs():
+    net = a_network()
+    rate = ReduceOnPlateau(0.1, patience=1, min_delta=1e9)
+    assert net.fit_stream(sixteens, epochs=3, learning_rate=rate).learning_rates == pytest.approx([0.1, 0.1, 0.01])
+
+
+def test_larger_parts_are_cut_into_batches_and_weights_count():
+    weight = np.linspace(0, 1, 96)
+    stream, whole = a_network(), a_network()
+    stream.fit_stream(lambda: [(X, Y, weight)], epochs=2, batch_size=10, learning_rate=0.05)
+    whole.fit(X, Y, epochs=2, batch_size=10, learning_rate=0.05, shuffle=False, sample_weight=weight)
+    assert stream.parameters.tobytes() == whole.parameters.tobytes()
+
+
+def test_every_batch_draws_its_own_dropout():
+    X0, losses = np.ones((8, 4)), []
+    net = fastnn.Network([4, 50, 1], activation=["tanh", "identity"], seed=3, dropout=0.5)
+
+    def same():
+        for _ in range(3):
+            losses.append(net.parameters)
+            yield X0, np.zeros(8)
+
+    history = net.fit_stream(same, epochs=1, learning_rate=1e-30, prefetch=1)
+    one = net.copy().fit_stream([(X0, np.zeros(8))], learning_rate=1e-30)
+    assert history["loss"][0] != one["loss"][0]
+
+
+def test_validation_and_callbacks_see_epochs():
+    net = a_network()
+    stop = EarlyStopping(patience=1, min_delta=1e9)
+    history = net.fit_stream(sixteens, epochs=50, learning_rate=0.05, validation_data=(X, Y), callbacks=[stop])
+    assert (history.epochs, history.stop_reason, list(history)) == (2, "early_stopping", ["loss", "val_loss"])
+    assert stop.best_epoch == 1
+
+
+def test_classes_have_an_accuracy():
+    net = fastnn.Network([4, 2], activation="softmax", loss="cross_entropy", seed=0)
+    labels = (X[:, 0] > 0).astype(int)
+    history = net.fit_stream([(X, labels)], epochs=3, validation_data=(X, labels))
+    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert history["val_accuracy"][-1] == np.mean(net.classify(X) == labels)
+
+
+def test_batches_are_fetched_ahead_but_not_further():
+    fetched, seen = [], []
+
+    def batches():
+        for number in range(6):
+            fetched.append(number)
+            yield X[:16], Y[:16]
+
+    with Prefetcher(batches(), 2) as received:
+        for _ in received:
+            deadline = time.monotonic() + 5
+            while len(fetched) < min(6, len(seen) + 3) and time.monotonic() < deadline:
+                time.sleep(0.001)
+            seen.append(len(fetched))
+    # of those received the last, two in the queue, one that waits for room in it
+    assert seen[0] in (3, 4)
+    assert all(after - place <= 4 for place, after in enumerate(seen))
+
+
+def test_an_error_in_the_batches_reaches_the_caller_and_ends_the_thread():
+    def batches():
+        yield X[:16], Y[:16]
+        raise OSError("the file is gone")
+
+    with pytest.raises(OSError, match="the file is gone"):
+        a_network().fit_stream(batches())
+    assert "fastnn batches" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_bad_batch_is_refused_and_the_thread_ends():
+    net = a_network()
+    with pytest.raises(ValueError, match=r"X must have shape \(n, 4\)"):
+        net.fit_stream(lambda: iter([(X[:, :3], Y)] * 100))
+    assert net.epochs_trained == 0
+    assert "fastnn batches" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_ctrl_c_ends_it():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def endless():
+        yield X[:16], Y[:16]
+        signal.raise_signal(signal.SIGINT)
+        while True:
+            yield X[:16], Y[:16]
+
+    try:
+        net = a_network()
+        history = net.fit_stream(endless, epochs=2, prefetch=1)
+    except KeyboardInterrupt:
+        pytest.fail("the first Ctrl-C is asked for, not raised")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (history.stop_reason, history.epochs, net.epochs_trained) == ("interrupted", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("batches", "options", "error", "message"),
+    [
+        (3, {}, TypeError, "batches must be an iterable"),
+        ([], {}, ValueError, "at least one batch"),
+        ([X], {}, TypeError, "pairs"),
+        (iter([(X, Y)]), {"epochs": 2}, ValueError, "can be read once"),
+        ([(X, Y)], {"shuffle": True}, TypeError, "got shuffle"),
+        ([(X, Y)], {"prefetch": 0}, ValueError, "prefetch"),
+        ([(X, Y)], {"batch_size": 0}, ValueError, "batch_size"),
+        ([(X, Y)], {"learning_rate": -1}, ValueError, "learning_rate"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(batches, options, error, message):
+    with pytest.raises(error, match=message):
+        a_network().fit_stream(batches, **options)
+
+
+IN_LITTLE_MEMORY = """
+import sys, threading, time
+import numpy as np, fastnn
+
+def anonymous():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) // 1024
+
+def train(X, y):
+    net = fastnn.Network([256, 8, 2], activation=["relu", "softmax"], loss="cross_entropy", seed=0)
+    net.fit(X, y, epochs=2, batch_size=64, learning_rate=0.01, validation_data=(X, y), n_threads=1)
+    net.predict(X[:1000])
+    return net
+
+X = np.memmap(sys.argv[1], dtype=sys.argv[2], mode="r").reshape(-1, 256)
+y = np.arange(len(X)) % 2
+train(np.array(X[:512]), y[:512])
+before, peak, over = anonymous(), 0, threading.Event()
+
+def watch():
+    global peak
+    while not over.wait(0.002):
+        peak = max(peak, anonymous())
+
+watcher = threading.Thread(target=watch)
+watcher.start()
+train(X, y)
+over.set()
+watcher.join()
+print(X.nbytes // 2**20, peak - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.skipif(not COMPILED, reason="too slow without compilation")
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
+def test_a_file_four_times_the_memory_allowed_trains_within_it(dtype, tmp_path):
+    path = tmp_path / "rows.bin"
+    RNG.integers(0, 60, (64 << 20) // np.dtype(dtype).itemsize).astype(dtype).tofile(path)
+    command = [sys.executable, "-c", IN_LITTLE_MEMORY, str(path), dtype]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert found.returncode == 0, found.stderr
+    size, grown = map(int, found.stdout.split())
+    assert size == 64
+    assert grown <= size // 4
