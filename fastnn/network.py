@@ -21,6 +21,7 @@ from .model import NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
 from .optimizers import LBFGS, Optimizer, as_optimizer
 from .parameters import Layout, aligned_zeros, flatten, lay_out, views
 from .progress import progress_bar
+from .ranks import OneThread, RankCallbacks, RankRun, Ranks
 from .rate_finder import RateSearch, find_learning_rate
 from .resuming import FolderKeeper, Keeper, terms_of
 from .rule import (
@@ -195,6 +196,8 @@ class Network(Model):
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
         checkpoint_seconds: float = 60.0,
+        comm: Any = None,
+        rows: str = "all",
     ) -> History:
         """Train by mini-batch gradient descent; a second call goes on where the first ended.
 
@@ -259,6 +262,12 @@ class Network(Model):
             same data, network, batch size, optimizer and callbacks; more `epochs` may be asked for.
         checkpoint_seconds : float, default 60
             Seconds between two checkpoints; one takes about as long as writing the parameters three times.
+        comm : mpi4py.MPI.Comm, optional
+            Train on all ranks of it together, each on one thread: `batch_size` is then a rank's part of a batch, rank 0
+            begins, calls the callbacks and writes the checkpoint (in a folder that all ranks see), and all end with
+            the same bits. An error on one rank before the training is an error on all; later it ends all.
+        rows : {"all", "own"}
+            Whether every rank is given all examples, of which it takes its part of each batch, or a share of its own.
 
         Returns
         -------
@@ -276,8 +285,15 @@ class Network(Model):
         RuntimeError
             If another thread is training this network.
         """
+        if comm is not None and not isinstance(comm, Ranks):
+            given = {name: value for name, value in locals().items() if name not in ("self", "comm", "rows")}
+            ranks = Ranks(comm, rows)
+            self.seed = ranks.comm.bcast(self.seed)
+            return ranks.together(lambda: self.fit(**given, comm=ranks))
         self._check_trainable()
         chosen = as_optimizer(optimizer)
+        if comm is not None and (isinstance(chosen, LBFGS) or n_threads not in (None, 1)):
+            raise ValueError("several ranks take an optimizer of steps, not 'lbfgs', and each works on one thread")
         regularisation = make_regularisation(l1, l2, clip_norm, max_norm, label_smoothing, input_noise, averaging)
         if regularisation.label_smoothing and self.loss_name not in ("cross_entropy", "binary_cross_entropy"):
             raise ValueError(f"label_smoothing takes a cross-entropy as loss, got {self.loss_name!r}")
@@ -316,7 +332,7 @@ class Network(Model):
         if rates.reads_history:
             check_monitor(rates.given.monitor, columns)
         history = keeper.history
-        called = Callbacks(callbacks, self, history)
+        called = Callbacks(callbacks, self, history) if comm is None else RankCallbacks(callbacks, self, history, comm)
         if isinstance(chosen, LBFGS):
             self._check_lbfgs(learning_rate, regularisation)
             bar = progress_bar(progress, epochs, 1, examples.n_rows)
@@ -339,22 +355,26 @@ class Network(Model):
                 self._epochs += history.epochs
             return history
         with self._alone():
-            batch_size = min(batch_size, examples.n_rows)
+            batch_size = min(batch_size, examples.n_rows) if comm is None else batch_size
             block = min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS)))
             plan, work = self._room("train", block, data.all_sparse(examples, validation))
             kind = repr((chosen.kind, bool(averaging)))
-            terms = partial(terms_of, examples, batch_size, bool(shuffle), kind)
+            terms = partial(terms_of, examples, batch_size, bool(shuffle), kind, comm.size if comm else 1)
             keeper.check(self, terms)
+            if comm is not None and comm.rank != 0:
+                keeper = Keeper(saved, keeper.interruption)
+                history = called._history = keeper.history
             self._go_on_from(saved, chosen)
             state = self._state_for(chosen, regularisation)
             keeper.begin(self, called, state, terms)
             rule = make_rule(chosen, regularisation, state, plan.table)
+            progress = progress if comm is None or comm.rank == 0 else False
             bar = progress_bar(progress, epochs, -(-examples.n_rows // batch_size), examples.n_rows)
             distortion = make_distortion(self.dropout, regularisation, self.seed)
             if gather.CSR in (examples.kind, validation.kind) and (self.dropout[0] or regularisation.input_noise):
                 raise ValueError("sparse inputs are left as they are: no dropout of inputs, no input_noise")
             pieces = linking.pieces_for(rule, distortion, (examples.kind, validation.kind))
-            gradient = self._gradient_room(batch_size, rule.plain)
+            gradient = self._gradient_room(batch_size, rule.plain if comm is None else 0)
             job = training.Job(
                 network=self._kernel_view(plan, gradient, True, pieces),
                 work=work,
@@ -378,8 +398,14 @@ class Network(Model):
                 keeper=keeper,
             )
             try:
+                if comm is not None:
+                    comm.agree(self._facts(job, comm))
+                    comm.share(self._buffer)
                 with bar, called:
-                    training.train(job, history)
+                    if comm is None:
+                        training.train(training.Run(job, history))
+                    else:
+                        training.train(RankRun(job, history, comm, lambda part: self._judge(part, None)), OneThread)
             finally:
                 if history.stop_reason != "diverged" or on_divergence == "continue":
                     self._epochs += history.epochs
@@ -388,7 +414,15 @@ class Network(Model):
                     self._state = None
                 if not np.isfinite(self._buffer).all():
                     self._set_parameters(self.parameters)
+            if comm is not None:
+                comm.share(self._buffer)  # a callback may have put other parameters back, on rank 0
         return history
+
+    def _facts(self, job: training.Job, ranks: Ranks) -> dict[str, Any]:
+        """What must be the same on all ranks."""
+        facts = {"network": repr(self), "epochs": job.epochs, "batch_size": job.batch_size, "rows": ranks.rows}
+        facts |= {"shuffle": job.shuffle, "epochs_trained": job.start_epoch, "after": job.keeper.history.epochs}
+        return facts | ({"examples": job.examples.n_rows} if ranks.rows == "all" else {})
 
     def fit_stream(
         self,

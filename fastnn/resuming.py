@@ -179,7 +179,7 @@ def _history(saved: Checkpoint | None) -> History:
     return history
 
 
-def terms_of(examples: layout.Examples, batch_size: int, shuffle: bool, kind: str) -> dict[str, Any]:
+def terms_of(examples: layout.Examples, batch_size: int, shuffle: bool, kind: str, ranks: int = 1) -> dict[str, Any]:
     """What the steps of two trainings must share to be the same steps: sizes, and a digest of some rows."""
     itemsizes = {code: np.dtype(name).itemsize for name, code in gather.KINDS.items()}
     stride = examples.stride * itemsizes.get(examples.kind, 0)
@@ -199,5 +199,6 @@ def terms_of(examples: layout.Examples, batch_size: int, shuffle: bool, kind: st
         "batch_size": batch_size,
         "shuffle": shuffle,
         "optimizer": kind,
+        "ranks": ranks,
         "data": digest.hexdigest()[:16],
     }

@@ -13,7 +13,6 @@ import numpy as np
 from .callbacks import Callbacks
 from .errors import DivergenceError
 from .history import History
-from .interrupts import Interruption
 from .kernels import epoch, layout, losses, threads
 from .resuming import Keeper
 from .schedules import Rates
@@ -68,6 +67,7 @@ class Job:
     progress: Callable[[History, int], None] = field(default=lambda history, step: None)
     keeper: Keeper = field(default_factory=Keeper)
     steps_done: int = 0
+    steps: int = 0  # of an epoch, where others than this process decide
 
     @property
     def by_epoch(self) -> bool:
@@ -77,11 +77,13 @@ class Job:
     @property
     def steps_per_epoch(self) -> int:
         """Batches of an epoch, a ragged last one included."""
-        return -(-self.examples.n_rows // self.batch_size)
+        return self.steps or -(-self.examples.n_rows // self.batch_size)
 
 
 class Run:
     """A training under way: its records, its position, its history."""
+
+    alone = True
 
     def __init__(self, job: Job, history: History) -> None:
         self.job = job
@@ -99,6 +101,7 @@ class Run:
         self.total = job.epochs * job.steps_per_epoch
         self.seen = history.epochs  # those that the callbacks have seen
         self._began = time.perf_counter() - history.seconds
+        self.interruption = job.keeper.interruption
         job.keeper.put_back(self)
 
     @property
@@ -249,20 +252,22 @@ class Crew:
             self.measure()
 
 
-def train(job: Job, history: History) -> None:
+def train(run: Run, crew_of: Callable[[Run], Any] = Crew) -> None:
     """Run a job to its end, to divergence, or to Ctrl-C; DivergenceError as `Network.fit` documents it."""
-    run = Run(job, history)
+    job, history = run.job, run.history
     sound = job.network.parameters.copy()
     try:
-        with job.keeper.interruption as interruption:
+        with job.keeper.interruption:
             if history.stop_reason not in GOES_ON:
                 return
             history.stop_reason = "epochs"
-            crew = Crew(run)
-            advance_to_end(run, crew, sound, interruption)
+            crew = crew_of(run)
+            advance_to_end(run, crew, sound)
             history.n_threads = crew.size
             job.keeper.keep(run, history.stop_reason)
     except KeyboardInterrupt:
+        if not run.alone:
+            raise
         run.history.stop_reason = "interrupted"
     finally:
         run.history.seconds = run.seconds
@@ -275,7 +280,7 @@ def train(job: Job, history: History) -> None:
         warnings.warn(f"training diverged: {reason}", RuntimeWarning, stacklevel=3)
 
 
-def advance_to_end(run: Run, crew: Crew, sound: np.ndarray, interruption: Interruption) -> None:
+def advance_to_end(run: Run, crew: Crew, sound: np.ndarray) -> None:
     """Call the compiled epochs again and again; between calls look at the loss, the bar, the callbacks, the keyboard.
 
     `sound` keeps the parameters of the last return at which all were finite.
@@ -304,7 +309,7 @@ def advance_to_end(run: Run, crew: Crew, sound: np.ndarray, interruption: Interr
             return
         if run.position >= run.total:
             return
-        if interruption.asked:
+        if run.interruption.asked:
             run.history.stop_reason = "interrupted"
             return
         job.keeper.keep(run)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +46,28 @@ class Settings:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train as the arguments say; the exit code."""
+    """Train as the arguments say; the exit code. Under mpiexec rank 0 speaks and writes for all."""
+    comm = communicator()
+    if comm is None or comm.Get_rank() == 0:
+        return train(arguments, comm)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        return train(arguments, comm)
+
+
+def communicator() -> Any:
+    """All ranks where mpiexec started more than one of this process; else None."""
+    sizes = [os.environ.get(name, "") for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")]
+    if not any(size.isdigit() and int(size) > 1 for size in sizes):
+        return None
+    try:
+        from mpi4py import MPI
+    except ImportError:
+        raise ImportError("training on several ranks needs mpi4py: pip install fastnn[mpi]") from None
+    return MPI.COMM_WORLD
+
+
+def train(arguments: argparse.Namespace, comm: Any) -> int:
+    """Train and write; the exit code."""
     task = load_task(arguments)
     net, settings = build(task, arguments)
     folder = settings.folder
@@ -56,7 +80,9 @@ def run(arguments: argparse.Namespace) -> int:
         flush=True,
     )
     target_scaler = scaler_of_targets(task, net)
-    history = fit(net, task, settings, target_scaler)
+    history = fit(net, task, settings, target_scaler, comm)
+    if comm is not None and comm.Get_rank() != 0:
+        return 0
     if target_scaler is not None:
         give_outputs_the_units_of(net, target_scaler)
     outputs = net.predict(task.prepared(task.X_held))
@@ -149,7 +175,9 @@ def scaler_of_targets(task: Task, net: Network) -> StandardScaler | None:
     return StandardScaler().fit(task.y)
 
 
-def fit(net: Network, task: Task, settings: Settings, target_scaler: StandardScaler | None) -> History:
+def fit(
+    net: Network, task: Task, settings: Settings, target_scaler: StandardScaler | None, comm: Any = None
+) -> History:
     """Train, judged after every epoch on the examples held out."""
 
     def targets(y: NDArray) -> NDArray:
@@ -159,8 +187,9 @@ def fit(net: Network, task: Task, settings: Settings, target_scaler: StandardSca
         task.prepared(task.X),
         targets(task.y),
         epochs=settings.epochs,
-        batch_size=settings.batch_size,
+        batch_size=settings.batch_size if comm is None else max(1, settings.batch_size // comm.Get_size()),
         learning_rate=settings.rate,
+        comm=comm,
         validation_data=(task.prepared(task.X_held), targets(task.y_held)),
         progress=sys.stderr is not None and sys.stderr.isatty(),
         n_threads=settings.n_threads,

@@ -15,6 +15,7 @@ from .jit import entry, kernel, parallel_entry, piece
 from .layout import (
     ACTIVATION,
     BACKWARD,
+    CACHE_LINE,
     CLIPPED_PASS,
     DELTAS,
     DISTORT,
@@ -40,6 +41,7 @@ from .layout import (
     WEIGHT_PASS,
     ZEROS,
     Distortion,
+    Plan,
 )
 from .losses import hits, output_deltas
 from .rules import clip_scale, descend_layer, limit_norms, prepare_slope
@@ -322,6 +324,43 @@ def work_steps(network, work, examples, validation, plan, rule, distortion, reco
             state[NEXT_STEP] = step + 1
         if state[STOPPED]:
             break
+
+
+@entry
+def slope_of_batch(network, work, examples, records, start, size, rule, distortion, epoch, sync):
+    """network.gradient: the slope of the examples at places start..start + size of records.order; records.sums: (3,).
+
+    One thread's work for a training of many processes, which add their slopes up.
+    """
+    plan = Plan(0, 1, size, 0, 0, 0, 0, 0)
+    rate = network.parameters.dtype.type(0)
+    train_batch(network, work, examples, records, rate, start, size, plan, rule, distortion, epoch, 1, sync, 0, 1, 1)
+
+
+@entry
+def descend_gradient(network, work, rule, rate, step):
+    """network.parameters: one step by the rule down network.gradient."""
+    call_at(network.code[RULE_PASS], rule_pass, network, rule, rate, 0, 1, step)
+    if rule.clip > 0:
+        call_at(network.code[CLIPPED_PASS], clipped_pass, network, rule, rate, 0, 1, step)
+    if rule.max_norm > 0:
+        call_at(network.code[LIMITS_PASS], limits_pass, network, work, rule, 0, 1)
+
+
+@entry
+def shuffle_rows(order, seed, epoch):
+    """order: (n,) as `shuffle` of the same seed and epoch leaves it."""
+    shuffle(order, seed, epoch)
+
+
+@entry
+def touch_rows(inputs, order, length):
+    """Read a byte of each line of the rows in `order`, `length` bytes each, so that they are near when wanted."""
+    total = 0
+    for row in order:
+        for byte in range(row * length, (row + 1) * length, CACHE_LINE):
+            total += inputs[byte]
+    return total
 
 
 @parallel_entry
