@@ -166,8 +166,12 @@ class RankRun(Run):
         return slice(size * rank // ranks, size * (rank + 1) // ranks)
 
     def advance(self, steps: int, n_threads: int) -> float:
-        """Train for up to `steps` steps, less where all agreed to end; the seconds they took."""
+        """Train for as many steps as rank 0 says, less where all agreed to end; the seconds they took.
+
+        All come back at the same step, and so see the same loss and the same parameters.
+        """
         job, first = self.job, self.position
+        steps = self.ranks.comm.bcast(steps)
         per_epoch = job.steps_per_epoch
         last = min(first + steps, self.total)
         if job.by_epoch:
@@ -176,10 +180,11 @@ class RankRun(Run):
             return 0.0
         rates = job.rates.between(first, last, per_epoch, job.start_epoch, self.history)
         began = time.perf_counter()
-        for step in range(first, last):
-            self.take(step, rates[step - first])
-            if self.interruption.asked or self.stopped:
-                break
+        with np.errstate(over="ignore", invalid="ignore"):
+            for step in range(first, last):
+                self.take(step, rates[step - first])
+                if self.interruption.asked or self.stopped:
+                    break
         return time.perf_counter() - began
 
     def take(self, step: int, rate: Any) -> None:
