@@ -26,6 +26,7 @@ from .spec import whole_number
 OF_NETWORK = frozenset(inspect.signature(Network.__init__).parameters) - {"self"}
 OF_FIT = frozenset(inspect.signature(Network.fit).parameters) - {"self", "X", "y"}
 OF_ALL = frozenset({"n_threads", "progress", "checkpoint", "resume", "checkpoint_seconds"})
+POLL_SECONDS = 0.1
 UNKNOWN_WORKERS = 16
 """Workers that an executor is taken to have where it does not say."""
 
@@ -298,7 +299,8 @@ def _collected(waiting: set[Future[Outcome]], bar: _Count) -> list[Outcome]:
     outcomes = []
     try:
         while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            # a signal that another thread received is handled here, but does not wake this one
+            done, waiting = wait(waiting, POLL_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
                 outcomes.append(future.result())
                 bar.ended(outcomes[-1].history)

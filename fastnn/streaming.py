@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .network import Network
 
 END = object()
+POLL_SECONDS = 0.05
 MOST_BATCHES = 1 << 20
 """Of an epoch, before a draw would be repeated."""
 
@@ -32,10 +33,11 @@ OPTIONS |= {"label_smoothing", "input_noise", "averaging"}
 class Prefetcher:
     """An iterator over what another thread takes out of `source`, at most `ahead` items before they are wanted.
 
-    As a context it ends the thread, whatever it waits for.
+    As a context it ends the thread, whatever it waits for; it ends itself where Ctrl-C asks for it.
     """
 
-    def __init__(self, source: Iterable[Any], ahead: int) -> None:
+    def __init__(self, source: Iterable[Any], ahead: int, interruption: Interruption) -> None:
+        self._interruption = interruption
         self._items: queue.Queue[Any] = queue.Queue(ahead)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._fetch, args=(source,), name="fastnn batches", daemon=True)
@@ -52,7 +54,7 @@ class Prefetcher:
     def _put(self, item: Any) -> bool:
         while not self._over.is_set():
             try:
-                self._items.put(item, timeout=0.05)
+                self._items.put(item, timeout=POLL_SECONDS)
             except queue.Full:
                 continue
             return True
@@ -63,8 +65,11 @@ class Prefetcher:
         return self._received()
 
     def _received(self) -> Iterator[Any]:
-        while True:
-            item, error = self._items.get()
+        while not self._interruption.asked:
+            try:
+                item, error = self._items.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                continue
             if error is not None:
                 raise error
             if item is END:
@@ -130,7 +135,7 @@ class Stream:
         source = self.batches() if callable(self.batches) else self.batches
         totals: dict[str, float] = {}
         rows = count = 0
-        with Prefetcher(source, self.prefetch) as received:
+        with Prefetcher(source, self.prefetch, self.interruption) as received:
             for item in received:
                 X, y, weight = _parts(item)
                 time = self.start + epoch + (min(count / self.length, 1.0) if self.length else 0.0)
@@ -144,10 +149,10 @@ class Stream:
                 )  # fmt: skip
                 count, rows = count + 1, rows + len(y)
                 self.history.seconds += part.seconds
-                if self.interruption.asked:
-                    return
                 for name in part:
                     totals[name] = totals.get(name, 0.0) + part[name][-1] * len(y)
+        if self.interruption.asked:
+            return
         if not count:
             raise ValueError(f"batches must give at least one batch, got none in epoch {epoch + 1}")
         self.length = count

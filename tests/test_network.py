@@ -297,7 +297,7 @@ BAD_INPUTS = {
     "time spans": (np.zeros((5, 3), "timedelta64[s]"), TypeError),
     "records": (np.zeros((5, 3), [("a", "f4")]), TypeError),
     "long doubles": (np.zeros((5, 3), np.longdouble), TypeError),
-    "sparse": (scipy.sparse.csr_array(np.zeros((5, 3))), TypeError),
+    "sparse, too wide": (scipy.sparse.csr_array(np.zeros((5, 4))), (ValueError, TypeError)),
 }
 if np.dtype(np.longdouble).itemsize == 8:
     del BAD_INPUTS["long doubles"]

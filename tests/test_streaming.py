@@ -11,6 +11,7 @@ import pytest
 
 import fastnn
 from fastnn.callbacks import EarlyStopping
+from fastnn.interrupts import Interruption
 from fastnn.kernels.jit import COMPILED
 from fastnn.schedules import Cosine, ReduceOnPlateau
 from fastnn.streaming import Prefetcher
@@ -105,7 +106,7 @@ def test_batches_are_fetched_ahead_but_not_further():
             fetched.append(number)
             yield X[:16], Y[:16]
 
-    with Prefetcher(batches(), 2) as received:
+    with Prefetcher(batches(), 2, Interruption()) as received:
         for _ in received:
             deadline = time.monotonic() + 5
             while len(fetched) < min(6, len(seen) + 3) and time.monotonic() < deadline:
@@ -151,6 +152,23 @@ def test_ctrl_c_ends_it():
     finally:
         signal.signal(signal.SIGINT, before)
     assert (history.stop_reason, history.epochs, net.epochs_trained) == ("interrupted", 0, 0)
+
+
+def test_ctrl_c_ends_it_while_it_waits_for_a_batch():
+    before, waiting = signal.signal(signal.SIGINT, signal.default_int_handler), threading.Event()
+
+    def stuck():
+        yield X[:16], Y[:16]
+        signal.raise_signal(signal.SIGINT)
+        waiting.wait(30)
+        yield X[:16], Y[:16]
+
+    try:
+        history = a_network().fit_stream(stuck, prefetch=1)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        waiting.set()
+    assert history.stop_reason == "interrupted"
 
 
 @pytest.mark.parametrize(
