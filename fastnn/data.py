@@ -77,7 +77,7 @@ def as_rows(name: str, values: Any, spec: Spec) -> Rows:
     become float64. Of a sparse matrix the numbers are copied, in the network's type and scale.
     """
     if is_sparse(values):
-        return _sparse_rows(name, values.tocsr(), spec)
+        return _sparse_rows(name, values, spec)
     array = numbers_of(name, values)
     n_in = spec.sizes[0]
     if array.ndim != 2 or array.shape[1] != n_in:
@@ -115,22 +115,41 @@ def _no_sparse(spec: Spec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _sparse_rows(name: str, matrix: Any, spec: Spec) -> Rows:
     n_in = spec.sizes[0]
-    if matrix.shape != (matrix.shape[0], n_in):
+    if matrix.ndim != 2 or matrix.shape[1] != n_in:
         raise ValueError(f"{name} must have shape (n, {n_in}), got {matrix.shape}")
+    if not _points_inside(matrix):
+        raise ValueError(f"{name} is a sparse matrix whose indices point outside it")
+    matrix = matrix.tocsr()
     if not matrix.has_sorted_indices:
         matrix = matrix.sorted_indices()
     numbers = numbers_of(name, matrix.data)
-    columns, starts = np.asarray(matrix.indices), np.asarray(matrix.indptr)
-    sound = len(columns) == len(numbers) and len(starts) == matrix.shape[0] + 1 and starts[0] == 0
-    sound = sound and starts[-1] <= len(numbers) and bool((np.diff(starts) >= 0).all())
-    if not sound or (len(columns) and not 0 <= columns.min() <= columns.max() < n_in):
-        raise ValueError(f"{name} is a sparse matrix whose indices point outside it")
+    columns, starts = matrix.indices, matrix.indptr
     limit = float(np.finfo(spec.dtype).max) / max(1.0, abs(spec.input_scale))
     if len(numbers) and not (numbers.max() <= limit and numbers.min() >= -limit):
         raise ValueError(f"{name} must hold finite numbers within {spec.dtype}")
     values = np.multiply(numbers, spec.input_scale, dtype=np.float64).astype(spec.dtype)
     kept = (values, columns.astype(np.int32), starts.astype(np.int64))
     return Rows(read_only(np.empty(0, np.uint8)), gather.CSR, 0, matrix.shape[0], *(read_only(part) for part in kept))
+
+
+def _points_inside(matrix: Any) -> bool:
+    """Whether the indices of a sparse matrix lie in it; scipy's own code writes where they point, unchecked."""
+    if matrix.format == "coo":
+        within = zip((matrix.row, matrix.col), matrix.shape, strict=True)
+        return all(len(at) == len(matrix.data) and _lie_below(at, size) for at, size in within)
+    if matrix.format not in ("csr", "csc", "bsr"):
+        return True  # kept by scipy without pointers: by diagonals, lists of rows, or a dict
+    height, width = matrix.blocksize if matrix.format == "bsr" else (1, 1)
+    sizes = (matrix.shape[0] // height, matrix.shape[1] // width)
+    n_lines, n_places = sizes[::-1] if matrix.format == "csc" else sizes
+    starts, places = matrix.indptr, matrix.indices
+    if len(starts) != n_lines + 1 or starts[0] != 0 or starts[-1] > len(places) or len(places) != len(matrix.data):
+        return False
+    return bool((np.diff(starts) >= 0).all()) and _lie_below(places, n_places)
+
+
+def _lie_below(places: np.ndarray, size: int) -> bool:
+    return not len(places) or 0 <= int(places.min()) <= int(places.max()) < size
 
 
 def _check_finite(name: str, array: np.ndarray, limit: float, dtype: str) -> None:

@@ -307,4 +307,4 @@ def test_killed_a_hundred_times_it_ends_with_the_same_bits():
     assert found.returncode == 0, found.stderr
     kills, trainings = (int(word) for word in found.stdout.split() if word.isdigit())
     assert kills >= 100
-    assert trainings >= 2
+    assert trainings >= 1

@@ -114,8 +114,8 @@ def test_the_room_does_not_grow_with_the_inputs():
     assert net._rooms.__dict__["train of sparse rows"][1].numbers.size < 10_000
 
 
-def broken(change):
-    X = sp.csr_array(np.eye(3))
+def broken(change, kind="csr"):
+    X = sp.csr_array(np.eye(3)).asformat(kind)
     change(X)
     return X
 
@@ -128,6 +128,10 @@ def set_start(X):
     X.indptr[1] = 5
 
 
+def set_row(X):
+    X.coords[0][1] = 70_000
+
+
 def set_nan(X):
     X.data[2] = np.nan
 
@@ -137,6 +141,9 @@ def set_nan(X):
     [
         (broken(set_index), "indices point outside"),
         (broken(set_start), "indices point outside"),
+        (broken(set_index, "csc"), "indices point outside"),
+        (broken(set_start, "bsr"), "indices point outside"),
+        (broken(set_row, "coo"), "indices point outside"),
         (broken(set_nan), "X must hold finite numbers"),
         (sp.csr_array(np.eye(4)), r"X must have shape \(n, 3\), got \(4, 4\)"),
     ],
