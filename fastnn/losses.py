@@ -3,6 +3,7 @@
 With a an output and y its target, summed over outputs and averaged over examples::
 
     squared_error          (a - y)^2
+    half_squared_error     (a - y)^2 / 2
     absolute_error         |a - y|
     huber                  (a - y)^2 / 2 where |a - y| <= limit, else limit (|a - y| - limit / 2)
     quantile               q (y - a) where y > a, else (1 - q) (a - y)

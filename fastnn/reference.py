@@ -170,6 +170,7 @@ def quantile_slope(a: Array, y: Array, q: float = 0.5) -> Array:
 #: perceptron, a - y, is 0 for a right answer and -(2y - 1) for a wrong one, even at z = 0 with its loss of 0.
 LOSSES: dict[str, tuple[Callable[[Array, Array, Array], Array], Callable[..., Array]]] = {
     "squared_error": (squared_error, lambda z, a, y, slope: 2 * (a - y) * slope(z, a)),
+    "half_squared_error": (lambda z, a, y: (a - y) ** 2 / 2, lambda z, a, y, slope: (a - y) * slope(z, a)),
     "cross_entropy": (cross_entropy, lambda z, a, y, slope: a * y.sum(axis=1, keepdims=True) - y),
     "binary_cross_entropy": (binary_cross_entropy, lambda z, a, y, slope: a - y),
     "perceptron": (perceptron, lambda z, a, y, slope: a - y),

@@ -117,7 +117,7 @@ def plain_rule(numbers: np.ndarray) -> layout.Rule:
     nothing = numbers[:0]
     return layout.Rule(
         method=rules.SGD, plain=1, beta_1=0.0, beta_2=0.0, epsilon=0.0, nesterov=0, early_epsilon=0, decay=0.0,
-        l1=0.0, l2=0.0, clip=0.0, max_norm=0.0, averaging=0.0, steps_before=0, norms=NO_FLOATS,
+        l1=0.0, l2=0.0, shared=0.0, clip=0.0, max_norm=0.0, averaging=0.0, steps_before=0, norms=NO_FLOATS,
         first=nothing, second=nothing, average=nothing,
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from .jit import entry, kernel, parallel_entry, piece
 from .layout import (
     ACTIVATION,
     BACKWARD,
+    BIASES,
     CACHE_LINE,
     CLIPPED_PASS,
     DELTAS,
@@ -33,18 +34,20 @@ from .layout import (
     ORDER_EPOCH,
     OUTPUT,
     OUTPUTS,
+    PENALTY_PASS,
     RULE_PASS,
     SPARSE_FORWARD,
     SPARSE_PASS,
     STEPS,
     STOPPED,
     WEIGHT_PASS,
+    WEIGHTS,
     ZEROS,
     Distortion,
     Plan,
 )
 from .losses import hits, output_deltas
-from .rules import clip_scale, descend_layer, limit_norms, prepare_slope
+from .rules import LANES, STRETCH, clip_scale, descend_layer, limit_norms, prepare_slope, sum_stretches
 from .sparse import sparse_forward, sparse_pass
 from .team import join, meet
 from .update import clear, owned_rows, subtract_bias_slopes, subtract_weight_slopes
@@ -110,10 +113,10 @@ def examples_forward(network, work, examples, order, start, inverse_sum, first, 
 
 
 @kernel
-def add_records(sums, work, examples, order, start, n_rows):
-    """sums: (3,) plus the block's losses, weights and hits, in the order of its rows."""
+def add_records(sums, work, examples, order, start, n_rows, scale):
+    """sums: (3,) plus the block's losses, weights and hits, in the order of its rows; scale: of the weights."""
     for r in range(n_rows):
-        weight = examples.weights[example_at(order, start + r)] if len(examples.weights) else 1.0
+        weight = examples.weights[example_at(order, start + r)] * scale if len(examples.weights) else 1.0
         sums[0] += weight * work.row_loss[r]
         sums[1] += weight
         sums[2] += weight * work.row_hit[r]
@@ -142,8 +145,30 @@ def weights_pass(network, work, rate, n_rows, rank, team, lowest, begins, straig
 
 
 @piece
-def rule_pass(network, rule, rate, rank, team, step):
-    """One thread's share of all weights: the step by the rule down `gradient`; where it is clipped, its norm alone."""
+def penalty_pass(network, work, rule, rank, team):
+    """rule.norms: one thread's share of the sums of squared weights, in stretches; of no biases."""
+    lanes = work.scratch[rank * work.scratch_size + ZEROS : rank * work.scratch_size + ZEROS + LANES]
+    begun = 0
+    for layer in network.table:
+        w = network.parameters[layer[WEIGHTS] : layer[BIASES]]
+        count = stretches(layer)
+        first, last = share(count, rank, team), share(count, rank + 1, team)
+        sum_stretches(rule.norms[begun : begun + count], w, lanes, first, last)
+        begun += count
+
+
+@kernel
+def stretches(layer):
+    """Stretches into which the weights of a layer are cut."""
+    return (layer[BIASES] - layer[WEIGHTS] + STRETCH - 1) // STRETCH
+
+
+@piece
+def rule_pass(network, rule, rate, rank, team, step, weight):
+    """One thread's share of all weights: the step by the rule down `gradient`; where it is clipped, its norm alone.
+
+    weight: the sum of the batch's weights.
+    """
     table = network.table
     norms = 0
     for number in range(len(table)):
@@ -151,7 +176,7 @@ def rule_pass(network, rule, rate, rank, team, step):
         first, last = owned_rows(table, number, rank, team)
         norms += layer[N_IN] + 1
         if first < last and not layer[FROZEN]:
-            prepare_slope(network, rule, layer, rule.norms[norms - layer[N_IN] - 1 : norms], first, last)
+            prepare_slope(network, rule, layer, rule.norms[norms - layer[N_IN] - 1 : norms], weight, first, last)
             if rule.clip == 0:
                 descend_layer(network, rule, layer, rate, 1.0, step, first, last)
 
@@ -208,9 +233,18 @@ def evaluate(sums, no_order, network, work, examples, undisturbed, sync, rank, t
             )
         meetings = meet(sync, rank, team, meetings)
         if rank == 0:
-            add_records(sums, work, examples, no_order, start, n_rows)
+            add_records(sums, work, examples, no_order, start, n_rows, 1.0)
         meetings = meet(sync, rank, team, meetings)
     return meetings
+
+
+@kernel
+def penalty(rule):
+    """l2 / 2 * the sum of all squared weights, times what it counts in the loss."""
+    total = 0.0
+    for part in rule.norms:
+        total += part
+    return 0.5 * rule.l2 * rule.shared * total
 
 
 @kernel
@@ -221,6 +255,8 @@ def train_batch(
     scratch = work.scratch[rank * work.scratch_size : (rank + 1) * work.scratch_size]
     weight = sum_of_weights(examples, records.order, start, size)
     sparse = 1 if examples.kind == CSR else 0
+    if rule.shared > 0:
+        call_at(network.code[PENALTY_PASS], penalty_pass, network, work, rule, rank, team)
     for offset in range(0, size, work.block):
         n_rows = min(work.block, size - offset)
         first, last = share(n_rows, rank, team), share(n_rows, rank + 1, team)
@@ -249,9 +285,12 @@ def train_batch(
                 network, work, rate, n_rows, rank, team, sparse, int(offset == 0), int(straight),
             )  # fmt: skip
             if ends and plan.update and not straight:
-                call_at(network.code[RULE_PASS], rule_pass, network, rule, rate, rank, team, step)
+                call_at(network.code[RULE_PASS], rule_pass, network, rule, rate, rank, team, step, weight)
             if rank == 0:
-                add_records(records.sums, work, examples, records.order, start + offset, n_rows)
+                scale = size / weight if rule.shared > 0 and weight > 0 else 1.0
+                add_records(records.sums, work, examples, records.order, start + offset, n_rows, scale)
+                if rule.shared > 0 and offset == 0:
+                    records.sums[0] += penalty(rule) * scale
                 if plan.stop_on_nan and not math.isfinite(records.sums[0]):
                     records.state[STOPPED] = 1
         meetings = meet(sync, rank, team, meetings)
@@ -340,7 +379,7 @@ def slope_of_batch(network, work, examples, records, start, size, rule, distorti
 @entry
 def descend_gradient(network, work, rule, rate, step):
     """network.parameters: one step by the rule down network.gradient."""
-    call_at(network.code[RULE_PASS], rule_pass, network, rule, rate, 0, 1, step)
+    call_at(network.code[RULE_PASS], rule_pass, network, rule, rate, 0, 1, step, 1.0)
     if rule.clip > 0:
         call_at(network.code[CLIPPED_PASS], clipped_pass, network, rule, rate, 0, 1, step)
     if rule.max_norm > 0:

@@ -91,11 +91,13 @@ class Rule(NamedTuple):
     decay: float  # decoupled from the slope: w (1 - rate * decay)
     l1: float
     l2: float
+    shared: float  # above 0: l2 counts once for a batch, shared out over its examples, and enters the loss times this
     clip: float  # most that the norm of the whole slope may be; 0: any
     max_norm: float  # most that the norm of the weights into a neuron may be; 0: any
     averaging: float  # share of the average that a step keeps
     steps_before: int  # steps that the state has seen before step 0
-    norms: np.ndarray  # float64: sums of squares of the slope's rows, layer by layer, each followed by its biases'
+    norms: np.ndarray  # float64: sums of squares of the slope's rows, layer by layer, each followed by its biases';
+    # where l2 is shared, of stretches of the weights
     first: np.ndarray  # state, laid out as the parameters
     second: np.ndarray
     average: np.ndarray
@@ -150,9 +152,9 @@ def stride_of(columns: int, itemsize: int) -> int:
     return columns + CACHE_LINE // itemsize if columns * itemsize % 512 == 0 else columns
 
 
-N_PIECES = 17
+N_PIECES = 18
 GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, STEPS, PREDICT, FORWARD = range(9)
-DESCEND, RULE_PASS, CLIPPED_PASS, LIMITS_PASS, DISTORT, DROP, SPARSE_FORWARD, SPARSE_PASS = range(9, N_PIECES)
+DESCEND, RULE_PASS, CLIPPED_PASS, LIMITS_PASS, DISTORT, DROP, SPARSE_FORWARD, SPARSE_PASS, PENALTY_PASS = range(9, 18)
 
 
 def scratch_size(block: int, itemsize: int) -> int:

@@ -27,7 +27,8 @@ def _samples(dtype: str) -> dict[str, Any]:
         array.flags.writeable = False
     table = np.zeros((1, layout.N_FIELDS), np.int64)
     floats = np.zeros(1)
-    rule = layout.Rule(0, 1, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, floats, numbers, numbers, numbers)
+    state = (floats, numbers, numbers, numbers)
+    rule = layout.Rule(0, 1, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, *state)
     undisturbed = layout.Distortion(0, 0.0, 0.0, 0)
     return {
         "rule": rule,
@@ -62,7 +63,8 @@ PIECES: dict[int, tuple[Any, str]] = {
     layout.DISTORT: (distortion.distort, "numbers numbers table distortion int int int int"),
     layout.DROP: (distortion.drop_hidden, "numbers table int distortion int int int int"),
     layout.DESCEND: (rules.descend, "numbers numbers numbers numbers numbers rule number float int int"),
-    layout.RULE_PASS: (epoch.rule_pass, "network rule number int int int"),
+    layout.PENALTY_PASS: (epoch.penalty_pass, "network work rule int int"),
+    layout.RULE_PASS: (epoch.rule_pass, "network rule number int int int float"),
     layout.STEPS: (epoch.work_steps, "network work examples examples plan rule distortion records integers int int"),
     layout.SPARSE_FORWARD: (
         sparse.sparse_forward,
@@ -92,6 +94,7 @@ def pieces_for(rule: layout.Rule, distortion: layout.Distortion, kinds: tuple[in
     disturbed = distortion.dropping or distortion.noise or distortion.smoothing
     by_rule = not rule.plain or rule.max_norm
     pieces = (BY_RULE if by_rule else ()) + (DISTURBED if disturbed else ())
+    pieces += (layout.PENALTY_PASS,) if rule.shared else ()
     return pieces + (SPARSE if gather.CSR in kinds else ())
 
 

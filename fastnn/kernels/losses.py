@@ -13,7 +13,7 @@ from .jit import kernel, piece
 from .own import OWN, apply_activation, own_loss
 
 SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, PERCEPTRON = range(4)
-ABSOLUTE_ERROR, HUBER, QUANTILE, POISSON = range(4, 8)
+ABSOLUTE_ERROR, HUBER, QUANTILE, POISSON, HALF_SQUARED_ERROR = range(4, 9)
 
 CODES = {
     "squared_error": SQUARED_ERROR,
@@ -24,6 +24,7 @@ CODES = {
     "huber": HUBER,
     "quantile": QUANTILE,
     "poisson": POISSON,
+    "half_squared_error": HALF_SQUARED_ERROR,
 }
 
 
@@ -103,18 +104,19 @@ def cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
 
 
 @kernel
-def squared_error(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
-    """As output_deltas, from activations a and slopes f'(z) in delta: l = sum (a - y)^2, dl/dz = 2 (a - y) f'(z)."""
+def squared_error(a, delta, row_loss, targets, row_factor, times, n_rows, n_out, ld):
+    """As output_deltas, from slopes f'(z) in delta: l = times/2 sum (a - y)^2, dl/dz = times (a - y) f'(z)."""
+    share, twice = a.dtype.type(times) / a.dtype.type(2), a.dtype.type(times)
     for r in range(n_rows):
         out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
         d = delta[r * ld : r * ld + n_out]
         total = a.dtype.type(0)
-        factor = row_factor[r] + row_factor[r]
+        factor = twice * row_factor[r]
         for j in range(n_out):
             error = out[j] - y[j]
             total += error * error
             d[j] *= error * factor
-        row_loss[r] = total
+        row_loss[r] = share * total
 
 
 @kernel
@@ -193,9 +195,10 @@ def output_deltas(a, delta, row_loss, targets, row_factor, loss, setting, activa
     targets: (n_rows, ld) y; row_factor: (n_rows,) the row's weight over the batch's sum of weights; setting: huber's
     limit, the quantile. The padding of delta is 0.
     """
-    if loss == SQUARED_ERROR:
+    if loss in (SQUARED_ERROR, HALF_SQUARED_ERROR):
+        times = 2 if loss == SQUARED_ERROR else 1
         finish_outputs(a, delta, activation, n_rows, n_out, ld, code)
-        squared_error(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
+        squared_error(a, delta, row_loss, targets, row_factor, times, n_rows, n_out, ld)
     elif loss == CROSS_ENTROPY:
         cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
     elif loss == BINARY_CROSS_ENTROPY:

@@ -13,6 +13,7 @@ from .jit import kernel, piece
 from .layout import BIASES, COLUMNS, DESCEND, LD, N_IN, WEIGHTS
 
 SGD, ADAM, RMSPROP, ADAGRAD = range(4)
+STRETCH, LANES = 4096, 64  # numbers whose squares are summed at a time, and side by side
 LIMIT_COLUMNS = 64  # neurons whose weights are measured in one pass over the rows
 
 
@@ -93,12 +94,30 @@ def descend(w, g, first, second, average, rule, rate, scale, step, decays):
 
 
 @kernel
-def add_penalties(g, w, rule):
+def add_penalties(g, w, l1, l2):
     """g: (n,) plus the slope of l2/2 * sum w^2 + l1 * sum |w|."""
-    zero, l1, l2 = w.dtype.type(0), w.dtype.type(rule.l1), w.dtype.type(rule.l2)
+    zero = w.dtype.type(0)
     for i in range(len(w)):
         sign = l1 if w[i] > zero else (-l1 if w[i] < zero else zero)
         g[i] += l2 * w[i] + sign
+
+
+@kernel
+def sum_stretches(sums, w, lanes, first, last):
+    """sums[first..last]: of the squares of w, (n,), in stretches of STRETCH; lanes: (LANES,) overwritten."""
+    for number in range(first, last):
+        begin, end = number * STRETCH, min((number + 1) * STRETCH, len(w))
+        whole = begin + (end - begin) // LANES * LANES
+        lanes[:] = 0
+        for at in range(begin, whole, LANES):
+            part = w[at : at + LANES]
+            for i in range(LANES):
+                lanes[i] += part[i] * part[i]
+        sums[number] = 0.0
+        for i in range(LANES):
+            sums[number] += lanes[i]
+        for i in range(whole, end):
+            sums[number] += float(w[i]) * float(w[i])
 
 
 @kernel
@@ -111,12 +130,16 @@ def sum_of_squares(row):
 
 
 @kernel
-def prepare_slope(network, rule, layer, norms, first, last):
-    """gradient: plus the penalties in rows first..last of W; norms: (n_in + 1,) the rows' sums of squares, b's last."""
+def prepare_slope(network, rule, layer, norms, weight, first, last):
+    """gradient: plus the penalties in rows first..last of W; norms: (n_in + 1,) the rows' sums of squares, b's last.
+
+    weight: the sum of the batch's weights.
+    """
+    l1, l2 = rule.l1, rule.l2 / weight if rule.shared > 0 else rule.l2
     w, g, ld = network.parameters, network.gradient, layer[LD]
     begin, end = layer[WEIGHTS] + first * ld, layer[WEIGHTS] + last * ld
     if rule.l1 > 0 or rule.l2 > 0:
-        add_penalties(g[begin:end], w[begin:end], rule)
+        add_penalties(g[begin:end], w[begin:end], w.dtype.type(l1), w.dtype.type(l2))
     if rule.clip > 0:
         for k in range(first, last):
             row = layer[WEIGHTS] + k * ld

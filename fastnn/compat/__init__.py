@@ -1,0 +1,1 @@
+"""fastnn behind the interfaces of other projects."""
