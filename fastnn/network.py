@@ -53,9 +53,9 @@ class Network(Model):
         exponential, softmax (output layer only), or one added by `fastnn.register_activation`.
     loss : str or object, default "squared_error"
         Summed over outputs, averaged over examples. "squared_error": (a - y)^2, no factor 1/2, any outputs;
-        "half_squared_error": with it; "cross_entropy": softmax outputs; "binary_cross_entropy": sigmoid outputs; "perceptron": step outputs;
-        "absolute_error", "huber", "quantile": any outputs; "poisson": exponential outputs. `fastnn.losses` has their
-        formulas, those with a setting, and `register_loss`.
+        "half_squared_error": with it; "cross_entropy": softmax outputs; "binary_cross_entropy": sigmoid outputs;
+        "perceptron": step outputs; "absolute_error", "huber", "quantile": any outputs; "poisson": exponential outputs.
+        `fastnn.losses` has their formulas, those with a setting, and `register_loss`.
     init : None, str, function, or a sequence of one for each layer of weights
         None: weights normal with standard deviation 1/sqrt(n_in), biases 0. "auto" chooses by the activation; see
         `fastnn.initialisers` for the others.

@@ -273,8 +273,8 @@ class MLPRegressor(_WithEvaluation, CompiledPerceptron, TheirRegressor):
     Parameters
     ----------
     loss : str or object, default "squared_error"
-        scikit-learn's "squared_error" and "poisson", or "absolute_error", "huber", "quantile", `fastnn.losses.Huber(...)`,
-        `fastnn.losses.Quantile(...)`, or one added by `fastnn.register_loss`.
+        scikit-learn's "squared_error" and "poisson", or "absolute_error", "huber", "quantile",
+        `fastnn.losses.Huber(...)`, `fastnn.losses.Quantile(...)`.
     hidden_layer_sizes : array-like of int, default (100,)
         Neurons of each hidden layer.
     activation : str or sequence of str, default "relu"

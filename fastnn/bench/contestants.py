@@ -131,12 +131,11 @@ def torch_trainer(case: Case, n_threads: int = 1) -> Train:
             layers.append(modules[name]())
     model = torch.nn.Sequential(*layers)
     optimizer = torch.optim.SGD(model.parameters(), lr=case.learning_rate)
-    if case.loss == "cross_entropy":
-        loss_of = torch.nn.functional.cross_entropy
-    else:
 
-        def loss_of(output: Any, target: Any) -> Any:
-            return (output - target).square().sum(dim=1).mean()
+    def loss_of(output: Any, target: Any) -> Any:
+        if case.loss == "cross_entropy":
+            return torch.nn.functional.cross_entropy(output, target)
+        return (output - target).square().sum(dim=1).mean()
 
     def train(epochs: int, shuffled: bool) -> float:
         for _ in range(epochs):

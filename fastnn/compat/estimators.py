@@ -87,6 +87,8 @@ class Prepared:
 class CompiledPerceptron(BaseMultilayerPerceptron):
     """The part that `MLPClassifier` and `MLPRegressor` share."""
 
+    _no_improvement_count: int
+
     def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
         self._check_layers()
         return super()._fit(X, y, sample_weight=sample_weight, incremental=incremental)
@@ -285,8 +287,8 @@ class _Training:
         self.training = OrderedTraining(*given)
         self.history = History()
         self.evaluated = [self._evaluated(pair) for pair in getattr(estimator, "_eval_set", None) or ()]
-        self.called = Callbacks(tuple(estimator.callbacks or ()), self.net, self.history)
-        self.watched = bool(self.evaluated or self.called)
+        self.called: Callbacks = Callbacks(tuple(estimator.callbacks or ()), self.net, self.history)
+        self.watched: bool = bool(self.evaluated or self.called)
         if self.evaluated:
             names = [f"validation_{number}" for number in range(len(self.evaluated))]
             estimator.evals_result_ = {name: {"loss": [], "score": []} for name in names}
