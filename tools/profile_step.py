@@ -77,7 +77,7 @@ def phases(net: Network, batch: int) -> list[Phase]:
         found.append(Phase(f"weights {number}", update.subtract_weight_slopes, arguments, products))
         arguments = (buffer, numbers, scratch, row, rate, batch)
         found.append(Phase(f"biases {number}", update.subtract_bias_slopes, arguments, 0))
-    arguments = (np.zeros(3), work, examples, order, 0, batch)
+    arguments = (np.zeros(3), work, examples, order, 0, batch, 1.0)
     found.append(Phase("records", epoch.add_records, arguments, 0))
     return found
 
