@@ -291,8 +291,8 @@ def load(filename: str | os.PathLike[str]) -> Network:
     shapes = [(y, x) for x, y in pairwise(sizes)]
     if [w.shape for w in weights] != shapes or [b.shape for b in biases] != [(y, 1) for y, _ in shapes] or not shapes:
         raise FileFormatError(f"{filename} is not a network of the textbook: its weights do not fit its sizes")
-    net = Network.__new__(Network)
-    net.num_layers, net.sizes, net.cost, net.weights, net.biases = len(sizes), sizes, cost, weights, biases
+    net = Network(sizes, cost)  # whose draws the book's own spends too
+    net.weights, net.biases = weights, biases
     return net
 
 
