@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import callbacks, compiled, datasets, initialisers, losses, optimizers, preprocessing, schedules
+from . import callbacks, compiled, datasets, functional, initialisers, losses, optimizers, preprocessing, schedules
 from .errors import DivergenceError, FileFormatError
 from .history import History
 from .io.model import load
@@ -32,6 +32,7 @@ __all__ = [
     "compiled",
     "datasets",
     "fit_many",
+    "functional",
     "initialisers",
     "load",
     "losses",

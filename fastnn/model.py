@@ -294,12 +294,15 @@ class Model:
         activations = tuple(activation_code(name) for name in self.activation)
         return linking.addresses(self._spec.dtype, pieces, activations, loss_code(self.loss_name))
 
+    def _lay_out(self, block: int, sparse: bool) -> Layout:
+        return lay_out(self._spec, block, sparse)
+
     def _room(self, purpose: str, block: int, sparse: bool = False) -> tuple[Layout, layout.Workspace]:
         """The thread's workspace for blocks of that many rows; the last one is kept."""
         purpose += " of sparse rows" if sparse else ""
         kept, n_threads = getattr(self._rooms, purpose, None), threads.most()
         if kept is None or kept[0].block != block or kept[1].scratch.size < n_threads * kept[1].scratch_size:
-            plan = lay_out(self._spec, block, sparse)
+            plan = self._lay_out(block, sparse)
             kept = (plan, make_workspace(plan, self._spec.dtype, n_threads))
             setattr(self._rooms, purpose, kept)
         return kept

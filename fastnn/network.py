@@ -135,14 +135,20 @@ class Network(Model):
         -------
         (weight slopes, bias slopes), shaped like `weights` and `biases`; or with `flat` one vector
         """
-        examples, _ = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
-        self._check_trainable()
-        gradient = np.zeros_like(self._buffer)
-        self._one_step(examples, 0.0, gradient)
-        weights, biases = views(gradient, lay_out(self._spec, 1).table)
+        _, (weights, biases) = self._slopes(X, y, sample_weight)
         if flat:
             return flatten(weights, biases)
         return [np.ascontiguousarray(weight) for weight in weights], [bias.copy() for bias in biases]
+
+    def _slopes(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[float, tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]]:
+        """The loss and its slopes, as views of a buffer."""
+        examples, _ = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
+        self._check_trainable()
+        gradient = np.zeros_like(self._buffer)
+        value = self._one_step(examples, 0.0, gradient)
+        return value, views(gradient, lay_out(self._spec, 1).table)
 
     def step(self, X: Any, y: Any, learning_rate: float, *, sample_weight: Any = None) -> float:
         """One update of gradient descent on the batch given: W = W - rate * slope, b = b - rate * slope.

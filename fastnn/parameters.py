@@ -6,6 +6,7 @@ transpose without the padding. All padding is 0 and stays 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,10 +45,11 @@ class Layout:
     block: int
 
 
-def lay_out(spec: Spec, block: int, sparse: bool = False) -> Layout:
+def lay_out(spec: Spec, block: int, sparse: bool = False, strides: Sequence[int | None] = ()) -> Layout:
     """Offsets of every layer for a workspace of `block` rows, each part at the start of a cache line.
 
-    Sparse inputs need no room: they are read where they lie.
+    Sparse inputs need no room: they are read where they lie. `strides`: of the rows of W where they are given, not
+    chosen, one for each layer.
     """
     itemsize = np.dtype(spec.dtype).itemsize
     line = CACHE_LINE // itemsize
@@ -63,7 +65,7 @@ def lay_out(spec: Spec, block: int, sparse: bool = False) -> Layout:
     for number, row in enumerate(table):
         n_in, n_out = spec.sizes[number : number + 2]
         columns = columns_of(n_out, itemsize)
-        ld = stride_of(columns, itemsize)
+        ld = (strides[number] if strides else None) or stride_of(columns, itemsize)
         row[layout.N_IN], row[layout.N_OUT], row[layout.COLUMNS], row[layout.LD] = n_in, n_out, columns, ld
         row[layout.ACTIVATION] = activation_code(spec.activation[number])
         row[layout.LD_IN], row[layout.INPUTS], row[layout.COST] = ld_in, inputs, cost

@@ -1,0 +1,319 @@
+"""A network's arithmetic on arrays of your own, for a project that has classes of its own.
+
+`weights` and `biases` are lists of NumPy arrays, one for each layer, all float32 or all float64, with any strides:
+weights (n_out, n_in), or (n_in, n_out) with ``orientation="in_out"``; biases (n_out,), (n_out, 1) or (1, n_out).
+
+What is copied: `X` and `out` are used where they lie, as in `Network.predict`. A layer's weights are used where they
+lie if in memory its rows belong to inputs, (n_in, n_out) in C order or (n_out, n_in) in Fortran's, and n_out, and for
+layers above the first n_in, are multiples of a vector's numbers (16 of float32, 8 of float64, on a processor with
+AVX-512). Others are copied in each call, and for `backward` all are: some 0.1 ns a number where the order is the
+kernels', 1 ns where it is not.
+
+Aliasing: `out` of `forward` may be `X` itself where their shapes are one; otherwise what is written must not overlap
+anything else that is given. Overlaps among weights, biases and `out` are refused; `X` and `y` are not looked at.
+
+The same for functions that you compile with Numba is in `fastnn.compiled`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .borrowed import Borrowed
+from .network import Network
+from .workspace import BLOCK_ROWS
+
+__all__ = ["backward", "forward", "loss", "sgd_step"]
+
+MOST_KEPT = 8
+_kept = threading.local()
+
+Arrays = Sequence[np.ndarray]
+
+
+def forward(
+    weights: Arrays,
+    biases: Arrays,
+    X: Any,
+    *,
+    activation: str | Sequence[str] = "sigmoid",
+    orientation: str = "out_in",
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Outputs of the network for the rows of X.
+
+    Parameters
+    ----------
+    weights, biases : sequences of ndarray
+        One for each layer.
+    X : array_like, (n, n_inputs)
+        Examples, one in a row.
+    activation : str or sequence of str, default "sigmoid"
+        As in `Network`.
+    orientation : {"out_in", "in_out"}
+        Whether weights are (n_out, n_in) or (n_in, n_out).
+    out : ndarray, (n, n_outputs), optional
+        Where to write, of the weights' dtype; any strides.
+
+    Returns
+    -------
+    ndarray, (n, n_outputs)
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that do not fit, naming the one.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn
+    >>> weights, biases = [np.ones((3, 2)), np.ones((1, 3))], [np.zeros(3), np.zeros(1)]
+    >>> fastnn.functional.forward(weights, biases, [[0.0, 0.0]], activation="identity").tolist()
+    [[0.0]]
+    """
+    names = activation if isinstance(activation, str) else tuple(activation)
+    net = _carrier(weights, biases, names, _any_loss(names), orientation)
+    net.take()
+    if out is None:
+        return net.predict(X)
+    for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        for name, array in (("weights", weight), ("biases", bias)):
+            if np.may_share_memory(out, array):
+                raise ValueError(f"out must not overlap {name}[{number}]")
+    if isinstance(out, np.ndarray) and not out.flags.c_contiguous:
+        found = net.predict(X)
+        if out.shape != found.shape or out.dtype != found.dtype:
+            raise ValueError(f"out must be {found.dtype}{found.shape}, got {out.dtype}{out.shape}")
+        out[...] = found
+        return out
+    return net.predict(X, out=out)
+
+
+def loss(
+    weights: Arrays,
+    biases: Arrays,
+    X: Any,
+    y: Any,
+    *,
+    activation: str | Sequence[str] = "sigmoid",
+    loss: Any = "squared_error",
+    orientation: str = "out_in",
+    sample_weight: Any = None,
+) -> float:
+    """The loss: summed over outputs, averaged over the examples by weight.
+
+    Parameters
+    ----------
+    weights, biases, X, activation, orientation
+        As in `forward`.
+    y : array_like
+        (n, n_outputs) numbers, or (n,) labels, as in `Network.fit`.
+    loss : str or object, default "squared_error"
+        As in `Network`.
+    sample_weight : array_like, (n,), optional
+        Weights of the examples.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn
+    >>> fastnn.functional.loss([np.ones((1, 1))], [np.zeros(1)], [[2.0]], [5.0], activation="identity")
+    9.0
+    """
+    net = _carrier(weights, biases, activation, loss, orientation)
+    net.take()
+    return net.loss(X, y, sample_weight=sample_weight)
+
+
+def backward(
+    weights: Arrays,
+    biases: Arrays,
+    X: Any,
+    y: Any,
+    *,
+    activation: str | Sequence[str] = "sigmoid",
+    loss: Any = "squared_error",
+    orientation: str = "out_in",
+    sample_weight: Any = None,
+    out: tuple[Arrays, Arrays] | None = None,
+) -> tuple[float, list[np.ndarray], list[np.ndarray]]:
+    """The loss, and its slopes by every weight and bias.
+
+    Parameters
+    ----------
+    weights, biases, X, y, activation, loss, orientation, sample_weight
+        As in `loss`.
+    out : (sequence, sequence) of ndarray, optional
+        Arrays shaped like `weights` and `biases` to write the slopes into.
+
+    Returns
+    -------
+    loss : float
+    weight slopes, bias slopes : lists of ndarray
+        Shaped like `weights` and `biases`; those of `out` where it is given.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn
+    >>> value, by_weight, by_bias = fastnn.functional.backward(
+    ...     [np.ones((1, 1))], [np.zeros(1)], [[2.0]], [5.0], activation="identity"
+    ... )
+    >>> value, by_weight[0].tolist(), by_bias[0].tolist()  # 2 (a - y) x, 2 (a - y)
+    (9.0, [[-12.0]], [-6.0])
+    """
+    matrices, vectors = _checked(weights, biases, orientation)
+    if out is None:
+        out = [np.empty_like(w) for w in weights], [np.empty_like(b) for b in biases]
+    slopes, bias_slopes = _checked(*out, orientation, ("out[0]", "out[1]"))
+    shapes = [array.shape for array in (*matrices, *vectors)]
+    if [array.shape for array in (*slopes, *bias_slopes)] != shapes or slopes[0].dtype != matrices[0].dtype:
+        raise ValueError("out must hold arrays shaped like weights and biases, of their dtype")
+    _check_writable(*out, ("out[0]", "out[1]"))
+    written = (*slopes, *bias_slopes)
+    if _overlap(written) or any(np.may_share_memory(a, b) for a in written for b in (*matrices, *vectors)):
+        raise ValueError("the arrays of out must not overlap one another, weights or biases")
+    net = _copy(matrices, vectors, activation, loss)
+    value, gradient = net._slopes(X, y, sample_weight)
+    for into, found in zip(written, (*(part.T for part in gradient[0]), *gradient[1]), strict=True):
+        into[...] = found
+    return value, list(out[0]), list(out[1])
+
+
+def sgd_step(
+    weights: Arrays,
+    biases: Arrays,
+    X: Any,
+    y: Any,
+    learning_rate: float,
+    *,
+    activation: str | Sequence[str] = "sigmoid",
+    loss: Any = "squared_error",
+    orientation: str = "out_in",
+    sample_weight: Any = None,
+) -> float:
+    """One step of gradient descent on the batch, written into `weights` and `biases`.
+
+    Parameters
+    ----------
+    weights, biases, X, y, activation, loss, orientation, sample_weight
+        As in `loss`; the arrays must be writable.
+    learning_rate : float
+        Positive: W = W - learning_rate * slope.
+
+    Returns
+    -------
+    float
+        The loss before the step.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn
+    >>> weights, biases = [np.ones((1, 1))], [np.zeros(1)]
+    >>> fastnn.functional.sgd_step(weights, biases, [[2.0]], [5.0], 0.1, activation="identity")
+    9.0
+    >>> weights[0].round(12).tolist(), biases[0].round(12).tolist()
+    ([[2.2]], [0.6])
+    """
+    _check_writable(weights, biases, ("weights", "biases"))
+    net = _carrier(weights, biases, activation, loss, orientation)
+    if net.overlapping:
+        raise ValueError("weights and biases must not overlap one another")
+    n_rows = X.shape[0] if hasattr(X, "shape") and len(X.shape) else len(X)
+    if n_rows > BLOCK_ROWS and net.copies < len(weights):
+        # a batch of several blocks gathers its slopes first, laid out as the parameters: that takes them together
+        matrices, vectors = _checked(weights, biases, orientation)
+        other = _copy(matrices, vectors, activation, loss)
+        value = other.step(X, y, learning_rate, sample_weight=sample_weight)
+        for into, found in zip((*matrices, *vectors), (*(w.T for w in other.weights), *other.biases), strict=True):
+            into[...] = found
+        return value
+    net.take()
+    value = net.step(X, y, learning_rate, sample_weight=sample_weight)
+    net.give()
+    return value
+
+
+def _any_loss(activation: str | tuple[str, ...]) -> str:
+    """A loss that goes with the output layer, where none matters."""
+    last = activation if isinstance(activation, str) else (activation or ("",))[-1]
+    return "cross_entropy" if last == "softmax" else "squared_error"
+
+
+def _carrier(weights: Arrays, biases: Arrays, activation: Any, loss: Any, orientation: str) -> Borrowed:
+    """A network on these arrays, the one of the last call where they are the same."""
+    kept: list[Borrowed] = _kept.__dict__.setdefault("networks", [])
+    about = (activation if isinstance(activation, str) else tuple(activation), loss, orientation)
+    given = (*weights, *biases)
+    for place, net in enumerate(kept):
+        if net.about == about and net.serves(given):
+            if place:
+                kept.insert(0, kept.pop(place))
+            return net
+    matrices, vectors = _checked(weights, biases, orientation)
+    net = Borrowed(matrices, vectors, activation, loss, given, about, _overlap((*matrices, *vectors)))
+    kept.insert(0, net)
+    del kept[MOST_KEPT:]
+    return net
+
+
+def _copy(matrices: Arrays, vectors: Arrays, activation: Any, loss: Any) -> Network:
+    """A network of its own with the numbers of these arrays."""
+    sizes = [len(matrices[0]), *(matrix.shape[1] for matrix in matrices)]
+    net = Network(sizes, activation=activation, loss=loss, dtype=matrices[0].dtype.name, init="zeros", seed=0)
+    for into, given in zip((*net.weights, *net.biases), (*(w.T for w in matrices), *vectors), strict=True):
+        into[...] = given
+    return net
+
+
+def _checked(
+    weights: Arrays, biases: Arrays, orientation: str, names: tuple[str, str] = ("weights", "biases")
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The weights as (n_in, n_out), the biases as (n_out,), checked; views, whatever came."""
+    if orientation not in ("out_in", "in_out"):
+        raise ValueError(f"orientation must be 'out_in' or 'in_out', got {orientation!r}")
+    if not len(weights) or len(weights) != len(biases):
+        raise ValueError(
+            f"{names[0]} and {names[1]} must have one array for each layer, got {len(weights)}, {len(biases)}"
+        )
+    matrices: list[np.ndarray] = []
+    vectors: list[np.ndarray] = []
+    for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        for name, array, dimensions in ((names[0], weight, (2,)), (names[1], bias, (1, 2))):
+            where = f"{name}[{number}]"
+            if not isinstance(array, np.ndarray) or array.dtype not in (np.float32, np.float64):
+                got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+                raise TypeError(f"{where} must be an ndarray of float32 or float64, got {got}")
+            if array.dtype != weights[0].dtype or not array.dtype.isnative:
+                raise TypeError(f"{where} must have the dtype of {names[0]}[0], {weights[0].dtype}, got {array.dtype}")
+            if array.ndim not in dimensions or 0 in array.shape:
+                raise ValueError(f"{where} must have {dimensions[-1]} dimensions, none empty, got shape {array.shape}")
+        matrix = weight.T if orientation == "out_in" else weight
+        if matrices and len(matrix) != matrices[-1].shape[1]:
+            raise ValueError(
+                f"{names[0]}[{number}] must have {matrices[-1].shape[1]} inputs, the outputs of the layer below; "
+                f"got shape {weight.shape} with orientation {orientation!r}"
+            )
+        if bias.size != matrix.shape[1] or max(bias.shape) != bias.size:
+            raise ValueError(f"{names[1]}[{number}] must have shape ({matrix.shape[1]},), got {bias.shape}")
+        matrices.append(matrix)
+        vectors.append(bias.reshape(-1))
+    return matrices, vectors
+
+
+def _check_writable(weights: Arrays, biases: Arrays, names: tuple[str, str]) -> None:
+    for name, arrays in zip(names, (weights, biases), strict=True):
+        for number, array in enumerate(arrays):
+            if isinstance(array, np.ndarray) and not array.flags.writeable:
+                raise ValueError(f"{name}[{number}] must be writable; it is read-only")
+
+
+def _overlap(arrays: Sequence[np.ndarray]) -> bool:
+    """Whether any two share memory, by the bounds that they span."""
+    return any(np.shares_memory(a, b) for number, a in enumerate(arrays) for b in arrays[:number])
