@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from .kernels import gather, layout
 from .spec import Spec, real_number
+
+
+KINDS = {np.dtype(name): kind for name, kind in gather.KINDS.items()}
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def as_rows(name: str, values: Any, spec: Spec) -> Rows:
         raise ValueError(f"{name} must have shape (n, {n_in}), got {array.shape}{hint}")
     if array.dtype == np.bool_:
         array = array.view(np.uint8)
-    if array.dtype.name not in gather.KINDS:
+    if array.dtype not in KINDS:
         array = array.astype(np.float64)
     itemsize = array.itemsize
     if not array.flags.c_contiguous and not (
@@ -104,9 +108,10 @@ def as_rows(name: str, values: Any, spec: Spec) -> Rows:
         span = ((n_rows - 1) * stride + n_in) * itemsize if n_rows else 0
         flat = np.lib.stride_tricks.as_strided(array[:, :1].view(np.uint8), (span,), (1,), writeable=False)
     _check_finite(name, array, float(np.finfo(spec.dtype).max) / max(1.0, abs(spec.input_scale)), spec.dtype)
-    return Rows(read_only(flat), gather.KINDS[array.dtype.name], stride, n_rows, *_no_sparse(spec))
+    return Rows(read_only(flat), KINDS[array.dtype], stride, n_rows, *_no_sparse(spec))
 
 
+@lru_cache(maxsize=64)
 def _no_sparse(spec: Spec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     nothing = (np.empty(0, spec.dtype), np.empty(0, np.int32), np.empty(0, np.int64))
     values, columns, starts = (read_only(array) for array in nothing)
@@ -307,6 +312,7 @@ def all_sparse(*parts: layout.Examples) -> bool:
     return all(part.kind == gather.CSR for part in parts if part.n_rows)
 
 
+@lru_cache(maxsize=64)
 def no_examples(spec: Spec) -> layout.Examples:
     """The empty set of examples, for a training without validation."""
     empty = read_only(np.empty(0, spec.dtype))

@@ -264,9 +264,16 @@ def _carrier(weights: Arrays, biases: Arrays, activation: Any, loss: Any, orient
 
 
 def _copy(matrices: Arrays, vectors: Arrays, activation: Any, loss: Any) -> Network:
-    """A network of its own with the numbers of these arrays."""
-    sizes = [len(matrices[0]), *(matrix.shape[1] for matrix in matrices)]
-    net = Network(sizes, activation=activation, loss=loss, dtype=matrices[0].dtype.name, init="zeros", seed=0)
+    """The thread's network of such layers, with the numbers of these arrays."""
+    kept: dict[Any, Network] = _kept.__dict__.setdefault("copies", {})
+    sizes = (len(matrices[0]), *(matrix.shape[1] for matrix in matrices))
+    key = (sizes, activation if isinstance(activation, str) else tuple(activation), loss, matrices[0].dtype.name)
+    net = kept.get(key)
+    if net is None:
+        net = Network(sizes, activation=activation, loss=loss, dtype=key[-1], init="zeros", seed=0)
+        if len(kept) == MOST_KEPT:
+            del kept[next(iter(kept))]
+        kept[key] = net
     for into, given in zip((*net.weights, *net.biases), (*(w.T for w in matrices), *vectors), strict=True):
         into[...] = given
     return net
