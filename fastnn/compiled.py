@@ -1,10 +1,76 @@
 """Networks inside functions that you compile with Numba yourself, without a way back through Python.
 
-`net.compiled()` gives what such a function takes, `predict(out, X, model)` is what it calls.
+`net.compiled()` gives what such a function takes, `predict(out, X, model)` is what it calls. On weights and biases of
+your own, `forward`, `backward` and `sgd_step` do what those of `fastnn.functional` do; `room(...)` is where they work.
 """
 
 from __future__ import annotations
 
-from .kernels.calling import Compiled, predict
+from collections.abc import Sequence
+from typing import Any
 
-__all__ = ["Compiled", "predict"]
+import numpy as np
+
+from . import data
+from .kernels import layout, linking, threads
+from .kernels.calling import Compiled, Room, backward, forward, predict, sgd_step
+from .network import Network
+from .parameters import aligned_zeros
+from .rule import UNDISTURBED, plain_rule
+from .spec import whole_number
+from .workspace import BLOCK_ROWS
+
+__all__ = ["Compiled", "Room", "backward", "forward", "predict", "room", "sgd_step"]
+
+
+def room(
+    sizes: Sequence[int],
+    rows: int,
+    *,
+    activation: str | Sequence[str] = "sigmoid",
+    loss: Any = "squared_error",
+    dtype: str = "float32",
+    orientation: str = "out_in",
+) -> Room:
+    """Room in which `forward`, `backward` and `sgd_step` work, and what they know beside the arrays.
+
+    Parameters
+    ----------
+    sizes, activation, loss, dtype
+        As in `Network`; the weights and biases must be of this dtype.
+    rows : int
+        Most rows of a batch.
+    orientation : {"out_in", "in_out"}
+        Whether weights are (n_out, n_in) or (n_in, n_out).
+
+    Returns
+    -------
+    Room
+        For one thread at a time.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> room = fastnn.compiled.room([784, 30, 10], 32, orientation="in_out")
+    """
+    rows = whole_number("rows", rows, 1)
+    if orientation not in ("out_in", "in_out"):
+        raise ValueError(f"orientation must be 'out_in' or 'in_out', got {orientation!r}")
+    net = Network(sizes, activation=activation, loss=loss, dtype=dtype, init="zeros", seed=0)
+    net._check_trainable()
+    inputs, targets = np.zeros((rows, net.sizes[0]), net.dtype), np.zeros((rows, net.sizes[-1]), net.dtype)
+    examples = data.no_examples(net._spec)._replace(
+        inputs=data.read_only(inputs.reshape(-1).view(np.uint8)),
+        kind=data.KINDS[net.dtype],
+        stride=net.sizes[0],
+        n_rows=rows,
+        targets=data.read_only(targets.reshape(-1)),
+    )
+    plan, work = net._room("train", min(rows, BLOCK_ROWS))
+    gradient = aligned_zeros(net._buffer.size, net.dtype)
+    records = layout.Records(np.empty(0, np.int64), np.zeros(3, np.int64), np.zeros(3), np.zeros((1, 4)), gradient[:0])
+    rule = plain_rule(net._buffer)
+    network = net._kernel_view(plan, gradient, pieces=linking.pieces_for(rule, UNDISTURBED, (examples.kind,) * 2))
+    sync = threads.meeting_place(1)
+    turned = int(orientation == "in_out")
+    return Room(net.compiled(), network, work, examples, records, rule, UNDISTURBED, inputs, targets, sync, turned)

@@ -11,7 +11,6 @@ import numpy as np
 from .kernels import gather, layout
 from .spec import Spec, real_number
 
-
 KINDS = {np.dtype(name): kind for name, kind in gather.KINDS.items()}
 
 
