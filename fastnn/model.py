@@ -285,6 +285,58 @@ class Model:
 
         save(self, path)
 
+    def to_c(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
+        """Write the network as one C99 file that needs nothing but the C library's `math.h`.
+
+        Parameters
+        ----------
+        path : path
+            "digits.c", say; a file that is there is replaced in one step.
+        name : str, optional
+            What the functions' names begin with: digits_predict, digits_classify. None: the name of the file.
+
+        Raises
+        ------
+        ValueError
+            For an activation of your own, and for parameters that are not finite.
+
+        Notes
+        -----
+        The outputs are those of `predict` to a few roundings: the C library's functions and the compiler's sums are
+        others. The functions take one example; they allocate nothing and may be called by many threads at once.
+
+        Examples
+        --------
+        >>> import fastnn, pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "gate.c"
+        >>> fastnn.Network([2, 1], seed=0).to_c(path)
+        >>> "void gate_predict(const float *inputs, float *outputs);" in path.read_text()
+        True
+        """
+        from .io.c_source import save
+
+        save(self, path, name)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the network as an ONNX model (opset 17, IR version 8) with any number of rows.
+
+        Parameters
+        ----------
+        path : path
+            "digits.onnx", say; a file that is there is replaced in one step. The model's input is "X", (rows,
+            n_inputs) of the network's dtype, its output "outputs".
+
+        Raises
+        ------
+        ValueError
+            For an activation of your own, and for parameters that are not finite.
+        ImportError
+            Without the package onnx: pip install 'fastnn[onnx]'.
+        """
+        from .io.onnx import save
+
+        save(self, path)
+
     def copy(self) -> Self:
         """An independent network with the same parameters, names and position in its training."""
         return copy.deepcopy(self)

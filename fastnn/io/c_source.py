@@ -1,0 +1,192 @@
+"""A network as one C99 file: constant weights and two functions, for programs without Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .files import write_bytes
+
+if TYPE_CHECKING:
+    from ..model import Model
+
+NUMBERS_PER_LINE = 8
+
+# F(x) is a literal or function of the network's type: 1.0f and expf(x), or 1.0 and exp(x)
+ACTIVATIONS = {
+    "identity": "z",
+    "step": "z >= L(0.0) ? L(1.0) : L(0.0)",
+    "sigmoid": "logistic(z)",
+    "tanh": "F(tanh)(z)",
+    "arctan": "F(atan)(z)",
+    "relu": "z <= L(0.0) ? L(0.0) : z",
+    "leaky_relu": "z > L(0.0) ? z : L(0.01) * z",
+    "elu": "z > L(0.0) ? z : F(expm1)(z)",
+    "softplus": "(z > L(0.0) ? z : L(0.0)) + F(log1p)(F(exp)(-F(fabs)(z)))",
+    "silu": "z * logistic(z)",
+    "gelu": "z * (L(0.5) * F(erfc)(-z * L(0.7071067811865475244)))",
+    "selu": "z > L(0.0) ? L(1.0507009873554804934) * z : L(1.7580993408473768599) * F(expm1)(z)",
+    "softsign": "z / (L(1.0) + F(fabs)(z))",
+    "hard_sigmoid": "z <= L(-3.0) ? L(0.0) : (z >= L(3.0) ? L(1.0) : z * L(0.16666666666666666667) + L(0.5))",
+    "exponential": "F(exp)(z)",
+}
+LOGISTIC = """
+static {number} {name}_logistic({number} z) {{
+    const {number} e = F(exp)(-F(fabs)(z));
+    return (z >= L(0.0) ? L(1.0) : e) / (L(1.0) + e);
+}}
+"""
+FUNCTION = """
+static {number} {name}_{activation}({number} z) {{
+    return {formula};
+}}
+"""
+SOFTMAX = """
+static void {name}_softmax({number} *a, int n) {{
+    {number} most = a[0], total = L(0.0);
+    int j;
+    for (j = 1; j < n; j++) most = a[j] > most ? a[j] : most;
+    for (j = 0; j < n; j++) {{
+        a[j] = F(exp)(a[j] - most);
+        total += a[j];
+    }}
+    for (j = 0; j < n; j++) a[j] /= total;
+}}
+"""
+LAYER = """
+/* z = b + W^T x; w holds, input by input, the weights to each of the n_out neurons */
+static void {name}_layer({number} *z, const {number} *x, const {number} *w, const {number} *b, int n_in, int n_out) {{
+    int j, k;
+    for (j = 0; j < n_out; j++) z[j] = b[j];
+    for (k = 0; k < n_in; k++) {{
+        const {number} input = x[k];
+        for (j = 0; j < n_out; j++) z[j] += input * w[j];
+        w += n_out;
+    }}
+}}
+"""
+CLASSIFY = """
+int {name}_classify(const {number} *inputs) {{
+    {number} outputs[{macro}_OUTPUTS];
+    {name}_predict(inputs, outputs);
+{choice}
+}}
+"""
+ONE_OUTPUT = "    return outputs[0] >= L(0.5);"
+BRIGHTEST = """    {
+        int best = 0, j;
+        for (j = 1; j < MACRO_OUTPUTS; j++) best = outputs[j] > outputs[best] ? j : best;
+        return best;
+    }"""
+
+
+def save(net: Model, path: str | os.PathLike[str], name: str | None = None) -> None:
+    """Write the file; see `Network.to_c`."""
+    write_bytes(path, source(net, _identifier(Path(path).stem if name is None else name, name is None)).encode())
+
+
+def source(net: Model, name: str) -> str:
+    """The text of the file."""
+    unknown = set(net.activation) - ACTIVATIONS.keys() - {"softmax"}
+    if unknown:
+        raise ValueError(f"activation {sorted(unknown)[0]!r} is one of your own, of which there is no C source")
+    if not np.isfinite(net.parameters).all():
+        raise ValueError("this network has parameters that are not finite; it is not written")
+    single = net.dtype == np.float32
+    about = {"number": "float" if single else "double", "name": name, "macro": name.upper()}
+    parts = [_head(net, **about)]
+    for number, (weight, bias) in enumerate(zip(net.weights, net.biases, strict=True)):
+        parts.append(_constants(f"{name}_w{number}", weight.T.ravel(), about["number"]))
+        parts.append(_constants(f"{name}_b{number}", bias, about["number"]))
+    parts.append(LAYER.format(**about))
+    formulas = {activation: ACTIVATIONS[activation] for activation in net.activation if activation in ACTIVATIONS}
+    if any("logistic" in formula for formula in formulas.values()):
+        parts.append(LOGISTIC.format(**about))
+    for activation, formula in formulas.items():
+        if activation != "identity":
+            formula = formula.replace("logistic(", f"{name}_logistic(")
+            parts.append(FUNCTION.format(activation=activation, formula=formula, **about))
+    if net.activation[-1] == "softmax":
+        parts.append(SOFTMAX.format(**about))
+    parts.append(_predict(net, **about))
+    choice = ONE_OUTPUT if net.sizes[-1] == 1 else BRIGHTEST.replace("MACRO", about["macro"])
+    parts.append(CLASSIFY.format(choice=choice, **about))
+    return _typed("".join(parts), single)
+
+
+def _typed(text: str, single: bool) -> str:
+    """F(exp) as expf or exp, L(1.0) as 1.0f or 1.0."""
+    text = re.sub(r"\bF\((\w+)\)", r"\1f" if single else r"\1", text)
+    return re.sub(r"\bL\(([-.\w]+)\)", r"\1f" if single else r"\1", text)
+
+
+def _head(net: Model, number: str, name: str, macro: str) -> str:
+    layers = " - ".join(map(str, net.sizes))
+    lines = [
+        f"/* A network of {layers} neurons ({', '.join(net.activation)}), written by fastnn. C99; link with -lm.",
+        "   No allocation and no state: every function may be called by many threads at once.",
+        "",
+        f"   void {name}_predict(const {number} *inputs, {number} *outputs): the outputs for one example.",
+        f"   int {name}_classify(const {number} *inputs): "
+        + ("1 where the output is 0.5 or more, else 0. */" if net.sizes[-1] == 1 else "the brightest output. */"),
+    ]
+    if net.scaler is not None:
+        lines.append("/* The inputs are those after the network's scaler, which is not in this file. */")
+    lines += ["", "#include <math.h>", "", f"#define {macro}_INPUTS {net.sizes[0]}"]
+    lines += [f"#define {macro}_OUTPUTS {net.sizes[-1]}", ""]
+    lines += [f"void {name}_predict(const {number} *inputs, {number} *outputs);"]
+    lines += [f"int {name}_classify(const {number} *inputs);", ""]
+    if net.class_names is not None:
+        names = ", ".join(json.dumps(text).replace("??", "?\\?") for text in net.class_names)
+        lines += [f"extern const char *const {name}_class_names[{len(net.class_names)}];"]
+        lines += [f"const char *const {name}_class_names[{len(net.class_names)}] = {{{names}}};", ""]
+    return "\n".join(lines)
+
+
+def _constants(name: str, values: np.ndarray, number: str) -> str:
+    digits, suffix = (9, "f") if number == "float" else (17, "")
+    texts = [f"{value:.{digits}g}" for value in values.tolist()]
+    texts = [(text if "." in text or "e" in text else text + ".0") + suffix for text in texts]
+    lines = [", ".join(texts[at : at + NUMBERS_PER_LINE]) for at in range(0, len(texts), NUMBERS_PER_LINE)]
+    return f"\nstatic const {number} {name}[{len(texts)}] = {{\n    " + ",\n    ".join(lines) + "\n};\n"
+
+
+def _predict(net: Model, number: str, name: str, macro: str) -> str:
+    widest = max(net.sizes)
+    n_layers = len(net.sizes) - 1
+    lines = [f"void {name}_predict(const {number} *inputs, {number} *outputs) {{"]
+    rooms = ["a", "b"][: n_layers if net.input_scale != 1 else n_layers - 1]
+    for room in rooms:
+        lines.append(f"    {number} {room}[{widest}];")
+    if net.input_scale != 1 or any(activation not in ("identity", "softmax") for activation in net.activation):
+        lines.append("    int j;")
+    source = "inputs"
+    if net.input_scale != 1:
+        scale = f"{np.asarray(net.input_scale, net.dtype).item():.17g}"
+        scale = f"({number})({scale if '.' in scale or 'e' in scale else scale + '.0'})"
+        lines.append(f"    for (j = 0; j < {net.sizes[0]}; j++) a[j] = inputs[j] * {scale};")
+        source = "a"
+    for layer, activation in enumerate(net.activation):
+        n_in, n_out = net.sizes[layer : layer + 2]
+        into = "outputs" if layer == n_layers - 1 else ("b" if source == "a" else "a")
+        lines.append(f"    {name}_layer({into}, {source}, {name}_w{layer}, {name}_b{layer}, {n_in}, {n_out});")
+        if activation == "softmax":
+            lines.append(f"    {name}_softmax({into}, {n_out});")
+        elif activation != "identity":
+            lines.append(f"    for (j = 0; j < {n_out}; j++) {into}[j] = {name}_{activation}({into}[j]);")
+        source = into
+    return "\n" + "\n".join([*lines, "}", ""])
+
+
+def _identifier(name: str, repair: bool) -> str:
+    """A name for C: of a file's, whatever it is; one that is given must be one already."""
+    found = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") or "net"
+    found = f"net_{found}" if found[0].isdigit() else found
+    if not repair and found != name:
+        raise ValueError(f"name must be an identifier of C that starts with a letter, got {name!r}")
+    return found

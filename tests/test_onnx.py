@@ -1,0 +1,76 @@
+"""The ONNX model, run by onnxruntime beside `predict`."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import fastnn
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+HIDDEN = [
+    "identity", "step", "sigmoid", "tanh", "arctan", "relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "selu",
+    "softsign", "hard_sigmoid", "exponential",
+]  # fmt: skip
+
+
+def run(net, X, path):
+    net.to_onnx(path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(["outputs"], {"X": X})[0]
+
+
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_outputs_are_those_of_predict(activation, tmp_path):
+    net = fastnn.Network([6, 9, 4], activation=[activation, "tanh"], seed=3, input_scale=0.5)
+    X = np.random.default_rng(0).normal(size=(200, 6)).astype("float32")
+    # some 20 eps of float32 for other sums and functions; onnxruntime's erf and tanh are approximations of 1e-6
+    assert np.abs(run(net, X, tmp_path / "net.onnx") - net.predict(X)).max() < 5e-6
+
+
+@pytest.mark.parametrize("rows", [1, 7, 300])
+def test_any_number_of_rows(rows, tmp_path):
+    net = fastnn.Network([5, 8, 3], activation=["relu", "softmax"], loss="cross_entropy", seed=1)
+    X = np.random.default_rng(0).normal(size=(rows, 5)).astype("float32")
+    found = run(net, X, tmp_path / "net.onnx")
+    assert found.shape == (rows, 3)
+    assert np.abs(found - net.predict(X)).max() < 1e-6
+
+
+def test_float64_stays(tmp_path):
+    net = fastnn.Network([5, 8, 3], activation=["tanh", "identity"], dtype="float64", seed=1)
+    X = np.random.default_rng(0).normal(size=(20, 5))
+    found = run(net, X, tmp_path / "net.onnx")
+    assert found.dtype == np.float64
+    assert np.abs(found - net.predict(X)).max() < 1e-14
+
+
+def test_versions_names_and_metadata(tmp_path):
+    net = fastnn.Network([2, 3], seed=0)
+    net.column_names, net.class_names = ("a", "b"), ("x", "y", "z")
+    net.to_onnx(tmp_path / "net.onnx")
+    model = onnx.load(tmp_path / "net.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert (model.ir_version, model.opset_import[0].version) == (8, 17)
+    assert [part.name for part in model.graph.initializer] == ["layers.0.weight", "layers.0.bias"]
+    assert {part.key: part.value for part in model.metadata_props} == {"column_names": "a\nb", "class_names": "x\ny\nz"}
+    assert np.array_equal(onnx.numpy_helper.to_array(model.graph.initializer[0]), net.weights[0])
+
+
+def test_without_onnx_the_error_names_the_extra(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r"fastnn\[onnx\]"):
+        fastnn.Network([2, 1], seed=0).to_onnx(tmp_path / "net.onnx")
+
+
+def test_what_cannot_be_written_says_why(tmp_path):
+    fastnn.register_activation("fourth", lambda z: z**4, lambda z: 4 * z**3)
+    with pytest.raises(ValueError, match="'fourth' is one of your own"):
+        fastnn.Network([2, 2], activation="fourth", seed=0).to_onnx(tmp_path / "net.onnx")
+    net = fastnn.Network([2, 2], seed=0)
+    net.biases[0][0] = np.inf
+    with pytest.raises(ValueError, match="not finite"):
+        net.to_onnx(tmp_path / "net.onnx")
+    assert not list(tmp_path.iterdir())
