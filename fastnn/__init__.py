@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import callbacks, compiled, datasets, functional, initialisers, losses, optimizers, preprocessing, schedules
+from .compat import from_sklearn, from_torch
 from .errors import DivergenceError, FileFormatError
 from .history import History
 from .io.model import load
@@ -32,6 +33,8 @@ __all__ = [
     "compiled",
     "datasets",
     "fit_many",
+    "from_sklearn",
+    "from_torch",
     "functional",
     "initialisers",
     "load",

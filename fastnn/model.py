@@ -337,6 +337,63 @@ class Model:
 
         save(self, path)
 
+    def to_torch(self, *, logits: bool = False) -> Any:
+        """The network as a PyTorch module.
+
+        Parameters
+        ----------
+        logits : bool, default False
+            Leave off the softmax, sigmoid or exponential of the outputs, for PyTorch's losses on logits.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            A copy in `eval` mode, of Linear, activations, Dropout where the network has any, and first a module that
+            scales the inputs where `input_scale` is not 1.
+
+        Raises
+        ------
+        ValueError
+            For an activation of which PyTorch has no module: "step", or one of your own.
+        ImportError
+            Without PyTorch: pip install 'fastnn[torch]'.
+
+        See Also
+        --------
+        fastnn.from_torch
+        """
+        from .compat.torch import to_module
+
+        return to_module(self, logits)
+
+    def to_sklearn(self, classes: Sequence[Any] | None = None) -> Any:
+        """The network as a fitted scikit-learn estimator.
+
+        Parameters
+        ----------
+        classes : sequence, optional
+            The labels, in ascending order. None: `class_names`, or 0, 1, 2, ...
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+            By the loss: a classifier for the cross-entropies. `input_scale` is in its first weights.
+
+        Raises
+        ------
+        ValueError
+            For what scikit-learn's cannot be: other activations, or several ones in the hidden layers.
+        ImportError
+            Without scikit-learn: pip install 'fastnn[sklearn]'.
+
+        See Also
+        --------
+        fastnn.from_sklearn
+        """
+        from .compat.fitted import to_estimator
+
+        return to_estimator(self, classes)
+
     def copy(self) -> Self:
         """An independent network with the same parameters, names and position in its training."""
         return copy.deepcopy(self)
