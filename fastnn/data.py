@@ -53,19 +53,41 @@ def selectable(name: str, values: Any) -> Any:
     return values.tocsr() if is_sparse(values) else numbers_of(name, values)
 
 
+CPU = 1  # of the kinds of devices in the DLPack protocol
+
+
+def _as_array(name: str, values: Any) -> np.ndarray:
+    """The argument as NumPy sees it: where it lies, if it is an array of whatever library in this memory."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(f"{name} must not have masked values, got {int(np.ma.count_masked(values))}")
+    if hasattr(values, "__dlpack_device__") and not isinstance(values, np.ndarray):
+        device = values.__dlpack_device__()
+        if device[0] != CPU:
+            raise TypeError(f"{name} must lie in the memory of the CPU, got an array on device {tuple(device)}")
+        if hasattr(values, "requires_grad"):
+            values = values.detach()  # of a PyTorch tensor NumPy takes the numbers only without their history
+            values = values.float() if str(values.dtype) == "torch.bfloat16" else values
+        elif not hasattr(values, "__array__"):
+            return np.from_dlpack(values)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+
+
 def numbers_of(name: str, values: Any) -> np.ndarray:
     """The argument as an array of native real numbers, or a TypeError that names it."""
     if is_sparse(values):
         raise TypeError(f"{name} is a sparse matrix where rows of plain numbers are wanted; give {name}.toarray()")
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    array = _as_array(name, values)
     if array.dtype == object:
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError):
-            raise TypeError(f"{name} must hold numbers, got objects such as {array.ravel()[:1]!r}") from None
+            strange = [value for value in array.flat if not isinstance(value, int | float | np.number)]
+            if all(value is None or type(value).__name__ == "NAType" for value in strange):
+                raise ValueError(f"{name} must not have missing values, got {len(strange)}") from None
+            raise TypeError(f"{name} must hold numbers, got objects such as {strange[0]!r}") from None
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(f"{name} must hold real numbers of at most 8 bytes, got dtype {array.dtype}")
     if not array.dtype.isnative:
