@@ -95,11 +95,12 @@ def numbers_of(name: str, values: Any) -> np.ndarray:
     return array
 
 
-def as_rows(name: str, values: Any, spec: Spec) -> Rows:
+def as_rows(name: str, values: Any, spec: Spec, finite: bool = False) -> Rows:
     """Inputs (n, n_in), checked for shape, kind and finite numbers.
 
     float32, float64, float16, uint8 and bool are read where they lie if each row is contiguous; other integers
-    become float64. Of a sparse matrix the numbers are copied, in the network's type and scale.
+    become float64. Of a sparse matrix the numbers are copied, in the network's type and scale. `finite`: the caller
+    has seen to it.
     """
     if is_sparse(values):
         return _sparse_rows(name, values, spec)
@@ -128,7 +129,8 @@ def as_rows(name: str, values: Any, spec: Spec) -> Rows:
         stride = array.strides[0] // itemsize
         span = ((n_rows - 1) * stride + n_in) * itemsize if n_rows else 0
         flat = np.lib.stride_tricks.as_strided(array[:, :1].view(np.uint8), (span,), (1,), writeable=False)
-    _check_finite(name, array, float(np.finfo(spec.dtype).max) / max(1.0, abs(spec.input_scale)), spec.dtype)
+    if not finite:
+        _check_finite(name, array, float(np.finfo(spec.dtype).max) / max(1.0, abs(spec.input_scale)), spec.dtype)
     return Rows(read_only(flat), KINDS[array.dtype], stride, n_rows, *_no_sparse(spec))
 
 
@@ -264,10 +266,10 @@ def as_weights(name: str, values: Any, spec: Spec, n_rows: int) -> np.ndarray:
 
 
 def as_examples(
-    X: Any, y: Any, sample_weight: Any, spec: Spec, names: tuple[str, str, str]
+    X: Any, y: Any, sample_weight: Any, spec: Spec, names: tuple[str, str, str], finite: bool = False
 ) -> tuple[layout.Examples, bool]:
-    """All checks on a set of examples; with it, whether its targets are classes."""
-    rows = as_rows(names[0], X, spec)
+    """All checks on a set of examples; with it, whether its targets are classes. `finite`: as in `as_rows`."""
+    rows = as_rows(names[0], X, spec, finite)
     if rows.n_rows == 0:
         raise ValueError(f"{names[0]} must have at least one row, got 0")
     targets = as_targets(names[1], y, spec, rows.n_rows)

@@ -141,7 +141,9 @@ class CompiledPerceptron(BaseMultilayerPerceptron):
         return net.sizes == sizes and all(np.array_equal(mine, theirs) for mine, theirs in pairs)
 
     def _prepare(self, net: Network, X: Any, y: np.ndarray, sample_weight: Any) -> Prepared:
-        examples, _ = data.as_examples(X, y, sample_weight, net._spec, NAMES)
+        # scikit-learn has looked for what is not finite; a narrower type may overflow
+        finite = X.dtype.itemsize <= net.dtype.itemsize
+        examples, _ = data.as_examples(X, y, sample_weight, net._spec, NAMES, finite)
         n_losses = net.sizes[-1] if self.loss == "squared_error" else 1
         constants = None
         if self.loss == "poisson":

@@ -47,7 +47,7 @@ from .layout import (
     Plan,
 )
 from .losses import hits, output_deltas
-from .rules import LANES, STRETCH, clip_scale, descend_layer, limit_norms, prepare_slope, sum_stretches
+from .rules import STRETCH, clip_scale, descend_layer, limit_norms, prepare_slope, sum_stretches
 from .sparse import sparse_forward, sparse_pass
 from .team import join, meet
 from .update import clear, owned_rows, subtract_bias_slopes, subtract_weight_slopes
@@ -147,7 +147,7 @@ def weights_pass(network, work, rate, n_rows, rank, team, lowest, begins, straig
 @piece
 def penalty_pass(network, work, rule, rank, team):
     """rule.norms: one thread's share of the sums of squared weights, in stretches; of no biases."""
-    lanes = work.scratch[rank * work.scratch_size + ZEROS : rank * work.scratch_size + ZEROS + LANES]
+    lanes = work.scratch[rank * work.scratch_size + ZEROS : (rank + 1) * work.scratch_size]
     begun = 0
     for layer in network.table:
         w = network.parameters[layer[WEIGHTS] : layer[BIASES]]
@@ -178,7 +178,7 @@ def rule_pass(network, rule, rate, rank, team, step, weight):
         if first < last and not layer[FROZEN]:
             prepare_slope(network, rule, layer, rule.norms[norms - layer[N_IN] - 1 : norms], weight, first, last)
             if rule.clip == 0:
-                descend_layer(network, rule, layer, rate, 1.0, step, first, last)
+                descend_layer(network, rule, layer, rate, 1.0, step, weight, first, last)
 
 
 @piece
@@ -188,7 +188,7 @@ def clipped_pass(network, rule, rate, rank, team, step):
     for number in range(len(network.table)):
         first, last = owned_rows(network.table, number, rank, team)
         if first < last and not network.table[number, FROZEN]:
-            descend_layer(network, rule, network.table[number], rate, scale, step, first, last)
+            descend_layer(network, rule, network.table[number], rate, scale, step, 1.0, first, last)
 
 
 @piece

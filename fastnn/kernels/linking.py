@@ -62,7 +62,7 @@ PIECES: dict[int, tuple[Any, str]] = {
     layout.LIMITS_PASS: (epoch.limits_pass, "network work rule int int"),
     layout.DISTORT: (distortion.distort, "numbers numbers table distortion int int int int"),
     layout.DROP: (distortion.drop_hidden, "numbers table int distortion int int int int"),
-    layout.DESCEND: (rules.descend, "numbers numbers numbers numbers numbers rule number float int int"),
+    layout.DESCEND: (rules.descend, "numbers numbers numbers numbers numbers rule number float float int int"),
     layout.PENALTY_PASS: (epoch.penalty_pass, "network work rule int int"),
     layout.RULE_PASS: (epoch.rule_pass, "network rule number int int int float"),
     layout.STEPS: (epoch.work_steps, "network work examples examples plan rule distortion records integers int int"),

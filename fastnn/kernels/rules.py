@@ -11,28 +11,29 @@ import math
 from .intrinsics import call_at, multiply_add
 from .jit import kernel, piece
 from .layout import BIASES, COLUMNS, DESCEND, LD, N_IN, WEIGHTS
+from .simd import SQUARE_VECTORS, VECTOR_BYTES, squares
 
 SGD, ADAM, RMSPROP, ADAGRAD = range(4)
-STRETCH, LANES = 4096, 64  # numbers whose squares are summed at a time, and side by side
+STRETCH = 4096  # numbers whose squares are summed at a time
 LIMIT_COLUMNS = 64  # neurons whose weights are measured in one pass over the rows
 
 
 @kernel
-def momentum_step(w, g, velocity, rate, scale, beta, nesterov):
-    """V = beta v + g; w = w - rate v, with Nesterov w - rate (g + beta v). All: (n,)."""
+def momentum_step(w, g, velocity, rate, scale, l2, beta, nesterov):
+    """Of g + l2 w: v = beta v + g; w = w - rate v, with Nesterov w - rate (g + beta v). All: (n,)."""
     for i in range(len(w)):
-        slope = scale * g[i]
+        slope = multiply_add(l2, w[i], scale * g[i])
         speed = beta * velocity[i] + slope
         velocity[i] = speed
         w[i] -= rate * (slope + beta * speed if nesterov else speed)
 
 
 @kernel
-def adam_step(w, g, first, second, rate, scale, beta_1, beta_2, root_scale, epsilon):
-    """Averages m of g and v of g^2; w = w - rate m / (root_scale sqrt(v) + epsilon). All: (n,)."""
+def adam_step(w, g, first, second, rate, scale, l2, beta_1, beta_2, root_scale, epsilon):
+    """Of g + l2 w, averages m of g and v of g^2; w = w - rate m / (root_scale sqrt(v) + epsilon). All: (n,)."""
     one = w.dtype.type(1)
     for i in range(len(w)):
-        slope = scale * g[i]
+        slope = multiply_add(l2, w[i], scale * g[i])
         m = beta_1 * first[i] + (one - beta_1) * slope
         v = beta_2 * second[i] + (one - beta_2) * slope * slope
         first[i] = m
@@ -41,10 +42,13 @@ def adam_step(w, g, first, second, rate, scale, beta_1, beta_2, root_scale, epsi
 
 
 @kernel
-def scaled_step(w, g, squares, velocity, rate, scale, keep, take, epsilon, beta):
-    """S = keep s + take g^2; v = beta v + g / (sqrt(s) + epsilon); w = w - rate v; without velocity v is not kept."""
+def scaled_step(w, g, squares, velocity, rate, scale, l2, keep, take, epsilon, beta):
+    """Of g + l2 w, s = keep s + take g^2; v = beta v + g / (sqrt(s) + epsilon); w = w - rate v.
+
+    Without velocity v is not kept.
+    """
     for i in range(len(w)):
-        slope = scale * g[i]
+        slope = multiply_add(l2, w[i], scale * g[i])
         s = keep * squares[i] + take * slope * slope
         squares[i] = s
         g[i] = slope / (math.sqrt(s) + epsilon)
@@ -58,14 +62,14 @@ def scaled_step(w, g, squares, velocity, rate, scale, keep, take, epsilon, beta)
 
 
 @piece
-def descend(w, g, first, second, average, rule, rate, scale, step, decays):
-    """w: (n,) one step by the rule down the slope scale * g; its state: first, second; step counts from 1.
+def descend(w, g, first, second, average, rule, rate, scale, l2, step, decays):
+    """w: (n,) one step by the rule down the slope scale * g + l2 * w; its state: first, second; step counts from 1.
 
     average: (n,) or empty, the exponential average of w; decays: 1 where the decoupled decay applies.
     """
     number = w.dtype.type
     factor, rate_, beta_1, beta_2 = number(scale), number(rate), number(rule.beta_1), number(rule.beta_2)
-    epsilon = number(rule.epsilon)
+    epsilon, share = number(rule.epsilon), number(l2)
     if decays and rule.decay > 0:
         kept = number(1 - rate * rule.decay)
         for i in range(len(w)):
@@ -76,21 +80,34 @@ def descend(w, g, first, second, average, rule, rate, scale, step, decays):
             pace, root_scale = number(rate * math.sqrt(second_part) / first_part), number(1)
         else:
             pace, root_scale = number(rate / first_part), number(1 / math.sqrt(second_part))
-        adam_step(w, g, first, second, pace, factor, beta_1, beta_2, root_scale, epsilon)
+        adam_step(w, g, first, second, pace, factor, share, beta_1, beta_2, root_scale, epsilon)
     elif rule.method == RMSPROP:
-        scaled_step(w, g, second, first, rate_, factor, beta_2, number(1) - beta_2, epsilon, beta_1)
+        scaled_step(w, g, second, first, rate_, factor, share, beta_2, number(1) - beta_2, epsilon, beta_1)
     elif rule.method == ADAGRAD:
-        scaled_step(w, g, second, first, rate_, factor, number(1), number(1), epsilon, beta_1)
+        scaled_step(w, g, second, first, rate_, factor, share, number(1), number(1), epsilon, beta_1)
     elif len(first):
-        momentum_step(w, g, first, rate_, factor, beta_1, rule.nesterov)
+        momentum_step(w, g, first, rate_, factor, share, beta_1, rule.nesterov)
     else:
-        pace = -rate_ * factor
         for i in range(len(w)):
-            w[i] = multiply_add(pace, g[i], w[i])
+            w[i] = multiply_add(-rate_, multiply_add(share, w[i], factor * g[i]), w[i])
     if len(average):
         part = number(1 - rule.averaging)
         for i in range(len(w)):
             average[i] += part * (w[i] - average[i])
+
+
+@kernel
+def l2_in_step(rule, weight):
+    """The factor of w that the step itself can add to the slope; 0 where the slope must have it before."""
+    if rule.clip > 0 or rule.l1 > 0 or rule.decay > 0:
+        return 0.0
+    return l2_of_batch(rule, weight)
+
+
+@kernel
+def l2_of_batch(rule, weight):
+    """The penalty's factor, for a batch whose weights sum to `weight`."""
+    return rule.l2 / weight if rule.shared > 0 else rule.l2
 
 
 @kernel
@@ -104,20 +121,18 @@ def add_penalties(g, w, l1, l2):
 
 @kernel
 def sum_stretches(sums, w, lanes, first, last):
-    """sums[first..last]: of the squares of w, (n,), in stretches of STRETCH; lanes: (LANES,) overwritten."""
+    """sums[first..last]: of the squares of w, (n,), in stretches of STRETCH; lanes: room for one round."""
+    step = SQUARE_VECTORS * VECTOR_BYTES // w.itemsize
     for number in range(first, last):
         begin, end = number * STRETCH, min((number + 1) * STRETCH, len(w))
-        whole = begin + (end - begin) // LANES * LANES
-        lanes[:] = 0
-        for at in range(begin, whole, LANES):
-            part = w[at : at + LANES]
-            for i in range(LANES):
-                lanes[i] += part[i] * part[i]
-        sums[number] = 0.0
-        for i in range(LANES):
-            sums[number] += lanes[i]
-        for i in range(whole, end):
-            sums[number] += float(w[i]) * float(w[i])
+        rounds = (end - begin) // step
+        squares(lanes, 0, w, begin, rounds)
+        total = 0.0
+        for i in range(step):
+            total += lanes[i]
+        for i in range(begin + rounds * step, end):
+            total += float(w[i]) * float(w[i])
+        sums[number] = total
 
 
 @kernel
@@ -135,11 +150,11 @@ def prepare_slope(network, rule, layer, norms, weight, first, last):
 
     weight: the sum of the batch's weights.
     """
-    l1, l2 = rule.l1, rule.l2 / weight if rule.shared > 0 else rule.l2
     w, g, ld = network.parameters, network.gradient, layer[LD]
     begin, end = layer[WEIGHTS] + first * ld, layer[WEIGHTS] + last * ld
-    if rule.l1 > 0 or rule.l2 > 0:
-        add_penalties(g[begin:end], w[begin:end], w.dtype.type(l1), w.dtype.type(l2))
+    if rule.l1 > 0 or (rule.l2 > 0 and l2_in_step(rule, weight) == 0):
+        l2 = l2_of_batch(rule, weight)
+        add_penalties(g[begin:end], w[begin:end], w.dtype.type(rule.l1), w.dtype.type(l2))
     if rule.clip > 0:
         for k in range(first, last):
             row = layer[WEIGHTS] + k * ld
@@ -159,16 +174,17 @@ def clip_scale(rule):
 
 
 @kernel
-def descend_layer(network, rule, layer, rate, scale, step, first, last):
+def descend_layer(network, rule, layer, rate, scale, step, weight, first, last):
     """parameters: one step by the rule in rows first..last of W, and in b for the owner of row 0."""
+    l2 = l2_in_step(rule, weight)
     begin, end, decays = layer[WEIGHTS] + first * layer[LD], layer[WEIGHTS] + last * layer[LD], 1
     for _ in range(2 if first == 0 else 1):
         call_at(
             network.code[DESCEND], descend,
             network.parameters[begin:end], network.gradient[begin:end], rule.first[begin:end],
-            rule.second[begin:end], rule.average[begin:end], rule, rate, scale, step, decays,
+            rule.second[begin:end], rule.average[begin:end], rule, rate, scale, l2, step, decays,
         )  # fmt: skip
-        begin, end, decays = layer[BIASES], layer[BIASES] + layer[LD], 0
+        begin, end, decays, l2 = layer[BIASES], layer[BIASES] + layer[LD], 0, 0.0
 
 
 @kernel

@@ -181,6 +181,21 @@ def emit_slope(emitter: Emitter, args: list[ir.Value], rows: int, vectors: int) 
     loop(builder, tiles, [], tile)
 
 
+SQUARE_VECTORS = 4  # sums side by side that hide a multiply-add's latency
+
+
+def emit_squares(emitter: Emitter, args: list[ir.Value]) -> None:
+    """C = sums, lane by lane, of the squares of A's numbers in `rounds` rounds of SQUARE_VECTORS vectors."""
+    c, a, rounds = args
+    step = SQUARE_VECTORS * emitter.lanes
+
+    def body(index, sums):
+        values = emitter.load_row(emitter.at(a, emitter.builder.mul(index, INT(step))), SQUARE_VECTORS)
+        return [emitter.multiply_add(value, value, total) for value, total in zip(values, sums, strict=True)]
+
+    emitter.store_row(loop(emitter.builder, rounds, [emitter.zero()] * SQUARE_VECTORS, body), c)
+
+
 def emit_transpose(emitter: Emitter, args: list[ir.Value]) -> None:
     """C = A^T for a square of as many rows as a vector has lanes: blocks off the diagonal trade places, by halves."""
     c, c_stride, a, a_stride = args
@@ -310,6 +325,14 @@ def _transpose_square(c, c0, c_stride, a, a0, a_stride):
     _block(c, c0, lanes, c_stride, lanes)[:] = _block(a, a0, lanes, a_stride, lanes).T
 
 
+def _squares(c, c0, a, a0, rounds):
+    step = SQUARE_VECTORS * TARGET.lanes(c.itemsize)
+    parts = a[a0 : a0 + rounds * step].reshape(rounds, step)
+    c[c0 : c0 + step] = 0
+    for part in parts:
+        c[c0 : c0 + step] += part * part
+
+
 @twin(_forward_tile)
 def forward_tile(
     typingctx, rows, vectors, c, c0, c_stride, start, s0, s_stride, a, a0, a_stride, b, b0, b_stride, inner
@@ -332,3 +355,9 @@ def slope_tiles(
 def transpose_square(typingctx, c, c0, c_stride, a, a0, a_stride):
     """C[i, k] = A[k, i] for a square of as many rows as a vector has lanes."""
     return tile_intrinsic("transpose", emit_transpose, [()], (c, c0, c_stride, a, a0, a_stride))
+
+
+@twin(_squares)
+def squares(typingctx, c, c0, a, a0, rounds):
+    """C[i] = sum over k of A[k n + i]^2, for `rounds` rounds of n = SQUARE_VECTORS vectors."""
+    return tile_intrinsic("squares", emit_squares, [()], (c, c0, a, a0, rounds))
