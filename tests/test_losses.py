@@ -38,6 +38,7 @@ def one_output(loss, a, dtype="float64", activation="identity"):
 @pytest.mark.parametrize(
     ("loss", "a", "y", "value", "slope"),
     [
+        ("half_squared_error", 4.0, 1.0, 4.5, 3.0),  # 3^2 / 2
         ("absolute_error", 3.0, 1.0, 2.0, 1.0),
         ("absolute_error", -1.0, 1.0, 2.0, -1.0),
         ("absolute_error", 1.0, 1.0, 0.0, 0.0),

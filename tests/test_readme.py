@@ -21,8 +21,8 @@ def title(block):
 def test_the_block_runs(block, tmp_path):
     if "load_mnist" in block:
         pytest.skip("takes minutes, and MNIST")
-    for package in ("sklearn", "torch", "mpi4py", "pandas"):
-        if f"import {package}" in block or f"from {package}" in block:
+    for package in ("sklearn", "torch", "mpi4py", "pandas", "onnx"):
+        if re.search(rf"(import|from|,) {package}\b|to_{package}", block):
             pytest.importorskip(package)
     found = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=200)
     assert found.returncode == 0, found.stderr

@@ -3,6 +3,8 @@
 import io
 import pickle
 import runpy
+import subprocess
+import sys
 import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -384,3 +386,9 @@ def test_a_program_written_for_scikit_learn_runs_unchanged_but_for_the_import(tm
     for name in theirs.keys() - {"best"}:
         # hundreds of steps of Adam enlarge the rounding of the first
         assert np.allclose(theirs[name], mine[name], rtol=1e-6, atol=1e-8), name
+
+
+def test_without_scikit_learn_the_error_names_the_extra():
+    code = "import sys; sys.modules['sklearn'] = None; import fastnn.sklearn"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pip install 'fastnn[sklearn]'" in found.stderr
