@@ -38,6 +38,12 @@ OWN_CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
+def _keep(estimator: Any, given: dict[str, Any]) -> None:
+    """What scikit-learn asks of a constructor: every argument under its name, and nothing else."""
+    for name in given.keys() - {"self"}:
+        setattr(estimator, name, given[name])
+
+
 class _WithEvaluation:
     """`fit` with sets to judge after every epoch."""
 
@@ -204,38 +210,7 @@ class MLPClassifier(_WithEvaluation, CompiledPerceptron, TheirClassifier):
         n_threads: int | None = None,
         dtype: str | None = None,
     ) -> None:
-        super().__init__(
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-        )
-        self.dropout = dropout
-        self.optimizer = optimizer
-        self.callbacks = callbacks
-        self.n_threads = n_threads
-        self.dtype = dtype
-        self.loss = loss
-        self.class_weight = class_weight
+        _keep(self, locals())
 
     def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
         if self.class_weight is not None:
@@ -395,34 +370,4 @@ class MLPRegressor(_WithEvaluation, CompiledPerceptron, TheirRegressor):
         n_threads: int | None = None,
         dtype: str | None = None,
     ) -> None:
-        super().__init__(
-            loss=loss,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-        )
-        self.dropout = dropout
-        self.optimizer = optimizer
-        self.callbacks = callbacks
-        self.n_threads = n_threads
-        self.dtype = dtype
+        _keep(self, locals())

@@ -392,3 +392,12 @@ def test_without_scikit_learn_the_error_names_the_extra():
     code = "import sys; sys.modules['sklearn'] = None; import fastnn.sklearn"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install 'fastnn[sklearn]'" in found.stderr
+
+
+def test_a_subclass_may_have_a_constructor_of_its_own():
+    class Small(ours.MLPClassifier):
+        def __init__(self, width=4):
+            super().__init__((width,), **SHORT)
+            self.width = width
+
+    assert Small(5).fit(DIGITS, LABELS).coefs_[0].shape == (64, 5)

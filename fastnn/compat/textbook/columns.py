@@ -16,6 +16,7 @@ from ...rule import plain_rule
 from ...spec import real_number, whole_number
 
 Columns = Sequence[tuple[np.ndarray, Any]]
+Delta = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:
@@ -107,7 +108,12 @@ class ColumnNetwork:
         nabla_b, nabla_w : lists of ndarray
             Layer by layer, shaped like `biases` and `weights`.
         """
-        return self._slopes([(x, y)])
+        own = self._own_delta(y)
+        return self._slopes([(x, y)]) if own is None else walk_back(self.weights, self.biases, x, own)
+
+    def _own_delta(self, y: np.ndarray) -> Delta | None:
+        """The delta of the last layer as a function of its z and a, where the cost is not one of fastnn's."""
+        raise NotImplementedError
 
     def _slopes(self, examples: Columns) -> tuple[list[np.ndarray], list[np.ndarray]]:
         X, y = self._stacked(examples)
@@ -177,7 +183,7 @@ def walk_back(
     weights: list[np.ndarray],
     biases: list[np.ndarray],
     x: np.ndarray,
-    last_delta: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    last_delta: Delta,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Backpropagation in plain NumPy, from the delta of the last layer as a function of its z and a."""
     a, z = [x], []

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .columns import ColumnNetwork, Columns, sigmoid, sigmoid_prime, step_down, walk_back
+from .columns import ColumnNetwork, Columns, Delta, sigmoid, sigmoid_prime, step_down
 
 __all__ = ["Network", "sigmoid", "sigmoid_prime"]
 
@@ -104,22 +104,10 @@ class Network(ColumnNetwork):
     def _update(self, mini_batch: Columns, eta: float, l2: float, n: int) -> None:
         self.update_mini_batch(mini_batch, eta)
 
-    def backprop(self, x: np.ndarray, y: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """The slopes of the cost of one example.
-
-        Parameters
-        ----------
-        x : ndarray, (n_inputs, 1)
-        y : ndarray, (n_outputs, 1)
-
-        Returns
-        -------
-        nabla_b, nabla_w : lists of ndarray
-            Layer by layer, shaped like `biases` and `weights`.
-        """
+    def _own_delta(self, y: np.ndarray) -> Delta | None:
         if type(self).cost_derivative is Network.cost_derivative:
-            return super().backprop(x, y)
-        return walk_back(self.weights, self.biases, x, lambda z, a: self.cost_derivative(a, y) * sigmoid_prime(z))
+            return None
+        return lambda z, a: self.cost_derivative(a, y) * sigmoid_prime(z)
 
     def evaluate(self, test_data: Iterable[tuple[np.ndarray, int]]) -> int:
         """How many of the examples have their brightest output at the label.

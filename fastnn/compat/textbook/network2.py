@@ -12,7 +12,7 @@ import numpy as np
 
 from ...errors import FileFormatError
 from ...io.files import write_bytes
-from .columns import ColumnNetwork, Columns, sigmoid, sigmoid_prime, step_down, walk_back
+from .columns import ColumnNetwork, Columns, Delta, sigmoid, sigmoid_prime, step_down
 
 __all__ = ["CrossEntropyCost", "Network", "QuadraticCost", "load", "sigmoid", "sigmoid_prime", "vectorized_result"]
 
@@ -183,22 +183,8 @@ class Network(ColumnNetwork):
     def _update(self, mini_batch: Columns, eta: float, l2: float, n: int) -> None:
         self.update_mini_batch(mini_batch, eta, l2 * n, n)
 
-    def backprop(self, x: np.ndarray, y: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """The slopes of the cost of one example.
-
-        Parameters
-        ----------
-        x : ndarray, (n_inputs, 1)
-        y : ndarray, (n_outputs, 1)
-
-        Returns
-        -------
-        nabla_b, nabla_w : lists of ndarray
-            Layer by layer, shaped like `biases` and `weights`.
-        """
-        if self._loss() is not None:
-            return super().backprop(x, y)
-        return walk_back(self.weights, self.biases, x, lambda z, a: self.cost.delta(z, a, y))
+    def _own_delta(self, y: np.ndarray) -> Delta | None:
+        return None if self._loss() is not None else lambda z, a: self.cost.delta(z, a, y)
 
     def accuracy(self, data: Iterable[tuple[np.ndarray, Any]], convert: bool = False) -> int:
         """How many examples have their brightest output at the label.
