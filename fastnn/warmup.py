@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from .kernels import layout, linking
 from .network import Network
 from .progress import shown_by_default
 
@@ -65,10 +66,15 @@ def _share(dtype: str) -> None:
     net.fit(np.zeros((4, 1000)), [0, 1, 2, 3], epochs=1, n_threads=2, progress=False)
 
 
+def _estimators(dtype: str) -> None:
+    linking.addresses(dtype, (layout.PENALTY_PASS,))
+
+
 JOBS: dict[str, Callable[[str], None]] = {
     "prediction": _predict,
     "training": _train,
     "optimizers and dropout": _by_rule,
     "sparse rows": _sparse,
     "threads": _share,
+    "estimators": _estimators,
 }

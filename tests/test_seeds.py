@@ -331,6 +331,7 @@ def test_row_08_equation_4_slope_of_a_weight_is_activation_times_delta():
 
 OUTPUT_FOR = {
     "squared_error": "arctan",
+    "half_squared_error": "sigmoid",
     "cross_entropy": "softmax",
     "binary_cross_entropy": "sigmoid",
     "perceptron": "step",
