@@ -1,0 +1,171 @@
+"""Break the code in one place at a time and see whether a test notices: python -m tools.mutate --count 200 --jobs 2.
+
+Each mutant is one small change of an expression or a statement, drawn with a seed from the syntax trees of the modules
+below, in a copy of the project. The tests of its module run until the first failure; for kernels without compilation,
+where the plain-Python twins stand in for the intrinsics. What no test notices is printed with its change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+KERNEL_TESTS = "network losses ordered regularisation functional gradients kernels optimizers sparse sklearn training"
+MODULES = {
+    **dict.fromkeys(
+        [f"kernels/{name}.py" for name in (
+            "activations", "losses", "forward", "backward", "update", "rules", "epoch", "gather", "sparse",
+            "distortion", "pack", "predict", "own",
+        )],
+        KERNEL_TESTS,
+    ),
+    "losses.py": "losses network",
+    "optimizers.py": "optimizers regularisation network",
+    "rule.py": "optimizers regularisation checkpoint",
+    "parameters.py": "network functional kernels",
+    "ordered.py": "ordered sklearn textbook",
+    "borrowed.py": "functional",
+    "functional.py": "functional",
+    "resuming.py": "checkpoint",
+    "io/checkpoint.py": "checkpoint model_file",
+    "io/model.py": "model_file checkpoint",
+    "io/files.py": "model_file checkpoint",
+    "io/tables.py": "tables",
+    "datasets.py": "datasets",
+    "data.py": "network inputs sparse training",
+    "compat/estimators.py": "sklearn",
+    "compat/textbook/columns.py": "textbook",
+}  # fmt: skip
+COMPARISONS = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+}  # fmt: skip
+OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult}
+SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A module's text with one change, and where it is."""
+
+    module: str
+    line: int
+    before: str
+    after: str
+    text: str
+
+
+def places(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Number of a node in the order of `ast.walk`, and what can be done to it."""
+    for number, node in enumerate(ast.walk(tree)):
+        if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
+            yield number, "comparison"
+        elif isinstance(node, ast.BinOp | ast.AugAssign) and type(node.op) in OPERATORS:
+            yield number, "operator"
+        elif isinstance(node, ast.BoolOp):
+            yield number, "and or"
+        elif isinstance(node, ast.If | ast.IfExp | ast.While):
+            yield number, "condition"
+        elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            yield number, "constant"
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            yield number, "call"
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.Not):
+            yield number, "sign"
+
+
+def change(tree: ast.AST, number: int, what: str) -> tuple[ast.AST, str, str]:
+    """The tree with its node changed; the node before and after."""
+    tree = copy.deepcopy(tree)
+    node = next(node for place, node in enumerate(ast.walk(tree)) if place == number)
+    before = ast.unparse(node).splitlines()[0]
+    if what == "comparison":
+        node.ops[0] = COMPARISONS[type(node.ops[0])]()  # type: ignore[attr-defined]
+    elif what == "operator":
+        node.op = OPERATORS[type(node.op)]()  # type: ignore[attr-defined]
+    elif what == "and or":
+        node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()  # type: ignore[attr-defined]
+    elif what == "condition":
+        node.test = ast.UnaryOp(ast.Not(), node.test)  # type: ignore[attr-defined]
+    elif what == "constant":
+        node.value = node.value + 1  # type: ignore[attr-defined]
+    elif what == "call":
+        node.value = ast.Constant(None)  # type: ignore[attr-defined]
+    else:
+        node.op = ast.UAdd() if isinstance(node.op, ast.USub) else ast.UAdd()  # type: ignore[attr-defined]
+    return tree, before, ast.unparse(node).splitlines()[0]
+
+
+def mutants_of(module: str) -> list[Mutant]:
+    """Every mutant of a module."""
+    text = (ROOT / "fastnn" / module).read_text("utf-8")
+    tree = ast.parse(text)
+    found = []
+    for number, what in places(tree):
+        changed, before, after = change(tree, number, what)
+        node = next(node for place, node in enumerate(ast.walk(tree)) if place == number)
+        result = ast.unparse(changed)
+        if result != ast.unparse(tree):
+            found.append(Mutant(module, getattr(node, "lineno", 0), before, after, result))
+    return found
+
+
+def survives(mutant: Mutant, python: str) -> bool:
+    """Whether all tests of the module pass with the mutant in the module's place."""
+    with tempfile.TemporaryDirectory() as folder:
+        copied = Path(folder) / "project"
+        shutil.copytree(
+            ROOT, copied, ignore=shutil.ignore_patterns(".git", ".venv", "runs", "__pycache__", "*.egg-info")
+        )
+        (copied / "fastnn" / mutant.module).write_text(mutant.text, "utf-8")
+        tests = [f"tests/test_{name}.py" for name in MODULES[mutant.module].split()]
+        environment = os.environ | {"PYTHONPATH": str(copied), "PYTHONDONTWRITEBYTECODE": "1"}
+        if mutant.module.startswith("kernels/"):
+            environment["NUMBA_DISABLE_JIT"] = "1"
+        command = [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+        try:
+            done = subprocess.run(
+                command, cwd=copied, env=environment, capture_output=True, timeout=SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return False
+        return done.returncode == 0
+
+
+def main() -> None:
+    """Draw mutants and run the tests on each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=200, help="mutants to draw")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--module", action="append", choices=tuple(MODULES), help="of these modules alone")
+    chosen = parser.parse_args()
+    pool = [mutant for module in chosen.module or MODULES for mutant in mutants_of(module)]
+    drawn = random.Random(chosen.seed).sample(pool, min(chosen.count, len(pool)))
+    survivors = 0
+    with ThreadPoolExecutor(chosen.jobs) as executor:
+        for number, (mutant, alive) in enumerate(
+            zip(drawn, executor.map(lambda mutant: survives(mutant, sys.executable), drawn), strict=True), 1
+        ):
+            survivors += alive
+            if alive:
+                print(f"survived: {mutant.module}:{mutant.line}: {mutant.before}  ->  {mutant.after}", flush=True)
+            if number % 10 == 0:
+                print(f"{number} of {len(drawn)} (of {len(pool)} there are), {survivors} survived", flush=True)
+    print(f"{len(drawn) - survivors} of {len(drawn)} killed, {1 - survivors / len(drawn):.1%}")
+
+
+if __name__ == "__main__":
+    main()
