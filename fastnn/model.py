@@ -349,7 +349,8 @@ class Model:
         -------
         torch.nn.Sequential
             A copy in `eval` mode, of Linear, activations, Dropout where the network has any, and first a module that
-            scales the inputs where `input_scale` is not 1.
+            scales the inputs where `input_scale` is not 1: the weights stay those of the network. It takes tensors of
+            the network's dtype.
 
         Raises
         ------
