@@ -67,6 +67,16 @@ def from_sklearn(estimator: Any) -> Network:
         For other estimators.
     sklearn.exceptions.NotFittedError
         Before `fit`.
+    ImportError
+        Without scikit-learn: pip install 'fastnn[sklearn]'.
+
+    Examples
+    --------
+    >>> import fastnn  # doctest: +SKIP
+    >>> from sklearn.neural_network import MLPRegressor  # doctest: +SKIP
+    >>> estimator = MLPRegressor(max_iter=500).fit([[0.0], [1.0]], [0.0, 1.0])  # doctest: +SKIP
+    >>> fastnn.from_sklearn(estimator).sizes  # doctest: +SKIP
+    (1, 100, 1)
     """
     from .fitted import from_estimator
 
