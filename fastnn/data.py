@@ -65,7 +65,9 @@ def _as_array(name: str, values: Any) -> np.ndarray:
     if type(values) is np.ndarray:
         return values
     parts = values if isinstance(values, list | tuple) else (values,)
-    masked = sum(int(np.ma.count_masked(part)) for part in parts if isinstance(part, np.ma.MaskedArray))
+    masked = 0
+    if any(issubclass(kind, np.ma.MaskedArray) for kind in set(map(type, parts))):
+        masked = sum(int(np.ma.count_masked(part)) for part in parts if isinstance(part, np.ma.MaskedArray))
     if masked:
         raise ValueError(f"{name} must not have masked values, got {masked}")
     kinds = getattr(values, "dtypes", None)  # a list in polars, which counts days where other columns are numbers
@@ -106,7 +108,7 @@ def numbers_of(name: str, values: Any) -> np.ndarray:
 
 
 def _numbers_of_objects(name: str, array: np.ndarray) -> np.ndarray:
-    if not any(issubclass(kind, NOT_REAL) for kind in {type(value) for value in array.flat}):
+    if not any(issubclass(kind, NOT_REAL) for kind in set(map(type, array.flat))):
         try:
             return array.astype(np.float64)
         except OverflowError:
