@@ -53,26 +53,44 @@ def selectable(name: str, values: Any) -> Any:
     return values.tocsr() if is_sparse(values) else numbers_of(name, values)
 
 
-CPU = 1  # of the kinds of devices in the DLPack protocol
+MAIN_MEMORY = (1, 3, 11)
+"""Kinds of devices in the DLPack protocol: the CPU's memory, pageable or pinned for a CUDA or ROCm card."""
+
+NOT_REAL = (str, bytes, np.complexfloating, np.datetime64, np.timedelta64)
+"""Objects that NumPy would make a float64 of, another number than they say or one that they only spell."""
 
 
 def _as_array(name: str, values: Any) -> np.ndarray:
     """The argument as NumPy sees it: where it lies, if it is an array of whatever library in this memory."""
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise ValueError(f"{name} must not have masked values, got {int(np.ma.count_masked(values))}")
-    if hasattr(values, "__dlpack_device__") and not isinstance(values, np.ndarray):
-        device = values.__dlpack_device__()
-        if device[0] != CPU:
-            raise TypeError(f"{name} must lie in the memory of the CPU, got an array on device {tuple(device)}")
-        if hasattr(values, "requires_grad"):
-            values = values.detach()  # of a PyTorch tensor NumPy takes the numbers only without their history
-            values = values.float() if str(values.dtype) == "torch.bfloat16" else values
-        elif not hasattr(values, "__array__"):
-            return np.from_dlpack(values)
+    if type(values) is np.ndarray:
+        return values
+    parts = values if isinstance(values, list | tuple) else (values,)
+    masked = 0
+    if any(issubclass(kind, np.ma.MaskedArray) for kind in set(map(type, parts))):
+        masked = sum(int(np.ma.count_masked(part)) for part in parts if isinstance(part, np.ma.MaskedArray))
+    if masked:
+        raise ValueError(f"{name} must not have masked values, got {masked}")
+    kinds = getattr(values, "dtypes", None)  # a list in polars, which counts days where other columns are numbers
+    if isinstance(kinds, list) and any(kind.is_temporal() for kind in kinds):
+        raise TypeError(f"{name} must hold real numbers, got columns of {', '.join(map(str, kinds))}")
     try:
-        return np.asarray(values)
+        device = values.__dlpack_device__() if hasattr(values, "__dlpack_device__") else None
+        if device is None or device[0] in MAIN_MEMORY:
+            return _in_place(values)
     except ValueError as error:
         raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    except (TypeError, RuntimeError, BufferError) as error:  # a library's own, which knows nothing of the name
+        raise TypeError(f"{name} must be a rectangular array of numbers: {error}") from None
+    raise TypeError(f"{name} must lie in the memory of the CPU, got an array on device {tuple(device)}")
+
+
+def _in_place(values: Any) -> np.ndarray:
+    if hasattr(values, "requires_grad"):
+        values = values.detach()  # of a PyTorch tensor NumPy takes the numbers only without their history
+        values = values.float() if str(values.dtype) == "torch.bfloat16" else values
+    elif hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
+        return np.from_dlpack(values)
+    return np.asarray(values)
 
 
 def numbers_of(name: str, values: Any) -> np.ndarray:
@@ -81,18 +99,28 @@ def numbers_of(name: str, values: Any) -> np.ndarray:
         raise TypeError(f"{name} is a sparse matrix where rows of plain numbers are wanted; give {name}.toarray()")
     array = _as_array(name, values)
     if array.dtype == object:
-        try:
-            array = array.astype(np.float64)
-        except (TypeError, ValueError):
-            strange = [value for value in array.flat if not isinstance(value, int | float | np.number)]
-            if all(value is None or type(value).__name__ == "NAType" for value in strange):
-                raise ValueError(f"{name} must not have missing values, got {len(strange)}") from None
-            raise TypeError(f"{name} must hold numbers, got objects such as {strange[0]!r}") from None
+        array = _numbers_of_objects(name, array)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(f"{name} must hold real numbers of at most 8 bytes, got dtype {array.dtype}")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     return array
+
+
+def _numbers_of_objects(name: str, array: np.ndarray) -> np.ndarray:
+    if not any(issubclass(kind, NOT_REAL) for kind in set(map(type, array.flat))):
+        try:
+            return array.astype(np.float64)
+        except OverflowError:
+            raise ValueError(f"{name} must hold numbers within float64") from None
+        except (TypeError, ValueError):
+            pass  # said below, with the object that it was
+    real = (int, float, np.number, np.bool_)
+    strange = [value for value in array.flat if isinstance(value, NOT_REAL) or not isinstance(value, real)]
+    objects = [value for value in strange if value is not None and type(value).__name__ != "NAType"]
+    if objects:
+        raise TypeError(f"{name} must hold numbers, got objects such as {objects[0]!r}")
+    raise ValueError(f"{name} must not have missing values, got {len(strange)}")
 
 
 def as_rows(name: str, values: Any, spec: Spec, finite: bool = False) -> Rows:
@@ -201,6 +229,8 @@ def as_targets(name: str, values: Any, spec: Spec, n_rows: int) -> Targets:
         raise ValueError(f"{name} must have one entry for each of the {n_rows} rows of inputs, got shape {array.shape}")
     no_labels, no_numbers = read_only(np.empty(0, np.int64)), read_only(np.empty(0, spec.dtype))
     if array.ndim == 1 and n_out > 1:
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise ValueError(f"{name} must not have missing values, got {int(np.isnan(array).sum())}")
         if array.dtype.kind not in "iu":
             raise TypeError(
                 f"{name} of shape ({n_rows},) must hold integer labels 0..{n_out - 1}, got dtype {array.dtype}; "

@@ -349,7 +349,8 @@ class Model:
         -------
         torch.nn.Sequential
             A copy in `eval` mode, of Linear, activations, Dropout where the network has any, and first a module that
-            scales the inputs where `input_scale` is not 1.
+            scales the inputs where `input_scale` is not 1: the weights stay those of the network. It takes tensors of
+            the network's dtype.
 
         Raises
         ------
@@ -361,6 +362,15 @@ class Model:
         See Also
         --------
         fastnn.from_torch
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> net = fastnn.Network([4, 3], activation="softmax", loss="cross_entropy", seed=0)
+        >>> net.to_torch(logits=True)  # doctest: +SKIP
+        Sequential(
+          (0): Linear(in_features=4, out_features=3, bias=True)
+        )
         """
         from .compat.torch import to_module
 
@@ -372,12 +382,14 @@ class Model:
         Parameters
         ----------
         classes : sequence, optional
-            The labels, in ascending order. None: `class_names`, or 0, 1, 2, ...
+            The label of each output, of a single output those of 0 and 1. None: `class_names`, or 0, 1, 2, ...
 
         Returns
         -------
         sklearn.neural_network.MLPClassifier or MLPRegressor
-            By the loss: a classifier for the cross-entropies. `input_scale` is in its first weights.
+            By the loss: a classifier for the cross-entropies, its outputs in the order of its sorted `classes_`; a
+            regressor for others, which learns on by "poisson" after exponential outputs, else by "squared_error".
+            `input_scale` is in its first weights; two softmax outputs are one, as scikit-learn has them.
 
         Raises
         ------
@@ -389,6 +401,13 @@ class Model:
         See Also
         --------
         fastnn.from_sklearn
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> net = fastnn.Network([4, 2], activation="softmax", loss="cross_entropy", seed=0)
+        >>> net.to_sklearn(["spam", "ham"]).classes_.tolist()  # doctest: +SKIP
+        ['ham', 'spam']
         """
         from .compat.fitted import to_estimator
 

@@ -88,13 +88,71 @@ def test_a_network_becomes_an_estimator_that_learns_on():
 
 
 @pytest.mark.parametrize(
+    ("activation", "names"),
+    [
+        ("sigmoid", ("spam", "ham")),
+        ("sigmoid", ("ham", "spam")),
+        ("softmax", ("spam", "ham")),
+        ("softmax", ("ham", "spam")),
+        ("softmax", ("c", "a", "b")),
+        ("softmax", tuple(map(str, range(12)))),  # "10" comes before "2"
+    ],
+)
+def test_names_in_any_order_stay_with_their_outputs(activation, names):
+    count = len(names) if activation == "softmax" else 1
+    loss = "cross_entropy" if activation == "softmax" else "binary_cross_entropy"
+    net = fastnn.Network([64, 9, count], activation=["tanh", activation], loss=loss, dtype="float64", seed=0)
+    net.class_names = names
+    estimator = net.to_sklearn()
+    assert estimator.classes_.tolist() == sorted(names)
+    assert estimator.predict(DIGITS).tolist() == [names[number] for number in net.classify(DIGITS)]
+    outputs = net.predict(DIGITS) if count > 1 else np.hstack([1 - net.predict(DIGITS), net.predict(DIGITS)])
+    assert np.allclose(estimator.predict_proba(DIGITS), outputs[:, np.argsort(names)], **CLOSE)
+    again = fastnn.from_sklearn(estimator).to_sklearn()
+    assert np.allclose(again.predict_proba(DIGITS), estimator.predict_proba(DIGITS), **CLOSE)
+
+
+def test_two_softmax_outputs_learn_on_as_one():
+    net = fastnn.Network([64, 9, 2], activation=["relu", "softmax"], loss="cross_entropy", seed=0)
+    estimator = net.to_sklearn().set_params(learning_rate_init=0.01)
+    for _ in range(20):
+        estimator.partial_fit(DIGITS, LABELS > 4)
+    assert estimator.n_outputs_ == estimator.coefs_[-1].shape[1] == 1
+    assert estimator.score(DIGITS, LABELS > 4) > 0.8
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_a_converted_estimator_has_the_attributes_of_a_fitted_one(kind):
+    theirs = fitted(kind, LABELS)
+    made = fastnn.from_sklearn(theirs).to_sklearn()
+    assert {name for name in vars(theirs) if not name.startswith("_")} == {
+        name for name in vars(made) if not name.startswith("_")
+    }
+
+
+@pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-5), ("float64", 1e-12)])
+def test_the_type_of_the_numbers_is_kept(dtype, close):
+    rows = DIGITS.astype(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = MLPClassifier((9,), max_iter=5, random_state=0).fit(rows, LABELS)
+    net = fastnn.from_sklearn(theirs)
+    made = net.to_sklearn()
+    assert net.dtype == made.coefs_[0].dtype == dtype
+    assert np.abs(net.predict(rows) - theirs.predict_proba(rows)).max() < close  # sums of 64 products in another order
+    assert np.array_equal(made.predict_proba(rows), theirs.predict_proba(rows))
+
+
+@pytest.mark.parametrize(
     ("net", "classes", "message"),
     [
         (fastnn.Network([2, 3, 3, 1], activation=["relu", "tanh", "identity"], seed=0), None, "one activation for all"),
         (fastnn.Network([2, 3, 1], activation=["gelu", "identity"], seed=0), None, "one activation for all"),
         (fastnn.Network([2, 3, 1], seed=0), None, "no 'sigmoid' outputs with loss 'squared_error'"),
-        (fastnn.Network([2, 3], activation="softmax", loss="cross_entropy", seed=0), [2, 1, 0], "ascending"),
-        (fastnn.Network([2, 3], activation="softmax", loss="cross_entropy", seed=0), [1, 2], "3 labels"),
+        (fastnn.Network([2, 3], activation="softmax", loss="cross_entropy", seed=0), [1, 2, 1], "3 different labels"),
+        (fastnn.Network([2, 3], activation="softmax", loss="cross_entropy", seed=0), [1, 2], "3 different labels"),
+        (fastnn.Network([2, 3], activation="identity", seed=0), [1, 2, 3], "classes are for one label of several"),
+        (fastnn.Network([2, 3], loss="binary_cross_entropy", seed=0), [1, 2, 3], "classes are for one label"),
     ],
 )
 def test_what_scikit_learn_cannot_be_says_so(net, classes, message):

@@ -29,6 +29,15 @@ class OnACard(OnlyDLPack):
     device = (2, 0)
 
 
+class Pinned(OnlyDLPack):
+    device = (3, 0)
+
+
+class Stubborn:
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("not today")
+
+
 def read_only():
     array = NUMBERS.copy()
     array.flags.writeable = False
@@ -49,6 +58,7 @@ GOOD = [
     lambda: tuple(map(tuple, NUMBERS)),
     lambda: OnlyArray(),
     lambda: OnlyDLPack(),
+    lambda: Pinned(),
     read_only,
     unaligned,
     lambda: np.asfortranarray(NUMBERS),
@@ -62,12 +72,16 @@ GOOD = [
     of("pandas", lambda pandas: pandas.DataFrame(NUMBERS)),
     of("pandas", lambda pandas: pandas.DataFrame(NUMBERS).astype("Float64")),
     of("pandas", lambda pandas: pandas.DataFrame(NUMBERS).astype("Int64")),
+    of("pandas", lambda pandas: pandas.DataFrame(NUMBERS).astype({0: "Int64", 1: object, 2: "Float64"})),
     of("polars", lambda polars: polars.DataFrame(NUMBERS)),
+    of("polars", lambda polars: polars.DataFrame(NUMBERS.astype(int))),
     of("torch", lambda torch: torch.from_numpy(NUMBERS)),
     of("torch", lambda torch: torch.from_numpy(NUMBERS.copy()).requires_grad_()),
     of("torch", lambda torch: torch.from_numpy(NUMBERS).half()),
     of("torch", lambda torch: torch.from_numpy(NUMBERS).bfloat16()),
+    of("torch", lambda torch: torch.from_numpy(NUMBERS).bfloat16().requires_grad_()),
     of("torch", lambda torch: torch.from_numpy(NUMBERS.T.copy()).T),
+    of("torch", lambda torch: [torch.tensor(row) for row in NUMBERS]),
     of("jax", lambda jax: jax.numpy.asarray(NUMBERS)),
 ]
 
@@ -77,7 +91,7 @@ def test_the_numbers_are_read(make):
     assert np.array_equal(NET.predict(make()), WANTED)
 
 
-@pytest.mark.parametrize("make", GOOD[:14])
+@pytest.mark.parametrize("make", GOOD)
 def test_a_training_reads_them_too(make):
     nets = [fastnn.Network([3, 1], seed=0) for _ in range(2)]
     nets[0].fit(make(), [0, 1, 0, 1], epochs=3, learning_rate=0.01, sample_weight=[1, 2, 1, 1])
@@ -85,24 +99,70 @@ def test_a_training_reads_them_too(make):
     assert np.array_equal(nets[0].parameters, nets[1].parameters)
 
 
-@pytest.mark.parametrize("library", ["pandas", "polars", "torch"])
-def test_targets_and_weights_of_other_libraries(library):
-    module = pytest.importorskip(library)
-    column = getattr(module, "Series", getattr(module, "tensor", None))
-    labels, weights = column([0, 1, 1, 0]), column([1.0, 2.0, 0.5, 1.0])
-    assert NET.loss(NUMBERS, labels, sample_weight=weights) == NET.loss(
-        NUMBERS, [0, 1, 1, 0], sample_weight=[1.0, 2.0, 0.5, 1.0]
-    )
+LABELS = np.array([0, 1, 1, 0])
+COLUMNS = [
+    lambda: LABELS.tolist(),
+    lambda: range(4),
+    lambda: LABELS.astype(">i8"),
+    lambda: LABELS.repeat(2)[::2],
+    lambda: LABELS[::-1][::-1],
+    lambda: np.ma.masked_array(LABELS),
+    of("pandas", lambda pandas: pandas.Series(LABELS, index=[3, 2, 1, 0])),
+    of("pandas", lambda pandas: pandas.Series(LABELS, dtype="Int64")),
+    of("pandas", lambda pandas: pandas.Series(LABELS, dtype="category")),  # of numbers, which are their own names
+    of("polars", lambda polars: polars.Series(LABELS)),
+    of("torch", lambda torch: torch.tensor(LABELS)),
+    of("jax", lambda jax: jax.numpy.asarray(LABELS)),
+]
+
+
+@pytest.mark.parametrize("make", COLUMNS)
+def test_labels_numbers_and_weights_are_read_alike(make):
+    column = make()
+    plain = np.array(list(column))
+    net, single = fastnn.Network([3, 4], seed=0), fastnn.Network([3, 1], seed=0)
+    assert net.loss(NUMBERS, column) == net.loss(NUMBERS, plain)
+    assert single.loss(NUMBERS, column, sample_weight=column) == single.loss(NUMBERS, plain, sample_weight=plain)
+
+
+REAL_COLUMNS = [
+    of("pandas", lambda pandas: pandas.Series([1.0, 0, 1, 1], dtype="Float64")),
+    of("pandas", lambda pandas: pandas.Series([True, False, True, True])),
+    of("pandas", lambda pandas: pandas.Series([True, False, True, True], dtype="boolean")),
+    of("polars", lambda polars: polars.Series([True, False, True, True])),
+    of("torch", lambda torch: torch.tensor([1.0, 0, 1, 1], requires_grad=True)),
+    of("torch", lambda torch: torch.tensor([1.0, 0, 1, 1], dtype=torch.bfloat16)),
+]
+
+
+@pytest.mark.parametrize("make", REAL_COLUMNS)
+def test_a_training_reads_targets_and_weights(make):
+    nets = [fastnn.Network([3, 1], seed=0) for _ in range(2)]
+    for net, numbers in zip(nets, (make(), [1.0, 0.0, 1.0, 1.0]), strict=True):
+        net.fit(NUMBERS, numbers, epochs=3, learning_rate=0.01, sample_weight=numbers)
+    assert np.array_equal(nets[0].parameters, nets[1].parameters)
+
+
+def test_columns_of_several_kinds_are_one_array():
+    pandas = pytest.importorskip("pandas")
+    columns = {"a": [True, False], "b": [0.5, 2.0], "c": [1, 2]}
+    wanted = NET.predict([[1, 0.5, 1], [0, 2, 2]])
+    frames = [pandas.DataFrame(columns), pandas.DataFrame(columns).convert_dtypes()]
+    frames += [pandas.DataFrame(columns).astype({"c": "category"})]
+    for frame in frames:
+        assert np.array_equal(NET.predict(frame), wanted)
+    polars = pytest.importorskip("polars")
+    assert np.array_equal(NET.predict(polars.DataFrame(columns)), wanted)
 
 
 def test_memory_of_other_libraries_is_used_where_it_lies():
     from fastnn import data
 
-    class Shared(OnlyDLPack):
-        pass
-
-    rows = data.as_rows("X", Shared(), NET._spec)
+    rows = data.as_rows("X", OnlyDLPack(), NET._spec)
     assert np.shares_memory(rows.inputs, NUMBERS)
+    torch = pytest.importorskip("torch")
+    tensor = torch.from_numpy(NUMBERS).requires_grad_()
+    assert np.shares_memory(data.as_rows("X", tensor, NET._spec).inputs, NUMBERS)
 
 
 def test_no_rows_no_answers():
@@ -122,6 +182,11 @@ BAD = [
     (lambda: np.zeros(3, [("a", "f8")]), TypeError, "X must hold real numbers"),
     (lambda: np.ma.masked_array(NUMBERS, mask=NUMBERS == 4), ValueError, "X must not have masked values, got 1"),
     (lambda: [[1, None, 3]], ValueError, "X must hold finite numbers"),
+    (lambda: [np.ma.masked_array(row, mask=row == 4) for row in NUMBERS], ValueError, "X must not have masked values"),
+    (lambda: np.array([["1", "2", "3"]], object), TypeError, "X must hold numbers, got objects such as '1'"),
+    (lambda: np.array([[1, 2j, 3]], object), TypeError, "X must hold numbers, got objects such as 2j"),
+    (lambda: [[10**400, 1, 2]], ValueError, "X must hold numbers within float64"),
+    (lambda: Stubborn(), TypeError, "X must be a rectangular array of numbers: not today"),
     (lambda: OnACard(), TypeError, r"X must lie in the memory of the CPU, got an array on device \(2, 0\)"),
 ]
 
@@ -140,3 +205,65 @@ def test_missing_and_categorical_columns_are_refused():
         NET.predict(pandas.DataFrame({"a": pandas.Categorical(["x", "y"]), "b": [1, 2], "c": [1, 2]}))
     with pytest.raises(ValueError, match="X must hold finite numbers"):
         NET.predict(pandas.DataFrame(NUMBERS).mask(lambda frame: frame == 4))
+
+
+def test_columns_of_other_things_are_refused():
+    pandas = pytest.importorskip("pandas")
+    numbers = {"b": [1, 2], "c": [1, 2]}
+    for column, message in [
+        (["1", "2"], "X must hold numbers, got objects such as '1'"),
+        (pandas.Categorical(["1", "2"]), "X must hold numbers, got objects such as '1'"),
+        (pandas.to_datetime(["2020-01-01", "2020-01-02"]), "X must hold numbers, got objects such as Timestamp"),
+        (pandas.to_timedelta([1, 2]), "X must hold numbers, got objects such as Timedelta"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            NET.predict(pandas.DataFrame({"a": column} | numbers))
+    with pytest.raises(ValueError, match="y must not have missing values, got 1"):
+        NET.loss(NUMBERS, pandas.Series([0, 1, None, 1], dtype="Int64"))
+
+
+def test_polars_dates_and_texts_are_refused():
+    polars = pytest.importorskip("polars")
+    days = polars.date_range(polars.date(2020, 1, 1), polars.date(2020, 1, 2), eager=True)
+    # polars itself makes a number of a date that stands beside numbers
+    with pytest.raises(TypeError, match="X must hold real numbers, got columns of Date"):
+        NET.predict(polars.DataFrame({"a": days, "b": [1, 2], "c": [1.0, 2.0]}))
+    with pytest.raises(TypeError, match="X must hold numbers, got objects such as 'x'"):
+        NET.predict(polars.DataFrame({"a": ["x", "y"], "b": [1, 2], "c": [1.0, 2.0]}))
+    with pytest.raises(ValueError, match="y must not have missing values, got 1"):
+        NET.loss(NUMBERS, polars.Series([0, 1, None, 1]))
+
+
+def test_tensors_without_plain_numbers_are_refused():
+    torch = pytest.importorskip("torch")
+    tensor = torch.from_numpy(NUMBERS)
+    for strange, error, message in [
+        (tensor.to_sparse(), TypeError, "X must be a rectangular array of numbers: .*Sparse"),
+        (tensor.to(torch.complex64), TypeError, "X must hold real numbers of at most 8 bytes, got dtype complex64"),
+        (tensor.to("meta"), ValueError, "X must be a rectangular array of numbers: .*meta"),
+    ]:
+        with pytest.raises(error, match=message):
+            NET.predict(strange)
+
+
+@pytest.mark.parametrize("name", ["X", "y", "sample_weight"])
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda a: a.astype(str), TypeError, "must hold real numbers"),
+        (lambda a: a.astype(complex), TypeError, "must hold real numbers"),
+        (lambda a: a.astype("M8[D]"), TypeError, "must hold real numbers"),
+        (lambda a: np.ma.masked_array(a, mask=a == 1), ValueError, "must not have masked values, got 1"),
+        (lambda a: OnACard(), TypeError, "must lie in the memory of the CPU"),
+    ],
+)
+def test_the_argument_is_named_before_anything_is_computed(name, make, error, message):
+    net = fastnn.Network([3, 1], dtype="float64", seed=0)
+    before = net.parameters
+    given = {"X": NUMBERS, "y": np.arange(4.0), "sample_weight": np.arange(4.0)}
+    given[name] = make(given[name])
+    with pytest.raises(error, match=f"{name} {message}"):
+        net.fit(**given, epochs=1)
+    with pytest.raises(error, match=f"{name} {message}"):
+        net.loss(**given)
+    assert np.array_equal(net.parameters, before)

@@ -15,8 +15,8 @@ def from_torch(module: Any, loss: Any = None) -> Network:
     ----------
     module : torch.nn.Sequential or torch.nn.Linear
         Of Linear, activations, Dropout and Flatten, itself of Sequentials. In `Network`'s words: Sigmoid, Tanh, ReLU,
-        LeakyReLU (slope 0.01), ELU (alpha 1), Softplus (beta 1), SiLU, GELU (not approximated), SELU, Softsign,
-        Hardsigmoid, Identity; Softmax or LogSoftmax at the end, whose outputs are probabilities here.
+        LeakyReLU (slope 0.01), ELU (alpha 1), Softplus (beta 1, threshold 20), SiLU, GELU (not approximated), SELU,
+        Softsign, Hardsigmoid, Identity; Softmax or LogSoftmax at the end, whose outputs are probabilities here.
     loss : str or object, optional
         As in `Network`. "cross_entropy", "binary_cross_entropy" and "poisson" put their outputs behind a last Linear,
         as PyTorch's losses on logits do. None: "cross_entropy" after Softmax and LogSoftmax, "binary_cross_entropy"
@@ -25,7 +25,8 @@ def from_torch(module: Any, loss: Any = None) -> Network:
     Returns
     -------
     Network
-        Of the module's dtype; a copy. A Linear without bias has biases 0, which learn.
+        Of the module's dtype; a copy. A Linear without bias has biases 0, which learn; one that stands at several
+        places becomes as many layers, which learn apart.
 
     Raises
     ------
@@ -33,6 +34,13 @@ def from_torch(module: Any, loss: Any = None) -> Network:
         For what fastnn has not, naming its place in the module.
     ImportError
         Without PyTorch: pip install 'fastnn[torch]'.
+
+    Examples
+    --------
+    >>> import fastnn, torch  # doctest: +SKIP
+    >>> module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))  # doctest: +SKIP
+    >>> fastnn.from_torch(module, loss="cross_entropy").activation  # doctest: +SKIP
+    ('relu', 'softmax')
     """
     from .torch import from_module
 
@@ -59,6 +67,16 @@ def from_sklearn(estimator: Any) -> Network:
         For other estimators.
     sklearn.exceptions.NotFittedError
         Before `fit`.
+    ImportError
+        Without scikit-learn: pip install 'fastnn[sklearn]'.
+
+    Examples
+    --------
+    >>> import fastnn  # doctest: +SKIP
+    >>> from sklearn.neural_network import MLPRegressor  # doctest: +SKIP
+    >>> estimator = MLPRegressor(max_iter=500).fit([[0.0], [1.0]], [0.0, 1.0])  # doctest: +SKIP
+    >>> fastnn.from_sklearn(estimator).sizes  # doctest: +SKIP
+    (1, 100, 1)
     """
     from .fitted import from_estimator
 

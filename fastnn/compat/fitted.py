@@ -76,23 +76,31 @@ def to_estimator(net: Model, classes: Sequence[Any] | None = None) -> Any:
     classifies = net.loss_name in ("cross_entropy", "binary_cross_entropy")
     if last not in outputs or (last == "sigmoid" and not classifies):
         raise ValueError(f"scikit-learn has no {last!r} outputs with loss {net.loss_name!r}")
+    several = last == "sigmoid" and net.sizes[-1] > 1  # labels at once
+    if classes is not None and (several or not classifies):
+        raise ValueError(f"classes are for one label of several, got loss {net.loss_name!r}, {net.sizes[-1]} outputs")
+    coefs = [np.ascontiguousarray(weight.T) for weight in net.weights]
+    coefs[0] *= net.dtype.type(net.input_scale)
+    intercepts = [bias.copy() for bias in net.biases]
     about: dict[str, Any] = {"hidden_layer_sizes": net.sizes[1:-1], "random_state": net.seed % (1 << 32)}
     about["activation"] = theirs[hidden.pop()] if hidden else "relu"
     if classifies:
         estimator = sklearn.neural_network.MLPClassifier(**about)
         binarizer = LabelBinarizer()
-        if last == "sigmoid" and net.sizes[-1] > 1:
-            binarizer.fit(np.tri(net.sizes[-1], dtype=int))  # rows with several ones: several labels at once
+        if several:
+            binarizer.fit(np.tri(net.sizes[-1], dtype=int))  # rows with several ones
         else:
-            binarizer.fit(_classes(net, classes))
+            labels = _classes(net, classes)
+            binarizer.fit(labels)
+            order = np.argsort(labels)
+            coefs[-1], intercepts[-1] = (_in_order(part, order) for part in (coefs[-1], intercepts[-1]))
+            last = last if len(labels) > 2 else "sigmoid"
         estimator._label_binarizer, estimator.classes_ = binarizer, binarizer.classes_
     else:
         loss = "poisson" if last == "exponential" else "squared_error"
         estimator = sklearn.neural_network.MLPRegressor(loss=loss, **about)
-    estimator.coefs_ = [np.ascontiguousarray(weight.T) for weight in net.weights]
-    estimator.coefs_[0] *= net.dtype.type(net.input_scale)
-    estimator.intercepts_ = [bias.copy() for bias in net.biases]
-    estimator.n_layers_, estimator.n_outputs_ = len(net.sizes), net.sizes[-1]
+    estimator.coefs_, estimator.intercepts_ = coefs, intercepts
+    estimator.n_layers_, estimator.n_outputs_ = len(net.sizes), len(intercepts[-1])
     estimator.n_features_in_, estimator.out_activation_ = net.sizes[0], outputs[last]
     if net.column_names is not None:
         estimator.feature_names_in_ = np.array(net.column_names, dtype=object)
@@ -102,13 +110,19 @@ def to_estimator(net: Model, classes: Sequence[Any] | None = None) -> Any:
     return estimator
 
 
-def _classes(net: Model, classes: Sequence[Any] | None) -> Any:
+def _in_order(part: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The last layer for classes in ascending order; of two, one output for the second: softmax is sigmoid(z1 - z0)."""
+    if part.shape[-1] == 1:
+        return part if order[0] == 0 else -part
+    part = part[..., order]
+    return np.ascontiguousarray(part if len(order) > 2 else part[..., 1:] - part[..., :1])
+
+
+def _classes(net: Model, classes: Sequence[Any] | None) -> np.ndarray:
     count = max(2, net.sizes[-1])
     if classes is None:
         classes = range(count) if net.class_names is None else net.class_names
     found = np.asarray(classes)
-    if found.shape != (count,) or (np.sort(found) != found).any() or len(set(found.tolist())) < count:
-        raise ValueError(
-            f"classes must be {count} labels in ascending order, as scikit-learn has them; got {classes!r}"
-        )
+    if found.shape != (count,) or len(set(found.tolist())) < count:
+        raise ValueError(f"classes must be {count} different labels, one for each output; got {classes!r}")
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ try:
 except ImportError as error:
     raise ImportError("this needs PyTorch: pip install 'fastnn[torch]'") from error
 
+from ..data import numbers_of
 from ..model import Model
 from ..network import Network
 
@@ -73,55 +75,70 @@ NAMES: dict[Any, str] = {type(make()): name for name, make in MODULES.items()} |
 SETTINGS: dict[Any, dict[str, tuple[Any, ...]]] = {
     nn.LeakyReLU: {"negative_slope": (0.01,)},
     nn.ELU: {"alpha": (1.0,)},
-    nn.Softplus: {"beta": (1, 1.0)},
+    nn.Softplus: {"beta": (1, 1.0), "threshold": (20, 20.0)},
     nn.GELU: {"approximate": ("none",)},
     nn.Softmax: {"dim": (1, -1)},
     nn.LogSoftmax: {"dim": (1, -1)},
+    nn.Flatten: {"start_dim": (1,), "end_dim": (-1,)},
 }
+KNOWN = {nn.Linear, nn.Dropout, nn.Flatten, Scale, *NAMES}
 LAST_OF_LOSS = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid", "poisson": "exponential"}
 LOSS_OF_LAST = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}
 LOGITS = ("softmax", "sigmoid", "exponential")
 
 
-def _leaves(module: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The modules inside Sequentials, each with its place."""
-    if type(module) is not nn.Sequential:
-        yield path or "module", module
-        return
-    for name, child in module.named_children():
-        yield from _leaves(child, f"{path}.{name}" if path else name)
+def _is_sequence(module: Any) -> bool:
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
-def _activation(place: str, module: Any) -> str:
+def _check(place: str, module: Any) -> None:
+    """An error for a kind or a setting that fastnn has not, and for hooks, which can make it another function."""
+    kind = type(module).__name__
+    if not _is_sequence(module) and type(module) not in KNOWN:
+        raise TypeError(f"{place}: fastnn has nothing like {kind}")
     for setting, allowed in SETTINGS.get(type(module), {}).items():
         found = getattr(module, setting)
         if found not in allowed:
-            raise ValueError(f"{place}: {type(module).__name__} has {setting}={found!r}, fastnn only {allowed[0]!r}")
-    return NAMES[type(module)]
+            raise ValueError(f"{place}: {kind} has {setting}={found!r}, fastnn only {allowed[0]!r}")
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise ValueError(f"{place}: {kind} has hooks on its forward pass; remove them first")
 
 
 def from_module(module: Any, loss: Any = None) -> Network:
     """See `fastnn.from_torch`."""
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch.nn.Sequential or a torch.nn.Linear, got {type(module).__name__}")
     linears: list[Any] = []
     activation: list[str | None] = []
     dropout: list[float] = [0.0]
     scale = 1.0
-    for place, part in _leaves(module):
-        kind = type(part)
+    # without duplicates, a module that stands at several places would be found at the first alone
+    for name, part in module.named_modules(remove_duplicate=False):
+        place, kind = name or "module", type(part)
+        _check(place, part)
+        if _is_sequence(part) or kind is nn.Identity or (kind is nn.Flatten and not linears):
+            continue
         if kind is nn.Linear:
+            if linears and part.in_features != linears[-1].out_features:
+                given = linears[-1].out_features
+                raise ValueError(
+                    f"{place}: Linear takes {part.in_features} inputs, the layer before has {given} outputs"
+                )
+            if linears and activation[-1] == "softmax":
+                raise ValueError(f"{place}: Linear follows a softmax, which fastnn has at the end only")
             linears.append(part)
             activation.append(None)
             dropout.append(0.0)
         elif kind is nn.Dropout:
-            if linears and activation[-1] is None:
+            if part.p == 1:
+                raise ValueError(f"{place}: Dropout has p=1, which leaves nothing")
+            if part.p and linears and activation[-1] is None:
                 activation[-1] = "identity"
-            dropout[-1] = part.p
-        elif kind is nn.Flatten and not linears:
-            continue
+            dropout[-1] += part.p - dropout[-1] * part.p  # in a row, each takes its share of what is left
         elif kind is Scale and not linears:
             scale *= part.factor
         elif kind in NAMES and linears and activation[-1] is None:
-            activation[-1] = _activation(place, part)
+            activation[-1] = NAMES[kind]
         elif kind in NAMES:
             raise ValueError(f"{place}: {kind.__name__} must follow a Linear")
         else:
@@ -139,15 +156,22 @@ def from_module(module: Any, loss: Any = None) -> Network:
     tensors = [tensor for linear in linears for tensor in (linear.weight, linear.bias) if tensor is not None]
     dtypes = {tensor.dtype for tensor in tensors}
     if len(dtypes) > 1 or dtypes - {torch.float32, torch.float64}:
-        raise TypeError(f"module must be of float32 or of float64 throughout, got {sorted(map(str, dtypes))}")
+        found = ", ".join(sorted(map(str, dtypes)))
+        hint = "; call module.float() first" if all(dtype.is_floating_point for dtype in dtypes) else ""
+        raise TypeError(f"module must be of float32 or of float64 throughout, got {found}{hint}")
     net = Network(
         sizes, activation=names, loss=loss, dtype=str(dtypes.pop()).removeprefix("torch."), init="zeros", seed=0,
         input_scale=scale, dropout=dropout[:-1],
     )  # fmt: skip
-    for linear, weight, bias in zip(linears, net.weights, net.biases, strict=True):
-        weight[...] = linear.weight.detach().cpu().numpy()
-        bias[...] = 0 if linear.bias is None else linear.bias.detach().cpu().numpy()
+    vectors = []
+    for linear, bias in zip(linears, net.biases, strict=True):
+        vectors += [_numbers(linear.weight).ravel(), bias if linear.bias is None else _numbers(linear.bias)]
+    net.parameters = np.concatenate(vectors)
     return net
+
+
+def _numbers(tensor: Any) -> np.ndarray:
+    return tensor.detach().cpu().numpy()
 
 
 def to_module(net: Model, logits: bool = False) -> Any:
@@ -156,7 +180,8 @@ def to_module(net: Model, logits: bool = False) -> Any:
     for number, (weight, bias, name) in enumerate(zip(net.weights, net.biases, net.activation, strict=True)):
         if net.dropout[number]:
             parts.append(nn.Dropout(net.dropout[number]))
-        linear = nn.Linear(*weight.shape[::-1], dtype=getattr(torch, net.dtype.name))
+        # with its own first weights it would draw from the generator of a program that counts on its seed
+        linear = nn.utils.skip_init(nn.Linear, *weight.shape[::-1], dtype=getattr(torch, net.dtype.name))
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
             linear.bias.copy_(torch.from_numpy(bias.copy()))
@@ -180,6 +205,12 @@ def state_dict(net: Model) -> dict[str, Any]:
     -------
     dict of str to torch.Tensor
         Copies.
+
+    Examples
+    --------
+    >>> import fastnn, fastnn.compat.torch  # doctest: +SKIP
+    >>> list(fastnn.compat.torch.state_dict(fastnn.Network([2, 1], seed=0)))  # doctest: +SKIP
+    ['0.weight', '0.bias']
     """
     return dict(to_module(net).state_dict())
 
@@ -190,29 +221,44 @@ def load_state_dict(net: Model, state: Mapping[str, Any]) -> None:
     Parameters
     ----------
     net : Network
-    state : mapping of str to torch.Tensor
-        Layer by layer "<layer>.weight", (n_out, n_in), and "<layer>.bias", (n_out,), in the order of the layers,
-        whatever their names; a layer without a bias gets 0.
+    state : mapping of str to torch.Tensor or ndarray
+        For each layer "<layer>.weight", (n_out, n_in), and "<layer>.bias", (n_out,), or none, which is 0. Layers whose
+        names differ by numbers alone ("0", "2" or "fc1", "fc2") are taken by those, as a file may have them in another
+        order; others in the order in which they come.
 
     Raises
     ------
     ValueError
         Where the tensors are not those of such a network; nothing is changed then.
+
+    Examples
+    --------
+    >>> import fastnn, fastnn.compat.torch, torch  # doctest: +SKIP
+    >>> net = fastnn.Network([2, 1], seed=0)  # doctest: +SKIP
+    >>> fastnn.compat.torch.load_state_dict(net, torch.nn.Linear(2, 1).state_dict())  # doctest: +SKIP
     """
     layers: dict[str, dict[str, np.ndarray]] = {}
     for key, tensor in state.items():
         layer, _, kind = key.rpartition(".")
         if kind not in ("weight", "bias"):
             raise ValueError(f"state has {key!r}, which is neither a weight nor a bias")
-        layers.setdefault(layer, {})[kind] = tensor.detach().cpu().numpy()
+        here = tensor.cpu() if isinstance(tensor, torch.Tensor) else tensor
+        layers.setdefault(layer, {})[kind] = numbers_of(f"state[{key!r}]", here)
     if len(layers) != len(net.weights):
         raise ValueError(f"state must have the {len(net.weights)} layers of the network, got {len(layers)}")
     vectors = []
-    for (layer, found), weight, bias in zip(layers.items(), net.weights, net.biases, strict=True):
-        numbers = found.get("weight"), found.get("bias", np.zeros_like(bias))
+    for layer, weight, bias in zip(_ordered(list(layers)), net.weights, net.biases, strict=True):
+        numbers = layers[layer].get("weight"), layers[layer].get("bias", np.zeros_like(bias))
         for kind, number, wanted in zip(("weight", "bias"), numbers, (weight, bias), strict=True):
             shape = None if number is None else number.shape
             if shape != wanted.shape:
                 raise ValueError(f"state[{f'{layer}.{kind}'!r}] must have shape {wanted.shape}, got {shape}")
             vectors.append(np.asarray(number).ravel())
     net.parameters = np.concatenate(vectors)
+
+
+def _ordered(names: list[str]) -> list[str]:
+    """The names by the numbers in them, if they differ by nothing else."""
+    if len({re.sub(r"\d+", "0", name) for name in names}) > 1:
+        return names
+    return sorted(names, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
