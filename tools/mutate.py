@@ -104,7 +104,7 @@ def change(tree: ast.AST, number: int, what: str) -> tuple[ast.AST, str, str]:
     elif what == "call":
         node.value = ast.Constant(None)  # type: ignore[attr-defined]
     else:
-        node.op = ast.UAdd() if isinstance(node.op, ast.USub) else ast.UAdd()  # type: ignore[attr-defined]
+        node.op = ast.UAdd()  # type: ignore[attr-defined]
     return tree, before, ast.unparse(node).splitlines()[0]
 
 

@@ -62,8 +62,7 @@ def most() -> int:
     """Threads that a call can use here: no more than the processors of this process or Numba's own limit."""
     if not COMPILED or _pool["forked"]:
         return 1
-    limit = min(SETTINGS.NUMBA_NUM_THREADS, max(_allowed(), numba.get_num_threads()))
-    if limit == 1 or layer() not in ("omp", "tbb"):
+    if SETTINGS.NUMBA_NUM_THREADS == 1 or layer() not in ("omp", "tbb"):
         return 1
     return int(numba.get_num_threads())
 
