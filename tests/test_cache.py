@@ -1,0 +1,206 @@
+"""The store of compiled kernels: private, never stale, and no error whatever becomes of it."""
+
+import ctypes
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import pytest
+from numba.core import config
+
+from fastnn.kernels import cache
+from fastnn.kernels.jit import COMPILED
+
+compiled_only = pytest.mark.skipif(not COMPILED, reason="without compilation nothing is kept")
+posix = pytest.mark.skipif(not hasattr(os, "getuid"), reason="folders of other users are a matter of POSIX")
+
+CHILD = """
+import warnings
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    import fastnn
+    net = fastnn.Network([3, 2], seed=0)
+    numbers = net.predict([[1.0, 2.0, 3.0]])
+print(numbers.tobytes().hex(), *[str(warning.message)[:40].replace(" ", "_") for warning in seen])
+"""
+DROP_FROM_BOUNDING_SET, OVERRIDE_PERMISSIONS, READ_ANYTHING = 24, 1, 2
+
+
+def unprivileged():
+    """In a child: the superuser's right to write everywhere is given up."""
+    if os.getuid() == 0:
+        library = ctypes.CDLL(None)
+        for right in (OVERRIDE_PERMISSIONS, READ_ANYTHING):
+            if library.prctl(DROP_FROM_BOUNDING_SET, right, 0, 0, 0) != 0:
+                os._exit(77)
+
+
+def start(folder=None, before=None, **settings):
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("FASTNN_CACHE_DIR", "XDG_CACHE_HOME")
+    }
+    environment |= {"PYTHONPATH": os.pathsep.join(part for part in sys.path if part)} | settings
+    if folder is not None:
+        environment["FASTNN_CACHE_DIR"] = str(folder)
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        preexec_fn=before,
+    )  # fmt: skip
+
+
+def run(*given, **settings):
+    child = start(*given, **settings)
+    out, error = child.communicate(timeout=300)
+    if child.returncode == 77:
+        pytest.skip("this system does not let the test give up its rights")
+    assert child.returncode == 0, error
+    numbers, *warnings = out.split()
+    return numbers, warnings
+
+
+@pytest.fixture(scope="module")
+def right():
+    """What the child prints with the cache of this test run."""
+    return run(cache.default_folder())[0]
+
+
+def no_room():
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+
+@compiled_only
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["read-only", "no home", "another's", "full", "a file"])
+def test_without_a_folder_it_works_and_says_so_once(kind, right, tmp_path):
+    folder, before, settings = tmp_path / "kernels", unprivileged, {}
+    folder.mkdir()
+    if kind == "read-only":
+        folder.chmod(0o555)
+    elif kind == "no home":
+        folder, settings = None, {"HOME": str(tmp_path / "nowhere" / "at all")}
+        (tmp_path / "nowhere").mkdir(mode=0o555)
+    elif kind == "another's":
+        if os.getuid() != 0:
+            pytest.skip("only the superuser can make a folder that is another's")
+        folder = tmp_path / "kernels"
+        inner = folder / cache.code_key()
+        inner.mkdir(mode=0o777)
+        inner.chmod(0o777)
+        os.chown(inner, 12345, 12345)
+    elif kind == "full":
+        before = no_room
+    else:
+        folder = tmp_path / "kernels" / "file"
+        folder.write_text("not a folder")
+    numbers, warnings = run(folder, before, **settings)
+    assert numbers == right
+    word = "fastnn_could_not_keep" if kind == "full" else "fastnn_cannot_keep"
+    assert warnings
+    assert all(warning.startswith(word) for warning in warnings)
+    assert kind == "full" or len(warnings) == 1
+
+
+@compiled_only
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["empty", "truncated", "garbage", "another kernel's"])
+def test_damaged_files_are_compiled_anew(damage, right, tmp_path):
+    assert run(tmp_path / "kernels") == (right, [])
+    files = sorted((tmp_path / "kernels").rglob("*.kernel"))
+    assert len(files) > 3
+    contents = [path.read_bytes() for path in files]
+    for number, (path, content) in enumerate(zip(files, contents, strict=True)):
+        if damage == "empty":
+            path.write_bytes(b"")
+        elif damage == "truncated":
+            path.write_bytes(content[: len(content) // 2])
+        elif damage == "garbage":
+            path.write_bytes(content[:100] + bytes(50) + content[150:])
+        else:
+            path.write_bytes(contents[number - 1][:-1])
+    assert run(tmp_path / "kernels") == (right, [])
+    again = [path.read_bytes() for path in files]
+    assert [len(content) for content in again] == [len(content) for content in contents]
+
+
+@compiled_only
+@pytest.mark.slow
+def test_cold_processes_at_once_have_the_same_results(right, tmp_path):
+    children = [start(tmp_path / "kernels") for _ in range(int(os.environ.get("FASTNN_COLD", "3")))]
+    for child in children:
+        out, error = child.communicate(timeout=900)
+        assert (child.returncode, out.split()) == (0, [right]), error
+    assert not list((tmp_path / "kernels").rglob("writing-*"))
+
+
+@posix
+def test_the_folder_is_private(tmp_path):
+    folder = tmp_path / "kernels"
+    cache.prepare(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    folder.chmod(0o777)
+    cache.prepare(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.fixture
+def key(monkeypatch, tmp_path):
+    """The key of a copy of the kernels, computed anew at each call."""
+    copied = tmp_path / "kernels"
+    shutil.copytree(Path(cache.__file__).parent, copied)
+    monkeypatch.setattr(cache, "__file__", str(copied / "cache.py"))
+    return lambda: cache.code_key.__wrapped__()
+
+
+def test_every_source_is_in_the_key(key, tmp_path):
+    before = key()
+    assert key() == before
+    for source in (tmp_path / "kernels").glob("*.py"):
+        text = source.read_text()
+        source.write_text(text + "# changed\n")
+        assert key() != before, source.name
+        source.write_text(text)
+    assert key() == before
+
+
+@pytest.mark.parametrize("name", cache.CODE_SETTINGS)
+def test_every_setting_of_the_code_is_in_the_key(name, key, monkeypatch):
+    before = key()
+    monkeypatch.setattr(config, name, "another", raising=False)
+    assert key() != before
+
+
+def test_versions_are_in_the_key(key, monkeypatch):
+    before = key()
+    monkeypatch.setattr(numba, "__version__", "0.0")
+    assert key() != before
+
+
+@compiled_only
+def test_a_second_call_compiles_nothing():
+    code = """
+import numpy as np, fastnn
+from fastnn.kernels import epoch, linking, predict
+kept = [dispatcher for dispatcher, _ in linking.PIECES.values()]
+kept += [epoch.train, epoch.work_steps, predict.predict, predict.predict_few, predict.predict_rows]
+counts = lambda: [len(dispatcher.overloads) for dispatcher in kept]
+def use(sizes, n, kind):
+    net = fastnn.Network(sizes, seed=0)
+    X, y = np.ones((n, sizes[0]), kind), np.zeros((n, sizes[-1]))
+    net.fit(X, y, epochs=2, batch_size=4, learning_rate=0.1, n_threads=1)
+    net.fit(np.asfortranarray(X), y, epochs=1, learning_rate=0.1, n_threads=1, sample_weight=np.ones(n))
+    net.predict(X), net.predict(X[:1]), net.loss(X, y), net.gradients(X, y), net.step(X, y, 0.1)
+use([3, 2], 10, "float32")
+before = counts()
+for sizes, n, kind in (([5, 7, 3], 40, "float32"), ([3, 2], 10, "uint8"), ([2, 2, 2, 1], 9, "float64"), ([9, 4], 3, "?")):
+    use(sizes, n, kind)
+assert counts() == before, (before, counts())
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert found.returncode == 0, found.stderr
