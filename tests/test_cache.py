@@ -198,7 +198,8 @@ def use(sizes, n, kind):
     net.predict(X), net.predict(X[:1]), net.loss(X, y), net.gradients(X, y), net.step(X, y, 0.1)
 use([3, 2], 10, "float32")
 before = counts()
-for sizes, n, kind in (([5, 7, 3], 40, "float32"), ([3, 2], 10, "uint8"), ([2, 2, 2, 1], 9, "float64"), ([9, 4], 3, "?")):
+others = [([5, 7, 3], 40, "float32"), ([3, 2], 10, "uint8"), ([2, 2, 2, 1], 9, "float64"), ([9, 4], 3, "?")]
+for sizes, n, kind in others:
     use(sizes, n, kind)
 assert counts() == before, (before, counts())
 """

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-KERNEL_TESTS = "network losses ordered regularisation functional gradients kernels optimizers sparse sklearn training"
+KERNEL_TESTS = "losses ordered regularisation network functional kernels gradients optimizers sparse"
 MODULES = {
     **dict.fromkeys(
         [f"kernels/{name}.py" for name in (
