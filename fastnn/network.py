@@ -370,7 +370,7 @@ class Network(Model):
             if comm is not None and comm.rank != 0:
                 keeper = Keeper(saved, keeper.interruption)
                 history = called._history = keeper.history
-            self._go_on_from(saved, chosen)
+            self._go_on_from(saved, chosen, regularisation)
             state = self._state_for(chosen, regularisation)
             keeper.begin(self, called, state, terms)
             rule = make_rule(chosen, regularisation, state, plan.table)
@@ -642,10 +642,14 @@ class Network(Model):
             raise ValueError("checkpoint is for trainings in steps; optimizer 'lbfgs' has none")
         return FolderKeeper(folder, bool(resume), seconds)
 
-    def _go_on_from(self, saved: Checkpoint | None, optimizer: Optimizer) -> None:
+    def _go_on_from(self, saved: Checkpoint | None, optimizer: Optimizer, regularisation: Regularisation) -> None:
         """Take over parameters, seed, epochs and the optimizer's state."""
         if saved is None:
             return
+        wanted = fresh_state(optimizer, regularisation.averaging, self._buffer)
+        for name in ("first", "second", "average"):
+            if bool(saved.arrays[f"state.{name}"].size) != bool(getattr(wanted, name).size):
+                raise ValueError(f"the checkpoint's state.{name} is not that of {optimizer!r} with this averaging")
         self._set_parameters(saved.net.parameters)
         self.seed, self._epochs = saved.net.seed, saved.net.epochs_trained
         buffers = (self._laid_out(saved.arrays[f"state.{name}"]) for name in ("first", "second", "average"))

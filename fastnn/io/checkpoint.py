@@ -87,11 +87,45 @@ def _read(path: Path) -> Checkpoint:
         raise FileFormatError(f"{path} is not a sound safetensors file: {error}") from None
     if texts.pop("sha256", None) != checksum(texts, tensors) or "fastnn_training" not in texts:
         raise FileFormatError(f"{path} is not a sound checkpoint: its checksum does not hold")
-    about = json.loads(texts["fastnn_training"])
-    if about["format"] != FORMAT:
-        raise FileFormatError(f"{path} has format {about['format']!r}; this fastnn reads format {FORMAT}")
+    try:
+        about = json.loads(texts["fastnn_training"])
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(f"{path} is not a sound checkpoint: {error}") from None
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        found = about.get("format") if isinstance(about, dict) else about
+        raise FileFormatError(f"{path} has format {found!r:.80}; this fastnn reads format {FORMAT}")
     arrays = {name.removeprefix(PREFIX): array for name, array in tensors.items() if name.startswith(PREFIX)}
+    problem = _problem(net, about, arrays)
+    if problem:
+        raise FileFormatError(f"{path} is not a sound checkpoint: {problem}")
     return Checkpoint(net, about, arrays)
+
+
+def _problem(net: Model, about: dict[str, Any], arrays: dict[str, np.ndarray]) -> str | None:
+    """What a training could not go on from, checksum or not."""
+    for name in ("position", "steps"):
+        if type(about.get(name)) is not int or not 0 <= about[name] < 1 << 62:
+            return f"{name} must be a count, got {about.get(name)!r:.80}"
+    if type(about.get("seconds")) not in (int, float) or not 0 <= about["seconds"] < float("inf"):
+        return f"seconds must be a number, got {about.get('seconds')!r:.80}"
+    if not isinstance(about.get("stop_reason"), str) or not isinstance(about.get("terms"), dict):
+        return "stop_reason must be a text, and terms must have values by name"
+    callbacks = about.get("callbacks")
+    pairs = isinstance(callbacks, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in callbacks)
+    if not pairs or not all(isinstance(name, str) and isinstance(values, dict) for name, values in callbacks or []):
+        return "callbacks must be names with values"
+    epochs = {array.shape for name, array in arrays.items() if name.startswith("history.")}
+    epochs |= {arrays["learning_rates"].shape} if "learning_rates" in arrays else set()
+    kinds = [array.dtype for name, array in arrays.items() if not name.startswith(("state.", "callback."))]
+    if "learning_rates" not in arrays or arrays.get("sums", np.empty(0)).shape != (3,):
+        return "learning_rates and sums must be there"
+    if len(epochs) != 1 or any(len(shape) != 1 for shape in epochs) or any(kind != np.float64 for kind in kinds):
+        return "history and learning_rates must have one number for each epoch"
+    for name in ("first", "second", "average"):
+        array = arrays.get(f"state.{name}")
+        if array is None or array.dtype != net.dtype or array.shape not in ((0,), (net.n_parameters,)):
+            return f"state.{name} must have no number, or one of {net.dtype} for each parameter"
+    return None
 
 
 def checksum(texts: dict[str, str], tensors: dict[str, np.ndarray]) -> str:

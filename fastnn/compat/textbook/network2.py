@@ -272,7 +272,7 @@ def load(filename: str | os.PathLike[str]) -> Network:
             sizes, cost = [int(size) for size in content["sizes"]], COSTS[content["cost"]]
             weights = [np.array(w, dtype=np.float64) for w in content["weights"]]
             biases = [np.array(b, dtype=np.float64) for b in content["biases"]]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise FileFormatError(f"{filename} is not a network of the textbook: {error!r}") from None
     shapes = [(y, x) for x, y in pairwise(sizes)]
     if [w.shape for w in weights] != shapes or [b.shape for b in biases] != [(y, 1) for y, _ in shapes] or not shapes:
