@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils, config, types
 from numba.extending import intrinsic
 
 from .jit import COMPILED
@@ -297,7 +297,10 @@ def call_at(typingctx, address, function, *args):
         kind = context.call_conv.get_function_type(types.none, exact)
         callee = builder.inttoptr(values[0], kind.as_pointer())
         unpacked = [builder.extract_value(values[2], i) for i in range(len(exact))]
-        context.call_conv.call_function(builder, callee, types.none, exact, unpacked)
+        status, _ = context.call_conv.call_function(builder, callee, types.none, exact, unpacked)
+        if config.BOUNDSCHECK:  # nothing else raises in there
+            with cgutils.if_unlikely(builder, status.is_error):
+                context.call_conv.return_status_propagate(builder, status)
         return context.get_dummy_value()
 
     return types.none(types.int64, function, types.StarArgTuple.from_types(exact)), codegen
