@@ -220,3 +220,20 @@ def test_several_labels_at_once_are_learned_side_by_side():
     net = fastnn.Network([2, 3], activation="sigmoid", loss="binary_cross_entropy", seed=0)
     net.fit(X, labels, epochs=300, batch_size=4, learning_rate=2.0)
     assert ((net.predict(X) > 0.5) == labels).all()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets", "right"),
+    [
+        ([0.4, 0.6, 0.5, 0.49], [0.0, 1.0, 1.0, 1.0], 3),  # an output of exactly 1/2 counts as 1
+        ([0.5, 0.5], [0.5, 0.49], 1),  # and so does a target
+        ([0.2, 0.9, 0.7], [1.0, 0.0, 0.0], 0),
+    ],
+)
+def test_accuracy_of_one_output_is_by_its_side_of_one_half(outputs, targets, right):
+    """Identity of one input each, so that the outputs are the inputs; the rate is too small to move them."""
+    net = fastnn.Network([1, 1], activation=["sigmoid"], loss="binary_cross_entropy", dtype="float64", seed=0)
+    net.parameters = [1.0, 0.0]
+    logits = np.log(np.array(outputs) / (1 - np.array(outputs))).reshape(-1, 1)
+    history = net.fit(logits, targets, epochs=1, batch_size=9, learning_rate=1e-12)
+    assert history["accuracy"] == [pytest.approx(right / len(outputs))]

@@ -148,7 +148,7 @@ def test_a_cost_of_ones_own_is_heard():
     for module in (plain("network"), network):
         np.random.seed(0)
         random.seed(0)
-        net = subclass(module.Network)([5, 4, 3])
+        net = subclass(module.Network)([5, 4, 6, 3])
         with redirect_stdout(io.StringIO()):
             net.SGD(examples(), 2, 5, 1.0)
         outcome.append(net)
@@ -167,7 +167,7 @@ class Absolute:
 
 def test_a_cost_class_of_ones_own_is_heard():
     outcome = []
-    for net in pair("network2", cost=Absolute):
+    for net in pair("network2", (5, 4, 6, 3), cost=Absolute):
         random.seed(0)
         with redirect_stdout(io.StringIO()):
             net.SGD(examples(), 2, 5, 0.5, lmbda=1.0)
