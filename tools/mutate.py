@@ -23,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 KERNEL_TESTS = "losses ordered regularisation network functional kernels gradients optimizers sparse"
+COMPILED_TESTS = "kernels training compiled ranks numbers"
 MODULES = {
     **dict.fromkeys(
         [f"kernels/{name}.py" for name in (
@@ -65,6 +66,9 @@ class Mutant:
     before: str
     after: str
     text: str
+
+    def __str__(self) -> str:
+        return f"survived: {self.module}:{self.line}: {self.before}  ->  {self.after}"
 
 
 def places(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -130,18 +134,24 @@ def survives(mutant: Mutant, python: str) -> bool:
             ROOT, copied, ignore=shutil.ignore_patterns(".git", ".venv", "runs", "__pycache__", "*.egg-info")
         )
         (copied / "fastnn" / mutant.module).write_text(mutant.text, "utf-8")
-        tests = [f"tests/test_{name}.py" for name in MODULES[mutant.module].split()]
         environment = os.environ | {"PYTHONPATH": str(copied), "PYTHONDONTWRITEBYTECODE": "1"}
-        if mutant.module.startswith("kernels/"):
-            environment["NUMBA_DISABLE_JIT"] = "1"
-        command = [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-        try:
-            done = subprocess.run(
-                command, cwd=copied, env=environment, capture_output=True, timeout=SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return False
-        return done.returncode == 0
+        if not mutant.module.startswith("kernels/"):
+            return passes(python, copied, MODULES[mutant.module], environment)
+        plain, cold = {"NUMBA_DISABLE_JIT": "1"}, {"FASTNN_CACHE_DIR": folder, "NUMBA_NUM_THREADS": "4"}
+        alive = passes(python, copied, MODULES[mutant.module], environment | plain)
+        return alive and passes(python, copied, COMPILED_TESTS, environment | cold)
+
+
+def passes(python: str, project: Path, names: str, environment: dict[str, str]) -> bool:
+    """Whether these tests pass there."""
+    tests = [f"tests/test_{name}.py" for name in names.split()]
+    command = [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    try:
+        return not subprocess.run(
+            command, cwd=project, env=environment, capture_output=True, timeout=SECONDS, check=False
+        ).returncode
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def main() -> None:
@@ -150,10 +160,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="mutants to draw")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--again", type=Path, help="what an earlier run printed: its survivors alone")
     parser.add_argument("--module", action="append", choices=tuple(MODULES), help="of these modules alone")
     chosen = parser.parse_args()
     pool = [mutant for module in chosen.module or MODULES for mutant in mutants_of(module)]
     drawn = random.Random(chosen.seed).sample(pool, min(chosen.count, len(pool)))
+    if chosen.again:
+        printed = chosen.again.read_text("utf-8")
+        drawn = [mutant for mutant in drawn if f"{mutant}\n" in printed]
     survivors = 0
     with ThreadPoolExecutor(chosen.jobs) as executor:
         for number, (mutant, alive) in enumerate(
@@ -161,10 +175,10 @@ def main() -> None:
         ):
             survivors += alive
             if alive:
-                print(f"survived: {mutant.module}:{mutant.line}: {mutant.before}  ->  {mutant.after}", flush=True)
+                print(mutant, flush=True)
             if number % 10 == 0:
                 print(f"{number} of {len(drawn)} (of {len(pool)} there are), {survivors} survived", flush=True)
-    print(f"{len(drawn) - survivors} of {len(drawn)} killed, {1 - survivors / len(drawn):.1%}")
+    print(f"{len(drawn) - survivors} of {len(drawn)} killed, {survivors} survived")
 
 
 if __name__ == "__main__":
