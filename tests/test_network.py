@@ -774,3 +774,9 @@ def test_a_network_in_training_can_be_copied():
     net = small()
     net.fit(rows(), LABELS, epochs=3, callbacks=[lambda net, history: copies.append(net.copy())])
     assert [twin.fit(rows(), LABELS, epochs=1).epochs for twin in copies] == [1, 1, 1]
+
+
+def test_softmax_outputs_by_hand():
+    net = fastnn.Network([1, 3], activation="softmax", loss="cross_entropy", dtype="float64", seed=0)
+    net.parameters = [0, 0, 0, 0, np.log(2), np.log(5)]  # weights, then biases: e^z = 1, 2, 5
+    np.testing.assert_allclose(net.predict([[7.0]]), [[1 / 8, 2 / 8, 5 / 8]], rtol=1e-15)

@@ -401,3 +401,13 @@ def test_a_subclass_may_have_a_constructor_of_its_own():
             self.width = width
 
     assert Small(5).fit(DIGITS, LABELS).coefs_[0].shape == (64, 5)
+
+
+def test_predictions_share_one_network():
+    from fastnn.compat import estimators
+
+    model = ours.MLPClassifier(**SHORT).fit(DIGITS, LABELS)
+    model.predict(DIGITS)
+    kept = estimators._networks[model]
+    model.predict_proba(DIGITS)
+    assert estimators._networks[model] is kept

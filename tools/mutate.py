@@ -167,7 +167,7 @@ def main() -> None:
     drawn = random.Random(chosen.seed).sample(pool, min(chosen.count, len(pool)))
     if chosen.again:
         printed = chosen.again.read_text("utf-8")
-        drawn = [mutant for mutant in drawn if f"{mutant}\n" in printed]
+        drawn = [mutant for mutant in pool if f"{mutant}\n" in printed]
     survivors = 0
     with ThreadPoolExecutor(chosen.jobs) as executor:
         for number, (mutant, alive) in enumerate(
