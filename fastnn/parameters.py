@@ -6,8 +6,8 @@ transpose without the padding. All padding is 0 and stays 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,11 +45,12 @@ class Layout:
     block: int
 
 
-def lay_out(spec: Spec, block: int, sparse: bool = False, strides: Sequence[int | None] = ()) -> Layout:
+@lru_cache(maxsize=128)
+def lay_out(spec: Spec, block: int, sparse: bool = False, strides: tuple[int | None, ...] = ()) -> Layout:
     """Offsets of every layer for a workspace of `block` rows, each part at the start of a cache line.
 
     Sparse inputs need no room: they are read where they lie. `strides`: of the rows of W where they are given, not
-    chosen, one for each layer.
+    chosen, one for each layer. The table is shared: who changes it changes a copy.
     """
     itemsize = np.dtype(spec.dtype).itemsize
     line = CACHE_LINE // itemsize

@@ -408,6 +408,6 @@ def test_predictions_share_one_network():
 
     model = ours.MLPClassifier(**SHORT).fit(DIGITS, LABELS)
     model.predict(DIGITS)
-    kept = estimators._networks[model]
+    kept = estimators._networks[model][1]
     model.predict_proba(DIGITS)
-    assert estimators._networks[model] is kept
+    assert estimators._networks[model][1] is kept

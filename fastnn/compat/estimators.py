@@ -37,7 +37,7 @@ LOSSES = {"squared_error": "half_squared_error"}
 NAMES = ("X", "y", "sample_weight")
 NO_PENALTY = make_regularisation(0.0, 0.0, None, None, 0.0, 0.0, None)
 
-_networks: weakref.WeakKeyDictionary[Any, Network] = weakref.WeakKeyDictionary()
+_networks: weakref.WeakKeyDictionary[Any, tuple[Any, Network]] = weakref.WeakKeyDictionary()
 _loading = threading.Lock()
 
 
@@ -107,8 +107,8 @@ class CompiledPerceptron(BaseMultilayerPerceptron):
         X, y = super()._validate_input(X, y, incremental, reset)
         return (X if self.dtype is None else X.astype(self.dtype, copy=False)), y
 
-    def _net(self, dtype: Any, dropout: Any = 0.0) -> Network:
-        """A network with the estimator's weights; predictions share one."""
+    def _net(self, dtype: Any, dropout: Any = 0.0, anew: bool = False) -> Network:
+        """A network with the estimator's weights: the one that was last used, or `anew`."""
         sizes = [len(self.coefs_[0]), *(coef.shape[1] for coef in self.coefs_)]
         hidden = [self.activation] * (len(sizes) - 2) if isinstance(self.activation, str) else self.activation
         names = [ACTIVATIONS.get(name, name) for name in (*hidden, self.out_activation_)]
@@ -116,9 +116,13 @@ class CompiledPerceptron(BaseMultilayerPerceptron):
         if loss == "log_loss":
             loss = "cross_entropy" if self.out_activation_ == "softmax" else "binary_cross_entropy"
         loss = LOSSES.get(loss, loss) if isinstance(loss, str) else loss
-        net = Network(
-            sizes, activation=names, loss=loss, dtype=np.dtype(dtype).name, seed=0, init="zeros", dropout=dropout
-        )
+        about = {"activation": names, "loss": loss, "dtype": np.dtype(dtype).name, "dropout": dropout}
+        kept = None if anew else _networks.get(self)
+        if kept is not None and kept[0] == (sizes, about):
+            net = kept[1]
+        else:
+            net = Network(sizes, seed=0, init="zeros", **about)
+            _networks[self] = (sizes, about), net
         fill(net._buffer, net, self.coefs_, self.intercepts_)
         return net
 
@@ -127,9 +131,10 @@ class CompiledPerceptron(BaseMultilayerPerceptron):
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         dtype = np.result_type(X.dtype, *(coef.dtype for coef in self.coefs_))
         with _loading:
-            net = _networks.get(self)
-            if net is None or net.dtype != dtype or not self._holds(net):
-                net = _networks[self] = self._net(dtype)
+            kept = _networks.get(self)
+            # another thread may be predicting with the one that is there: it is not filled again
+            sound = kept is not None and kept[1].dtype == dtype and self._holds(kept[1])
+            net = kept[1] if kept is not None and sound else self._net(dtype, anew=True)
         return net.predict(X)
 
     def _holds(self, net: Network) -> bool:
