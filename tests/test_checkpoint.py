@@ -279,7 +279,9 @@ def train(folder):
     history = net.fit(X, y, epochs=200, batch_size=16, optimizer="adam", validation_split=0.2, n_threads=1, **options)
     return net.parameters.tobytes() + repr({name: history[name] for name in history}).encode()
 
+began = time.perf_counter()
 expected, kills, finished = train(None), 0, 0
+longest = max(0.15, time.perf_counter() - began)  # on a machine that is slow today a child needs longer to get on
 while kills < int(sys.argv[1]):
     with tempfile.TemporaryDirectory() as folder:
         answer = pathlib.Path(folder, "answer")
@@ -290,7 +292,7 @@ while kills < int(sys.argv[1]):
                 pathlib.Path(folder, "part").write_bytes(found)
                 os.rename(os.path.join(folder, "part"), answer)
                 os._exit(0)
-            time.sleep(random.uniform(0, 0.15))
+            time.sleep(random.uniform(0, longest))
             os.kill(child, signal.SIGKILL)
             kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
         assert answer.read_bytes() == expected
@@ -303,7 +305,7 @@ print(kills, "kills,", finished, "trainings")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the test forks")
 def test_killed_a_hundred_times_it_ends_with_the_same_bits():
     with warnings.catch_warnings():
-        found = subprocess.run([sys.executable, "-c", KILLS, "100", "1"], capture_output=True, text=True, timeout=300)
+        found = subprocess.run([sys.executable, "-c", KILLS, "100", "1"], capture_output=True, text=True, timeout=900)
     assert found.returncode == 0, found.stderr
     kills, trainings = (int(word) for word in found.stdout.split() if word.isdigit())
     assert kills >= 100

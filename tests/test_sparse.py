@@ -11,8 +11,9 @@ BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def bag_of_words(n_rows, n_columns, seed=0, dtype=np.float64):
-    X = sp.random_array((n_rows, n_columns), density=0.2, format="csr", rng=np.random.default_rng(seed), dtype=dtype)
-    X.data -= dtype(0.3)
+    rng = np.random.default_rng(seed)
+    there = rng.uniform(size=(n_rows, n_columns)) < 0.2
+    X = sp.csr_array(np.where(there, rng.uniform(0.01, 1, there.shape) - 0.3, 0).astype(dtype))
     y = (X.toarray() @ np.linspace(-1, 1, n_columns) > 0).astype(int)
     return X, y
 
