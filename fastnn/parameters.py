@@ -45,13 +45,19 @@ class Layout:
     block: int
 
 
-@lru_cache(maxsize=128)
 def lay_out(spec: Spec, block: int, sparse: bool = False, strides: tuple[int | None, ...] = ()) -> Layout:
     """Offsets of every layer for a workspace of `block` rows, each part at the start of a cache line.
 
     Sparse inputs need no room: they are read where they lie. `strides`: of the rows of W where they are given, not
     chosen, one for each layer. The table is shared: who changes it changes a copy.
     """
+    return _lay_out(spec, tuple(activation_code(name) for name in spec.activation), block, sparse, strides)
+
+
+@lru_cache(maxsize=128)
+def _lay_out(
+    spec: Spec, codes: tuple[int, ...], block: int, sparse: bool, strides: tuple[int | None, ...]
+) -> Layout:  # with the codes, as what a name stands for can change: a stale code is a call to no address
     itemsize = np.dtype(spec.dtype).itemsize
     line = CACHE_LINE // itemsize
 
@@ -68,7 +74,7 @@ def lay_out(spec: Spec, block: int, sparse: bool = False, strides: tuple[int | N
         columns = columns_of(n_out, itemsize)
         ld = (strides[number] if strides else None) or stride_of(columns, itemsize)
         row[layout.N_IN], row[layout.N_OUT], row[layout.COLUMNS], row[layout.LD] = n_in, n_out, columns, ld
-        row[layout.ACTIVATION] = activation_code(spec.activation[number])
+        row[layout.ACTIVATION] = codes[number]
         row[layout.LD_IN], row[layout.INPUTS], row[layout.COST] = ld_in, inputs, cost
         row[layout.WEIGHTS] = parameters
         row[layout.BIASES] = parameters + lines(columns_in * ld)

@@ -11,6 +11,7 @@ from fastnn import losses, reference
 from fastnn.kernels import own
 from fastnn.kernels.activations import CODES as ACTIVATION_CODES
 from fastnn.kernels.jit import from_python
+from fastnn.kernels.layout import ACTIVATION
 from fastnn.kernels.losses import CODES as LOSS_CODES
 
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -192,6 +193,19 @@ def test_a_network_whose_activation_is_not_known_here_says_so():
     del ACTIVATION_CODES["mine"]
     with pytest.raises(ValueError, match="activation 'mine' is not known in this process"):
         net.predict([[1.0]])
+
+
+@pytest.mark.usefixtures("own_names")
+def test_a_name_given_anew_runs_what_it_stands_for_now():
+    found = []
+    for factor in (2.0, 3.0):
+        fastnn.register_activation("mine", lambda z, factor=factor: factor * z, lambda z, factor=factor: factor)
+        net = fastnn.Network([1, 1], activation="mine", dtype="float64", seed=0)
+        net.weights[0][...] = 1
+        assert net._lay_out(1, False).table[0, ACTIVATION] == ACTIVATION_CODES["mine"]
+        found.append(net.predict([[1.0]]).tolist())
+        del ACTIVATION_CODES["mine"]
+    assert found == [[[2.0]], [[3.0]]]
 
 
 def test_the_stand_ins_that_give_own_functions_their_signature_do_what_they_say():
