@@ -279,9 +279,11 @@ def train(folder):
     history = net.fit(X, y, epochs=200, batch_size=16, optimizer="adam", validation_split=0.2, n_threads=1, **options)
     return net.parameters.tobytes() + repr({name: history[name] for name in history}).encode()
 
-began = time.perf_counter()
 expected, kills, finished = train(None), 0, 0
-longest = max(0.15, time.perf_counter() - began)  # on a machine that is slow today a child needs longer to get on
+with tempfile.TemporaryDirectory() as folder:
+    began = time.perf_counter()
+    assert train(folder) == expected
+    longest = (time.perf_counter() - began) / 2
 while kills < int(sys.argv[1]):
     with tempfile.TemporaryDirectory() as folder:
         answer = pathlib.Path(folder, "answer")
