@@ -71,21 +71,16 @@ def gather_rows(out, inputs, kind, stride, scale, order, first, n_rows, ahead, n
 @kernel
 def gather_targets(out, examples, order, first, n_rows, n_out, ld):
     """out: (n_rows, ld) targets; a label stands for a one-hot row."""
-    zero = out.dtype.type(0)
     one = out.dtype.type(1)
+    out[: n_rows * ld] = 0
     for r in range(n_rows):
-        row = out[r * ld : (r + 1) * ld]
         i = example_at(order, first + r)
         if len(examples.labels):
-            for j in range(ld):
-                row[j] = zero
-            row[examples.labels[i]] = one
+            out[r * ld + examples.labels[i]] = one
         else:
-            y = examples.targets[i * n_out : (i + 1) * n_out]
+            row, y = out[r * ld : r * ld + n_out], examples.targets[i * n_out : (i + 1) * n_out]
             for j in range(n_out):
                 row[j] = y[j]
-            for j in range(n_out, ld):
-                row[j] = zero
 
 
 @kernel

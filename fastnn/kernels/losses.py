@@ -233,7 +233,11 @@ def hits(row_hit, a, targets, n_rows, n_out, ld):
             best = 1 if a[first] >= half else 0
             wanted = 1 if targets[first] >= half else 0
         else:
-            for j in range(1, n_out):
-                best = j if a[first + j] > a[first + best] else best
-                wanted = j if targets[first + j] > targets[first + wanted] else wanted
+            brightest, most = a[first], targets[first]
+            for j in range(1, n_out):  # without branches: their outcomes are what no processor foresees
+                value, target = a[first + j], targets[first + j]
+                best = j if value > brightest else best
+                brightest = value if value > brightest else brightest
+                wanted = j if target > most else wanted
+                most = target if target > most else most
         row_hit[r] = 1 if best == wanted else 0
