@@ -13,6 +13,7 @@ import fastnn
 from fastnn import training
 from fastnn.callbacks import Callback, CSVLog, EarlyStopping
 from fastnn.io import checkpoint as files
+from fastnn.kernels.jit import COMPILED
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(70, 4))
@@ -305,6 +306,7 @@ print(kills, "kills,", finished, "trainings")
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the test forks")
+@pytest.mark.skipif(not COMPILED, reason="too slow without compilation")
 def test_killed_a_hundred_times_it_ends_with_the_same_bits():
     with warnings.catch_warnings():
         found = subprocess.run([sys.executable, "-c", KILLS, "100", "1"], capture_output=True, text=True, timeout=900)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import struct
 import sys
 
@@ -396,6 +397,18 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(place, saved, m
         net.save(saved)
     assert saved.read_bytes() == before
     assert os.listdir(saved.parent) == [saved.name]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems give no access to a folder")
+def test_file_and_folder_are_brought_to_the_disk_in_this_order(saved, monkeypatch):
+    brought = []
+
+    def keep(handle):
+        brought.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+
+    monkeypatch.setattr("os.fsync", keep)
+    trained("float32").save(saved)
+    assert brought == ["file", "folder"]
 
 
 def test_a_second_save_replaces_the_first(saved):

@@ -222,6 +222,14 @@ class TestColumns:
     def test_missing_ones_are_named(self, write):
         refuses(write(PLAIN), "no column 'd', 'e'; it has 'a', 'b', 'c'", columns=["a", "d", "e"])
 
+    def test_ten_names_are_listed_each_of_forty_letters_at_most(self, write):
+        names = ["x" * 39, "y" * 38, "z" * 37 + "end", *"abcdefgh"]
+        shown = ["'" + "x" * 39 + "'", "'" + "y" * 38 + "'", "'" + "z" * 37 + "end'", *(f"'{name}'" for name in "abcdefg")]
+        text = f"p\n{1}\n2\n"
+        refuses(write(text), f"no column {', '.join(shown)}, ...; it has 'p'", columns=names)
+        refuses(write(text), f"no column '{'u' * 37}...'; it has 'p'", columns=["u" * 41])
+        refuses(write(text), f"no column {', '.join(repr(name) for name in 'abcdefghij')}; it", columns=list("abcdefghij"))
+
     @pytest.mark.parametrize(("target", "hint"), [(None, "; give target=False if there is none"), ("c", "")])
     def test_target_cannot_be_one(self, write, target, hint):
         with pytest.raises(ValueError, match=f"columns names 'c', which is the target{hint}$"):
@@ -512,6 +520,7 @@ def test_memory_is_eight_bytes_a_number(write):
         (np.array([True, False, True, False]), True),
         (np.repeat(np.arange(101), 2), False),
         ([0, 1, 2], False),
+        ([0, 1, 2, 0, 1], False),
         ([1, 2, 1, 2], False),
         ([0, 2, 0, 2], False),
         ([-1, 0, 1, -1, 0, 1], False),

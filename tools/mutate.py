@@ -45,7 +45,7 @@ MODULES = {
     "io/files.py": "model_file checkpoint",
     "io/tables.py": "tables",
     "datasets.py": "datasets",
-    "data.py": "network inputs sparse training",
+    "data.py": "network inputs sparse training regularisation",
     "compat/estimators.py": "sklearn",
     "compat/textbook/columns.py": "textbook",
 }  # fmt: skip
