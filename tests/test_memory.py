@@ -212,6 +212,7 @@ def resident():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the size of a process is read from /proc")
+@pytest.mark.skipif(not COMPILED, reason="too slow without compilation")
 def test_thousands_of_calls_do_not_grow_the_process():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(200, 20)).astype("float32"), rng.integers(0, 3, 200)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fastnn.kernels.jit import COMPILED
+
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
@@ -17,6 +19,7 @@ def title(block):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not COMPILED, reason="too slow without compilation")
 @pytest.mark.parametrize("block", [pytest.param(block, id=title(block)) for block in BLOCKS])
 def test_the_block_runs(block, tmp_path):
     if "load_mnist" in block:

@@ -224,11 +224,18 @@ class TestColumns:
 
     def test_ten_names_are_listed_each_of_forty_letters_at_most(self, write):
         names = ["x" * 39, "y" * 38, "z" * 37 + "end", *"abcdefgh"]
-        shown = ["'" + "x" * 39 + "'", "'" + "y" * 38 + "'", "'" + "z" * 37 + "end'", *(f"'{name}'" for name in "abcdefg")]
+        shown = [
+            "'" + "x" * 39 + "'",
+            "'" + "y" * 38 + "'",
+            "'" + "z" * 37 + "end'",
+            *(f"'{name}'" for name in "abcdefg"),
+        ]
         text = f"p\n{1}\n2\n"
         refuses(write(text), f"no column {', '.join(shown)}, ...; it has 'p'", columns=names)
         refuses(write(text), f"no column '{'u' * 37}...'; it has 'p'", columns=["u" * 41])
-        refuses(write(text), f"no column {', '.join(repr(name) for name in 'abcdefghij')}; it", columns=list("abcdefghij"))
+        refuses(
+            write(text), f"no column {', '.join(repr(name) for name in 'abcdefghij')}; it", columns=list("abcdefghij")
+        )
 
     @pytest.mark.parametrize(("target", "hint"), [(None, "; give target=False if there is none"), ("c", "")])
     def test_target_cannot_be_one(self, write, target, hint):

@@ -72,8 +72,11 @@ class Mutant:
 
 
 def places(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Number of a node in the order of `ast.walk`, and what can be done to it."""
+    """Number of a node in the order of `ast.walk`, and what can be done to it; not in the wording of an error."""
+    words = {part for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
     for number, node in enumerate(ast.walk(tree)):
+        if node in words:
+            continue
         if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
             yield number, "comparison"
         elif isinstance(node, ast.BinOp | ast.AugAssign) and type(node.op) in OPERATORS:
