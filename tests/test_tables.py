@@ -223,19 +223,12 @@ class TestColumns:
         refuses(write(PLAIN), "no column 'd', 'e'; it has 'a', 'b', 'c'", columns=["a", "d", "e"])
 
     def test_ten_names_are_listed_each_of_forty_letters_at_most(self, write):
-        names = ["x" * 39, "y" * 38, "z" * 37 + "end", *"abcdefgh"]
-        shown = [
-            "'" + "x" * 39 + "'",
-            "'" + "y" * 38 + "'",
-            "'" + "z" * 37 + "end'",
-            *(f"'{name}'" for name in "abcdefg"),
-        ]
-        text = f"p\n{1}\n2\n"
-        refuses(write(text), f"no column {', '.join(shown)}, ...; it has 'p'", columns=names)
-        refuses(write(text), f"no column '{'u' * 37}...'; it has 'p'", columns=["u" * 41])
-        refuses(
-            write(text), f"no column {', '.join(repr(name) for name in 'abcdefghij')}; it", columns=list("abcdefghij")
-        )
+        forty, longer = "z" * 40, "u" * 41
+        path = write("p\n1\n2\n")
+        refuses(path, f"no column '{forty}', '{'u' * 37}...'; it has 'p'", columns=[forty, longer])
+        ten = ", ".join(repr(name) for name in "abcdefghij")
+        refuses(path, f"no column {ten}; it has 'p'", columns=list("abcdefghij"))
+        refuses(path, f"no column {ten}, ...; it has 'p'", columns=list("abcdefghijk"))
 
     @pytest.mark.parametrize(("target", "hint"), [(None, "; give target=False if there is none"), ("c", "")])
     def test_target_cannot_be_one(self, write, target, hint):
