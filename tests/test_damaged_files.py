@@ -61,6 +61,8 @@ def setting(**values):
         (setting(terms=[]), None, "terms must have values"),
         (setting(callbacks=[["a"]]), None, "callbacks must be names"),
         (setting(callbacks={}), None, "callbacks must be names"),
+        (setting(callbacks=[[5, {}]]), None, "callbacks must be names"),
+        (setting(callbacks=[["a", 5]]), None, "callbacks must be names"),
         (setting(format=2), None, "format 2"),
         (setting(), lambda t: t.pop("training.sums"), "sums must be there"),
         (setting(), lambda t: t.update({"training.sums": np.zeros(4)}), "sums must be there"),

@@ -187,6 +187,16 @@ def test_one_hot_rows_and_a_single_output_have_classes_too():
     assert (single[0].parameters == single[1].parameters).all()
 
 
+def test_one_hot_rows_of_two_classes_have_classes_too():
+    labels = (X[:, 0] > 0.5).astype(int)
+    nets = [fastnn.Network([5, 2], activation="softmax", loss="cross_entropy", seed=0) for _ in range(2)]
+    histories = [
+        net.fit(X, y, epochs=2, class_weight={1: 4.0}) for net, y in zip(nets, (np.eye(2)[labels], labels), strict=True)
+    ]
+    assert histories[0]["accuracy"] == histories[1]["accuracy"]
+    np.testing.assert_allclose(nets[0].parameters, nets[1].parameters, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("weight", "error", "word"),
     [
