@@ -173,7 +173,9 @@ def messages(model, X, y):
     return [(warning.category, str(warning.message)) for warning in seen]
 
 
-@pytest.mark.parametrize("arguments", [{}, {"batch_size": 1000}, {"max_iter": 500, "tol": 10.0}, {"solver": "lbfgs"}])
+@pytest.mark.parametrize(
+    "arguments", [{}, {"batch_size": 400}, {"batch_size": 1000}, {"max_iter": 500, "tol": 10.0}, {"solver": "lbfgs"}]
+)
 def test_warnings_are_theirs(arguments):
     given = SHORT | arguments
     theirs, mine = (messages(module.MLPClassifier(**given), DIGITS, LABELS) for module in (original, ours))
@@ -198,6 +200,8 @@ def test_partial_fit_keeps_its_optimizer(arguments):
     for start in range(0, 400, 50):
         for model in models:
             model.partial_fit(DIGITS[start : start + 50], LABELS[start : start + 50], classes=np.arange(10))
+        rates = [model._optimizer.learning_rate for model in models]
+        assert rates[1] == pytest.approx(rates[0], rel=1e-12)
         models[1] = pickle.loads(pickle.dumps(models[1]))
     same_parameters(*models, 1e-13)
 

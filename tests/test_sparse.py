@@ -160,6 +160,13 @@ def test_sparse_inputs_are_not_disturbed(settings, options):
         a_network("float32", 3, **settings).fit(sp.csr_array(np.eye(3)), [0, 1, 0], epochs=1, **options)
 
 
+def test_numbers_that_the_scale_takes_out_of_the_format_are_refused():
+    X = sp.csr_array(np.array([[1e38, 0.0]]))
+    assert fastnn.Network([2, 1], activation="identity", seed=0).predict(X).shape == (1, 1)
+    with pytest.raises(ValueError, match="X must hold finite numbers within float32"):
+        fastnn.Network([2, 1], activation="identity", input_scale=10.0, seed=0).predict(X)
+
+
 def test_activations_are_of_plain_rows():
     with pytest.raises(TypeError, match="toarray"):
         a_network("float32", 3).activations(sp.csr_array(np.eye(3)))
