@@ -417,6 +417,12 @@ def test_bad_targets_are_refused(what, method):
     assert_refused(net, lambda: LEARNING[method](net, y), error, "validation y" if method == "validation" else "y")
 
 
+@pytest.mark.parametrize(("labels", "worst"), [([0, 1, 2, 0, 1], 2), ([0, 1, -1, 0, 1], -1), ([0, -3, 7, 0, 1], -3)])
+def test_the_worst_label_is_named(labels, worst):
+    with pytest.raises(ValueError, match=rf"y must hold labels 0\.\.1 for 2 outputs, got {worst}$"):
+        small().fit(rows(), labels, epochs=1)
+
+
 @pytest.mark.parametrize(
     ("loss", "y"),
     [

@@ -35,7 +35,7 @@ MODULES = {
     "losses.py": "losses network",
     "optimizers.py": "optimizers regularisation network",
     "rule.py": "optimizers regularisation checkpoint",
-    "parameters.py": "network functional kernels",
+    "parameters.py": "network functional kernels regularisation",
     "ordered.py": "ordered sklearn textbook",
     "borrowed.py": "functional",
     "functional.py": "functional",
@@ -45,7 +45,7 @@ MODULES = {
     "io/files.py": "model_file checkpoint",
     "io/tables.py": "tables",
     "datasets.py": "datasets",
-    "data.py": "network inputs sparse training regularisation",
+    "data.py": "network inputs sparse training regularisation losses",
     "compat/estimators.py": "sklearn",
     "compat/textbook/columns.py": "textbook",
 }  # fmt: skip
