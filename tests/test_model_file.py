@@ -230,6 +230,15 @@ def test_a_description_that_lacks_a_key(key, saved):
     assert_refused(saved, key)
 
 
+@pytest.mark.parametrize("key", ["loss_setting", "dropout"])
+def test_a_description_from_before_there_was_the_key(key, saved):
+    before = fastnn.load(saved)
+    rewrite(saved, without(key))
+    net = fastnn.load(saved)
+    assert net._spec == before._spec
+    assert (net.parameters == before.parameters).all()
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

@@ -41,7 +41,7 @@ MODULES = {
     "functional.py": "functional",
     "resuming.py": "checkpoint damaged_files",
     "io/checkpoint.py": "checkpoint model_file damaged_files",
-    "io/model.py": "model_file checkpoint damaged_files",
+    "io/model.py": "model_file checkpoint damaged_files losses released_files",
     "io/files.py": "model_file checkpoint",
     "io/tables.py": "tables",
     "datasets.py": "datasets",
