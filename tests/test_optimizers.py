@@ -165,6 +165,13 @@ def test_a_name_is_its_object_with_the_documented_rate(name):
     assert (nets[0].parameters == nets[1].parameters).all()
 
 
+def test_adamw_without_decay_is_adam():
+    nets = [fastnn.Network(SIZES, activation="tanh", seed=0) for _ in range(2)]
+    nets[0].fit(X, Y, epochs=2, optimizer=fastnn.AdamW(weight_decay=0.0))
+    nets[1].fit(X, Y, epochs=2, optimizer=fastnn.Adam())
+    assert (nets[0].parameters == nets[1].parameters).all()
+
+
 @pytest.mark.parametrize(
     ("make", "error", "word"),
     [
