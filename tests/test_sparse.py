@@ -133,6 +133,10 @@ def set_row(X):
     X.coords[0][1] = 70_000
 
 
+def set_count(X):
+    X.indptr = X.indptr[:-1]
+
+
 def set_nan(X):
     X.data[2] = np.nan
 
@@ -142,6 +146,7 @@ def set_nan(X):
     [
         (broken(set_index), "indices point outside"),
         (broken(set_start), "indices point outside"),
+        (broken(set_count), "indices point outside"),
         (broken(set_index, "csc"), "indices point outside"),
         (broken(set_start, "bsr"), "indices point outside"),
         (broken(set_row, "coo"), "indices point outside"),

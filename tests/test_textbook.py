@@ -207,6 +207,36 @@ def test_a_damaged_file_says_so(tmp_path, content):
         network2.load(tmp_path / "net.json")
 
 
+@pytest.mark.parametrize("kind", ["QuadraticCost", "CrossEntropyCost"])
+def test_the_cost_classes_have_the_books_numbers(kind):
+    z = np.array([[-1.0], [0.0], [2.0]])
+    a, y = 1 / (1 + np.exp(-z)), np.array([[0.0], [1.0], [0.5]])
+    theirs, mine = (getattr(module, kind) for module in (plain("network2"), network2))
+    assert mine.fn(a, y) == pytest.approx(theirs.fn(a, y), rel=1e-14)
+    np.testing.assert_allclose(mine.delta(z, a, y), theirs.delta(z, a, y), rtol=1e-14)
+    assert (network.Network([5, 3]).cost_derivative(a, y) == a - y).all()
+
+
+def test_nothing_to_evaluate():
+    assert network.Network([5, 3]).evaluate([]) == 0
+    net = network2.Network([5, 3])
+    with pytest.raises(ValueError, match="data must have at least one example"):
+        net.total_cost([], 0.0)
+    with pytest.raises(ValueError, match="evaluation_data must be given where it is monitored"):
+        net.SGD(examples(), 1, 10, 1.0, monitor_evaluation_cost=True)
+
+
+def test_a_way_forward_of_ones_own_is_heard():
+    class Swapped(network.Network):
+        def feedforward(self, a):
+            return super().feedforward(a)[::-1]
+
+    np.random.seed(1)
+    net = Swapped([5, 3])
+    expected = sum(int(np.argmax(net.feedforward(x)) == y) for x, y in labelled())
+    assert net.evaluate(labelled()) == expected
+
+
 def test_it_pickles_and_copies():
     net = network.Network([5, 3])
     a = net.feedforward(np.ones((5, 1)))
@@ -222,6 +252,8 @@ def test_it_pickles_and_copies():
         (lambda net: net.SGD(examples(), -1, 1, 1.0), "epochs must be 0 or more"),
         (lambda net: net.SGD([(np.ones((4, 1)), np.ones((3, 1)))], 1, 1, 1.0), r"inputs must be columns \(5, 1\)"),
         (lambda net: net.SGD([(np.ones((5, 1)), np.ones((2, 1)))], 1, 1, 1.0), r"outputs wanted must be columns \(3"),
+        (lambda net: net.SGD([*examples(1), (np.ones((4, 1)), np.ones((3, 1)))], 1, 1, 1.0), "columns .* all alike"),
+        (lambda net: net.update_mini_batch([], 1.0), "training data must have at least one"),
         (lambda net: net.feedforward(np.ones(5)), r"a must have shape \(5, 1\)"),
         (lambda net: net.SGD([(np.full((5, 1), np.nan), np.ones((3, 1)))], 1, 1, 1.0), "must hold finite numbers"),
     ],
