@@ -118,6 +118,15 @@ def test_it_allocates_nothing(tmp_path):
     assert [line for line in text.splitlines() if line.startswith("#include")] == ["#include <math.h>"]
 
 
+def test_the_file_says_that_a_scaler_is_not_in_it(tmp_path):
+    net = fastnn.Network([2, 2], seed=0)
+    net.to_c(tmp_path / "plain.c")
+    net.scaler = fastnn.preprocessing.StandardScaler().fit([[0.0, 1.0], [2.0, 5.0]])
+    net.to_c(tmp_path / "scaled.c")
+    found = ["those after the network's scaler" in (tmp_path / name).read_text() for name in ("plain.c", "scaled.c")]
+    assert found == [False, True]
+
+
 def test_what_cannot_be_written_says_why(tmp_path):
     fastnn.register_activation("cubed", lambda z: z**3, lambda z: 3 * z**2)
     with pytest.raises(ValueError, match="'cubed' is one of your own"):

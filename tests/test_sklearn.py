@@ -229,6 +229,14 @@ def test_coefficients_that_a_user_assigns_count():
     assert np.allclose(theirs.predict_proba(DIGITS), mine.predict_proba(DIGITS), atol=1e-14)
 
 
+def test_an_output_activation_that_a_user_assigns_counts():
+    theirs, mine = both("MLPRegressor", DIGITS, TARGETS, **SHORT)
+    for model in (theirs, mine):
+        model.predict(DIGITS)
+        model.out_activation_ = "tanh"
+    assert np.allclose(theirs.predict(DIGITS), mine.predict(DIGITS), atol=1e-14)
+
+
 def test_numbers_that_explode_are_refused_as_theirs():
     for module in (original, ours):
         with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -312,6 +320,22 @@ def test_an_optimizer_takes_the_place_of_the_solver():
     other = ours.MLPClassifier(optimizer="rmsprop", **SHORT).fit(DIGITS, LABELS)
     assert np.array_equal(adam.coefs_[0], same.coefs_[0])
     assert np.abs(adam.coefs_[0] - other.coefs_[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "error", "message"),
+    [
+        ("lbfgs", ValueError, "give solver='lbfgs'"),
+        (
+            fastnn.Adam(learning_rate=fastnn.schedules.Cosine(0.1, epochs=3)),
+            TypeError,
+            "learning_rate must be a number",
+        ),
+    ],
+)
+def test_an_optimizer_that_cannot_take_the_place_says_so(optimizer, error, message):
+    with pytest.raises(error, match=message):
+        ours.MLPClassifier(optimizer=optimizer, **SHORT).fit(DIGITS, LABELS)
 
 
 def test_an_optimizer_of_ones_own_goes_on_in_partial_fit_after_a_pickle():

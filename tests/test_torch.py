@@ -110,6 +110,14 @@ def test_there_and_back_is_the_same_network(activation):
     assert np.array_equal(again.parameters, net.parameters)
 
 
+def test_the_scale_of_the_inputs_comes_along():
+    net = fastnn.Network([6, 4], input_scale=0.25, seed=2)
+    X = np.random.default_rng(0).normal(size=(3, 6)).astype("float32")
+    module = net.to_torch()
+    np.testing.assert_allclose(module(torch.from_numpy(X)).detach().numpy(), net.predict(X), rtol=1e-6)
+    assert fastnn.from_torch(module).input_scale == 0.25
+
+
 def test_dropout_is_asleep_until_train_is_called():
     net = fastnn.Network([6, 50, 4], dtype="float64", seed=0, dropout=0.5)
     module = net.to_torch()

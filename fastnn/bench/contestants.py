@@ -65,7 +65,10 @@ def numpy_trainer(case: Case) -> Train:
 
 
 def sklearn_trainer(case: Case) -> Train:
-    """MLPClassifier or MLPRegressor, plain SGD, no penalty; its squared loss is half of ours, the rate double."""
+    """MLPClassifier or MLPRegressor, plain SGD, no penalty.
+
+    The slope of its squared loss is half of ours, so the rate is double; it reports the mean over the outputs.
+    """
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning
@@ -92,7 +95,7 @@ def sklearn_trainer(case: Case) -> Train:
         random_state=0,
     )
     warnings.simplefilter("ignore", ConvergenceWarning)
-    targets = y if classify else y.ravel()
+    targets = y if classify or case.sizes[-1] > 1 else y.ravel()
     rate = model.learning_rate_init
     model.set_params(learning_rate_init=1e-30)
     model.fit(X, targets)
@@ -107,7 +110,7 @@ def sklearn_trainer(case: Case) -> Train:
         model.set_params(max_iter=epochs, shuffle=shuffled)
         model.n_iter_ = 0
         model.fit(X, targets)
-        return float(model.loss_) * (1 if classify else 2)
+        return float(model.loss_) * (1 if classify else 2 * case.sizes[-1])
 
     return train
 

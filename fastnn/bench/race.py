@@ -69,7 +69,10 @@ class Contestant:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{epochs}\n")
         self.process.stdin.flush()
-        return float(self.read()["seconds"])
+        answer = self.read()
+        if "seconds" not in answer:
+            raise RuntimeError(answer["missing"])
+        return float(answer["seconds"])
 
     def close(self) -> None:
         """End the process."""

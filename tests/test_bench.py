@@ -1,0 +1,64 @@
+"""The race between libraries that `fastnn bench` and `benchmarks` run."""
+
+import pytest
+
+from fastnn import cli
+from fastnn.bench import race
+from fastnn.bench.case import Case
+from fastnn.bench.contestants import CONTESTANTS, UnfitError
+
+CASES = [
+    Case((4, 6, 3), ("relu", "softmax"), "cross_entropy", 16, 50, 0.1),
+    Case((5, 7, 2), ("tanh", "identity"), "squared_error", 16, 50, 0.02),
+    Case((5, 7, 1), ("sigmoid", "identity"), "squared_error", 25, 50, 0.02),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("name", CONTESTANTS)
+def test_every_library_reaches_the_loss_of_the_specification(name, case):
+    try:
+        train = CONTESTANTS[name](case)
+    except (ImportError, UnfitError) as error:
+        pytest.skip(str(error))
+    expected = CONTESTANTS["NumPy"](case)(1, False)
+    assert train(1, False) == pytest.approx(expected, rel=1e-4)  # float32 sums in other orders
+    assert train(5, True) < expected
+
+
+def test_what_a_library_cannot_train_is_told():
+    with pytest.raises(UnfitError, match="squared error"):
+        CONTESTANTS["scikit-learn"](Case((4, 3), ("sigmoid",), "squared_error", 16, 50, 0.1))
+
+
+def test_a_case_goes_to_another_process_and_back():
+    for case in CASES:
+        assert Case.from_json(case.to_json()) == case
+    # 4-6-3: forward and slopes 2 + 2 of 24 + 18, deltas 2 of 18
+    assert CASES[0].flops == 4 * 42 + 2 * 18
+
+
+@pytest.mark.slow
+def test_the_race_measures_each_in_a_process_of_its_own():
+    result = race.measure(CASES[0], ["fastnn", "NumPy", "nobody"], 2, 0.01)
+    assert result["case"] == "4-6-3 relu, cross_entropy, 16"
+    assert result["entries"].pop("nobody") == {"missing": "nobody ended early"}
+    for entry in result["entries"].values():
+        assert 0 < entry["low"] <= entry["median"] <= entry["high"]
+    assert result["entries"]["fastnn"]["loss"] == pytest.approx(result["entries"]["NumPy"]["loss"], rel=1e-4)
+
+
+def test_a_library_that_learned_something_else_is_no_contestant():
+    entries = {"NumPy": {"loss": 1.0}, "fastnn": {"loss": 1.001}, "other": {"missing": "not installed"}}
+    race.check_losses(CASES[0], entries)
+    entries["fastnn"]["loss"] = 1.02
+    with pytest.raises(RuntimeError, match="fastnn reached loss 1.02, NumPy 1"):
+        race.check_losses(CASES[0], entries)
+
+
+def test_the_command_prints_the_table(capsys, monkeypatch):
+    monkeypatch.setattr("fastnn.cli.bench.CONTESTANTS", {"fastnn": None, "NumPy": None})
+    assert cli.main(["bench", "--sizes", "4,6,3", "--rows", "50", "--rounds", "1", "--seconds", "0.01"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[-2:]] == ["fastnn", "NumPy"]
+    assert all("examples/s" in line for line in lines[-2:])
