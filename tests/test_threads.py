@@ -2,9 +2,12 @@
 
 import threading
 
+import numpy as np
 import pytest
 
-from fastnn.kernels import threads
+import fastnn
+from fastnn.kernels import team, threads
+from fastnn.kernels.jit import from_python
 
 FOUR = pytest.mark.usefixtures("four_processors")
 
@@ -49,6 +52,32 @@ def test_a_call_that_fails_gives_its_threads_back():
         raise ZeroDivisionError
     with threads.team_of(4) as size:
         assert size == 4
+
+
+def test_those_who_come_in_time_are_the_team_and_the_next_is_not():
+    sync = threads.meeting_place(2)
+    enter = from_python(team.join)
+    sync[team.ARRIVED] = 1  # another came first, and waits
+    sync[team.MEMBERS] = 2  # and has closed the door
+    assert tuple(enter(sync, 2)) == (1, 2)
+    assert enter(threads.meeting_place(1), 1) == (0, 1)
+    closed = threads.meeting_place(3)
+    assert enter(closed, 3) == (0, 1)  # the others never came
+    assert enter(closed, 3)[1] == 0
+
+
+@pytest.mark.parametrize("wanted", [1, 2])
+def test_a_launch_has_the_results_of_none(wanted, monkeypatch):
+    X = np.random.default_rng(0).normal(size=(30, 4)).astype("float32")
+    nets = [fastnn.Network([4, 5, 3], activation=["tanh", "softmax"], loss="cross_entropy", seed=0) for _ in range(2)]
+    nets[0].fit(X, [0, 1, 2] * 10, epochs=2, n_threads=1)
+
+    def launch(parallel_kernel, serial, given, *arguments):
+        parallel_kernel(*arguments, threads.meeting_place(wanted), wanted)
+
+    monkeypatch.setattr(threads, "run", launch)
+    nets[1].fit(X, [0, 1, 2] * 10, epochs=2, n_threads=1)
+    assert (nets[0].parameters == nets[1].parameters).all()
 
 
 def test_a_worker_of_joblib_has_its_share_of_the_processors():
