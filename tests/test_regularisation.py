@@ -62,6 +62,15 @@ def test_a_slope_above_the_norm_is_scaled_down_to_it():
         np.testing.assert_allclose(given, without * 0.25 / norm, rtol=1e-12, atol=1e-16)
 
 
+@pytest.mark.parametrize("penalty", [{"l2": 0.7}, {"l1": 0.2, "l2": 0.5}])
+def test_the_norm_is_that_of_the_slope_with_its_penalty(penalty):
+    penalised, clipped = one_step(network(), **penalty), one_step(network(), clip_norm=0.25, **penalty)
+    norm = math.sqrt(sum(float((part**2).sum()) for part in penalised)) / 0.1
+    assert norm > 0.25
+    for without, given in zip(penalised, clipped, strict=True):
+        np.testing.assert_allclose(given, without * 0.25 / norm, rtol=1e-11, atol=1e-15)
+
+
 def test_a_slope_below_the_norm_is_left_alone():
     plain, clipped = one_step(network()), one_step(network(), clip_norm=1e3)
     for without, given in zip(plain, clipped, strict=True):
@@ -81,12 +90,20 @@ def test_max_norm_shortens_what_is_longer_and_leaves_the_rest():
 
 
 def test_max_norm_reaches_past_the_columns_of_one_pass():
-    net = fastnn.Network([4, 200, 150], activation="identity", seed=0, init=fastnn.initialisers.Normal(1.0))
-    net.fit(X[:, :4], RNG.normal(size=(40, 150)), epochs=1, learning_rate=1e-6, max_norm=0.5)
-    for weight in net.weights:
-        norms = np.linalg.norm(weight, axis=1)
-        assert norms.max() <= 0.5 * (1 + 1e-5)
-        assert (norms > 0.499).mean() > 0.95  # of normal draws around 1, few are shorter to begin with
+    y = RNG.normal(size=(40, 150))
+    free, limited = (
+        fastnn.Network(
+            [4, 200, 150], activation="identity", seed=0, dtype="float64", init=fastnn.initialisers.Normal(0.5)
+        )
+        for _ in range(2)
+    )
+    for bias in (*free.biases, *limited.biases):
+        bias[...] = 3.0  # no weight: what reads on behind the weights would shorten others because of it
+    free.fit(X[:, :4], y, epochs=1, batch_size=40, learning_rate=1e-6)
+    limited.fit(X[:, :4], y, epochs=1, batch_size=40, learning_rate=1e-6, max_norm=1.0)
+    for before, after in zip(free.weights, limited.weights, strict=True):
+        norms = np.linalg.norm(before, axis=1)
+        np.testing.assert_allclose(after, before * np.minimum(1, 1 / norms)[:, None], rtol=1e-13)
 
 
 # ---- Averages, frozen layers
