@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 KERNEL_TESTS = "losses ordered regularisation network functional kernels gradients optimizers sparse"
-COMPILED_TESTS = "kernels training compiled ranks numbers"
+COMPILED_TESTS = "kernels training compiled ranks numbers sparse memory"
 MODULES = {
     **dict.fromkeys(
         [f"kernels/{name}.py" for name in (
