@@ -327,6 +327,12 @@ def published(name, content):
     return datasets._PublishedFile(name, len(content), hashlib.md5(content).hexdigest())
 
 
+def test_the_sizes_of_mnist_are_those_of_its_shapes():
+    """16 bytes, or 8, before the numbers."""
+    sizes = [file.size for file in datasets._MNIST_FILES]
+    assert sizes == [16 + 60_000 * 28 * 28, 8 + 60_000, 16 + 10_000 * 28 * 28, 8 + 10_000]
+
+
 CONTENT = idx(np.arange(200, dtype=np.uint8))
 GOOD = {"body": gzip.compress(CONTENT)}
 FILE = published("file", CONTENT)

@@ -212,6 +212,17 @@ def test_what_does_not_fit_is_named(call, error, message):
         call()
 
 
+def test_arrays_are_looked_at_once(monkeypatch):
+    """A call with the arrays of an earlier one finds what that made of them, whoever called in between."""
+    made = []
+    monkeypatch.setattr(functional, "Borrowed", lambda *about: made.append(about) or Borrowed(*about))
+    several = [problem((5, 3), "float32") for _ in range(functional.MOST_KEPT)]
+    for _ in range(2):
+        for _net, weights, biases, X, _y, _rooms in several:
+            functional.forward(weights, biases, X, activation="tanh")
+    assert len(made) == len(several)
+
+
 def test_a_project_with_classes_of_its_own():
     """A layer class of somebody's project keeps its arrays; fastnn does the arithmetic on them."""
 

@@ -9,8 +9,9 @@ import pytest
 
 import fastnn
 from fastnn import reference
-from fastnn.kernels.jit import COMPILED
-from fastnn.kernels.layout import INNER_BLOCK
+from fastnn.kernels import update
+from fastnn.kernels.jit import COMPILED, from_python
+from fastnn.kernels.layout import COLUMNS, INNER_BLOCK, N_IN
 from fastnn.kernels.simd import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
 from fastnn.workspace import BLOCK_ROWS
 
@@ -115,6 +116,20 @@ def test_widths_whose_rows_would_share_cache_sets(size, dtype):
     check_exactly([4, size, 3], TILE_ROWS + 1, dtype)
     check_exactly([4, 3, size], 3, dtype)
     check_exactly([size, 3, 2], 3, dtype)
+
+
+@pytest.mark.parametrize("sizes", [(784, 30, 10), (13, 64, 64, 1), (5, 300, 7)], ids=str)
+@pytest.mark.parametrize("team", [1, 2, 3, 8])
+def test_threads_own_all_weights_in_even_shares(sizes, team):
+    table = fastnn.Network(sizes, seed=0)._lay_out(1, False).table
+    costs = np.zeros(team)
+    for number, layer in enumerate(table):
+        shares = [from_python(update.owned_rows)(table, number, rank, team) for rank in range(team)]
+        assert [first for first, _ in shares] == [0, *(last for _, last in shares[:-1])]
+        assert shares[-1][1] == layer[N_IN]
+        costs += [(last - first) * layer[COLUMNS] for first, last in shares]
+    # a border is moved down to a whole tile of its layer
+    assert abs(costs - costs.mean()).max() <= TILE_ROWS * table[:, COLUMNS].max()
 
 
 @BOTH

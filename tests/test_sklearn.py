@@ -439,3 +439,16 @@ def test_predictions_share_one_network():
     kept = estimators._networks[model][1]
     model.predict_proba(DIGITS)
     assert estimators._networks[model][1] is kept
+
+
+def test_assigned_coefficients_get_a_network_of_their_own():
+    """Another thread may be predicting with the one that was filled before."""
+    from fastnn.compat import estimators
+
+    model = ours.MLPClassifier(**SHORT).fit(DIGITS, LABELS)
+    model.predict(DIGITS)
+    used = estimators._networks[model][1]
+    before = used.parameters.copy()
+    model.coefs_ = [2 * coef for coef in model.coefs_]
+    model.predict(DIGITS)
+    assert (used.parameters == before).all()

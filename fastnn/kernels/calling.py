@@ -265,7 +265,7 @@ def sgd_step(weights, biases, X, y, learning_rate, room):
     ...     return loss
     >>> room = fastnn.compiled.room([1, 1], 2, activation="identity", dtype="float64")
     >>> weights, biases = (np.zeros((1, 1)),), (np.zeros(1),)
-    >>> train(weights, biases, np.array([[0.0], [1.0]]), np.array([[1.0], [3.0]]), 500, room) < 1e-9
+    >>> print(train(weights, biases, np.array([[0.0], [1.0]]), np.array([[1.0], [3.0]]), 500, room) < 1e-9)
     True
     """
     loss = find_slopes(X, y, weights, biases, room)
