@@ -96,11 +96,11 @@ class _Watcher(Callback):
         """Whether the last epoch is the best so far: larger for accuracies, smaller for others."""
         value = history.column(self.monitor)[-1]
         sign = -1.0 if self.monitor.endswith("accuracy") else 1.0
-        if not (self.best_epoch == 0 or sign * value < sign * self.best - self.min_delta):
+        better = self.best_epoch == 0 or sign * value < sign * self.best - self.min_delta
+        if not (better and math.isfinite(value)):
             return False
-        if math.isfinite(value):
-            self.best_epoch, self.best = history.epochs, value
-        return math.isfinite(value)
+        self.best_epoch, self.best = history.epochs, value
+        return True
 
 
 class EarlyStopping(_Watcher):

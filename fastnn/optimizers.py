@@ -67,11 +67,11 @@ class Optimizer:
     @property
     def keeps(self) -> tuple[bool, bool]:
         """Whether it keeps a first and a second number for each parameter."""
-        return False, False
+        raise NotImplementedError
 
     def settings(self) -> dict[str, Any]:
         """The fields of the kernels' `Rule` that it sets."""
-        return {}
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -176,8 +176,6 @@ class RankRun(Run):
         last = min(first + steps, self.total)
         if job.by_epoch:
             last = min(last, first - first % per_epoch + per_epoch)
-        if last <= first:
-            return 0.0
         rates = job.rates.between(first, last, per_epoch, job.start_epoch, self.history)
         began = time.perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):

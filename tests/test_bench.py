@@ -1,5 +1,7 @@
 """The race between libraries that `fastnn bench` and `benchmarks` run."""
 
+import re
+
 import pytest
 
 from fastnn import cli
@@ -62,3 +64,17 @@ def test_the_command_prints_the_table(capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[-2:]] == ["fastnn", "NumPy"]
     assert all("examples/s" in line for line in lines[-2:])
+
+
+def test_who_cannot_or_dies_is_told(capsys):
+    case = Case((4, 3), ("sigmoid",), "squared_error", 16, 50, 0.1)
+    result = race.measure(case, ["fastnn", "NumPy", "scikit-learn"], 1, 0.01)
+    race.print_case(result)
+    assert re.search("scikit-learn +.*squared error|scikit-learn +No module", capsys.readouterr().out)
+    contestant = race.Contestant("NumPy", case)
+    contestant.read()
+    contestant.process.kill()
+    contestant.process.wait()
+    with pytest.raises(RuntimeError, match="NumPy ended early"):
+        contestant.turn(1)
+    contestant.close()

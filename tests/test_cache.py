@@ -157,6 +157,47 @@ def test_the_folder_is_private(tmp_path):
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize(
+    ("platform", "settings", "parts"),
+    [
+        ("win32", {"LOCALAPPDATA": "data"}, ("data",)),
+        ("win32", {}, ("home", "AppData", "Local")),
+        ("darwin", {}, ("home", "Library", "Caches")),
+        ("linux", {}, ("home", ".cache")),
+        ("linux", {"XDG_CACHE_HOME": "caches"}, ("caches",)),
+    ],
+)
+def test_the_folder_is_where_the_system_keeps_caches(platform, settings, parts, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: Path("home"))
+    monkeypatch.setattr(cache.sys, "platform", platform)
+    for name in ("FASTNN_CACHE_DIR", "LOCALAPPDATA", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    assert cache.default_folder() == Path(*parts, "fastnn", "kernels")
+
+
+def test_where_users_have_no_numbers_the_folder_is_made_all_the_same(monkeypatch, tmp_path):
+    monkeypatch.delattr(os, "getuid", raising=False)
+    cache.prepare(tmp_path / "kernels")
+    assert (tmp_path / "kernels").is_dir()
+
+
+def test_a_kernel_that_cannot_be_written_is_a_warning(monkeypatch, tmp_path):
+    class Compiled:
+        def _reduce(self):
+            return ("code",)
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "folder_in_use", lambda: tmp_path)
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.warns(RuntimeWarning, match="could not keep a compiled kernel: .*No space left"):
+        cache.KernelCache(test_versions_are_in_the_key).save_overload("signature", Compiled())
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture
 def key(monkeypatch, tmp_path):
     """The key of a copy of the kernels, computed anew at each call."""

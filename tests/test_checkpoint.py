@@ -1,5 +1,6 @@
 """Trainings that are interrupted and go on."""
 
+import json
 import os
 import signal
 import subprocess
@@ -123,6 +124,15 @@ def test_a_second_fit_has_the_epochs_and_the_state_of_the_first(killed_at, tmp_p
     assert bits(other, history) == expected
 
 
+def test_a_training_that_was_stopped_does_not_go_on(tmp_path):
+    nets = [a_network(), a_network()]
+    for net, resume in zip(nets, (False, True), strict=True):
+        stop = EarlyStopping("loss", patience=1, min_delta=1e9)
+        history = net.fit(X, Y, epochs=9, batch_size=8, callbacks=[stop], checkpoint=tmp_path, resume=resume)
+        assert (history.epochs, history.stop_reason) == (2, "early_stopping")
+    np.testing.assert_array_equal(*(net.parameters for net in nets))
+
+
 def test_without_a_checkpoint_there_the_training_begins(tmp_path):
     net, other = a_network(), a_network()
     history = net.fit(X, Y, epochs=2, checkpoint=tmp_path / "new" / "folder", resume=True)
@@ -239,6 +249,24 @@ def test_a_disk_that_fails_is_a_warning_and_the_last_checkpoint_stays(tmp_path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == [files.NAME]
 
 
+def test_numbers_that_are_not_finite_are_not_written(tmp_path):
+    net = a_network()
+    net.fit(X, Y, epochs=1, batch_size=8, checkpoint=tmp_path)
+    kept = (tmp_path / files.NAME).read_bytes()
+    with pytest.warns(RuntimeWarning, match="diverged"):
+        net.fit(1e30 * X, Y, epochs=2, learning_rate=1e30, on_divergence="continue", checkpoint=tmp_path)
+    assert not np.isfinite(net.parameters).all()
+    assert (tmp_path / files.NAME).read_bytes() == kept
+
+
+def test_what_is_no_checkpoint_is_no_training_that_was_not_finished(tmp_path):
+    for name in (files.NAME, files.PREVIOUS):
+        (tmp_path / name).write_bytes(b"damaged")
+    net = a_network()
+    net.fit(X, Y, epochs=1, checkpoint=tmp_path)
+    np.testing.assert_array_equal(fastnn.load(tmp_path / files.NAME).parameters, net.parameters)
+
+
 @pytest.mark.parametrize("damage", ["truncated", "bit", "gone"])
 def test_where_the_newest_is_damaged_the_one_before_goes_on(damage, tmp_path):
     whole = a_network()
@@ -314,3 +342,18 @@ def test_killed_a_hundred_times_it_ends_with_the_same_bits():
     kills, trainings = (int(word) for word in found.stdout.split() if word.isdigit())
     assert kills >= 100
     assert trainings >= 1
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E5M2"])
+def test_tensors_of_types_that_numpy_has_not_are_refused(kind, tmp_path):
+    a_network().fit(X, Y, epochs=1, checkpoint=tmp_path)
+    path = tmp_path / files.NAME
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    size = len(content) - 8 - length
+    header["more"] = {"dtype": kind, "shape": [4], "data_offsets": [size, size + (8 if kind == "BF16" else 4)]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :] + bytes(8 if kind == "BF16" else 4))
+    with pytest.raises(fastnn.FileFormatError, match="must hold F32 or F64 tensors"):
+        a_network().fit(X, Y, epochs=2, checkpoint=tmp_path, resume=True)

@@ -19,6 +19,7 @@ from fastnn.cli import doctor, explain, info, main, tasks, train
 from fastnn.cli.arguments import make_parser
 from fastnn.kernels import cache
 from fastnn.kernels.jit import COMPILED
+from fastnn.kernels.target import Target
 from fastnn.preprocessing import StandardScaler, train_test_split
 
 compiled = pytest.mark.skipif(not COMPILED, reason="too slow without compilation")
@@ -426,6 +427,24 @@ def test_ctrl_c_in_the_first_epoch_leaves_the_curves_out(capsys, monkeypatch, tm
     assert not (tmp_path / "runs/fruit/curves.png").exists()
 
 
+def test_ctrl_c_in_the_first_epoch_of_a_regression_leaves_the_best_out(capsys, monkeypatch, no_pictures):
+    history = fastnn.History()
+    history.stop_reason = "interrupted"
+    monkeypatch.setattr(train, "fit", lambda *arguments: history)
+    write_csv("houses.csv", ["area", "age", "price"], *houses())
+    assert main(["train", "houses.csv"]) == 130
+    printed = capsys.readouterr().out
+    assert "held-out error of price" in printed
+    assert "best epoch" not in printed
+
+
+def test_several_ranks_without_their_library_say_what_is_missing(capsys, monkeypatch):
+    monkeypatch.setenv("PMI_SIZE", "2")
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    assert main(["train", "digits"]) == 2
+    assert "pip install fastnn[mpi]" in capsys.readouterr().err
+
+
 def test_ctrl_c_before_the_training_is_no_traceback(capsys, monkeypatch):
     def load_task(arguments):
         raise KeyboardInterrupt
@@ -622,6 +641,29 @@ def test_doctor_tells_when_there_is_one_thread_only(monkeypatch, capsys):
     monkeypatch.setattr(doctor.threads, "most", lambda: 1)
     assert main(["doctor"]) == 1
     assert "all threads but one: Numba's layer here is 'workqueue'" in capsys.readouterr().out
+
+
+def test_doctor_tells_when_threads_err(monkeypatch, capsys):
+    monkeypatch.setattr(doctor.threads, "layer", lambda: "omp")
+    monkeypatch.setattr(doctor.np, "array_equal", lambda *arrays: False)
+    assert main(["doctor"]) == 1
+    assert "threads give other bits than one" in capsys.readouterr().out
+
+
+def test_doctor_tells_when_vectors_are_narrow_and_when_nothing_is_compiled(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "TARGET", Target("baseline", 16, 16, False))
+    monkeypatch.setattr(doctor, "COMPILED", False)
+    assert main(["doctor"]) == 1
+    printed = capsys.readouterr().out
+    assert "no wide vectors were found" in printed
+    assert "NUMBA_DISABLE_JIT is set" in printed
+
+
+def test_doctor_tells_when_the_folder_stays_empty(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(doctor, "COMPILED", True)
+    monkeypatch.setattr(cache, "folder_in_use", lambda: tmp_path)
+    assert main(["doctor"]) == 1
+    assert "no kernel was kept in it" in capsys.readouterr().out
 
 
 def test_doctor_goes_on_when_a_check_breaks(monkeypatch, capsys):

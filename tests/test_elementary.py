@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastnn.kernels import elementary
+from fastnn.kernels import elementary, intrinsics
 from fastnn.kernels.jit import COMPILED, from_python, kernel
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="without compilation NumPy's own functions stand in")
@@ -151,3 +151,10 @@ def test_the_logarithm_of_a_negative_number_is_nan(dtype):
 )
 def test_exact_values(name, x, wanted, dtype):
     assert compiled(name, np.array(x, dtype)).tolist() == wanted
+
+
+def test_horners_rule_by_hand():
+    """3 x^2 + 2 x + 5 at 2 is 12 + 4 + 5."""
+    assert intrinsics._polynomial(2.0, (3.0, 2.0, 5.0)) == 21
+    if COMPILED:
+        assert from_python(intrinsics.polynomial)(2.0, (3.0, 2.0, 5.0)) == 21

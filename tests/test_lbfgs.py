@@ -105,3 +105,24 @@ def test_what_is_not_smooth_or_not_the_same_each_time_is_refused(options, word):
 def test_dropout_is_refused():
     with pytest.raises(ValueError, match="dropout"):
         bent(dropout=0.5).fit(X, Y, epochs=1, optimizer="lbfgs")
+
+
+def test_accuracy_on_held_out_examples_is_there_too():
+    net = fastnn.Network([2, 8, 2], activation=["tanh", "softmax"], loss="cross_entropy", seed=0)
+    labels = (X[:, 0] > X[:, 1]).astype(int)
+    history = net.fit(X, labels, epochs=5, optimizer="lbfgs", validation_data=(X[:9], labels[:9]))
+    right = (net.predict(X[:9]).argmax(axis=1) == labels[:9]).mean()
+    assert history["val_accuracy"][-1] == pytest.approx(right)
+
+
+def test_ctrl_c_keeps_the_best_so_far():
+    net = bent()
+    before = net.loss(X, Y)
+
+    def press(net, history):
+        if history.epochs == 3:
+            raise KeyboardInterrupt
+
+    history = net.fit(X, Y, epochs=50, optimizer="lbfgs", callbacks=[press])
+    assert (history.stop_reason, history.epochs) == ("interrupted", 3)
+    assert net.loss(X, Y) < before

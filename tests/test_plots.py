@@ -267,6 +267,13 @@ def test_a_wide_table_of_mistakes_leaves_its_numbers_out():
     assert figure.axes[0].images[0].get_array().shape == (24, 15)
 
 
+def test_a_table_of_many_columns_leaves_their_names_out():
+    inputs = np.random.default_rng(0).normal(size=(9, 82))
+    figure = plots.worst_mistakes(inputs, np.zeros(9, int), np.tile([0.0, 1.0], (9, 1)))
+    assert all("column" not in name for name in labels(figure.axes[0].xaxis))
+    assert labels(figure.axes[0].yaxis)
+
+
 def test_no_mistake_is_said_in_words():
     figure = plots.worst_mistakes(X, OUTPUTS.argmax(axis=1), OUTPUTS)
     assert [text.get_text() for text in figure.texts] == ["No mistake among 5 examples"]

@@ -201,3 +201,12 @@ def test_what_makes_no_sense_is_refused(configs, options, error, message):
 def test_the_bar_counts_networks(capsys):
     fastnn.fit_many(CONFIGS[:3], X, Y, progress=True, halving=2, **SHARED)
     assert "3/3" in capsys.readouterr().err
+
+
+def test_one_that_fails_ends_all_and_its_error_is_told():
+    def fail(net, history):
+        raise ZeroDivisionError("of a callback")
+
+    configs = [{"sizes": [3, 4, 2], "callbacks": [fail]}] + [{"sizes": [3, 4, 2], "seed": 2}] * 9
+    with pytest.raises(ZeroDivisionError, match="of a callback"):
+        fastnn.fit_many(configs, X, Y, **SHARED)

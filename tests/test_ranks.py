@@ -127,12 +127,25 @@ def assert_same(net, history, other, expected):
         {"max_norm": 0.5, "averaging": 0.9},
         {"learning_rate": fastnn.schedules.Cosine(0.2, epochs=4)},
         {"sample_weight": np.linspace(0, 1, 103)},
+        {"sample_weight": np.arange(103) >= 30, "shuffle": False},
         {"validation_data": HELD},
         {"validation_split": 0.2},
         {"X": sp.csr_array(X)},
         {"batch_size": 40},
     ],
-    ids=["plain", "adam", "clip", "norm", "schedule", "weights", "validation", "split", "sparse", "large"],
+    ids=[
+        "plain",
+        "adam",
+        "clip",
+        "norm",
+        "schedule",
+        "weights",
+        "no weights",
+        "validation",
+        "split",
+        "sparse",
+        "large",
+    ],
 )
 def test_ranks_with_a_part_of_each_batch_are_one_rank_with_the_batch(size, options):
     whole = options | ({"batch_size": 40 * size} if "batch_size" in options else {})

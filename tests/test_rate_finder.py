@@ -75,3 +75,9 @@ def test_what_makes_no_sense_is_refused(options, error, word):
 def test_data_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="X must"):
         network().find_learning_rate(X[:, :2], Y)
+
+
+def test_a_rate_that_diverges_at_once_is_the_end():
+    search = network().find_learning_rate(X, Y, smallest=1e200, largest=1e300, steps=20)
+    assert len(search.learning_rates) < 3
+    assert search.suggestion == 1e200

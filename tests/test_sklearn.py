@@ -375,10 +375,12 @@ def test_a_classifier_with_squared_error_has_probabilities():
 
 
 def test_evaluation_sets_are_judged_after_every_epoch():
-    model = ours.MLPClassifier(**SHORT).fit(DIGITS[:300], LABELS[:300], eval_set=[(DIGITS[300:], LABELS[300:])])
-    seen = model.evals_result_["validation_0"]
-    assert len(seen["loss"]) == len(seen["score"]) == 6
-    assert seen["score"][-1] == model.score(DIGITS[300:], LABELS[300:])
+    sets = [(DIGITS[300:], LABELS[300:]), (DIGITS[:300], LABELS[:300])]
+    model = ours.MLPClassifier(**SHORT).fit(*sets[1], eval_set=sets)
+    for number, (X, y) in enumerate(sets):
+        seen = model.evals_result_[f"validation_{number}"]
+        assert len(seen["loss"]) == len(seen["score"]) == 6
+        assert seen["score"][-1] == model.score(X, y)
 
 
 def test_callbacks_see_the_evaluation_and_stop():

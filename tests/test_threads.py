@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import fastnn
 from fastnn.kernels import team, threads
@@ -85,3 +86,63 @@ def test_a_worker_of_joblib_has_its_share_of_the_processors():
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         most = joblib.Parallel(n_jobs=2)(joblib.delayed(threads.most)() for _ in range(2))
     assert most == [1, 1]
+
+
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.1, "max_norm": 0.5, "l2": 0.01}], ids=["plain", "passes"])
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
+def test_two_threads_of_python_have_the_bits_of_one(kind, options, monkeypatch):
+    """Each runs its part as the threads of the pool do: with compilation and, in turns, without."""
+    X = np.random.default_rng(0).normal(size=(33, 6))  # the last batch has one row, of which the first has none
+    nets = [fastnn.Network([6, 40, 2], dtype="float64", seed=0) for _ in range(2)]
+    given = {"epochs": 2, "batch_size": 32, "validation_data": (kind(X[:3]), X[:3, :2]), **options}
+    nets[0].fit(kind(X), X[:, :2], n_threads=1, **given)
+    crowds = []
+
+    def launch(parallel_kernel, serial, wanted, *arguments):
+        sync = threads.meeting_place(2)
+        crowd = [threading.Thread(target=serial, args=(*arguments, sync, rank, 2)) for rank in range(2)]
+        for member in crowd:
+            member.start()
+        for member in crowd:
+            member.join()
+        crowds.append(crowd)
+
+    monkeypatch.setattr(threads, "run", launch)
+    monkeypatch.setattr(threads, "most", lambda: 2)
+    monkeypatch.setattr(team, "SPINS", 3)  # where nothing is compiled
+    nets[1].fit(kind(X), X[:, :2], n_threads=2, **given)
+    assert crowds
+    assert (nets[0].parameters == nets[1].parameters).all()
+
+
+def test_who_comes_second_waits_for_the_first_to_close_the_door(monkeypatch):
+    monkeypatch.setattr(team, "SPINS", 3)
+    sync, found = threads.meeting_place(2), []
+    sync[team.ARRIVED] = 1
+    enter = from_python(team.join)
+    second = threading.Thread(target=lambda: found.append(tuple(enter(sync, 2))))
+    second.start()
+    second.join(0.05)
+    assert not found
+    sync[team.MEMBERS] = 2
+    second.join(10)
+    assert found == [(1, 2)]
+
+
+def test_a_fork_is_remembered_where_the_pool_was_entered(monkeypatch):
+    for entered in (False, True):
+        monkeypatch.setattr(threads, "_pool", {"layer": None, "entered": entered, "forked": False, "calls": 3})
+        for name in ("_one_team", "_counting"):
+            monkeypatch.setattr(threads, name, threading.Lock())
+        threads._after_fork()
+        assert (threads._pool["forked"], threads._pool["calls"]) == (entered, 0)
+        assert threads.most() == 1 or not entered
+
+
+def test_rows_to_predict_are_handed_out(monkeypatch):
+    """To however many come in time: without compilation to one."""
+    net, X = fastnn.Network([6, 5, 2], seed=0), np.random.default_rng(0).normal(size=(70, 6)).astype("float32")
+    expected = net.predict(X)
+    monkeypatch.setattr(threads, "most", lambda: 2)
+    monkeypatch.setattr("fastnn.model.WORTH_A_LAUNCH", 0)
+    assert (net.predict(X) == expected).all()

@@ -221,6 +221,7 @@ def test_the_end_of_a_module_says_what_it_learns(last, loss, activation, chosen)
         (nn.Sequential(nn.Linear(2, 2), nn.LeakyReLU(0.2)), ValueError, "1: LeakyReLU has negative_slope=0.2"),
         (nn.Sequential(nn.Linear(2, 2), nn.GELU(approximate="tanh")), ValueError, "approximate='tanh'"),
         (nn.Sequential(nn.Flatten()), ValueError, "at least one Linear"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Flatten()), TypeError, "1: fastnn has nothing like Flatten there"),
         (nn.Sequential(nn.Linear(3, 4), nn.Linear(1, 2)), ValueError, "1: Linear takes 1 inputs, .* has 4 outputs"),
         (nn.Sequential(nn.Linear(3, 4), nn.Softmax(1), nn.Linear(4, 2)), ValueError, "2: Linear follows a softmax"),
         (nn.Sequential(nn.Linear(3, 4), nn.Softmax(0)), ValueError, "1: Softmax has dim=0, fastnn only 1"),
@@ -279,6 +280,13 @@ def test_a_state_may_hold_other_numbers_than_the_network(tensor):
     bridge.load_state_dict(net, {"weight": tensor(halves)})
     assert np.array_equal(net.weights[0], halves)
     assert not net.biases[0].any()
+
+
+def test_layers_with_names_are_taken_as_they_come():
+    net, other = fastnn.Network([3, 4, 2], seed=0), fastnn.Network([3, 4, 2], seed=1)
+    names = iter(["second.weight", "second.bias", "first.weight", "first.bias"])
+    bridge.load_state_dict(other, {next(names): value for value in bridge.state_dict(net).values()})
+    assert np.array_equal(other.parameters, net.parameters)
 
 
 def test_a_file_of_many_layers_is_taken_in_their_order(tmp_path):

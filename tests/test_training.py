@@ -302,6 +302,22 @@ def test_any_number_of_threads_gives_the_same_bits():
     assert [len(digests) for digests in results.values()] == [1] * 6
 
 
+def test_measuring_again_after_the_last_step_takes_no_step(monkeypatch):
+    def judge(crew, pace):
+        crew.alone = 1.0  # a turn is then one step
+        crew.measure()
+
+    net, expected = regressor(), regressor()
+    X, y = regression(600)
+    expected.fit(X, y, epochs=3, batch_size=10)
+    monkeypatch.setattr(training.Crew, "judge", judge)
+    monkeypatch.setattr(training, "MEASURED", dict.fromkeys(range(training.MOST_MEASURED)))
+    history = net.fit(X, y, epochs=3, batch_size=10, callbacks=[lambda net, history: None])
+    assert (net.parameters == expected.parameters).all()
+    assert (history.epochs, net.epochs_trained) == (3, 3)
+    assert len(training.MEASURED) == training.MOST_MEASURED
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not COMPILED, reason="without compilation there is one thread")
 def test_numba_may_be_given_more_or_fewer_threads_between_calls():

@@ -30,7 +30,7 @@ def write_bytes(path: str | os.PathLike[str], content: bytes, previous: str | os
 
 def sync_folder(folder: Path) -> None:
     """Bring the names in a folder to the disk, where the system can."""
-    if os.name != "posix":
+    if os.name != "posix":  # pragma: no cover - elsewhere folders cannot be opened
         return
     handle = os.open(folder, os.O_RDONLY)
     try:

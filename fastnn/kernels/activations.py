@@ -76,7 +76,7 @@ def activate_smooth(a, slope, code):
             inside = (value > zero) & (value < one)
             slope[i] = sixth if inside else zero
             a[i] = zero if value <= zero else (one if value >= one else value)
-    elif code == EXPONENTIAL:
+    else:  # EXPONENTIAL
         for i in range(n):
             value = exp(a[i])
             slope[i] = value

@@ -230,7 +230,7 @@ def pause(typingctx):
     """Tell the processor that this is a waiting loop."""
 
     def codegen(context, builder, signature, args):
-        if TARGET.name == "neon":
+        if TARGET.name == "neon":  # pragma: no cover - other processors
             name, args = "llvm.aarch64.hint", [ir.IntType(32)(1)]  # yield
         else:
             name, args = "llvm.x86.sse2.pause", []
@@ -246,7 +246,7 @@ def give_way(typingctx):
     """Let another thread have this processor."""
 
     def codegen(context, builder, signature, args):
-        if sys.platform != "win32":
+        if sys.platform != "win32":  # pragma: no branch - other systems
             kind = ir.FunctionType(ir.IntType(32), [])
             builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
         return context.get_dummy_value()

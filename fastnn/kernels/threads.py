@@ -32,7 +32,7 @@ def _after_fork() -> None:
     _pool["forked"] = _pool["forked"] or _pool["entered"]
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - other systems
     os.register_at_fork(after_in_child=_after_fork)
 
 
