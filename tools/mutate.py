@@ -2,7 +2,8 @@
 
 Each mutant is one small change of an expression or a statement, drawn with a seed from the syntax trees of the modules
 below, in a copy of the project. The tests of its module run until the first failure; for kernels without compilation,
-where the plain-Python twins stand in for the intrinsics. What no test notices is printed with its change.
+where the plain-Python twins stand in for the intrinsics. What no test notices is printed with its change; what no
+test can notice is listed in `equivalent_mutants.toml`, with the reason, and counted apart.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 KERNEL_TESTS = "losses ordered regularisation network functional kernels gradients optimizers sparse"
@@ -55,20 +59,34 @@ COMPARISONS = {
 }  # fmt: skip
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult}
 SECONDS = 600
+KEY = ("module", "line", "nth", "before", "after")
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A module's text with one change, and where it is."""
+    """A module's text with one change, and where it is: the `nth` of its kind in that line."""
 
     module: str
-    line: int
+    number: int
+    line: str
+    nth: int
     before: str
     after: str
     text: str
 
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What it is known by while other lines come and go."""
+        return tuple(getattr(self, name) for name in KEY)
+
     def __str__(self) -> str:
-        return f"survived: {self.module}:{self.line}: {self.before}  ->  {self.after}"
+        return f"survived: {self.module}:{self.number}, {self.nth}: {self.before}  ->  {self.after}"
+
+
+def equivalent_mutants() -> set[tuple[Any, ...]]:
+    """The keys of those that no test can tell from the code."""
+    entries = tomllib.loads((ROOT / "tools" / "equivalent_mutants.toml").read_text("utf-8"))["mutant"]
+    return {tuple(({"nth": 1} | entry)[name] for name in KEY) for entry in entries}
 
 
 def places(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -118,14 +136,17 @@ def change(tree: ast.AST, number: int, what: str) -> tuple[ast.AST, str, str]:
 def mutants_of(module: str) -> list[Mutant]:
     """Every mutant of a module."""
     text = (ROOT / "fastnn" / module).read_text("utf-8")
-    tree = ast.parse(text)
-    found = []
+    tree, lines = ast.parse(text), text.splitlines()
+    found, seen = [], Counter[tuple[Any, ...]]()
     for number, what in places(tree):
         changed, before, after = change(tree, number, what)
         node = next(node for place, node in enumerate(ast.walk(tree)) if place == number)
         result = ast.unparse(changed)
         if result != ast.unparse(tree):
-            found.append(Mutant(module, getattr(node, "lineno", 0), before, after, result))
+            line = getattr(node, "lineno", 0)
+            seen[line, before, after] += 1
+            nth = seen[line, before, after]
+            found.append(Mutant(module, line, lines[line - 1].strip(), nth, before, after, result))
     return found
 
 
@@ -171,17 +192,24 @@ def main() -> None:
     if chosen.again:
         printed = chosen.again.read_text("utf-8")
         drawn = [mutant for mutant in pool if f"{mutant}\n" in printed]
+    known = equivalent_mutants()
+    if stale := {key for key in known if key[0] in (chosen.module or MODULES)} - {mutant.key for mutant in pool}:
+        parser.error(f"equivalent_mutants.toml has entries that are no mutants: {sorted(stale)}")
+    tried = [mutant for mutant in drawn if mutant.key not in known]
     survivors = 0
     with ThreadPoolExecutor(chosen.jobs) as executor:
         for number, (mutant, alive) in enumerate(
-            zip(drawn, executor.map(lambda mutant: survives(mutant, sys.executable), drawn), strict=True), 1
+            zip(tried, executor.map(lambda mutant: survives(mutant, sys.executable), tried), strict=True), 1
         ):
             survivors += alive
             if alive:
                 print(mutant, flush=True)
             if number % 10 == 0:
-                print(f"{number} of {len(drawn)} (of {len(pool)} there are), {survivors} survived", flush=True)
-    print(f"{len(drawn) - survivors} of {len(drawn)} killed, {survivors} survived")
+                print(f"{number} of {len(tried)} (of {len(pool)} there are), {survivors} survived", flush=True)
+    print(
+        f"{len(drawn)} drawn of {len(pool)}: {len(tried) - survivors} killed, {len(drawn) - len(tried)} are equivalent, "
+        f"{survivors} survived"
+    )
 
 
 if __name__ == "__main__":

@@ -30,12 +30,12 @@ from ..network import Network
 from ..optimizers import LBFGS, Optimizer, as_optimizer
 from ..ordered import OrderedTraining
 from ..parameters import aligned_zeros, lay_out, views
-from ..rule import State, fresh_state, make_distortion, make_regularisation, make_rule, plain_rule
+from ..rule import Regularisation, State, fresh_state, make_distortion, make_rule, plain_rule
 
 ACTIVATIONS = {"logistic": "sigmoid", "exp": "exponential"}
 LOSSES = {"squared_error": "half_squared_error"}
 NAMES = ("X", "y", "sample_weight")
-NO_PENALTY = make_regularisation(0.0, 0.0, None, None, 0.0, 0.0, None)
+NO_PENALTY = Regularisation()
 
 _networks: weakref.WeakKeyDictionary[Any, tuple[Any, Network]] = weakref.WeakKeyDictionary()
 _loading = threading.Lock()
@@ -303,7 +303,7 @@ class _Training:
     def _rule(self) -> layout.Rule:
         """The optimizer as the kernels take it, its state filled in."""
         estimator, optimizer, net = self.estimator, self.optimizer, self.net
-        penalty = make_regularisation(0.0, float(estimator.alpha), None, None, 0.0, 0.0, None)
+        penalty = Regularisation(l2=float(estimator.alpha))
         if isinstance(optimizer, OwnOptimizer):
             kept = optimizer.state
             self.state = kept.with_buffers(net._laid_out) if kept else fresh_state(optimizer.kind, 0.0, net._buffer)
