@@ -207,8 +207,8 @@ def main() -> None:
             if number % 10 == 0:
                 print(f"{number} of {len(tried)} (of {len(pool)} there are), {survivors} survived", flush=True)
     print(
-        f"{len(drawn)} drawn of {len(pool)}: {len(tried) - survivors} killed, {len(drawn) - len(tried)} are equivalent, "
-        f"{survivors} survived"
+        f"{len(drawn)} drawn of {len(pool)}: {len(tried) - survivors} killed, "
+        f"{len(drawn) - len(tried)} are equivalent, {survivors} survived"
     )
 
 
