@@ -244,6 +244,16 @@ def test_a_rank_that_fails_ends_all(capsys):
     assert "rank 0 of 2 failed; all are ended" in capsys.readouterr().out
 
 
+def test_ctrl_c_that_does_not_wait_ends_all(capsys):
+    def press(net, history):
+        raise KeyboardInterrupt
+
+    results = on_ranks(2, lambda comm: trained(comm, callbacks=[press]))
+    assert isinstance(results[0], KeyboardInterrupt)
+    assert isinstance(results[1], Aborted)
+    assert "rank 0 of 2 failed; all are ended" in capsys.readouterr().out
+
+
 def test_ranks_that_no_longer_agree_are_found_out(capsys):
     def spoil(net, history):
         net._buffer[0] += 1

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn import streaming
 from fastnn.callbacks import EarlyStopping
 from fastnn.interrupts import Interruption
 from fastnn.kernels.jit import COMPILED
@@ -234,3 +235,22 @@ def test_a_file_four_times_the_memory_allowed_trains_within_it(dtype, tmp_path):
     size, grown = map(int, found.stdout.split())
     assert size == 64
     assert grown <= size // 4
+
+
+def test_who_is_slower_is_waited_for(monkeypatch):
+    monkeypatch.setattr(streaming, "POLL_SECONDS", 0.001)
+    items = range(3)
+
+    def slow():
+        for item in items:
+            time.sleep(0.02)
+            yield item
+
+    with Prefetcher(slow(), 1, Interruption()) as received:
+        assert list(received) == list(items)
+    with Prefetcher(items, 1, Interruption()) as received:
+        found = []
+        for item in received:
+            time.sleep(0.02)
+            found.append(item)
+    assert found == list(items)

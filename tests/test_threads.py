@@ -92,9 +92,9 @@ def test_a_worker_of_joblib_has_its_share_of_the_processors():
 @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
 def test_two_threads_of_python_have_the_bits_of_one(kind, options, monkeypatch):
     """Each runs its part as the threads of the pool do: with compilation and, in turns, without."""
-    X = np.random.default_rng(0).normal(size=(33, 6))  # the last batch has one row, of which the first has none
-    nets = [fastnn.Network([6, 40, 2], dtype="float64", seed=0) for _ in range(2)]
-    given = {"epochs": 2, "batch_size": 32, "validation_data": (kind(X[:3]), X[:3, :2]), **options}
+    X = np.random.default_rng(0).normal(size=(33, 40))  # of the last batch, and of one row held out, one has nothing
+    nets = [fastnn.Network([40, 6, 2], dtype="float64", seed=0) for _ in range(2)]
+    given = {"epochs": 2, "batch_size": 32, "validation_data": (kind(X[:1]), X[:1, :2]), **options}
     nets[0].fit(kind(X), X[:, :2], n_threads=1, **given)
     crowds = []
 
