@@ -168,6 +168,14 @@ def test_another_training_does_not_go_on_from_it(change, message, killed_at, tmp
         np.testing.assert_array_equal(net.parameters, before)
 
 
+def test_what_cannot_be_written_is_an_error_before_the_first_step(tmp_path):
+    net = a_network()
+    before, net.class_names = net.parameters, ["one of two"]
+    with pytest.raises(ValueError, match="class_names must have 2 names"):
+        net.fit(X, Y, epochs=1, checkpoint=tmp_path)
+    np.testing.assert_array_equal(net.parameters, before)
+
+
 def test_another_network_does_not_go_on_from_it(killed_at, tmp_path):
     assert killed_at(a_network(), 3, checkpoint=tmp_path, epochs=4) is None
     with pytest.raises(ValueError, match=r"is of Network\(\[4, 9, 2\].*not of Network\(\[4, 8, 2\]"):

@@ -454,3 +454,15 @@ def test_assigned_coefficients_get_a_network_of_their_own():
     model.coefs_ = [2 * coef for coef in model.coefs_]
     model.predict(DIGITS)
     assert (used.parameters == before).all()
+
+
+@pytest.mark.parametrize("backend", [ours, original])
+def test_two_held_out_examples_are_enough_and_one_is_not(backend):
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20.0)
+    arguments = {"early_stopping": True, "max_iter": 3, "n_iter_no_change": 5, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = backend.MLPRegressor(hidden_layer_sizes=(4,), validation_fraction=0.1, **arguments).fit(X, y)
+        assert len(model.validation_scores_) == 3
+        with pytest.raises(ValueError, match="validation set is too small"):
+            backend.MLPRegressor(hidden_layer_sizes=(4,), validation_fraction=0.05, **arguments).fit(X, y)
