@@ -236,11 +236,11 @@ def as_targets(name: str, values: Any, spec: Spec, n_rows: int) -> Targets:
                 f"{name} of shape ({n_rows},) must hold integer labels 0..{n_out - 1}, got dtype {array.dtype}; "
                 f"give labels as integers, or numbers in shape ({n_rows}, {n_out})"
             )
-        if n_rows and (array.min() < 0 or array.max() >= n_out):
+        labels = array.astype(np.int64)  # a copy: kernels write where a label points, whatever becomes of y
+        if n_rows and (labels.min() < 0 or labels.max() >= n_out):
             worst = array.min() if array.min() < 0 else array.max()
             raise ValueError(f"{name} must hold labels 0..{n_out - 1} for {n_out} outputs, got {worst}")
-        labels = read_only(np.ascontiguousarray(array, np.int64))
-        return Targets(no_numbers, labels, True)
+        return Targets(no_numbers, read_only(labels), True)
     if array.shape not in ((n_rows, n_out), (n_rows,)):
         raise ValueError(f"{name} must have shape ({n_rows}, {n_out}) or ({n_rows},), got {array.shape}")
     with np.errstate(over="ignore"):
@@ -279,6 +279,10 @@ def _check_range(name: str, numbers: np.ndarray, sums: np.ndarray, spec: Spec) -
         )
 
 
+MOST_WEIGHT = 1e300
+"""Sum of weights beyond which their products with losses may leave float64."""
+
+
 def as_weights(name: str, values: Any, spec: Spec, n_rows: int) -> np.ndarray:
     """Weights of examples: (n,), finite, not negative, not all 0; empty for None."""
     if values is None:
@@ -286,12 +290,15 @@ def as_weights(name: str, values: Any, spec: Spec, n_rows: int) -> np.ndarray:
     array = numbers_of(name, values)
     if array.shape != (n_rows,):
         raise ValueError(f"{name} must have shape ({n_rows},), got {array.shape}")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         weights = np.ascontiguousarray(array, spec.dtype)
+        total = weights.sum(dtype=np.float64)
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError(f"{name} must hold finite numbers of 0 or more")
     if not weights.any():
         raise ValueError(f"{name} must not be 0 for every example")
+    if total > MOST_WEIGHT:
+        raise ValueError(f"{name} must have a sum of at most {MOST_WEIGHT:g}, got {total:g}")
     return read_only(weights)
 
 

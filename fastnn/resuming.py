@@ -18,6 +18,7 @@ from .history import History
 from .interrupts import Interruption
 from .io import checkpoint as files
 from .io.checkpoint import Checkpoint
+from .io.files import remove_unfinished
 from .io.model import description
 from .kernels import gather, layout
 from .rule import State
@@ -100,6 +101,7 @@ class FolderKeeper(Keeper):
         if self.seconds < 0:
             raise ValueError(f"checkpoint_seconds must be 0 or more, got {seconds!r}")
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(self.folder / files.NAME)
         if not resume:
             self._check_replaceable()
         super().__init__(files.read(self.folder) if resume else None)

@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
 import pytest
 from numba.core import config
 
+import fastnn
 from fastnn.kernels import cache
 from fastnn.kernels.jit import COMPILED
 
@@ -24,6 +24,8 @@ with warnings.catch_warnings(record=True) as seen:
     warnings.simplefilter("always")
     import fastnn
     net = fastnn.Network([3, 2], seed=0)
+    if %(fit)d:
+        net.fit([[1.0, 2.0, 3.0]] * 4, [0, 1, 1, 0], epochs=2, learning_rate=0.1)
     numbers = net.predict([[1.0, 2.0, 3.0]])
 print(numbers.tobytes().hex(), *[str(warning.message)[:40].replace(" ", "_") for warning in seen])
 """
@@ -39,7 +41,7 @@ def unprivileged():
                 os._exit(77)
 
 
-def start(folder=None, before=None, **settings):
+def start(folder=None, before=None, fit=False, **settings):
     environment = {
         name: value for name, value in os.environ.items() if name not in ("FASTNN_CACHE_DIR", "XDG_CACHE_HOME")
     }
@@ -47,8 +49,8 @@ def start(folder=None, before=None, **settings):
     if folder is not None:
         environment["FASTNN_CACHE_DIR"] = str(folder)
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-        preexec_fn=before,
+        [sys.executable, "-c", CHILD % {"fit": fit}], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment, preexec_fn=before,
     )  # fmt: skip
 
 
@@ -69,6 +71,12 @@ def right():
 
 
 @pytest.fixture(scope="module")
+def fitted():
+    """What the child prints that also trains."""
+    return run(cache.default_folder(), fit=True)[0]
+
+
+@pytest.fixture(scope="module")
 def kept(right, tmp_path_factory):
     """A cache that one child filled."""
     folder = tmp_path_factory.mktemp("filled") / "kernels"
@@ -86,7 +94,7 @@ def no_room():
 @posix
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["read-only", "no home", "another's", "full", "a file"])
-def test_without_a_folder_it_works_and_says_so_once(kind, right, tmp_path):
+def test_without_a_folder_it_works_and_says_so_once(kind, fitted, tmp_path):
     folder, before, settings = tmp_path / "kernels", unprivileged, {}
     folder.mkdir()
     if kind == "read-only":
@@ -107,12 +115,47 @@ def test_without_a_folder_it_works_and_says_so_once(kind, right, tmp_path):
     else:
         folder = tmp_path / "kernels" / "file"
         folder.write_text("not a folder")
-    numbers, warnings = run(folder, before, **settings)
-    assert numbers == right
-    word = "fastnn_could_not_keep" if kind == "full" else "fastnn_cannot_keep"
-    assert warnings
-    assert all(warning.startswith(word) for warning in warnings)
-    assert kind == "full" or len(warnings) == 1
+    numbers, warnings = run(folder, before, fit=True, **settings)
+    assert numbers == fitted
+    assert len(warnings) == 1
+    assert warnings[0].startswith("fastnn_could_not_keep" if kind == "full" else "fastnn_cannot_keep")
+
+
+@compiled_only
+@posix
+@pytest.mark.slow
+def test_an_installation_that_cannot_be_written_is_left_as_it_is(right, tmp_path):
+    package = tmp_path / "site-packages" / "fastnn"
+    shutil.copytree(Path(fastnn.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    before = sorted(package.rglob("*"))
+    for path in [package.parent, package, *before]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    settings = {"PYTHONPATH": os.pathsep.join([str(package.parent), *filter(None, sys.path)])}
+    assert run(tmp_path / "kernels", unprivileged, **settings) == (right, [])
+    assert sorted(package.rglob("*")) == before
+    assert list((tmp_path / "kernels").rglob("*.kernel"))
+
+
+@compiled_only
+@posix
+@pytest.mark.slow
+def test_what_another_user_put_into_the_folder_is_not_run(right, kept, tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("only the superuser can make files that are another's")
+    shutil.copytree(kept, tmp_path / "kernels")
+    files = sorted((tmp_path / "kernels").rglob("*.kernel"))
+    for path in files:
+        os.chown(path, 12345, 12345)
+    assert run(tmp_path / "kernels") == (right, [])
+    assert {path.stat().st_uid for path in files} == {os.getuid()}
+
+
+def test_a_file_is_sound_in_its_place_alone(tmp_path):
+    place = tmp_path / "key" / "a.kernel"
+    found = cache.checksum(place, b"code")
+    others = [place.with_name("b.kernel"), tmp_path / "other" / "a.kernel"]
+    assert found == cache.checksum(tmp_path / "moved" / "key" / "a.kernel", b"code")
+    assert found not in [cache.checksum(path, b"code") for path in others] + [cache.checksum(place, b"codes")]
 
 
 @compiled_only
@@ -131,7 +174,7 @@ def test_damaged_files_are_compiled_anew(damage, right, kept, tmp_path):
         elif damage == "garbage":
             path.write_bytes(content[:100] + bytes(50) + content[150:])
         else:
-            path.write_bytes(contents[number - 1][:-1])
+            path.write_bytes(contents[number - 1])
     assert run(tmp_path / "kernels") == (right, [])
     again = [path.read_bytes() for path in files]
     assert [len(content) for content in again] == [len(content) for content in contents]
@@ -192,9 +235,11 @@ def test_a_kernel_that_cannot_be_written_is_a_warning(monkeypatch, tmp_path):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cache, "folder_in_use", lambda: tmp_path)
+    monkeypatch.setattr(cache.KernelCache, "gave_up", False)
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.warns(RuntimeWarning, match="could not keep a compiled kernel: .*No space left"):
+    with pytest.warns(RuntimeWarning, match="could not keep a compiled kernel .*No space left"):
         cache.KernelCache(test_versions_are_in_the_key).save_overload("signature", Compiled())
+    cache.KernelCache(test_versions_are_in_the_key).save_overload("another", Compiled())  # without a second warning
     assert not list(tmp_path.iterdir())
 
 
@@ -204,7 +249,8 @@ def key(monkeypatch, tmp_path):
     copied = tmp_path / "kernels"
     shutil.copytree(Path(cache.__file__).parent, copied)
     monkeypatch.setattr(cache, "__file__", str(copied / "cache.py"))
-    return lambda: cache.code_key.__wrapped__()
+    monkeypatch.setattr(cache, "sources", cache.sources.__wrapped__)
+    return cache.code_key
 
 
 def test_every_source_is_in_the_key(key, tmp_path):
@@ -218,16 +264,40 @@ def test_every_source_is_in_the_key(key, tmp_path):
     assert key() == before
 
 
-@pytest.mark.parametrize("name", cache.CODE_SETTINGS)
+SETTINGS = [
+    "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "ENABLE_AVX", "CPU_NAME", "CPU_FEATURES",
+    "DISABLE_INTEL_SVML", "DEBUGINFO_DEFAULT", "LLVM_REFPRUNE_PASS", "LLVM_REFPRUNE_FLAGS", "DEBUG_NRT", "NRT_STATS",
+    "EXTEND_VARIABLE_LIFETIMES", "PARFOR_MAX_TUPLE_SIZE", "USING_SVML", "SOME_SETTING_TO_COME",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SETTINGS)
 def test_every_setting_of_the_code_is_in_the_key(name, key, monkeypatch):
     before = key()
     monkeypatch.setattr(config, name, "another", raising=False)
     assert key() != before
 
 
-def test_versions_are_in_the_key(key, monkeypatch):
+@pytest.mark.parametrize("name", ["NUMBA_NUM_THREADS", "THREADING_LAYER", "CACHE_DIR", "COLOR_SCHEME"])
+def test_a_setting_of_something_else_compiles_nothing_anew(name, key, monkeypatch):
     before = key()
-    monkeypatch.setattr(numba, "__version__", "0.0")
+    monkeypatch.setattr(config, name, "another")
+    assert key() == before
+
+
+@pytest.mark.parametrize("package", ["numba", "llvmlite"])
+def test_versions_are_in_the_key(package, key, monkeypatch):
+    before = key()
+    monkeypatch.setattr(getattr(cache, package), "__version__", "0.0")
+    assert key() != before
+
+
+def test_the_processor_is_in_the_key(key, monkeypatch):
+    from numba.core.registry import cpu_target
+
+    before = key()
+    kind = type(cpu_target.target_context.codegen())
+    monkeypatch.setattr(kind, "magic_tuple", lambda self: ("x86_64", "another", "+avx2"))
     assert key() != before
 
 

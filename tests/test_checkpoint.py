@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
@@ -344,11 +343,11 @@ print(kills, "kills,", finished, "trainings")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the test forks")
 @pytest.mark.skipif(not COMPILED, reason="too slow without compilation")
 def test_killed_a_hundred_times_it_ends_with_the_same_bits():
-    with warnings.catch_warnings():
-        found = subprocess.run([sys.executable, "-c", KILLS, "100", "1"], capture_output=True, text=True, timeout=900)
+    wanted = os.environ.get("FASTNN_KILLS", "100")
+    found = subprocess.run([sys.executable, "-c", KILLS, wanted, "1"], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     kills, trainings = (int(word) for word in found.stdout.split() if word.isdigit())
-    assert kills >= 100
+    assert kills >= int(wanted)
     assert trainings >= 1
 
 

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -92,37 +94,33 @@ def test_a_state_that_the_optimizer_does_not_keep_is_refused(tmp_path):
         )
 
 
-@pytest.mark.parametrize("call", ["mkstemp", "fdopen", "write", "flush", "fsync", "chmod", "replace", "replace again"])
-def test_an_error_at_any_step_of_a_write_leaves_the_last_good_checkpoint(call, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["full", "broken"])
+@pytest.mark.parametrize("call", ["open", "write", "flush", "fsync", "replace", "replace again"])
+def test_an_error_at_any_step_of_a_write_leaves_the_last_good_checkpoint(call, number, tmp_path, monkeypatch):
     trained(tmp_path)
     saved = checkpoint.read(tmp_path)
-    failing = OSError(errno.ENOSPC, "No space left on device")
     calls = []
 
     def fail(*given, **named):
         calls.append(call)
-        raise failing
+        raise OSError(number, os.strerror(number))
 
     from fastnn.io import files
 
-    if call == "mkstemp":
-        monkeypatch.setattr(files.tempfile, "mkstemp", fail)
-    elif call in ("fdopen", "fsync"):
+    if call == "open":
+        monkeypatch.setattr(files.Path, "open", fail)
+    elif call == "fsync":
         monkeypatch.setattr(files.os, call, fail)
-    elif call == "chmod":
-        monkeypatch.setattr(files.Path, "chmod", fail)
     elif call.startswith("replace"):
         real, after = files.Path.replace, 1 if call.endswith("again") else 0
 
         def replace(path, target):
             calls.append(call)
-            if len(calls) > after:
-                raise failing
-            return real(path, target)
+            return real(path, target) if len(calls) <= after else fail()
 
         monkeypatch.setattr(files.Path, "replace", replace)
     else:
-        real_open = os.fdopen
+        real_open = files.Path.open
 
         def opened(*given):
             file = real_open(*given)
@@ -139,8 +137,8 @@ def test_an_error_at_any_step_of_a_write_leaves_the_last_good_checkpoint(call, t
 
             return Failing()
 
-        monkeypatch.setattr(files.os, "fdopen", opened)
-    with pytest.raises(OSError, match="No space left"):
+        monkeypatch.setattr(files.Path, "open", opened)
+    with pytest.raises(OSError, match=os.strerror(number)):
         checkpoint.write(tmp_path, saved)
     assert calls
     monkeypatch.undo()
@@ -148,3 +146,75 @@ def test_an_error_at_any_step_of_a_write_leaves_the_last_good_checkpoint(call, t
     assert found.about == saved.about
     assert np.array_equal(found.net.parameters, saved.net.parameters)
     assert {path.name for path in tmp_path.iterdir()} <= {checkpoint.NAME, checkpoint.PREVIOUS}
+
+
+# A checkpoint is written over another, and the writer killed before each line of the code that writes, and stopped by
+# a limit on the size of files at each part of its bytes. What is read then is the one or the other, whole.
+WRITERS = """
+import os, pathlib, resource, shutil, signal, sys
+import numpy as np, fastnn
+from fastnn.io import checkpoint, files
+
+folder = pathlib.Path(sys.argv[1])
+net = fastnn.Network([3, 4, 2], seed=0)
+given = dict(learning_rate=0.1, checkpoint=folder / "kept", n_threads=1)
+net.fit(np.eye(3), np.eye(3)[:, :2], epochs=1, **given)
+old = checkpoint.read(folder / "kept")
+net.fit(np.eye(3), np.eye(3)[:, :2], epochs=2, resume=True, **given)
+new = checkpoint.read(folder / "kept")
+size = (folder / "kept" / checkpoint.NAME).stat().st_size
+assert old.about["position"] != new.about["position"]
+
+def write_in_a_child(place, before):
+    shutil.copytree(folder / "first", place)
+    child = os.fork()
+    if child == 0:
+        before()
+        try:
+            checkpoint.write(place, new)
+        except OSError:
+            os._exit(3)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    found = checkpoint.read(place)
+    same = lambda one: found.about == one.about and (found.net.parameters == one.net.parameters).all()
+    sound = [bool(same(one)) for one in (old, new)]
+    assert any(sound), (place, status)
+    return status, sound[1]
+
+def killed_before(number):
+    lines = []
+    def look(frame, event, argument):
+        if event == "line":
+            lines.append(frame.f_lineno)
+            if len(lines) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return look
+    return lambda: sys.settrace(lambda frame, *_: look if frame.f_code.co_filename == files.__file__ else None)
+
+checkpoint.write(folder / "first", old) if (folder / "first").mkdir() is None else None
+outcomes = []
+for number in range(1, 1000):
+    status, is_new = write_in_a_child(folder / f"line {number}", killed_before(number))
+    if not os.WIFSIGNALED(status):
+        break
+    outcomes.append(is_new)
+assert outcomes == sorted(outcomes) and True in outcomes and False in outcomes, outcomes
+for part in (0, 1, 100, size // 2, size - 1):
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (part, part))
+    status, is_new = write_in_a_child(folder / f"part {part}", limit)
+    assert os.waitstatus_to_exitcode(status) == 3 and not is_new
+net.fit(np.eye(3), np.eye(3)[:, :2], epochs=3, resume=True, **given | {"checkpoint": folder / "line 5"})
+print(len(outcomes), "kills;", *sorted(path.name for path in (folder / "line 5").iterdir()))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the test forks")
+def test_a_writer_killed_at_any_line_or_stopped_at_any_byte_leaves_one_of_the_two(tmp_path):
+    found = subprocess.run(
+        [sys.executable, "-c", WRITERS, str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    kills, names = found.stdout.split(" kills; ")
+    assert int(kills) > 10
+    assert names.split() == [checkpoint.PREVIOUS, checkpoint.NAME]

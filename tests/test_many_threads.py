@@ -82,8 +82,7 @@ main(["doctor"])
 """
 
 
-def run(code, *arguments, **settings):
-    environment = os.environ | {"NUMBA_NUM_THREADS": "4"} | settings
+def run(code, environment, *arguments):
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
@@ -96,8 +95,8 @@ def run(code, *arguments, **settings):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layer", ["omp", "workqueue", "tbb"])
-def test_eight_threads_have_the_results_of_one(layer):
-    found = run(CROWD, os.environ.get("FASTNN_ROUNDS", "10"), NUMBA_THREADING_LAYER=layer)
+def test_eight_threads_have_the_results_of_one(layer, environment):
+    found = run(CROWD, environment(layer), os.environ.get("FASTNN_ROUNDS", "100"))
     assert found.returncode == 0, found.stderr
     if found.stdout.strip() == "none":
         pytest.skip(f"{layer} cannot be loaded here: one thread each, and the same results")
@@ -105,15 +104,15 @@ def test_eight_threads_have_the_results_of_one(layer):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layer", ["omp", "workqueue"])
-def test_beside_another_librarys_parallel_function(layer):
-    found = run(NEIGHBOUR, NUMBA_THREADING_LAYER=layer)
+@pytest.mark.parametrize("layer", ["omp", "workqueue", "tbb"])
+def test_beside_another_librarys_parallel_function(layer, environment):
+    found = run(NEIGHBOUR, environment(layer))
     assert (found.returncode, found.stdout.strip()) == (0, "alive"), found.stderr
 
 
 @pytest.mark.slow
-def test_without_openmp_it_works_and_the_doctor_says_what_is_lost():
-    found = run(NO_OPENMP)
+def test_without_openmp_it_works_and_the_doctor_says_what_is_lost(environment):
+    found = run(NO_OPENMP, environment())
     assert found.returncode == 0, found.stderr
     assert "LOST" in found.stdout
     assert "workqueue" in found.stdout

@@ -92,6 +92,16 @@ def test_wide_layers_and_many_blocks_stay_within_their_bounds(n_threads, guards)
     assert guards.stand()
 
 
+@pytest.mark.parametrize("label", [-1, 900])
+def test_labels_that_change_while_they_are_learned_point_nowhere(label, guards):
+    X, y = np.eye(3), np.arange(3)
+    nets = [fastnn.Network([3, 3], activation="softmax", loss="cross_entropy", seed=0) for _ in range(2)]
+    nets[0].fit(X, y.copy(), epochs=5, batch_size=3)
+    nets[1].fit(X, y, epochs=5, batch_size=3, callbacks=[lambda net, history: y.fill(label)])
+    assert guards.stand()
+    assert np.array_equal(nets[0].parameters, nets[1].parameters)
+
+
 # ---- whatever shape, type, stride, offset and flag an input has
 
 DTYPES = ["f4", "f8", "f2", "u1", "?", "i1", "i2", "i4", "i8", "u2", "u4", "u8", ">f4", ">f8", ">i4"]

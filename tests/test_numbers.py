@@ -1,6 +1,5 @@
 """Numbers at the edges: not finite, subnormal, huge; the processor's mode; threads; float32; pinned curves."""
 
-import os
 import subprocess
 import sys
 
@@ -41,10 +40,13 @@ for optimizer in ("adam", "adamw", "rmsprop", "adagrad", fastnn.SGD(momentum=0.9
     for dtype in ("float32", "float64"):
         cases.append(("relu", "cross_entropy", "softmax", optimizer, dtype, dict(dropout=0.2, l1=1e-4, l2=1e-3,
                      clip_norm=1.0, max_norm=3.0, input_noise=0.1, averaging=0.9, sample_weight=np.arange(1.0, 301.0))))
+whole = hashlib.sha256()
 for *case, fit in cases:
     found = {digest(n, *case, **fit) for n in (1, 2, 3, 8)}
     assert len(found) == 1, case
-print(len(cases))
+    whole.update(*[text.encode() for text in found])
+from fastnn.kernels import threads
+print(threads.layer(), len(cases), whole.hexdigest())
 """
 MODE = """
 import numpy as np
@@ -62,13 +64,20 @@ assert mode() == before and before[0] > 0 and before[1] > 0
 
 @pytest.mark.slow
 @pytest.mark.skipif(not COMPILED, reason="there are no threads without compilation")
-def test_every_kind_of_training_has_the_same_bits_on_any_number_of_threads():
+def test_every_kind_of_training_has_the_same_bits_on_any_number_of_threads_of_every_layer(environment):
     pairs = [(loss, LOSS_OUTPUT.get(loss, "identity")) for loss in LOSS_CODES if loss != "perceptron"]
     code = THREADS % {"hidden": HIDDEN, "losses": pairs}
-    environment = os.environ | {"NUMBA_NUM_THREADS": "8"}
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
-    assert found.returncode == 0, found.stderr
-    assert int(found.stdout) == len(HIDDEN) + len(pairs) + 10
+    printed = {}
+    for layer in ("omp", "tbb", "workqueue"):
+        found = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+            env=environment(layer, NUMBA_NUM_THREADS="8"),
+        )  # fmt: skip
+        assert found.returncode == 0, found.stderr
+        loaded, *printed[layer] = found.stdout.split()
+        assert loaded in (layer, "none")
+    assert int(printed["omp"][0]) == len(HIDDEN) + len(pairs) + 10
+    assert printed["omp"] == printed["tbb"] == printed["workqueue"]
 
 
 def test_the_processors_floating_point_mode_stays():
@@ -103,6 +112,22 @@ def test_subnormal_and_huge_inputs_give_numbers(activation, dtype):
     assert np.isfinite(found).all()
     assert ((found >= 0) & (found <= 1)).all()
     assert np.abs(found[0] - net.predict(np.zeros((1, 2)))).max() <= 2 * limits.eps
+
+
+@pytest.mark.parametrize(
+    ("dtype", "weight"), [("float32", 1e-42), ("float32", 3e38), ("float64", 5e-324), ("float64", 1e298)]
+)
+def test_subnormal_and_huge_weights_of_examples_weigh_as_others_do(dtype, weight):
+    X, y = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12) % 2
+    nets = [fastnn.Network([3, 4, 2], activation="tanh", dtype=dtype, seed=0) for _ in range(2)]
+    nets[0].fit(X, y, epochs=3, batch_size=5)
+    nets[1].fit(X, y, epochs=3, batch_size=5, sample_weight=np.full(12, weight))
+    np.testing.assert_allclose(nets[0].parameters, nets[1].parameters, rtol=1e-5)
+
+
+def test_weights_without_a_finite_sum_are_refused():
+    with pytest.raises(ValueError, match=r"sample_weight must have a sum of at most 1e\+300, got inf"):
+        fastnn.Network([2, 1], dtype="float64").fit(np.ones((4, 2)), np.ones(4), epochs=1, sample_weight=[1e308] * 4)
 
 
 def test_weights_that_are_not_finite_end_a_training_with_the_last_finite_ones():

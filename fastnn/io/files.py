@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes, previous: str | os.PathLike[str] | None = None) -> None:
     """Replace a file: the old one or the new one is there at any moment; the old one is kept as `previous`."""
     target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    temporary = target.with_name(f".{target.name}-{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
         if previous is not None and target.exists():
             target.replace(previous)
-        Path(temporary).replace(target)
+        temporary.replace(target)
         sync_folder(target.parent)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_unfinished(path: str | os.PathLike[str]) -> None:
+    """Remove what writers of this file left that were killed."""
+    target = Path(path)
+    for unfinished in target.parent.glob(f".{target.name}-{'[0-9a-f]' * 16}"):
+        unfinished.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

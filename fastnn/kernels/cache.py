@@ -23,18 +23,11 @@ import numba
 from numba.core import compiler, config
 from numba.core.serialize import dumps
 
-CODE_SETTINGS = (
-    "OPT",
-    "LOOP_VECTORIZE",
-    "SLP_VECTORIZE",
-    "BOUNDSCHECK",
-    "ENABLE_AVX",
-    "CPU_NAME",
-    "CPU_FEATURES",
-    "DISABLE_INTEL_SVML",
-    "DEBUGINFO_DEFAULT",
-    "LLVM_REFPRUNE_PASS",
-)
+SHAPE_NO_CODE = (
+    "CUDA_", "FORCE_CUDA_", "DISABLE_CUDA", "ENABLE_CUDASIM", "NUMBA_", "THREADING_LAYER", "CACHE_", "COLOR_SCHEME",
+    "FULL_TRACEBACKS", "SHOW_HELP", "DEVELOPER_MODE", "DISABLE_PERFORMANCE_WARNINGS", "GDB_BINARY", "_",
+)  # fmt: skip
+"""How the names of Numba's settings begin that leave the code as it is; all others count, those to come included."""
 
 
 def default_folder() -> Path:
@@ -51,18 +44,27 @@ def default_folder() -> Path:
 
 
 @lru_cache(maxsize=1)
-def code_key() -> str:
-    """Digest of the sources of all that is compiled, the compiler's versions and settings, and the processor."""
+def sources() -> bytes:
+    """Digest of the sources of all that is compiled."""
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return digest.digest()
+
+
+def settings() -> dict[str, Any]:
+    """Numba's settings that may shape the code, as they are now: a program may change them at any time."""
+    names = (name for name in dir(config) if name.isupper() and not name.startswith(SHAPE_NO_CODE))
+    return {name: getattr(config, name) for name in names}
+
+
+def code_key() -> str:
+    """Digest of the sources of all that is compiled, the compiler's versions and settings, and the processor."""
     from numba.core.registry import cpu_target
 
-    settings = [(name, getattr(config, name, None)) for name in CODE_SETTINGS]
     compiler_and_processor = cpu_target.target_context.codegen().magic_tuple()
     versions = (numba.__version__, llvmlite.__version__, sys.version, platform.machine())
-    digest.update(repr((versions, settings, compiler_and_processor)).encode())
-    return digest.hexdigest()[:32]
+    return hashlib.sha256(repr((sources(), versions, settings(), compiler_and_processor)).encode()).hexdigest()[:32]
 
 
 def prepare(folder: Path) -> None:
@@ -77,25 +79,45 @@ def prepare(folder: Path) -> None:
     tempfile.TemporaryFile(dir=folder).close()
 
 
-@lru_cache(maxsize=1)
 def folder_in_use() -> Path | None:
-    """The folder for this process's kernels; None, with one warning, where there is none to be had."""
+    """The folder for the kernels as they are compiled now; None, with one warning, where there is none to be had."""
+    return _prepared(code_key())
+
+
+@lru_cache(maxsize=8)
+def _prepared(key: str) -> Path | None:
     try:
-        folder = default_folder() / code_key()
+        folder = default_folder() / key
         prepare(folder)
     except (OSError, RuntimeError) as error:
         warnings.warn(
             f"fastnn cannot keep its compiled kernels ({error}); they are compiled again in every process. "
             "Set FASTNN_CACHE_DIR to a folder that only you can write.",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
         return None
     return folder
 
 
+def checksum(path: Path, content: bytes) -> bytes:
+    """Of a file's content in its place: one that was moved to another's name or folder is not sound there."""
+    return hashlib.sha256(f"{path.parent.name}/{path.name}\0".encode() + content).digest()
+
+
+def read_own(path: Path) -> bytes:
+    """A file's bytes; OSError where it is not there, or another user's: what it holds would be run."""
+    with path.open("rb") as file:
+        if hasattr(os, "getuid") and os.fstat(file.fileno()).st_uid != os.getuid():
+            raise PermissionError(f"{path} belongs to another user")
+        return file.read()
+
+
 class KernelCache:
     """What a Numba dispatcher asks for compiled code, one file for each function and signature."""
+
+    gave_up = False
+    """Whether a kernel could not be written: one warning, and no other is tried."""
 
     def __init__(self, function: Any) -> None:
         self.name = f"{function.__module__}.{function.__qualname__}"
@@ -115,10 +137,10 @@ class KernelCache:
         if path is None:
             return None
         try:
-            content = path.read_bytes()
+            content = read_own(path)
         except OSError:
             return None
-        if hashlib.sha256(content[32:]).digest() != content[:32]:
+        if checksum(path, content[32:]) != content[:32]:
             return None
         target_context.refresh()
         self.hits += 1
@@ -127,20 +149,26 @@ class KernelCache:
     def save_overload(self, signature: Any, compiled: Any) -> None:
         """Keep the compiled function; a folder that fails costs only the next process's time."""
         path = self.path(signature)
-        if path is None:
+        if path is None or KernelCache.gave_up:
             return
         content = dumps(compiled._reduce())
         try:
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix="writing-")
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(hashlib.sha256(content).digest() + content)
+                    file.write(checksum(path, content) + content)
                 Path(temporary).replace(path)
             except OSError:
                 Path(temporary).unlink(missing_ok=True)
                 raise
         except OSError as error:
-            warnings.warn(f"fastnn could not keep a compiled kernel: {error}", RuntimeWarning, stacklevel=2)
+            KernelCache.gave_up = True
+            warnings.warn(
+                f"fastnn could not keep a compiled kernel ({error}); those that are not kept are compiled again in "
+                "every process. Set FASTNN_CACHE_DIR to a folder with room.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def enable(self) -> None:
         """Part of the interface that Numba expects."""

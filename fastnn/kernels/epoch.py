@@ -64,10 +64,10 @@ def shuffle(order, seed, epoch):
 
 
 @piece
-def examples_forward(network, work, examples, order, start, inverse_sum, first, last, distortion, epoch):
+def examples_forward(network, work, examples, order, start, total, first, last, distortion, epoch):
     """Rows first..last of a block: inputs, activations, losses, and the deltas of the output layer.
 
-    `order[start]` is the block's first example, in the order of `epoch`.
+    `order[start]` is the block's first example, in the order of `epoch`; total: the weights of the whole batch.
     """
     table, numbers = network.table, work.numbers
     bottom, top = table[0], table[len(table) - 1]
@@ -82,7 +82,7 @@ def examples_forward(network, work, examples, order, start, inverse_sum, first, 
     targets = work.targets[first * ld : last * ld]
     gather_targets(targets, examples, order, start + first, n_rows, n_out, ld)
     factors = work.row_factor[first:last]
-    gather_factors(factors, examples, order, start + first, n_rows, inverse_sum)
+    gather_factors(factors, examples, order, start + first, n_rows, total)
     if distortion.dropping or distortion.noise > 0 or distortion.smoothing > 0:
         call_at(
             network.code[DISTORT], distort,
@@ -263,7 +263,7 @@ def train_batch(
         if first < last and weight > 0:
             call_at(
                 network.code[EXAMPLES], examples_forward,
-                network, work, examples, records.order, start + offset, 1.0 / weight, first, last,
+                network, work, examples, records.order, start + offset, weight, first, last,
                 distortion, epoch,
             )  # fmt: skip
             call_at(

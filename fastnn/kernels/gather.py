@@ -95,8 +95,9 @@ def sum_of_weights(examples, order, first, n_rows):
 
 
 @kernel
-def gather_factors(out, examples, order, first, n_rows, inverse_sum):
-    """out: (n_rows,) each example's weight over the batch's sum."""
-    inverse = out.dtype.type(inverse_sum)
+def gather_factors(out, examples, order, first, n_rows, total):
+    """out: (n_rows,) each example's weight over `total`, the batch's sum; a small sum's inverse may be infinite."""
+    even = out.dtype.type(1.0 / total)
     for r in range(n_rows):
-        out[r] = inverse * examples.weights[example_at(order, first + r)] if len(examples.weights) else inverse
+        weighted = len(examples.weights) > 0
+        out[r] = float(examples.weights[example_at(order, first + r)]) / total if weighted else even
