@@ -53,7 +53,10 @@ def same_parameters(theirs, mine, tolerance):
     assert all(a.dtype == b.dtype and np.abs(a - b).max() <= tolerance for a, b in pairs)
 
 
-@parametrize_with_checks([ours.MLPClassifier(), ours.MLPRegressor()])
+CHECKS = parametrize_with_checks([ours.MLPClassifier(), ours.MLPRegressor()])  # an iterator, in old versions
+
+
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
 def test_passes_the_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
