@@ -6,6 +6,7 @@ A callback is a function callback(net, history), or an object of a class below. 
 from __future__ import annotations
 
 import csv
+import json
 import math
 import os
 import time
@@ -248,7 +249,7 @@ class CSVLog(Callback):
             if history.epochs == 1:
                 writer.writerow(["epoch", "seconds", "learning_rate", *history])
             seconds = round(time.perf_counter() - self._began, 3)
-            last = [column[-1] for column in history.values()]
+            last = [column[-1] if len(column) == history.epochs else math.nan for column in history.values()]
             writer.writerow([history.epochs, seconds, history.learning_rates[-1], *last])
 
 
@@ -334,6 +335,13 @@ def _name(callback: Any) -> str:
     return type(callback).__name__ if isinstance(callback, Callback) else "function"
 
 
+def _truth(callback: Any, answer: Any) -> bool:
+    try:
+        return bool(answer)
+    except ValueError:
+        raise TypeError(f"callback {_name(callback)} must return True, False or None, got {answer!r:.80}") from None
+
+
 class Callbacks:
     """All callbacks of one `fit`, as a context: what begins is also ended."""
 
@@ -361,9 +369,9 @@ class Callbacks:
         arrays: dict[str, np.ndarray] = {}
         for number, callback in enumerate(self._callbacks):
             values = callback.state() if isinstance(callback, Callback) else {}
-            found = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
-            arrays |= {f"callback.{number}.{name}": value for name, value in found.items()}
-            plain.append([_name(callback), {name: value for name, value in values.items() if name not in found}])
+            kept = _plain(_name(callback), values)
+            arrays |= {f"callback.{number}.{name}": values[name] for name in values if name not in kept}
+            plain.append([_name(callback), kept])
         return plain, arrays
 
     def restore(self, plain: list[list[Any]], arrays: dict[str, np.ndarray]) -> None:
@@ -381,10 +389,28 @@ class Callbacks:
         """Call them all; whether one wants to end the training, and the history says which."""
         answers = [(callback, callback(self._net, self._history)) for callback in self._callbacks]
         for callback, answer in answers:
-            if answer:
+            if _truth(callback, answer):
                 self._history.stop_reason = getattr(callback, "stop_reason", "callback")
                 return True
         return False
+
+
+def _plain(owner: str, values: Any) -> dict[str, Any]:
+    """What is no array in a callback's state, as JSON has it; an error for what a file cannot hold."""
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise TypeError(f"{owner}.state() must return a dict of values by name, got {values!r:.80}")
+    plain = {}
+    for name, value in values.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8:
+            continue
+        try:
+            plain[name] = value.item() if isinstance(value, np.generic) else value
+            json.dumps(plain[name])
+        except (TypeError, ValueError, RecursionError):
+            raise TypeError(
+                f"{owner}.state() must hold numbers, texts and numeric arrays, got {value!r:.80} for {name!r}"
+            ) from None
+    return plain
 
 
 def check_callbacks(callbacks: Any, columns: Sequence[str]) -> None:

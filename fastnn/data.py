@@ -50,7 +50,7 @@ def is_sparse(values: Any) -> bool:
 
 def selectable(name: str, values: Any) -> Any:
     """The argument as an array, or sparse rows, of which rows can be selected."""
-    return values.tocsr() if is_sparse(values) else numbers_of(name, values)
+    return _as_csr(name, values) if is_sparse(values) else numbers_of(name, values)
 
 
 MAIN_MEMORY = (1, 3, 11)
@@ -173,9 +173,7 @@ def _sparse_rows(name: str, matrix: Any, spec: Spec) -> Rows:
     n_in = spec.sizes[0]
     if matrix.ndim != 2 or matrix.shape[1] != n_in:
         raise ValueError(f"{name} must have shape (n, {n_in}), got {matrix.shape}")
-    if not _points_inside(matrix):
-        raise ValueError(f"{name} is a sparse matrix whose indices point outside it")
-    matrix = matrix.tocsr()
+    matrix = _as_csr(name, matrix)
     if not matrix.has_sorted_indices:
         matrix = matrix.sorted_indices()
     numbers = numbers_of(name, matrix.data)
@@ -188,13 +186,31 @@ def _sparse_rows(name: str, matrix: Any, spec: Spec) -> Rows:
     return Rows(read_only(np.empty(0, np.uint8)), gather.CSR, 0, matrix.shape[0], *(read_only(part) for part in kept))
 
 
+def _as_csr(name: str, matrix: Any) -> Any:
+    """The matrix by rows, whose indices lie in it."""
+    inside = _points_inside(matrix)
+    if inside and matrix.format != "csr":
+        matrix = matrix.tocsr()
+        inside = _points_inside(matrix)  # of formats that say nowhere how far they reach
+    if not inside:
+        raise ValueError(f"{name} is a sparse matrix whose indices point outside it")
+    return matrix
+
+
 def _points_inside(matrix: Any) -> bool:
     """Whether the indices of a sparse matrix lie in it; scipy's own code writes where they point, unchecked."""
     if matrix.format == "coo":
         within = zip((matrix.row, matrix.col), matrix.shape, strict=True)
         return all(len(at) == len(matrix.data) and _lie_below(at, size) for at, size in within)
-    if matrix.format not in ("csr", "csc", "bsr"):
-        return True  # kept by scipy without pointers: by diagonals, lists of rows, or a dict
+    if matrix.format == "lil":
+        rows, values = matrix.rows, matrix.data
+        return len(rows) == len(values) == matrix.shape[0] and list(map(len, rows)) == list(map(len, values))
+    if matrix.format == "dia":
+        return np.ndim(matrix.data) == 2 and len(matrix.data) == len(matrix.offsets)
+    if matrix.format == "dok":
+        return True
+    if np.ndim(matrix.indices) != 1 or np.ndim(matrix.data) != (3 if matrix.format == "bsr" else 1):
+        return False
     height, width = matrix.blocksize if matrix.format == "bsr" else (1, 1)
     sizes = (matrix.shape[0] // height, matrix.shape[1] // width)
     n_lines, n_places = sizes[::-1] if matrix.format == "csc" else sizes

@@ -18,7 +18,7 @@ The same for functions that you compile with Numba is in `fastnn.compiled`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,7 @@ def forward(
     >>> fastnn.functional.forward(weights, biases, [[0.0, 0.0]], activation="identity").tolist()
     [[0.0]]
     """
-    names = activation if isinstance(activation, str) else tuple(activation)
+    names = _names(activation)
     net = _carrier(weights, biases, names, _any_loss(names), orientation)
     net.take()
     if out is None:
@@ -86,8 +86,9 @@ def forward(
                 raise ValueError(f"out must not overlap {name}[{number}]")
     if isinstance(out, np.ndarray) and not out.flags.c_contiguous:
         found = net.predict(X)
-        if out.shape != found.shape or out.dtype != found.dtype:
-            raise ValueError(f"out must be {found.dtype}{found.shape}, got {out.dtype}{out.shape}")
+        if out.shape != found.shape or out.dtype != found.dtype or not out.flags.writeable:
+            got = f"{'' if out.flags.writeable else 'read-only '}{out.dtype}{out.shape}"
+            raise ValueError(f"out must be a writable {found.dtype}{found.shape}, got {got}")
         out[...] = found
         return out
     return net.predict(X, out=out)
@@ -169,6 +170,8 @@ def backward(
     (9.0, [[-12.0]], [-6.0])
     """
     matrices, vectors = _checked(weights, biases, orientation)
+    if out is not None and not (isinstance(out, tuple | list) and len(out) == 2):
+        raise TypeError(f"out must be a pair of sequences of arrays, got {out!r:.80}")
     if out is None:
         out = [np.empty_like(w) for w in weights], [np.empty_like(b) for b in biases]
     slopes, bias_slopes = _checked(*out, orientation, ("out[0]", "out[1]"))
@@ -225,7 +228,7 @@ def sgd_step(
     net = _carrier(weights, biases, activation, loss, orientation)
     if net.overlapping:
         raise ValueError("weights and biases must not overlap one another")
-    n_rows = X.shape[0] if hasattr(X, "shape") and len(X.shape) else len(X)
+    n_rows = X.shape[0] if getattr(X, "shape", ()) else len(X) if isinstance(X, Sized) else 0
     if n_rows > BLOCK_ROWS and net.copies < len(weights):
         # a batch of several blocks gathers its slopes first, laid out as the parameters: that takes them together
         matrices, vectors = _checked(weights, biases, orientation)
@@ -246,10 +249,29 @@ def _any_loss(activation: str | tuple[str, ...]) -> str:
     return "cross_entropy" if last == "softmax" else "squared_error"
 
 
+def _names(activation: Any) -> str | tuple[str, ...]:
+    if isinstance(activation, str):
+        return activation
+    if isinstance(activation, Sequence) and all(isinstance(name, str) for name in activation):
+        return tuple(activation)
+    raise TypeError(f"activation must be a name or a sequence of names, got {activation!r:.80}")
+
+
+def _hashable(loss: Any) -> Any:
+    try:
+        hash(loss)
+    except TypeError:
+        raise TypeError(f"loss must be a name, or an object of fastnn.losses, got {loss!r:.80}") from None
+    return loss
+
+
 def _carrier(weights: Arrays, biases: Arrays, activation: Any, loss: Any, orientation: str) -> Borrowed:
     """A network on these arrays, the one of the last call where they are the same."""
     kept: list[Borrowed] = _kept.__dict__.setdefault("networks", [])
-    about = (activation if isinstance(activation, str) else tuple(activation), loss, orientation)
+    about = (_names(activation), _hashable(loss), orientation)
+    _check_lists(weights, biases, ("weights", "biases"))
+    if not isinstance(orientation, str):
+        _checked(weights, biases, orientation)
     given = (*weights, *biases)
     for place, net in enumerate(kept):
         if net.about == about and net.serves(given):
@@ -267,7 +289,7 @@ def _copy(matrices: Arrays, vectors: Arrays, activation: Any, loss: Any) -> Netw
     """The thread's network of such layers, with the numbers of these arrays."""
     kept: dict[Any, Network] = _kept.__dict__.setdefault("copies", {})
     sizes = (len(matrices[0]), *(matrix.shape[1] for matrix in matrices))
-    key = (sizes, activation if isinstance(activation, str) else tuple(activation), loss, matrices[0].dtype.name)
+    key = (sizes, _names(activation), _hashable(loss), matrices[0].dtype.name)
     net = kept.get(key)
     if net is None:
         net = Network(sizes, activation=activation, loss=loss, dtype=key[-1], init="zeros", seed=0)
@@ -283,8 +305,9 @@ def _checked(
     weights: Arrays, biases: Arrays, orientation: str, names: tuple[str, str] = ("weights", "biases")
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The weights as (n_in, n_out), the biases as (n_out,), checked; views, whatever came."""
-    if orientation not in ("out_in", "in_out"):
+    if not isinstance(orientation, str) or orientation not in ("out_in", "in_out"):
         raise ValueError(f"orientation must be 'out_in' or 'in_out', got {orientation!r}")
+    _check_lists(weights, biases, names)
     if not len(weights) or len(weights) != len(biases):
         raise ValueError(
             f"{names[0]} and {names[1]} must have one array for each layer, got {len(weights)}, {len(biases)}"
@@ -314,7 +337,14 @@ def _checked(
     return matrices, vectors
 
 
+def _check_lists(weights: Any, biases: Any, names: tuple[str, str]) -> None:
+    for name, arrays in zip(names, (weights, biases), strict=True):
+        if not isinstance(arrays, Sequence):
+            raise TypeError(f"{name} must be a list of arrays, one for each layer, got {type(arrays).__name__}")
+
+
 def _check_writable(weights: Arrays, biases: Arrays, names: tuple[str, str]) -> None:
+    _check_lists(weights, biases, names)
     for name, arrays in zip(names, (weights, biases), strict=True):
         for number, array in enumerate(arrays):
             if isinstance(array, np.ndarray) and not array.flags.writeable:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from .spec import number_of
 
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -61,9 +64,23 @@ class History(Mapping[str, list[float]]):
         return len(self._columns.get("loss", ()))
 
     def add(self, **values: float) -> None:
-        """Append one epoch's values."""
-        for name, value in values.items():
-            self._columns.setdefault(name, []).append(float(value))
+        """Append one epoch's values; in a callback, values of the epoch that has just ended.
+
+        Parameters
+        ----------
+        **values : float
+            By column. Epochs for which a column was given none have NaN there.
+        """
+        numbers = {name: number_of(name, value) for name, value in values.items()}
+        at = self.epochs if "loss" in numbers else max(0, self.epochs - 1)
+        for name, number in numbers.items():
+            column = self._columns.setdefault(name, [])
+            column.extend([math.nan] * (at - len(column)))
+            column[at:] = [number]
+
+    def _filled(self) -> dict[str, list[float]]:
+        """All columns, as long as there are epochs."""
+        return {name: column + [math.nan] * (self.epochs - len(column)) for name, column in self._columns.items()}
 
     def column(self, name: str) -> list[float]:
         """One value per epoch; an error that names the columns there are where this one is not."""
@@ -83,7 +100,7 @@ class History(Mapping[str, list[float]]):
             import pandas as pd
         except ImportError:
             raise ImportError("to_frame needs pandas: pip install pandas") from None
-        return pd.DataFrame(self._columns, index=pd.RangeIndex(1, self.epochs + 1, name="epoch"))
+        return pd.DataFrame(self._filled(), index=pd.RangeIndex(1, self.epochs + 1, name="epoch"))
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write one row per epoch, the number of the epoch first.
@@ -96,7 +113,7 @@ class History(Mapping[str, list[float]]):
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["epoch", *self._columns])
-            for epoch, row in enumerate(zip(*self._columns.values(), strict=True), start=1):
+            for epoch, row in enumerate(zip(*self._filled().values(), strict=True), start=1):
                 writer.writerow([epoch, *row])
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .callbacks import Callbacks
+from .errors import DivergenceError
 from .history import History
 from .kernels import layout
 from .optimizers import LBFGS
@@ -37,6 +39,7 @@ class Search:
     examples: layout.Examples
     validation: layout.Examples
     optimizer: LBFGS
+    on_divergence: str
     iterations: int
     l2: float
     accuracy: bool
@@ -48,7 +51,7 @@ class Search:
         """Search to the end; the parameters are those of the last iteration, whatever ends it."""
         from scipy.optimize import minimize
 
-        net, last = self.net, self.net.parameters
+        net, last, start_epoch = self.net, self.net.parameters, self.net.epochs_trained
         slopes = np.zeros_like(net._buffer)
         penalised = net._in_order(net._penalised()).astype(np.float64) * self.l2
         found: dict[float, tuple[float, float]] = {}
@@ -63,10 +66,13 @@ class Search:
 
         def after(intermediate_result: Any) -> None:
             nonlocal last
+            if not np.isfinite(intermediate_result.fun):
+                raise StopIteration
             last = intermediate_result.x.astype(net.dtype)
             net._set_parameters(last)
             self.record(history, *found.get(float(intermediate_result.fun), (np.nan, np.nan)))
             found.clear()
+            net._epochs = start_epoch + history.epochs
             self.progress(history, history.epochs)
             if self.callbacks.after_epoch():
                 raise StopIteration
@@ -81,8 +87,11 @@ class Search:
         }
         try:
             start = last.astype(np.float64)
-            result = minimize(objective, start, jac=True, method="L-BFGS-B", callback=after, options=limits)
-            if history.stop_reason == "epochs" and result.status != 1:
+            with np.errstate(over="ignore", invalid="ignore"):
+                result = minimize(objective, start, jac=True, method="L-BFGS-B", callback=after, options=limits)
+            if not np.isfinite(result.fun):
+                history.stop_reason = "diverged"
+            elif history.stop_reason == "epochs" and result.status != 1:
                 history.stop_reason = "converged"
         except KeyboardInterrupt:
             history.stop_reason = "interrupted"
@@ -90,6 +99,12 @@ class Search:
             net._set_parameters(last)
             history.seconds = time.perf_counter() - began
             history.examples_per_second = self.examples.n_rows * history.epochs / max(history.seconds, 1e-9)
+        if history.stop_reason == "diverged":
+            reason = f"training diverged: the loss is not finite in iteration {history.epochs + 1}"
+            if self.on_divergence == "raise":
+                net._epochs = start_epoch
+                raise DivergenceError(f"{reason}; scaled inputs and targets may help", history)
+            warnings.warn(reason, RuntimeWarning, stacklevel=3)
 
     def record(self, history: History, loss: float, accuracy: float) -> None:
         """Add an iteration: the loss after it, without the penalty."""

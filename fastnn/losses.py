@@ -15,9 +15,12 @@ With a an output and y its target, summed over outputs and averaged over example
 
 from __future__ import annotations
 
+import dis
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -25,7 +28,7 @@ import numpy as np
 from .kernels import own
 from .kernels.activations import CODES as ACTIVATION_CODES
 from .kernels.losses import CODES as LOSS_CODES
-from .spec import real_number
+from .spec import number_of, real_number
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,9 @@ def register_activation(name: str, value: Callable[[float], float], slope: Calla
     Raises
     ------
     ValueError
-        If `slope` is not the derivative of `value`: checked by differences at points from -4 to 4.
+        If `slope` is not the derivative of `value`, checked by differences at points from -4 to 4, or has a raise.
+    TypeError
+        If Numba does not compile them, or they return something other than real numbers.
 
     Examples
     --------
@@ -97,7 +102,7 @@ def register_activation(name: str, value: Callable[[float], float], slope: Calla
     ('square',)
     """
     _check_name(name, ACTIVATION_CODES)
-    value, slope = _plain(value), _plain(slope)
+    value, slope = (_plain(what, function, 1) for what, function in (("value", value), ("slope", slope)))
     for z in _points(64):
         _check_slope(f"slope({z:.4g})", value, z, slope(z))
     own.add_activation(name, value, slope)
@@ -116,7 +121,10 @@ def register_loss(name: str, value: Callable[[float, float], float], slope: Call
     Raises
     ------
     ValueError
-        If `slope` is not the derivative of `value` by a: checked by differences at points with a and y within 0 to 1.
+        If `slope` is not the derivative of `value` by a, checked by differences at points with a and y within 0 to 1,
+        or has a raise.
+    TypeError
+        If Numba does not compile them, or they return something other than real numbers.
 
     Examples
     --------
@@ -126,7 +134,7 @@ def register_loss(name: str, value: Callable[[float, float], float], slope: Call
     'fourth_power'
     """
     _check_name(name, LOSS_CODES)
-    value, slope = _plain(value), _plain(slope)
+    value, slope = (_plain(what, function, 2) for what, function in (("value", value), ("slope", slope)))
     for a, y in zip(_points(64) / 9 + 0.5, _points(64)[::-1] / 9 + 0.5, strict=True):
         _check_slope(f"slope({a:.4g}, {y:.4g})", functools.partial(_swapped, value, y), a, slope(a, y))
     own.add_loss(LOSS_CODES, name, value, slope)
@@ -136,11 +144,29 @@ def _swapped(value: Callable[[float, float], float], y: float, a: float) -> floa
     return value(a, y)
 
 
-def _plain(function: Any) -> Callable[..., Any]:
-    function = getattr(function, "py_func", function)
-    if not callable(function):
-        raise TypeError(f"value and slope must be functions, got {function!r}")
+def _plain(what: str, given: Any, n_numbers: int) -> Callable[..., Any]:
+    """A function in plain Python that Numba compiles, and that does not raise."""
+    function = getattr(given, "py_func", given)
+    if isinstance(function, BuiltinFunctionType | np.ufunc):
+        function = (lambda z: given(z)) if n_numbers == 1 else (lambda a, y: given(a, y))
+    if not isinstance(function, FunctionType):
+        raise TypeError(f"{what} must be a function, got {given!r:.80}")
+    if _raises(function, set()):
+        raise ValueError(f"{what} must not raise, for nobody hears it in compiled code: return math.nan instead")
+    own.check_compiles(what, function, n_numbers)
     return function
+
+
+def _raises(function: Any, seen: set[Any]) -> bool:
+    """Whether the function, or one of Python's that it calls, has a raise or an assert."""
+    function = getattr(function, "py_func", function)
+    if not isinstance(function, FunctionType) or function in seen:
+        return False
+    seen.add(function)
+    if any(step.opname == "RAISE_VARARGS" for step in dis.get_instructions(function)):
+        return True
+    outside = inspect.getclosurevars(function)
+    return any(_raises(value, seen) for value in (*outside.nonlocals.values(), *outside.globals.values()))
 
 
 def _check_name(name: Any, taken: dict[str, int]) -> None:
@@ -156,6 +182,9 @@ def _points(count: int) -> np.ndarray:
 
 def _check_slope(what: str, function: Callable[[float], float], at: float, given: float) -> None:
     step = 1e-5
-    found = (function(at + step) - function(at - step)) / (2 * step)
+    above, below = function(at + step), function(at - step)
+    for number in (above, below, given):
+        number_of("what value and slope return", number)
+    found = (above - below) / (2 * step)
     if not abs(found - given) <= 1e-5 * max(1.0, abs(found)):
         raise ValueError(f"{what} must be the derivative of value, {found:.6g} by differences; it is {given:.6g}")

@@ -24,6 +24,9 @@ FEW_ROWS = 32
 """Rows up to which a call goes straight to the kernel: below it the checks in Python would cost more than the work."""
 
 NO_ORDER = np.empty(0, np.int64)
+NO_FLAGS = np.empty(0, np.int64)
+"""Of the layers that do not learn, where no training is under way."""
+
 WORTH_A_LAUNCH = 2_000_000
 """Multiply-adds below which a single call stays on the caller's thread."""
 
@@ -65,7 +68,8 @@ class Model:
         self._buffer = aligned_zeros(plan.n_numbers, self._number)
         self._few = FEW_ROWS if FEW_ROWS * self.n_parameters <= WORTH_A_LAUNCH else 1
         self._weights, self._biases = views(self._buffer, plan.table)
-        self._fitting = threading.Lock()
+        self._fitting, self._fitted_by = threading.Lock(), 0
+        self._flags = NO_FLAGS
         self._rooms = threading.local()
 
     @property

@@ -17,11 +17,11 @@ from .history import History
 from .io.checkpoint import Checkpoint
 from .kernels import epoch, gather, layout, linking, threads
 from .lbfgs import Search
-from .model import NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
+from .model import NO_FLAGS, NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
 from .optimizers import LBFGS, Optimizer, as_optimizer
 from .parameters import Layout, aligned_zeros, flatten, lay_out, views
 from .progress import progress_bar
-from .ranks import OneThread, RankCallbacks, RankRun, Ranks
+from .ranks import OneThread, RankCallbacks, RankRun, Ranks, check_rows
 from .rate_finder import RateSearch, find_learning_rate
 from .resuming import FolderKeeper, Keeper, terms_of
 from .rule import (
@@ -291,6 +291,7 @@ class Network(Model):
         RuntimeError
             If another thread is training this network.
         """
+        check_rows(rows)
         if comm is not None and not isinstance(comm, Ranks):
             given = {name: value for name, value in locals().items() if name not in ("self", "comm", "rows")}
             ranks = Ranks(comm, rows)
@@ -348,6 +349,7 @@ class Network(Model):
                 examples=examples,
                 validation=validation,
                 optimizer=chosen,
+                on_divergence=on_divergence,
                 iterations=epochs,
                 l2=regularisation.l2,
                 accuracy="accuracy" in columns,
@@ -358,7 +360,6 @@ class Network(Model):
             with self._alone(), bar, called:
                 if epochs:
                     search.run(history)
-                self._epochs += history.epochs
             return history
         with self._alone():
             batch_size = min(batch_size, examples.n_rows) if comm is None else batch_size
@@ -373,6 +374,11 @@ class Network(Model):
             self._go_on_from(saved, chosen, regularisation)
             state = self._state_for(chosen, regularisation)
             keeper.begin(self, called, state, terms)
+            start, steps_before = self._epochs, state.steps
+
+            def moved(epochs_done: int, steps_done: int) -> None:
+                self._epochs, state.steps = start + epochs_done, steps_before + steps_done
+
             rule = make_rule(chosen, regularisation, state, plan.table)
             progress = progress if comm is None or comm.rank == 0 else False
             bar = progress_bar(progress, epochs, -(-examples.n_rows // batch_size), examples.n_rows)
@@ -381,8 +387,9 @@ class Network(Model):
                 raise ValueError("sparse inputs are left as they are: no dropout of inputs, no input_noise")
             pieces = linking.pieces_for(rule, distortion, (examples.kind, validation.kind))
             gradient = self._gradient_room(batch_size, rule.plain if comm is None else 0)
+            network = self._kernel_view(plan, gradient, True, pieces)
             job = training.Job(
-                network=self._kernel_view(plan, gradient, True, pieces),
+                network=network,
                 work=work,
                 rule=rule,
                 distortion=distortion,
@@ -401,8 +408,10 @@ class Network(Model):
                 on_divergence=on_divergence,
                 callbacks=called,
                 progress=bar.show,
+                moved=moved,
                 keeper=keeper,
             )
+            self._flags = network.table[:, layout.FROZEN]
             try:
                 if comm is not None:
                     comm.agree(self._facts(job, comm))
@@ -413,10 +422,11 @@ class Network(Model):
                     else:
                         training.train(RankRun(job, history, comm, lambda part: self._judge(part, None)), OneThread)
             finally:
+                self._flags = NO_FLAGS
                 if history.stop_reason != "diverged" or on_divergence == "continue":
-                    self._epochs += history.epochs
-                    state.steps += job.steps_done
+                    moved(history.epochs, job.steps_done)
                 else:
+                    moved(0, 0)
                     self._state = None
                 if not np.isfinite(self._buffer).all():
                     self._set_parameters(self.parameters)
@@ -484,9 +494,8 @@ class Network(Model):
         given = (batches, epochs, batch_size, learning_rate, prefetch, validation_data, callbacks, options)
         return Stream(self, *given).train()
 
-    def _validated(self, given: Any) -> dict[str, float]:
+    def _validated(self, examples: layout.Examples, are_classes: bool) -> dict[str, float]:
         """Loss and, for classes, accuracy on validation data, as the history names them."""
-        examples, are_classes = self._validation(given)
         loss, accuracy = self._judge(examples, None)
         return {"val_loss": loss} | ({"val_accuracy": accuracy} if are_classes or self._spec.classifies else {})
 
@@ -564,6 +573,8 @@ class Network(Model):
     def freeze(self, *layers: int) -> None:
         """Keep the weights and biases of these layers as they are in `fit` and `step`; layer 0 is the first.
 
+        In a callback it holds from the next epoch on.
+
         Parameters
         ----------
         *layers : int
@@ -578,6 +589,7 @@ class Network(Model):
         (0,)
         """
         self._frozen |= self._layers(layers)
+        self._show_frozen(self._flags)
 
     def thaw(self, *layers: int) -> None:
         """Let these layers learn again; without an argument, all.
@@ -588,6 +600,11 @@ class Network(Model):
             As in `freeze`.
         """
         self._frozen -= self._layers(layers) if layers else self._frozen
+        self._show_frozen(self._flags)
+
+    def _show_frozen(self, flags: np.ndarray) -> None:
+        for number in range(len(flags)):
+            flags[number] = number in self._frozen
 
     @property
     def frozen(self) -> tuple[int, ...]:
@@ -628,7 +645,11 @@ class Network(Model):
 
     def _alone(self) -> Any:
         if not self._fitting.acquire(blocking=False):
-            raise RuntimeError("another thread is training this network; train a copy() there")
+            if self._fitted_by == os.getpid():
+                raise RuntimeError("another thread is training this network; train a copy() there")
+            self._fitting = threading.Lock()  # of a thread that a fork left in the parent
+            self._fitting.acquire()
+        self._fitted_by = os.getpid()
         return _Release(self._fitting)
 
     def _keeper(self, folder: Any, resume: bool, seconds: float, optimizer: Optimizer) -> Keeper:
@@ -651,7 +672,7 @@ class Network(Model):
             if bool(saved.arrays[f"state.{name}"].size) != bool(getattr(wanted, name).size):
                 raise ValueError(f"the checkpoint's state.{name} is not that of {optimizer!r} with this averaging")
         self._set_parameters(saved.net.parameters)
-        self.seed, self._epochs = saved.net.seed, saved.net.epochs_trained
+        self.seed, self._epochs = saved.net.seed, saved.epochs
         buffers = (self._laid_out(saved.arrays[f"state.{name}"]) for name in ("first", "second", "average"))
         self._state = State(optimizer.kind, saved.about["steps"], *buffers)
 
@@ -698,9 +719,9 @@ class Network(Model):
         self, plan: Layout, gradient: np.ndarray, learning: bool = False, pieces: tuple[int, ...] = ()
     ) -> layout.Network:
         table = plan.table
-        if learning and self._frozen:
+        if learning:
             table = table.copy()
-            table[list(self._frozen), layout.FROZEN] = 1
+            self._show_frozen(table[:, layout.FROZEN])
         if learning and gradient.size:
             pieces = linking.BY_RULE + pieces
         code = self._addresses(linking.TRAINING + pieces)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,18 +13,21 @@ from typing import Any
 import numpy as np
 
 from . import data
+from .callbacks import check_callbacks
 from .errors import DivergenceError
-from .history import History
+from .history import COLUMNS, History
 from .interrupts import Interruption
 from .io.checkpoint import Checkpoint
 from .kernels import threads
 from .network import Network
+from .optimizers import as_optimizer
 from .progress import shown_by_default
 from .resuming import PartKeeper, Pause
-from .spec import whole_number
+from .spec import make_spec, whole_number
 
 OF_NETWORK = frozenset(inspect.signature(Network.__init__).parameters) - {"self"}
 OF_FIT = frozenset(inspect.signature(Network.fit).parameters) - {"self", "X", "y"}
+OF_SPEC = frozenset(inspect.signature(make_spec).parameters)
 OF_ALL = frozenset({"n_threads", "progress", "checkpoint", "resume", "checkpoint_seconds"})
 POLL_SECONDS = 0.1
 UNKNOWN_WORKERS = 16
@@ -87,7 +90,12 @@ class Ensemble:
     """
 
     def __init__(self, networks: Sequence[Network]) -> None:
+        if not isinstance(networks, Iterable):
+            raise TypeError(f"networks must be a sequence of Network, got {networks!r:.80}")
         self.networks = tuple(networks)
+        strangers = [net for net in self.networks if not isinstance(net, Network)]
+        if strangers or not self.networks:
+            raise TypeError(f"networks must be one Network or more, got {strangers[0] if strangers else ()!r:.80}")
         shapes = {(net.sizes[0], net.sizes[-1]) for net in self.networks}
         if len(shapes) != 1:
             raise ValueError(f"networks must have the same inputs and outputs, got {sorted(shapes)}")
@@ -228,6 +236,12 @@ def fit_many(
         halving = whole_number("halving", halving, 1)
         if any(_is_lbfgs(config.get("optimizer")) for config in settled):
             raise ValueError("halving is for trainings in steps; optimizer 'lbfgs' has none")
+    if monitor is not None:
+        called = any(config.get("callbacks") for config in settled)
+        if not isinstance(monitor, str) or (monitor not in COLUMNS and not called):
+            raise ValueError(f"monitor must be one of {', '.join(COLUMNS)}, or a column of a callback; got {monitor!r}")
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must have a method submit(function, *arguments), got {executor!r:.80}")
     if ensemble is not None and whole_number("ensemble", ensemble, 1) > count:
         raise ValueError(f"ensemble must be at most the number of networks, {count}, got {ensemble}")
     workers = threads.processors() if n_threads is None else whole_number("n_threads", n_threads, 1)
@@ -277,6 +291,16 @@ def _settled(number: int, config: Mapping[str, Any], shared: Mapping[str, Any]) 
     for name in ("sizes", "epochs"):
         if name not in together:
             raise TypeError(f"configs[{number}] has no {name!r}, and it is not shared")
+    described = {name: together[name] for name in OF_SPEC & set(together)}
+    try:
+        together["sizes"] = list(make_spec(**described).sizes)
+        whole_number("epochs", together["epochs"], 0)
+        whole_number("batch_size", together.get("batch_size", 1), 1)
+        as_optimizer(together.get("optimizer", "sgd"))
+        check_callbacks(together.get("callbacks", ()), COLUMNS)
+        copy.deepcopy(together.get("callbacks", ()))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"configs[{number}]: {error}") from None
     return together
 
 
@@ -292,10 +316,10 @@ def _on_threads(
     """The costly ones first, each thread taking the next: compiled code holds no lock of Python's."""
     with ThreadPoolExecutor(min(workers, len(parts))) as pool:
         waiting = {pool.submit(train_part, part, X, y, interruption) for part in parts}
-        return _collected(waiting, bar)
+        return _collected(waiting, bar, interruption)
 
 
-def _collected(waiting: set[Future[Outcome]], bar: _Count) -> list[Outcome]:
+def _collected(waiting: set[Future[Outcome]], bar: _Count, interruption: Interruption) -> list[Outcome]:
     outcomes = []
     try:
         while waiting:
@@ -305,6 +329,7 @@ def _collected(waiting: set[Future[Outcome]], bar: _Count) -> list[Outcome]:
                 outcomes.append(future.result())
                 bar.ended(outcomes[-1].history)
     except BaseException:
+        interruption.asked = True  # those under way end at their next step
         for future in waiting:
             future.cancel()
         raise

@@ -58,4 +58,4 @@ def progress_bar(wanted: bool | None, epochs: int, steps_per_epoch: int, n_rows:
     """A bar where it is wanted; None: where stderr is a terminal, and then only after a second."""
     if wanted is None:
         return Bar(epochs, steps_per_epoch, n_rows, 1.0) if shown_by_default() else NoBar()
-    return Bar(epochs, steps_per_epoch, n_rows, 0.0) if wanted else NoBar()
+    return Bar(epochs, steps_per_epoch, n_rows, 0.0) if wanted and sys.stderr is not None else NoBar()

@@ -43,8 +43,7 @@ class Ranks:
     """
 
     def __init__(self, comm: Any, rows: str) -> None:
-        if rows not in ROWS:
-            raise ValueError(f"rows must be 'all' or 'own', got {rows!r}")
+        check_rows(rows)
         if not hasattr(comm, "Iallreduce"):
             raise TypeError(f"comm must be a communicator of mpi4py, got {comm!r}")
         self.comm, self.rows, self.rank, self.size = comm, rows, comm.Get_rank(), comm.Get_size()
@@ -78,6 +77,12 @@ class Ranks:
     def share(self, array: np.ndarray) -> None:
         """Rank 0's numbers for all."""
         self.comm.Bcast(array, root=0)
+
+
+def check_rows(rows: object) -> None:
+    """An error for anything but one of ROWS."""
+    if rows not in ROWS:
+        raise ValueError(f"rows must be 'all' or 'own', got {rows!r}")
 
 
 class RankCallbacks(Callbacks):

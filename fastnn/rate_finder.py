@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import data
 from .errors import DivergenceError
+from .interrupts import Interruption
+from .resuming import Keeper
 from .schedules import positive_rate
 from .spec import whole_number
 
@@ -57,19 +60,25 @@ def find_learning_rate(
         raise ValueError(f"smallest must be below largest, got {smallest!r} and {largest!r}")
     trial, rates, losses = net.copy(), np.geomspace(low, high, steps), []
     trial.loss(X, y)  # all checks on the data, before anything is indexed
-    inputs, targets = np.asarray(X), np.asarray(y)
+    inputs, targets = data.selectable("X", X), data.numbers_of("y", y)
+    n_rows = inputs.shape[0]
+    batch_size = min(batch_size, n_rows)
     generator = np.random.default_rng(net.seed)
-    order = np.concatenate([generator.permutation(len(inputs)) for _ in range(-(-steps * batch_size // len(inputs)))])
-    mean, lowest, smoothed = 0.0, math.inf, []
+    order = np.concatenate([generator.permutation(n_rows) for _ in range(-(-steps * batch_size // n_rows))])
+    mean, lowest, smoothed, interruption = 0.0, math.inf, [], Interruption()
     for step, rate in enumerate(rates):
         rows = order[step * batch_size : (step + 1) * batch_size]
+        keeper: Any = Keeper(None, interruption)
         try:
-            history = trial.fit(
-                inputs[rows], targets[rows], epochs=1, batch_size=batch_size, learning_rate=float(rate),
-                optimizer=optimizer, shuffle=False, n_threads=1, progress=False,
-            )  # fmt: skip
+            with interruption:
+                history = trial.fit(
+                    inputs[rows], targets[rows], epochs=1, batch_size=batch_size, learning_rate=float(rate),
+                    optimizer=optimizer, shuffle=False, n_threads=1, progress=False, checkpoint=keeper,
+                )  # fmt: skip
         except DivergenceError:
             break
+        if interruption.asked:
+            raise KeyboardInterrupt
         mean = SMOOTHING * mean + (1 - SMOOTHING) * history["loss"][0]
         losses.append(history["loss"][0])
         smoothed.append(mean / (1 - SMOOTHING ** (step + 1)))

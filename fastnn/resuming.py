@@ -7,6 +7,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,9 @@ class Keeper:
         What asks the training to end.
     """
 
+    warns = True
+    """Whether a training that diverges is warned of here; where it is a part of another, that one says it."""
+
     def __init__(self, saved: Checkpoint | None = None, interruption: Interruption | None = None) -> None:
         self.saved, self.history = saved, _history(saved)
         self.interruption = interruption or Interruption()
@@ -53,6 +57,7 @@ class Keeper:
     def begin(self, net: Network, callbacks: Callbacks, state: State, terms: Terms) -> None:
         """Whose training is kept, and what a training that goes on must have in common with it."""
         self.net, self.callbacks, self.state, self.terms = net, callbacks, state, terms
+        self.before = net.epochs_trained, state.steps
 
     def check(self, net: Network, terms: Terms) -> None:
         """An error where this training is not the one that was kept."""
@@ -76,18 +81,18 @@ class Keeper:
         arrays |= {
             "sums": run.records.sums.copy(),
             "learning_rates": np.array(run.history.learning_rates, np.float64),
-            **{f"history.{name}": np.array(values) for name, values in run.history.items()},
+            **{f"history.{name}": np.array(values) for name, values in run.history._filled().items()},
             **{f"state.{name}": net._in_order(getattr(state, name)) for name in ("first", "second", "average")},
         }
         about = {
             "position": run.position,
             "seconds": run.seconds,
             "stop_reason": reason,
-            "steps": state.steps,
+            "steps": self.before[1],
             "terms": self.terms(),
             "callbacks": states,
         }
-        return Checkpoint(net, about, arrays)
+        return Checkpoint(net, about, arrays, self.before[0])
 
 
 class FolderKeeper(Keeper):
@@ -97,6 +102,8 @@ class FolderKeeper(Keeper):
         if not isinstance(folder, str | os.PathLike):
             raise TypeError(f"checkpoint must be the path of a folder, got {folder!r}")
         self.folder = Path(folder)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise NotADirectoryError(f"checkpoint must be the path of a folder, and {self.folder} is something else")
         self.seconds = real_number("checkpoint_seconds", seconds)
         if self.seconds < 0:
             raise ValueError(f"checkpoint_seconds must be 0 or more, got {seconds!r}")
@@ -131,6 +138,11 @@ class FolderKeeper(Keeper):
             if kept != value:
                 raise ValueError(f"the checkpoint in {self.folder} was made with {name}={kept!r}, not {value!r}")
 
+    def put_back(self, run: Run) -> None:
+        """As `Keeper.put_back`; callbacks whose state cannot be kept are an error now, not in a minute."""
+        super().put_back(run)
+        self.callbacks.state()
+
     def keep(self, run: Run, reason: str = "") -> None:
         """Write where it is time; a disk that fails is a warning."""
         if not reason and time.monotonic() - self._last < self.seconds:
@@ -151,7 +163,7 @@ class PartKeeper(Keeper):
         """Copy what the next part goes on from."""
         if reason == Pause.stop_reason:
             found = self.checkpoint(run, "")
-            self.saved = Checkpoint(found.net.copy(), found.about, found.arrays)
+            self.saved = replace(found, net=found.net.copy())
 
 
 class Pause(Callback):
@@ -173,8 +185,7 @@ def _history(saved: Checkpoint | None) -> History:
         columns = {name[8:]: values for name, values in saved.arrays.items() if name.startswith("history.")}
         order = ["loss", "accuracy", "val_loss", "val_accuracy"]
         for name in sorted(columns, key=lambda name: (order.index(name) if name in order else len(order), name)):
-            for value in columns[name]:
-                history.add(**{name: value})
+            history._columns[name] = columns[name].tolist()
         history.learning_rates = saved.arrays["learning_rates"].tolist()
         history.seconds = float(saved.about["seconds"])
         history.stop_reason = saved.about["stop_reason"]

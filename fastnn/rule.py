@@ -109,7 +109,11 @@ def make_rule(optimizer: Optimizer, regularisation: Regularisation, state: State
         "second": state.second,
         "average": state.average,
     }
-    return plain_rule(state.first)._replace(**values | optimizer.settings())
+    rule = plain_rule(state.first)._replace(**values | optimizer.settings())
+    tiny = float(np.finfo(state.first.dtype).tiny)
+    if 0 < rule.epsilon < tiny:
+        raise ValueError(f"epsilon must be at least {tiny:.3g} for {state.first.dtype}, got {rule.epsilon!r}")
+    return rule
 
 
 def plain_rule(numbers: np.ndarray) -> layout.Rule:

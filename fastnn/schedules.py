@@ -7,7 +7,7 @@ Each update has its own rate. A second `fit` goes on where the first ended.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -23,22 +23,22 @@ class Schedule:
     rate: float
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in (setting.name for setting in fields(self)):
+            value = getattr(self, name)
             if isinstance(value, Schedule):
                 continue
-            if field.name == "monitor":
+            if name == "monitor":
                 if not isinstance(value, str):
                     raise TypeError(f"monitor must be the name of a column of the history, got {value!r}")
                 continue
-            number = real_number(field.name, value)
-            if field.name in ZERO_ALLOWED:
+            number = real_number(name, value)
+            if name in ZERO_ALLOWED:
                 if number < 0:
-                    raise ValueError(f"{field.name} must be 0 or more, got {value!r}")
+                    raise ValueError(f"{name} must be 0 or more, got {value!r}")
             elif number <= 0:
-                raise ValueError(f"{field.name} must be positive, got {value!r}")
-            if field.name in SHARES and number > 1:
-                raise ValueError(f"{field.name} must not be above 1, got {value!r}")
+                raise ValueError(f"{name} must be positive, got {value!r}")
+            if name in SHARES and number > 1:
+                raise ValueError(f"{name} must not be above 1, got {value!r}")
 
     def at(self, t: np.ndarray) -> np.ndarray:
         """The rates at the times t."""
@@ -287,16 +287,30 @@ class ReduceOnPlateau(Schedule):
 
     def after(self, history: History) -> float:
         """The rate for the epoch that follows what the history holds."""
-        rate, best, waited = float(self.rate), math.inf, 0
+        return self.follow(history, Course(float(self.rate)))
+
+    def follow(self, history: History, course: Course) -> float:
+        """As `after`, from where an earlier call left the course."""
         sign = -1.0 if self.monitor.endswith("accuracy") else 1.0
-        for value in history.column(self.monitor) if history.epochs else ():
-            if sign * value < best - self.min_delta:
-                best, waited = sign * value, 0
+        for value in history.column(self.monitor)[course.seen :] if history.epochs else ():
+            course.seen += 1
+            if sign * value < course.best - self.min_delta:
+                course.best, course.waited = sign * value, 0
                 continue
-            waited += 1
-            if waited >= self.patience:
-                rate, waited = max(rate * self.factor, self.minimum), 0
-        return rate
+            course.waited += 1
+            if course.waited >= self.patience:
+                course.rate, course.waited = max(course.rate * self.factor, self.minimum), 0
+        return course.rate
+
+
+@dataclass
+class Course:
+    """Where a `ReduceOnPlateau` stands: its rate, the best value, epochs since then, epochs seen."""
+
+    rate: float
+    best: float = math.inf
+    waited: int = 0
+    seen: int = 0
 
 
 def _half_wave(share: np.ndarray, first: float, last: float) -> np.ndarray:
@@ -309,6 +323,7 @@ class Rates:
 
     given: Any
     dtype: np.dtype
+    course: Course = field(default_factory=lambda: Course(math.nan))
 
     @property
     def reads_history(self) -> bool:
@@ -319,9 +334,11 @@ class Rates:
         """Of the steps first..last of a training that began at `start_epoch`."""
         given = self.given
         if isinstance(given, ReduceOnPlateau):
-            rates = np.full(last - first, given.after(history))
+            if not self.course.seen:
+                self.course.rate = float(given.rate)
+            rates = np.full(last - first, given.follow(history, self.course))
         elif isinstance(given, Schedule):
-            rates = given.at(start_epoch + np.arange(first, last) / per_epoch)
+            rates = rates_at(given, start_epoch + np.arange(first, last) / per_epoch, self.dtype)
         elif callable(given):
             epochs = range(first // per_epoch, (last - 1) // per_epoch + 1)
             of_epoch = [
@@ -334,13 +351,30 @@ class Rates:
 
 
 def make_rates(learning_rate: Any, dtype: np.dtype) -> Rates:
-    """Check what `fit` was given."""
-    if isinstance(learning_rate, Schedule):
-        rate = learning_rate.rate
-        positive_rate("learning_rate", rate.rate if isinstance(rate, Schedule) else rate, dtype)
-    elif not callable(learning_rate):
-        positive_rate("learning_rate", learning_rate, dtype)
+    """Check what `fit` was given; rates that are made stay."""
+    if isinstance(learning_rate, Rates):
+        return learning_rate
+    highest = learning_rate
+    while isinstance(highest, Schedule):
+        highest = highest.rate
+    if isinstance(learning_rate, Schedule) or not callable(learning_rate):
+        positive_rate("learning_rate", highest, dtype)
     return Rates(learning_rate, dtype)
+
+
+def rates_at(schedule: Schedule, times: np.ndarray, dtype: Any) -> np.ndarray:
+    """What a schedule, be it the user's own, says at these times; one number counts for all."""
+    found = np.asarray(schedule.at(times))
+    if found.shape not in ((), times.shape) or found.dtype.kind not in "iuf":
+        raise ValueError(
+            f"learning_rate: {type(schedule).__name__}.at(t) must return a number for each of the {len(times)} times, "
+            f"got {found.dtype}{found.shape}"
+        )
+    sound = (found >= 0) & (found <= np.finfo(dtype).max)
+    if not sound.all():
+        wrong = found[~sound].reshape(-1)[0]
+        raise ValueError(f"learning_rate: {type(schedule).__name__}.at(t) must be 0 or more and finite, got {wrong}")
+    return np.broadcast_to(found, times.shape)
 
 
 def positive_rate(name: str, value: Any, dtype: Any) -> float:

@@ -133,7 +133,7 @@ def make_spec(
     try:
         checked = tuple(operator.index(size) for size in sizes)
     except TypeError:
-        raise TypeError(f"sizes must hold integers, got {list(sizes)!r}") from None
+        raise TypeError(f"sizes must hold integers, got {sizes!r}") from None
     if len(checked) < 2:
         raise ValueError(f"sizes must name at least the inputs and the outputs, got {list(checked)}")
     if min(checked) < 1:
@@ -167,13 +167,15 @@ def make_spec(
 def _loss_and_setting(loss: Any) -> tuple[Any, float]:
     """A name with its setting, from a name, from such a pair, or from a dataclass with the setting as its field."""
     if isinstance(loss, tuple):
+        if len(loss) != 2 or not isinstance(loss[0], str):
+            raise TypeError(f"loss must be a name, or an object of fastnn.losses, got {loss!r:.200}")
         name, setting = loss
         limits = {"huber": float("inf"), "quantile": 1.0}
         setting = real_number("loss_setting", setting)
         if not (0 < setting < limits[name] if name in limits else setting == 0):
             raise ValueError(f"loss_setting {setting} makes no sense for loss {name!r}")
         return name, setting
-    if is_dataclass(loss) and not isinstance(loss, type):
+    if is_dataclass(loss) and not isinstance(loss, type) and type(loss).__name__.lower() in LOSS_SETTINGS:
         return type(loss).__name__.lower(), float(astuple(loss)[0])
     return loss, LOSS_SETTINGS.get(loss, 0.0) if isinstance(loss, str) else 0.0
 
@@ -197,13 +199,22 @@ def _dropout(value: object, n_layers: int) -> tuple[float, ...]:
     return rates
 
 
+def number_of(name: str, value: object) -> float:
+    """The argument `name` as a float, finite or not, or an error that names it."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} must be a number, got {value!r:.200}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be within float64, got an integer of {int(value).bit_length()} bits") from None
+
+
 def real_number(name: str, value: object) -> float:
     """The argument `name` as a finite float, or an error that names it."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not math.isfinite(value):
+    number = number_of(name, value)
+    if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {value!r}")
-    return float(value)
+    return number
 
 
 def whole_number(name: str, value: object, least: int) -> int:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import queue
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import data
 from .callbacks import Callbacks, check_callbacks
-from .history import History
+from .errors import DivergenceError
+from .history import COLUMNS, History
 from .interrupts import Interruption
 from .resuming import Keeper
-from .schedules import ReduceOnPlateau, Schedule
+from .schedules import Course, Rates, ReduceOnPlateau, Schedule, rates_at
 from .spec import whole_number
+from .training import divergence_message, exploded
 
 if TYPE_CHECKING:
     from .network import Network
@@ -45,7 +49,7 @@ class Prefetcher:
     def _fetch(self, source: Iterable[Any]) -> None:
         try:
             for item in source:
-                if not self._put((item, None)):
+                if not self._put((_own(item), None)):
                     return
             self._put((END, None))
         except BaseException as error:
@@ -111,11 +115,15 @@ class Stream:
             raise ValueError(
                 "batches is an iterator, which can be read once: for more epochs give a function that makes one"
             )
-        check_callbacks(self.callbacks, ["loss", "accuracy", "val_loss", "val_accuracy"])
+        check_callbacks(self.callbacks, COLUMNS)
+        self.judged = None if self.validation is None else self.net._validation(self.validation)
+        self.continues = self.options.get("on_divergence") == "continue"
+        self.diverged: str | None = None
 
     def train(self) -> History:
         """All epochs, or those before Ctrl-C or a callback ended them."""
         self.history, self.start, self.length = History(), self.net.epochs_trained, 0
+        self.course = Course(getattr(self.learning_rate, "rate", 0.0))
         called, self.interruption = Callbacks(self.callbacks, self.net, self.history), Interruption()
         with self.interruption, called:
             for epoch in range(self.epochs):
@@ -128,54 +136,84 @@ class Stream:
                     break
                 if called.after_epoch():
                     break
+        if self.diverged:
+            self.history.stop_reason = "diverged"
+            warnings.warn(f"training diverged: {self.diverged}", RuntimeWarning, stacklevel=3)
         return self.history
 
     def train_epoch(self, epoch: int) -> None:
         """One pass over the batches; the history's values are means over their rows."""
         source = self.batches() if callable(self.batches) else self.batches
+        if not isinstance(source, Iterable):
+            raise TypeError(f"batches must return an iterable of (X, y), got {source!r:.80}")
         totals: dict[str, float] = {}
         rows = count = 0
         with Prefetcher(source, self.prefetch, self.interruption) as received:
             for item in received:
-                X, y, weight = _parts(item)
+                X, y, weight, n_rows = _parts(item)
                 time = self.start + epoch + (min(count / self.length, 1.0) if self.length else 0.0)
                 # draws depend on the epoch: for them every batch is one
                 self.net._epochs = (self.start + epoch) * MOST_BATCHES + count
                 keeper: Any = Keeper(None, self.interruption)
-                part = self.net.fit(
-                    X, y, sample_weight=weight, epochs=1, batch_size=self.batch_size or len(y), shuffle=False,
-                    learning_rate=self.rate_at(time), checkpoint=keeper, progress=False,
-                    **self.options,
-                )  # fmt: skip
-                count, rows = count + 1, rows + len(y)
+                keeper.warns = False
+                try:
+                    part = self.net.fit(
+                        X, y, sample_weight=weight, epochs=1, batch_size=self.batch_size or n_rows, shuffle=False,
+                        learning_rate=self.rate_at(time), checkpoint=keeper, progress=False,
+                        **self.options,
+                    )  # fmt: skip
+                except DivergenceError as error:
+                    self.history.stop_reason = "diverged"
+                    words = str(error).replace("epoch 1;", f"epoch {epoch + 1};")
+                    raise DivergenceError(words, self.history) from None
+                if part.stop_reason == "diverged":
+                    self.diverged = self.diverged or f"the loss is not finite in epoch {epoch + 1}"
+                count, rows = count + 1, rows + n_rows
                 self.history.seconds += part.seconds
                 for name in part:
-                    totals[name] = totals.get(name, 0.0) + part[name][-1] * len(y)
+                    totals[name] = totals.get(name, 0.0) + part[name][-1] * n_rows
         if self.interruption.asked:
             return
         if not count:
             raise ValueError(f"batches must give at least one batch, got none in epoch {epoch + 1}")
         self.length = count
         values = {name: total / rows for name, total in totals.items()}
-        if self.validation is not None:
-            values |= self.net._validated(self.validation)
+        if self.judged is not None:
+            values |= self.net._validated(*self.judged)
         self.history.add(**values)
         self.history.learning_rates.append(part.learning_rates[-1])
         self.history.n_threads = part.n_threads
         self.history.examples_per_second = rows * self.history.epochs / max(self.history.seconds, 1e-9)
+        risen = exploded(self.history["loss"])
+        if risen and not self.continues:
+            self.history.stop_reason = "diverged"
+            rate = part.learning_rates[-1]
+            raise DivergenceError(divergence_message(risen, rate), self.history)
+        self.diverged = self.diverged or risen
 
     def rate_at(self, time: float) -> Any:
         """The rate for one batch at a time in epochs: schedules are followed from batch to batch."""
-        given = self.learning_rate
+        given, dtype = self.learning_rate, self.net.dtype
         if isinstance(given, ReduceOnPlateau):
-            return given.after(self.history)
+            return Rates(given.follow(self.history, self.course), dtype)
         if isinstance(given, Schedule):
-            return float(given.at(np.array([time]))[0])
+            return Rates(float(rates_at(given, np.array([time]), dtype)[0]), dtype)
         return given(int(time)) if callable(given) else given
 
 
-def _parts(item: Any) -> tuple[Any, Any, Any]:
+def _own(item: Any) -> Any:
+    """The batch with arrays of its own: the source may fill the same ones again, or read them from a file."""
+    if not isinstance(item, tuple | list):
+        return item
+    return tuple(np.array(part) if isinstance(part, np.ndarray) else part for part in item)
+
+
+def _parts(item: Any) -> tuple[Any, Any, Any, int]:
     if not isinstance(item, tuple | list) or len(item) not in (2, 3):
         raise TypeError(f"batches must give pairs (X, y) or triples (X, y, sample_weight), got {type(item).__name__}")
     X, y, weight = (*item, None)[:3]
-    return X, y, weight
+    y = data.numbers_of("y", y)
+    n_rows = len(y) if y.ndim else 0
+    if n_rows == 0:
+        raise ValueError(f"batches must give batches of at least one row, got y of shape {y.shape}")
+    return X, y, weight, n_rows

@@ -65,6 +65,7 @@ class Job:
     distortion: layout.Distortion
     callbacks: Callbacks
     progress: Callable[[History, int], None] = field(default=lambda history, step: None)
+    moved: Callable[[int, int], None] = field(default=lambda epochs, steps: None)  # what callbacks see of the position
     keeper: Keeper = field(default_factory=Keeper)
     steps_done: int = 0
     steps: int = 0  # of an epoch, where others than this process decide
@@ -100,6 +101,7 @@ class Run:
         self.converged = False
         self.total = job.epochs * job.steps_per_epoch
         self.seen = history.epochs  # those that the callbacks have seen
+        self.judged = 0  # epochs whose losses are known to be finite
         self._began = time.perf_counter() - history.seconds
         self.interruption = job.keeper.interruption
         job.keeper.put_back(self)
@@ -184,13 +186,27 @@ class Run:
     def diverged(self) -> str | None:
         """Why this training is diverging; None where it is not."""
         losses = self.history["loss"] if self.history.epochs else []
-        if self.stopped or not np.isfinite(losses).all():
+        new, self.judged = losses[self.judged :], len(losses)
+        if self.stopped or not np.isfinite(new).all():
             return f"the loss is not finite in epoch {min(self.history.epochs + 1, self.job.epochs)}"
         if not np.isfinite(self.job.network.parameters).all():
             return f"a parameter is not finite in epoch {self.history.epochs + 1}"
-        if losses and losses[-1] > DIVERGENCE_FACTOR * losses[0] > 0:
-            return f"the loss rose from {losses[0]:.4g} in the first epoch to {losses[-1]:.4g}"
-        return None
+        return exploded(losses)
+
+
+def exploded(losses: list[float]) -> str | None:
+    """What the mean losses of the epochs say of a training that diverges slowly; None where they say nothing."""
+    if losses and losses[-1] > DIVERGENCE_FACTOR * losses[0] > 0:
+        return f"the loss rose from {losses[0]:.4g} in the first epoch to {losses[-1]:.4g}"
+    return None
+
+
+def divergence_message(reason: str, rate: float) -> str:
+    """What a DivergenceError says."""
+    return (
+        f"training diverged: {reason}; a smaller learning_rate may help (it was {rate:g}). "
+        "The last finite parameters are kept."
+    )
 
 
 def step_cost(job: Job) -> int:
@@ -277,7 +293,8 @@ def train(run: Run, crew_of: Callable[[Run], Any] = Crew) -> None:
     reason = run.diverged() if job.on_divergence == "continue" else None
     if reason:
         run.history.stop_reason = "diverged"
-        warnings.warn(f"training diverged: {reason}", RuntimeWarning, stacklevel=3)
+        if job.keeper.warns:
+            warnings.warn(f"training diverged: {reason}", RuntimeWarning, stacklevel=3)
 
 
 def advance_to_end(run: Run, crew: Crew, sound: np.ndarray) -> None:
@@ -293,15 +310,12 @@ def advance_to_end(run: Run, crew: Crew, sound: np.ndarray) -> None:
             rate = job.rates.between(step, step + 1, job.steps_per_epoch, job.start_epoch, run.history)[0]
             job.network.parameters[:] = sound
             run.history.stop_reason = "diverged"
-            raise DivergenceError(
-                f"training diverged: {reason}; a smaller learning_rate may help (it was {rate:g}). "
-                "The last finite parameters are kept.",
-                run.history,
-            )
+            raise DivergenceError(divergence_message(reason, rate), run.history)
         np.copyto(sound, job.network.parameters)
         job.progress(run.history, run.position)
         if run.history.epochs > seen:
             seen = run.history.epochs
+            job.moved(seen, run.position)
             if job.callbacks.after_epoch():
                 return
         if run.converged:

@@ -9,6 +9,7 @@ import numpy as np
 from .kernels import layout, linking
 from .network import Network
 from .progress import shown_by_default
+from .spec import DTYPES
 
 
 def warmup(dtypes: Sequence[str] = ("float32", "float64"), *, progress: bool | None = None) -> None:
@@ -28,6 +29,8 @@ def warmup(dtypes: Sequence[str] = ("float32", "float64"), *, progress: bool | N
     """
     from tqdm.auto import tqdm
 
+    if isinstance(dtypes, str) or not all(dtype in DTYPES for dtype in dtypes):
+        raise ValueError(f"dtypes must be a sequence of {', '.join(DTYPES)}, got {dtypes!r}")
     shown = shown_by_default() if progress is None else progress
     jobs = [(f"{dtype} {name}", call, dtype) for dtype in dtypes for name, call in JOBS.items()]
     with tqdm(jobs, disable=not shown, unit="part") as bar:

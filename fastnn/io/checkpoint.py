@@ -33,17 +33,20 @@ class Checkpoint:
     Attributes
     ----------
     net : Model
-        Its parameters, its seed, and the epochs it had before this training.
+        Its parameters and its seed.
     about : dict
         Plain values: position, seconds, stop_reason, steps (of the optimizer's state, before this training), kind (of
         the optimizer), terms (what a training that goes on must share), callbacks (a name and plain values for each).
     arrays : dict of ndarray
         By name: sums, learning_rates, history.*, state.first, state.second, state.average, callback.*.
+    epochs : int
+        Epochs that the net had before this training; the file's own number of epochs.
     """
 
     net: Model
     about: dict[str, Any]
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    epochs: int = 0
 
 
 def write(folder: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
@@ -53,7 +56,7 @@ def write(folder: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     tensors = tensors_of(checkpoint.net)
     tensors |= {PREFIX + name: np.ascontiguousarray(array) for name, array in checkpoint.arrays.items()}
     texts = {
-        "fastnn": json.dumps(description(checkpoint.net)),
+        "fastnn": json.dumps(description(checkpoint.net) | {"epochs": checkpoint.epochs}),
         "fastnn_training": json.dumps(checkpoint.about | {"format": FORMAT}),
     }
     texts["sha256"] = checksum(texts, tensors)
@@ -95,7 +98,7 @@ def _read(path: Path) -> Checkpoint:
     problem = _problem(net, about, arrays)
     if problem:
         raise FileFormatError(f"{path} is not a sound checkpoint: {problem}")
-    return Checkpoint(net, about, arrays)
+    return Checkpoint(net, about, arrays, net.epochs_trained)
 
 
 def _problem(net: Model, about: dict[str, Any], arrays: dict[str, np.ndarray]) -> str | None:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes, previous: str | os.PathLike[str] | None = None) -> None:
-    """Replace a file: the old one or the new one is there at any moment; the old one is kept as `previous`."""
-    target = Path(path)
+    """Replace a file: the old one or the new one is there at any moment; the old one is kept as `previous`.
+
+    What a link points to is replaced, not the link; the new file has the rights of the old one.
+    """
+    target = Path(os.path.realpath(path))
+    before = target.stat() if target.exists() else None
+    if before is not None and not stat.S_ISREG(before.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file, and not replaced", str(path))
     temporary = target.with_name(f".{target.name}-{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if before is not None:
+            temporary.chmod(stat.S_IMODE(before.st_mode))
         if previous is not None and target.exists():
             target.replace(previous)
         temporary.replace(target)

@@ -7,8 +7,10 @@ needs: scaler, column_names, class_names. A checkpoint (io/checkpoint.py) is suc
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,6 +116,10 @@ def load(path: str | os.PathLike[str]) -> Network:
     """
     from safetensors import SafetensorError, safe_open
 
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a path, got {path!r:.200}")
+    if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with open(path, "rb"):
         pass  # the operating system's own error, with the file's name, where it cannot be read
     try:

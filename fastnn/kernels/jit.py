@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -9,11 +10,20 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numba.core import config
+from numba.core.compiler_lock import global_compiler_lock
 
 from .cache import KernelCache
 
 SETTINGS: Any = config
 COMPILED = not SETTINGS.DISABLE_JIT
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - other systems
+    # a child must not begin with the lock of a thread that compiles, for ever, in the parent alone
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 # no reference counts: kernels neither make nor keep arrays, and counting took a third of a small network's step
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False, "cache": False, "_nrt": False}

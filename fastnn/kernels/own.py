@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from numba.core import types
+from numba.core.errors import NumbaError
+
 from .activations import CODES as ACTIVATION_CODES
 from .activations import activate
 from .intrinsics import OWN_BLOCKS, call_at
-from .jit import kernel, piece
+from .jit import COMPILED, kernel, piece
 from .layout import ACTIVATE, N_PIECES
 
 OWN = 1000
@@ -37,6 +40,23 @@ def apply_activation(a, slope, activation, code):
         call_at(code[activation - OWN], own_activation, a, slope)
     else:
         call_at(code[ACTIVATE], activate, a, slope, activation)
+
+
+def check_compiles(what: str, function: Callable[..., Any], n_numbers: int) -> None:
+    """An error where Numba does not make machine code of it that takes such float64 and returns a real number."""
+    if not COMPILED:
+        return
+    inner = kernel(function)
+    found = kernel((lambda z: inner(z)) if n_numbers == 1 else (lambda a, y: inner(a, y)))  # defaults are left out
+    try:
+        found.compile((types.float64,) * n_numbers)
+    except NumbaError as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        reason = next((line for line in lines if line and not line.startswith("Failed in")), "")
+        raise TypeError(f"{what} must be a function that Numba compiles: {reason:.200}") from None
+    returned = found.overloads[(types.float64,) * n_numbers].signature.return_type
+    if not isinstance(returned, types.Float | types.Integer | types.Boolean):
+        raise TypeError(f"{what} must return a real number, compiled it returns {returned}")
 
 
 def add_activation(name: str, value: Callable[..., Any], slope: Callable[..., Any]) -> None:

@@ -29,13 +29,12 @@ def momentum_step(w, g, velocity, rate, scale, l2, beta, nesterov):
 
 
 @kernel
-def adam_step(w, g, first, second, rate, scale, l2, beta_1, beta_2, root_scale, epsilon):
+def adam_step(w, g, first, second, rate, scale, l2, keep_1, take_1, keep_2, take_2, root_scale, epsilon):
     """Of g + l2 w, averages m of g and v of g^2; w = w - rate m / (root_scale sqrt(v) + epsilon). All: (n,)."""
-    one = w.dtype.type(1)
     for i in range(len(w)):
         slope = multiply_add(l2, w[i], scale * g[i])
-        m = beta_1 * first[i] + (one - beta_1) * slope
-        v = beta_2 * second[i] + (one - beta_2) * slope * slope
+        m = keep_1 * first[i] + take_1 * slope
+        v = keep_2 * second[i] + take_2 * slope * slope
         first[i] = m
         second[i] = v
         w[i] -= rate * m / (root_scale * math.sqrt(v) + epsilon)
@@ -69,6 +68,7 @@ def descend(w, g, first, second, average, rule, rate, scale, l2, step, decays):
     """
     number = w.dtype.type
     factor, rate_, beta_1, beta_2 = number(scale), number(rate), number(rule.beta_1), number(rule.beta_2)
+    take_1, take_2 = number(1 - rule.beta_1), number(1 - rule.beta_2)  # of float64: a beta near 1 is 1 in float32
     epsilon, share = number(rule.epsilon), number(l2)
     if decays and rule.decay > 0:
         kept = number(1 - rate * rule.decay)
@@ -80,9 +80,9 @@ def descend(w, g, first, second, average, rule, rate, scale, l2, step, decays):
             pace, root_scale = number(rate * math.sqrt(second_part) / first_part), number(1)
         else:
             pace, root_scale = number(rate / first_part), number(1 / math.sqrt(second_part))
-        adam_step(w, g, first, second, pace, factor, share, beta_1, beta_2, root_scale, epsilon)
+        adam_step(w, g, first, second, pace, factor, share, beta_1, take_1, beta_2, take_2, root_scale, epsilon)
     elif rule.method == RMSPROP:
-        scaled_step(w, g, second, first, rate_, factor, share, beta_2, number(1) - beta_2, epsilon, beta_1)
+        scaled_step(w, g, second, first, rate_, factor, share, beta_2, take_2, epsilon, beta_1)
     elif rule.method == ADAGRAD:
         scaled_step(w, g, second, first, rate_, factor, share, number(1), number(1), epsilon, beta_1)
     elif len(first):
