@@ -1,6 +1,8 @@
 """What `fit` calls after every epoch."""
 
 import csv
+import itertools
+import math
 import time
 
 import numpy as np
@@ -237,3 +239,93 @@ def test_a_column_that_the_history_does_not_have_is_named():
     history = fastnn.History()
     with pytest.raises(ValueError, match="no column 'val_loss'; it has none yet"):
         history.column("val_loss")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_copy_made_after_an_epoch_goes_on_as_the_network_does(optimizer):
+    made = []
+    net, rate = small(), {"learning_rate": 0.01, "optimizer": optimizer, "batch_size": 7}
+    net.fit(X, Y, epochs=6, callbacks=[lambda net, history: made.append(net.copy())], **rate)
+    assert [copy.epochs_trained for copy in made] == [1, 2, 3, 4, 5, 6]
+    made[3].fit(X, Y, epochs=2, **rate)
+    assert (made[3].parameters == net.parameters).all()
+
+
+def test_the_file_of_the_best_epoch_says_which_it_is(tmp_path):
+    net = small()
+    net.fit(X, Y, epochs=3, callbacks=[ModelCheckpoint(tmp_path / "{epoch}", save_best_only=False)])
+    assert [fastnn.load(tmp_path / str(epoch)).epochs_trained for epoch in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_layers_are_frozen_and_thawed_between_epochs():
+    seen = []
+
+    def gradually(net, history):
+        seen.append([weights.copy() for weights in net.weights])
+        net.freeze(0) if history.epochs == 1 else net.thaw() if history.epochs == 3 else None
+
+    net = small()
+    net.fit(X, Y, epochs=5, callbacks=[gradually])
+    changed = [[bool((a != b).any()) for a, b in zip(*pair, strict=True)] for pair in itertools.pairwise(seen)]
+    assert changed == [[False, True], [False, True], [True, True], [True, True]]
+
+
+def test_a_column_of_some_epochs_has_nan_for_the_others(tmp_path):
+    net, log = small(), CSVLog(tmp_path / "log.csv")
+    sometimes = [lambda net, history: history.add(test=history.epochs) if history.epochs % 2 == 0 else None, log]
+    history = net.fit(X, Y, epochs=5, callbacks=sometimes, checkpoint=tmp_path / "run")
+    np.testing.assert_array_equal(history["test"], [math.nan, 2, math.nan, 4])
+    assert history.to_frame()["test"].isna().tolist() == [True, False, True, False, True]
+    history.to_csv(tmp_path / "history.csv")
+    assert (tmp_path / "history.csv").read_text().splitlines()[-1].endswith(",nan")
+    net = small()
+    resumed = net.fit(X, Y, epochs=6, callbacks=sometimes, checkpoint=tmp_path / "run", resume=True)
+    np.testing.assert_array_equal(resumed["test"], [math.nan, 2, math.nan, 4, math.nan, 6])
+
+
+def test_what_is_no_number_does_not_go_into_the_history():
+    with pytest.raises(TypeError, match="test must be a number, got 'good'"):
+        fastnn.History().add(test="good")
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (3, r"must return a dict of values by name, got 3"),
+        ({3: 4}, r"must return a dict of values by name"),
+        ({"best": object()}, r"must hold numbers, texts and numeric arrays, got <object.*for 'best'"),
+        ({"best": np.array([1j])}, r"must hold numbers, texts and numeric arrays"),
+    ],
+    ids=["a number", "a number as a name", "an object", "complex numbers"],
+)
+def test_a_state_that_no_file_holds_is_refused_before_the_first_step(state, message, tmp_path):
+    class Keeps(Callback):
+        def state(self):
+            return state
+
+    net = small()
+    before = net.parameters
+    with pytest.raises(TypeError, match=rf"Keeps\.state\(\) {message}"):
+        net.fit(X, Y, epochs=1, callbacks=[Keeps()], checkpoint=tmp_path)
+    assert (net.parameters == before).all()
+
+
+def test_numbers_of_numpy_are_kept_as_numbers(tmp_path):
+    class Keeps(Callback):
+        kept = np.float32(0.5)
+
+        def state(self):
+            return {"kept": self.kept}
+
+        def restore(self, state):
+            self.kept = state["kept"]
+
+    small().fit(X, Y, epochs=1, callbacks=[Keeps()], checkpoint=tmp_path)
+    other = Keeps()
+    small().fit(X, Y, epochs=2, callbacks=[other], checkpoint=tmp_path, resume=True)
+    assert other.kept == 0.5
+
+
+def test_an_answer_that_is_neither_true_nor_false_is_refused():
+    with pytest.raises(TypeError, match="callback function must return True, False or None, got array"):
+        small().fit(X, Y, epochs=1, callbacks=[lambda net, history: np.ones(3)])

@@ -195,6 +195,7 @@ def test_an_unfinished_training_is_not_written_over(killed_at, tmp_path):
     [
         ({"resume": True}, ValueError, "checkpoint=..."),
         ({"checkpoint": 3}, TypeError, "checkpoint must be the path"),
+        ({"checkpoint": __file__}, NotADirectoryError, "checkpoint must be the path of a folder"),
         ({"checkpoint": "x", "checkpoint_seconds": -1}, ValueError, "checkpoint_seconds must be 0 or more"),
         ({"checkpoint": "x", "optimizer": "lbfgs"}, ValueError, "lbfgs"),
     ],

@@ -241,3 +241,34 @@ def test_a_project_with_classes_of_its_own():
     hidden = np.maximum(images @ layers[0].W + layers[0].b, 0)
     accuracy = ((hidden @ layers[1].W + layers[1].b).argmax(axis=1) == labels).mean()
     assert accuracy > 0.85
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "message"),
+    [
+        ("forward", {"weights": 5}, "weights must be a list of arrays"),
+        ("sgd_step", {"weights": None}, "weights must be a list of arrays"),
+        ("backward", {"out": 5}, "out must be a pair of sequences"),
+        ("backward", {"out": ([np.ones((1, 1))],)}, "out must be a pair of sequences"),
+        ("backward", {"out": (5, 5)}, r"out\[0\] must be a list of arrays"),
+        ("forward", {"activation": 5}, "activation must be a name"),
+        ("sgd_step", {"X": 5}, "X must have shape"),
+        ("sgd_step", {"X": None}, "X must"),
+        ("forward", {"orientation": np.ones(2)}, "orientation must be 'out_in'"),
+        ("backward", {"loss": ["a"]}, "loss must be a name"),
+        ("loss", {"loss": np.ones(2)}, "loss must be a name"),
+    ],
+)
+def test_arguments_of_strange_kinds_are_refused_by_name(call, arguments, message):
+    given = {"weights": [np.ones((1, 1))], "biases": [np.zeros(1)], "X": [[1.0]], "activation": "identity"}
+    given |= {} if call == "forward" else {"y": [1.0]}
+    given |= {"learning_rate": 0.1} if call == "sgd_step" else {}
+    with pytest.raises((TypeError, ValueError), match=message):
+        getattr(fastnn.functional, call)(**given | arguments)
+
+
+def test_an_output_that_is_strided_and_read_only_is_refused():
+    out = np.zeros((2, 2))[:, :1]
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match=r"out must be a writable .* got read-only"):
+        fastnn.functional.forward([np.ones((1, 1))], [np.zeros(1)], [[1.0], [2.0]], activation="identity", out=out)

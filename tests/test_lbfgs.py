@@ -126,3 +126,27 @@ def test_ctrl_c_keeps_the_best_so_far():
     history = net.fit(X, Y, epochs=50, optimizer="lbfgs", callbacks=[press])
     assert (history.stop_reason, history.epochs) == ("interrupted", 3)
     assert net.loss(X, Y) < before
+
+
+@pytest.mark.parametrize("factor", [1e25, 1e5], ids=["targets", "inputs"])
+def test_a_loss_that_is_not_finite_is_divergence(factor):
+    def network():
+        return fastnn.Network([2, 4, 2], activation=["exponential", "identity"], seed=0)
+
+    rows, targets = (X, Y * factor) if factor == 1e25 else (X * factor, Y)
+    net = network()
+    before = net.parameters
+    with pytest.raises(fastnn.DivergenceError, match="not finite in iteration 1") as error:
+        net.fit(rows, targets, epochs=5, optimizer="lbfgs")
+    assert error.value.history.stop_reason == "diverged"
+    assert net.epochs_trained == 0
+    assert (net.parameters == before).all()
+    with pytest.warns(RuntimeWarning, match="not finite in iteration 1"):
+        history = network().fit(rows, targets, epochs=5, optimizer="lbfgs", on_divergence="continue")
+    assert history.stop_reason == "diverged"
+
+
+def test_callbacks_see_the_iterations_as_epochs():
+    net, seen = bent(), []
+    net.fit(X, Y, epochs=3, optimizer="lbfgs", callbacks=[lambda net, history: seen.append(net.copy().epochs_trained)])
+    assert seen == [1, 2, 3]

@@ -1,16 +1,18 @@
 """Losses with a setting, and losses and activations of the user's own."""
 
+import functools
 import math
 
 import numpy as np
 import pytest
+import scipy.special
 from numba import njit
 
 import fastnn
 from fastnn import losses, reference
 from fastnn.kernels import own
 from fastnn.kernels.activations import CODES as ACTIVATION_CODES
-from fastnn.kernels.jit import from_python
+from fastnn.kernels.jit import COMPILED, from_python
 from fastnn.kernels.layout import ACTIVATION
 from fastnn.kernels.losses import CODES as LOSS_CODES
 
@@ -251,3 +253,48 @@ def test_accuracy_of_one_output_is_by_its_side_of_one_half(outputs, targets, rig
     logits = np.log(np.array(outputs) / (1 - np.array(outputs))).reshape(-1, 1)
     history = net.fit(logits, targets, epochs=1, batch_size=9, learning_rate=1e-12)
     assert history["accuracy"] == [pytest.approx(right / len(outputs))]
+
+
+def raises_beyond(z):
+    if z > 1e9:
+        raise ValueError
+    return z
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (raises_beyond, ValueError, "value must not raise"),
+        (lambda z: raises_beyond(z), ValueError, "value must not raise"),
+        (lambda z: None, TypeError, "must"),
+        (lambda z: complex(z), TypeError, "must"),
+        (functools.partial(pow, 2), TypeError, "value must be a function, got functools.partial"),
+    ],
+    ids=["raises", "calls what raises", "nothing", "complex", "partial"],
+)
+def test_functions_that_would_fail_in_compiled_code_do_not_take_a_name(value, error, message):
+    with pytest.raises(error, match=message):
+        fastnn.register_activation("unfit", value, lambda z: 1.0)
+    assert "unfit" not in ACTIVATION_CODES
+
+
+@pytest.mark.skipif(not COMPILED, reason="without compilation every function does")
+def test_a_function_that_does_not_compile_does_not_take_a_name():
+    with pytest.raises(TypeError, match="value must be a function that Numba compiles: Unknown attribute 'expit'"):
+        fastnn.register_activation("unfit", lambda z: scipy.special.expit(z), lambda z: 1.0)
+    assert "unfit" not in ACTIVATION_CODES
+
+
+@pytest.mark.usefixtures("own_names")
+def test_functions_of_the_standard_library_and_of_numpy_are_taken():
+    fastnn.register_activation("of math", math.sin, math.cos)
+    fastnn.register_loss("of numpy", np.hypot, lambda a, y: a / math.hypot(a, y))
+    net = fastnn.Network([1, 1], activation="of math", loss="of numpy", dtype="float64", seed=0)
+    net.parameters = [1.0, 0.0]
+    assert net.loss([[0.5]], [1.0]) == pytest.approx(math.hypot(math.sin(0.5), 1.0))
+
+
+@pytest.mark.parametrize("loss", [("huber",), (["a"], 0), fastnn.Adam()], ids=str)
+def test_strange_losses_are_refused_by_name(loss):
+    with pytest.raises((TypeError, ValueError), match="loss must be"):
+        fastnn.Network([1, 1], loss=loss)

@@ -437,3 +437,39 @@ def test_the_file_has_the_permissions_of_any_new_file(tmp_path):
     (tmp_path / "any").touch()
     trained().save(tmp_path / "model")
     assert (tmp_path / "model").stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
+def test_what_a_link_points_to_is_replaced_not_the_link(tmp_path):
+    net = fastnn.Network([2, 1], seed=0)
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    net.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (fastnn.load(tmp_path / "file").parameters == net.parameters).all()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of files are a matter of POSIX")
+def test_a_private_file_stays_private(tmp_path):
+    path = tmp_path / "model"
+    path.touch()
+    path.chmod(0o600)
+    fastnn.Network([2, 1], seed=0).save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes by name")
+def test_what_is_no_file_is_neither_replaced_nor_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a regular file"):
+        fastnn.Network([2, 1], seed=0).save(tmp_path / "pipe")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    with pytest.raises(OSError, match="not a regular file"):
+        fastnn.load(tmp_path / "pipe")
+
+
+def test_a_number_is_no_path_and_its_file_stays_open():
+    reading, writing = os.pipe()
+    for wrong in (reading, b"model", None):
+        with pytest.raises(TypeError, match="path must be a path"):
+            fastnn.load(wrong)
+    os.close(reading)
+    os.close(writing)

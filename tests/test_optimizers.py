@@ -234,3 +234,24 @@ def test_every_step_is_that_of_pytorch(name):
         theirs.step()
         for ours, tensor in zip((*net.weights, *net.biases), tensors, strict=True):
             np.testing.assert_allclose(ours, tensor.detach().numpy(), rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [fastnn.Adam(beta_1=1 - 1e-8), fastnn.Adam(beta_2=1 - 1e-8), fastnn.RMSprop(rho=1 - 1e-8)]
+)
+def test_a_beta_that_is_1_in_float32_still_takes_its_share(optimizer):
+    losses = []
+    for dtype in ("float32", "float64"):
+        net = fastnn.Network([3, 2], activation="identity", dtype=dtype, seed=0)
+        losses.append(net.fit(np.eye(3), np.eye(3)[:, :2], epochs=30, optimizer=optimizer)["loss"])
+    np.testing.assert_allclose(*losses, rtol=1e-4, atol=1e-6)
+    assert losses[0][-1] < losses[0][0]
+
+
+@pytest.mark.parametrize("optimizer", [fastnn.Adam, fastnn.AdamW, fastnn.RMSprop, fastnn.Adagrad])
+def test_an_epsilon_that_is_0_in_float32_is_refused_there(optimizer):
+    given = {"epochs": 2, "optimizer": optimizer(epsilon=1e-46)}
+    X, y = np.eye(3) - [1, 0, 0], np.eye(3)[:, :2]
+    with pytest.raises(ValueError, match=r"epsilon must be at least 1\.18e-38 for float32, got 1e-46"):
+        fastnn.Network([3, 2], seed=0).fit(X, y, **given)
+    assert np.isfinite(fastnn.Network([3, 2], dtype="float64", seed=0).fit(X, y, **given)["loss"]).all()

@@ -210,3 +210,43 @@ def test_one_that_fails_ends_all_and_its_error_is_told():
     configs = [{"sizes": [3, 4, 2], "callbacks": [fail]}] + [{"sizes": [3, 4, 2], "seed": 2}] * 9
     with pytest.raises(ZeroDivisionError, match="of a callback"):
         fastnn.fit_many(configs, X, Y, **SHARED)
+
+
+def test_a_config_that_fails_ends_the_others():
+    def fail(net, history):
+        raise ZeroDivisionError
+
+    configs = [{"sizes": [3, 4, 2], "epochs": 10**9}, {"sizes": [3, 4, 2], "epochs": 1, "callbacks": [fail]}]
+    with pytest.raises(ZeroDivisionError):
+        fastnn.fit_many(configs, X, Y, n_threads=2)
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "message"),
+    [
+        ({"batch_size": 0}, {}, r"configs\[1\]: batch_size must be 1 or more"),
+        ({"sizes": 5}, {}, r"configs\[1\]: sizes must be a sequence"),
+        ({"epochs": None}, {}, r"configs\[1\]: epochs must be an integer"),
+        ({"optimizer": "fast"}, {}, r"configs\[1\]: optimizer must be one of"),
+        ({"callbacks": print}, {}, r"configs\[1\]: callbacks must be a sequence"),
+        ({"activation": "bent"}, {}, r"configs\[1\]: activation must be one of"),
+        ({}, {"monitor": "los"}, "monitor must be one of loss"),
+        ({}, {"monitor": 5}, "monitor must be one of loss"),
+        ({}, {"executor": 5}, "executor must have a method submit"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_trained(config, options, message, monkeypatch):
+    monkeypatch.setattr("fastnn.population.train_part", None)
+    with pytest.raises((ValueError, TypeError), match=message):
+        fastnn.fit_many([{"sizes": [3, 2], "epochs": 1}, {"sizes": [3, 2], "epochs": 1} | config], X, Y, **options)
+
+
+def test_sizes_may_be_anything_that_is_gone_through_once():
+    found = fastnn.fit_many([{"sizes": iter([3, 4, 2]), "epochs": 1}], X, Y)
+    assert found.best.sizes == (3, 4, 2)
+
+
+@pytest.mark.parametrize("networks", [[5], [], None, 5], ids=str)
+def test_an_ensemble_is_of_networks(networks):
+    with pytest.raises(TypeError, match="networks must be"):
+        fastnn.Ensemble(networks)

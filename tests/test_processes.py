@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from fastnn.kernels.jit import COMPILED
+
 PROGRAM = """
 import multiprocessing, os, sys, warnings
 import numpy as np
@@ -72,3 +74,40 @@ def test_a_child_has_the_results_of_its_parent(way, tmp_path):
     command = [sys.executable, "-W", "ignore", str(path), way]
     found = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
     assert (found.returncode, found.stdout.strip()) == (0, "the same"), found.stderr
+
+
+# An empty cache: the other thread compiles for seconds, and the child is forked at several moments of it.
+WHILE_COMPILING = """
+import os, signal, threading, time, warnings
+import numpy as np
+import fastnn
+warnings.simplefilter("ignore")  # Python's own word on forking beside threads
+a, b = (fastnn.Network([5, 3, 1], dtype=dtype, seed=0) for dtype in ("float32", "float64"))
+X = np.zeros((200, 5), "f4")
+fitting = threading.Thread(target=lambda: b.fit(X, np.zeros(200), epochs=1, n_threads=1))
+fitting.start()
+children = []
+while fitting.is_alive() and len(children) < 8:
+    time.sleep(0.5)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(120)
+        a.predict(X)
+        b.fit(X, np.zeros(200), epochs=1, n_threads=1)  # the lock on b was of a thread that is not here
+        os._exit(0)
+    children.append(child)
+fitting.join()
+assert len(children) > 1
+print({os.waitpid(child, 0)[1] for child in children})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
+def test_a_child_forked_while_another_thread_compiles_and_trains_does_both(tmp_path):
+    found = subprocess.run(
+        [sys.executable, "-c", WHILE_COMPILING], capture_output=True, text=True, timeout=600, check=False,
+        env=os.environ | {"FASTNN_CACHE_DIR": str(tmp_path)},
+    )  # fmt: skip
+    assert (found.returncode, found.stdout.strip()) == (0, "{0}"), found.stderr

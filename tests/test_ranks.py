@@ -372,3 +372,8 @@ def test_the_command_trains_on_real_ranks(tmp_path):
     assert found.returncode == 0, found.stderr
     assert found.stdout.count("held-out accuracy") == 1
     assert fastnn.load(tmp_path / "runs" / "digits" / "model.safetensors").epochs_trained == 2
+
+
+def test_rows_are_looked_at_without_ranks_too():
+    with pytest.raises(ValueError, match="rows must be 'all' or 'own', got 'some'"):
+        fastnn.Network([1, 1]).fit([[1.0]], [1.0], epochs=1, rows="some")

@@ -1,5 +1,7 @@
 """The search for a learning rate."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -81,3 +83,35 @@ def test_a_rate_that_diverges_at_once_is_the_end():
     search = network().find_learning_rate(X, Y, smallest=1e200, largest=1e300, steps=20)
     assert len(search.learning_rates) < 3
     assert search.suggestion == 1e200
+
+
+def test_a_batch_has_no_more_rows_than_there_are():
+    found = [network().find_learning_rate(X, Y, batch_size=size).suggestion for size in (200, 10**12)]
+    assert found[0] == found[1]
+
+
+def test_sparse_rows_are_searched_too():
+    from scipy import sparse
+
+    found = [network().find_learning_rate(rows, Y).suggestion for rows in (X, sparse.csr_array(X))]
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
+
+
+def test_ctrl_c_ends_the_search(monkeypatch):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    fit, fitted = fastnn.Network.fit, []
+
+    def press(net, *given, **named):
+        fitted.append(1)
+        if len(fitted) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return fit(net, *given, **named)
+
+    monkeypatch.setattr(fastnn.Network, "fit", press)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            network().find_learning_rate(X, Y)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(fitted) == 3

@@ -165,3 +165,56 @@ def test_a_rate_beyond_the_numbers_of_the_network_is_refused():
 def test_schedules_compare_and_pickle():
     schedule = WarmUp(Cosine(0.1, epochs=3), epochs=1)
     assert pickle.loads(pickle.dumps(schedule)) == schedule != WarmUp(Cosine(0.1, epochs=4), epochs=1)
+
+
+class Half(fastnn.schedules.Schedule):
+    def at(self, t):
+        return 0.5 * self.rate
+
+
+class Strange(fastnn.schedules.Schedule):
+    answer = None
+
+    def at(self, t):
+        return self.answer
+
+
+def test_a_schedule_of_ones_own_may_return_one_number_for_all_times():
+    nets = [small(), small()]
+    nets[0].fit(X, Y, epochs=3, batch_size=7, learning_rate=Half(0.1))
+    nets[1].fit(X, Y, epochs=3, batch_size=7, learning_rate=0.05)
+    assert (nets[0].parameters == nets[1].parameters).all()
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (-0.1, "must be 0 or more and finite, got -0.1"),
+        (math.nan, "must be 0 or more and finite, got nan"),
+        (1e300, "must be 0 or more and finite, got 1e"),
+        (np.ones(2), "must return a number for each of the 1 times"),
+        ("fast", "must return a number for each of the 1 times"),
+    ],
+    ids=str,
+)
+def test_what_a_schedule_of_ones_own_returns_is_looked_at_before_a_kernel_reads_it(answer, message):
+    rate = Strange(0.1)
+    object.__setattr__(rate, "answer", answer)
+    net = fastnn.Network([3, 2], seed=0)
+    with pytest.raises(ValueError, match=rf"learning_rate: Strange\.at\(t\) {message}"):
+        net.fit(X, Y, epochs=1, batch_size=30, learning_rate=rate)
+
+
+def test_warming_up_twice_is_warming_up():
+    rate = WarmUp(WarmUp(Step(0.1), epochs=2, start=0.5), epochs=1, start=0.5)
+    assert rates_of(rate, 0, 2) == pytest.approx([0.025, 0.1])
+    small().fit(X, Y, epochs=2, learning_rate=rate)
+
+
+def test_a_plateau_is_followed_from_where_it_was():
+    rate, history = ReduceOnPlateau(1.0, patience=2, factor=0.5), fastnn.History()
+    course = fastnn.schedules.Course(1.0)
+    for loss in (3.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0):
+        history.add(loss=loss)
+        assert rate.follow(history, course) == rate.after(history)
+    assert course == fastnn.schedules.Course(0.125, 1.0, 0, 9)

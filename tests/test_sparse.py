@@ -196,3 +196,53 @@ def test_a_population_learns_from_sparse_rows():
         epochs=3, ensemble=2,
     )  # fmt: skip
     np.testing.assert_allclose(found.ensemble.predict(X), found.ensemble.predict(X.toarray()), rtol=1e-6)
+
+
+def astray(kind):
+    """A matrix (4, 3) whose indices point outside it."""
+    matrix = sp.coo_matrix(np.eye(4, 3)).asformat(kind)
+    if kind == "coo":
+        matrix.row[:] = 50_000_000
+    elif kind == "lil":
+        matrix.rows[0] = [50_000_000]
+    elif kind == "dia":
+        matrix.offsets = np.array([0, 1, 2], np.int32)
+    else:
+        matrix.indices[:] = 50_000_000
+    return matrix
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "bsr", "coo", "lil", "dia"])
+@pytest.mark.parametrize("way", ["predict", "fit", "split", "many", "ensemble"])
+def test_indices_that_point_outside_are_refused_whatever_the_format(kind, way):
+    net, matrix, y = a_network("float32", 3), astray(kind), np.zeros(4, int)
+    calls = {
+        "predict": lambda: net.predict(matrix),
+        "fit": lambda: net.fit(matrix, y, epochs=1),
+        "split": lambda: net.fit(matrix, y, epochs=1, validation_split=0.25),
+        "many": lambda: fastnn.fit_many([{"sizes": [3, 2], "epochs": 1}], matrix, y),
+        "ensemble": lambda: fastnn.Ensemble([net]).predict(matrix),
+    }
+    with pytest.raises(ValueError, match="X is a sparse matrix whose indices point outside it"):
+        calls[way]()
+
+
+def test_lists_of_rows_and_of_numbers_that_differ_in_length_are_refused():
+    matrix = sp.lil_matrix((4, 3))
+    matrix.data[0] = [1.0] * 2_000_000
+    with pytest.raises(ValueError, match="point outside"):
+        a_network("float32", 3).predict(matrix)
+
+
+def test_numbers_in_two_dimensions_are_refused():
+    matrix = sp.csr_matrix(np.eye(4, 3))
+    matrix.data = matrix.data.reshape(-1, 1)
+    with pytest.raises(ValueError, match="point outside"):
+        a_network("float32", 3).predict(matrix)
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "bsr", "coo", "lil", "dia", "dok"])
+def test_every_format_is_read(kind):
+    X = sp.coo_matrix(np.arange(12.0).reshape(4, 3) % 5).asformat(kind)
+    net = a_network("float32", 3)
+    assert (net.predict(X) == net.predict(X.toarray())).all()

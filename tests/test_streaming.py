@@ -254,3 +254,69 @@ def test_who_is_slower_is_waited_for(monkeypatch):
             time.sleep(0.02)
             found.append(item)
     assert found == list(items)
+
+
+def test_a_source_may_fill_the_same_arrays_again():
+    kept = np.empty((16, 4)), np.empty((16, 1))
+
+    def again():
+        for rows, targets in sixteens():
+            kept[0][:], kept[1][:] = rows, targets
+            yield kept
+
+    nets = [a_network(), a_network()]
+    for net, source in zip(nets, (sixteens, again), strict=True):
+        net.fit_stream(source, epochs=3, learning_rate=0.05)
+    assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
+
+
+LINEAR = {"activation": "identity", "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [(1.2, "the loss rose from"), (lambda epoch: (1e-3, 1e30)[epoch > 0], "the loss is not finite in epoch 2")],
+)
+def test_a_stream_that_diverges_is_an_error_with_its_own_history(rate, words):
+    net = fastnn.Network([4, 1], **LINEAR)
+    with pytest.raises(fastnn.DivergenceError, match=words) as error:
+        net.fit_stream(lambda: [(X, Y)] * 2, epochs=99, learning_rate=rate)
+    assert error.value.history.stop_reason == "diverged"
+    assert error.value.history.epochs >= 1
+    assert np.isfinite(net.parameters).all()
+
+
+def test_a_stream_that_goes_on_though_it_diverges_says_so_once():
+    net = fastnn.Network([4, 1], **LINEAR)
+    with pytest.warns(RuntimeWarning, match="training diverged: the loss is not finite in epoch") as seen:
+        history = net.fit_stream(lambda: [(X, Y)] * 40, epochs=4, learning_rate=9.0, on_divergence="continue")
+    assert (history.stop_reason, history.epochs, len(seen)) == ("diverged", 4, 1)
+
+
+def test_a_schedule_may_end_at_0():
+    net = a_network()
+    history = net.fit_stream(sixteens, epochs=4, learning_rate=Cosine(0.1, epochs=2))
+    assert history.learning_rates[-1] == 0
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [((X, 3), "at least one row"), ((X[:0], Y[:0]), "at least one row"), ((X, None), "at least one row")],
+    ids=["a number", "empty", "nothing"],
+)
+def test_batches_without_rows_are_refused(batch, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        a_network().fit_stream([batch])
+
+
+def test_a_function_that_returns_no_batches_is_refused():
+    with pytest.raises(TypeError, match="batches must return an iterable"):
+        a_network().fit_stream(lambda: None)
+
+
+def test_validation_data_is_looked_at_before_the_first_batch():
+    def never():
+        raise AssertionError
+
+    with pytest.raises(ValueError, match="validation y must have one entry"):
+        a_network().fit_stream(never, validation_data=(X, Y[:3]))

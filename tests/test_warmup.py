@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import fastnn
 from fastnn.kernels.jit import COMPILED
 
 WARM = """
@@ -20,3 +21,9 @@ print(*[dispatcher.py_func.__name__ for dispatcher in kept if len(dispatcher.ove
 def test_leaves_no_kernel_of_the_type_to_be_compiled_later():
     found = subprocess.run([sys.executable, "-c", WARM], capture_output=True, text=True, timeout=300, check=True)
     assert found.stdout.split() == []
+
+
+@pytest.mark.parametrize("dtypes", ["float32", ["float16"]])
+def test_types_that_there_are_not_are_refused_before_anything_is_compiled(dtypes):
+    with pytest.raises(ValueError, match="dtypes must be a sequence of float32, float64"):
+        fastnn.warmup(dtypes)
