@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from . import callbacks, compiled, datasets, functional, initialisers, losses, optimizers, preprocessing, schedules
 from .compat import from_sklearn, from_torch
 from .errors import DivergenceError, FileFormatError
@@ -14,6 +17,20 @@ from .population import Ensemble, Population, fit_many
 from .warmup import warmup
 
 __version__ = "0.1.0"
+
+LATER = ("plots", "reference")
+"""Modules that are imported when they are first wanted."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in LATER:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *LATER])
+
 
 __all__ = [
     "LBFGS",

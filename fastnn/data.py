@@ -53,6 +53,15 @@ def selectable(name: str, values: Any) -> Any:
     return _as_csr(name, values) if is_sparse(values) else numbers_of(name, values)
 
 
+def names_of_columns(values: Any) -> tuple[str, ...] | None:
+    """The names of a table's columns, where they are texts."""
+    names = getattr(values, "columns", None)
+    if names is None or callable(names):
+        return None
+    found = tuple(names)
+    return found if all(isinstance(name, str) for name in found) else None
+
+
 MAIN_MEMORY = (1, 3, 11)
 """Kinds of devices in the DLPack protocol: the CPU's memory, pageable or pinned for a CUDA or ROCm card."""
 
@@ -101,7 +110,9 @@ def numbers_of(name: str, values: Any) -> np.ndarray:
     if array.dtype == object:
         array = _numbers_of_objects(name, array)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        raise TypeError(f"{name} must hold real numbers of at most 8 bytes, got dtype {array.dtype}")
+        labels = array.dtype.kind in "US" and name.endswith("y")
+        hint = "; numpy.unique(y, return_inverse=True) gives names and labels 0, 1, 2, ..." if labels else ""
+        raise TypeError(f"{name} must hold real numbers of at most 8 bytes, got dtype {array.dtype}{hint}")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     return array
@@ -258,7 +269,8 @@ def as_targets(name: str, values: Any, spec: Spec, n_rows: int) -> Targets:
             raise ValueError(f"{name} must hold labels 0..{n_out - 1} for {n_out} outputs, got {worst}")
         return Targets(no_numbers, read_only(labels), True)
     if array.shape not in ((n_rows, n_out), (n_rows,)):
-        raise ValueError(f"{name} must have shape ({n_rows}, {n_out}) or ({n_rows},), got {array.shape}")
+        hint = f"; for labels use {name}.reshape(-1)" if array.shape == (n_rows, 1) and array.dtype.kind in "iu" else ""
+        raise ValueError(f"{name} must have shape ({n_rows}, {n_out}) or ({n_rows},), got {array.shape}{hint}")
     with np.errstate(over="ignore"):
         numbers = np.ascontiguousarray(array.reshape(n_rows, n_out), spec.dtype)
     if numbers.size and not (np.isfinite(numbers.min()) and np.isfinite(numbers.max())):

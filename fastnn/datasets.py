@@ -137,9 +137,14 @@ def load_mnist(path: str | os.PathLike[str] | None = None) -> tuple[_Examples, _
         found = _find_mnist(folder)
         if len(found) == len(_MNIST_FILES):
             return _read_mnist(found)
-    for file in _MNIST_FILES:
-        if file.name not in found:
-            _download(file, cache, _MNIST_MIRRORS)
+    try:
+        for file in _MNIST_FILES:
+            if file.name not in found:
+                _download(file, cache, _MNIST_MIRRORS)
+    except OSError as error:
+        if not named:
+            raise
+        raise OSError(f"FASTNN_DATA, {named}, does not hold the four files of MNIST, and {error}") from None
     return _read_mnist(_find_mnist(cache))
 
 

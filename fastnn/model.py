@@ -158,7 +158,8 @@ class Model:
         Raises
         ------
         ValueError, TypeError
-            For the wrong shape, kind, or numbers that are not finite.
+            For the wrong shape, kind, or numbers that are not finite; for a table (of pandas, say) whose columns are
+            not those of `column_names` in their order.
         """
         if type(X) is np.ndarray and X.dtype is self._number and X.ndim == 2 and X.flags.carray:
             n_rows, n_in = X.shape
@@ -166,6 +167,7 @@ class Model:
                 found = self._predict_few(X, n_rows, out)
                 if found is not None:
                     return found
+        self._check_columns(X)
         rows = data.as_rows("X", X, self._spec)
         shape = (rows.n_rows, self.sizes[-1])
         if out is None:
@@ -193,6 +195,12 @@ class Model:
                     sync = threads.meeting_place(n_threads)
                     predict.predict(flat, *source, rows.n_rows, *room, plan.block, code, sync, n_threads)
         return out
+
+    def _check_columns(self, X: Any) -> None:
+        """An error where a table's columns are not those, in their order, whose names the network carries."""
+        found = data.names_of_columns(X)
+        if found is not None and self.column_names is not None and found != tuple(self.column_names):
+            raise ValueError(f"X must have the columns {list(self.column_names)} in this order, got {list(found)}")
 
     def compiled(self) -> Compiled:
         """The network for functions that you compile with Numba, see `fastnn.compiled.predict`.

@@ -201,7 +201,7 @@ class Network(Model):
         averaging: float | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
-        checkpoint_seconds: float = 60.0,
+        checkpoint_seconds: float = 10.0,
         comm: Any = None,
         rows: str = "all",
     ) -> History:
@@ -211,7 +211,8 @@ class Network(Model):
         ----------
         X : array_like, (n, n_inputs)
             Examples, one in a row. float32, float64, float16, uint8 and bool are read where they lie, be it in a file
-            (`numpy.memmap`); rows of `scipy.sparse` are worked on at the price of the numbers that are there.
+            (`numpy.memmap`); rows of `scipy.sparse` are worked on at the price of the numbers that are there. The names
+            of a table's columns become `column_names` where there are none; then they must be those.
         y : array_like
             (n, n_outputs) numbers, or (n,) integer labels that stand for one-hot rows; with one output (n,) numbers.
         epochs : int
@@ -266,8 +267,8 @@ class Network(Model):
         resume : bool, default False
             Go on from the checkpoint, if there is one, with the bits of a training that was never interrupted: the
             same data, network, batch size, optimizer and callbacks; more `epochs` may be asked for.
-        checkpoint_seconds : float, default 60
-            Seconds between two checkpoints; one takes about as long as writing the parameters three times.
+        checkpoint_seconds : float, default 10
+            Seconds between two checkpoints, at least twenty times what one takes; 0: after every return to Python.
         comm : mpi4py.MPI.Comm, optional
             Train on all ranks of it together, each on one thread: `batch_size` is then a rank's part of a batch, rank 0
             begins, calls the callbacks and writes the checkpoint (in a folder that all ranks see), and all end with
@@ -321,6 +322,8 @@ class Network(Model):
         rates = make_rates(next(given_rates), self.dtype)
         keeper = self._keeper(checkpoint, resume, checkpoint_seconds, chosen)
         saved = keeper.saved
+        self._check_columns(X)
+        names = data.names_of_columns(X)
         if validation_split is not None:
             if validation_data is not None:
                 raise ValueError("give validation_data or validation_split, not both")
@@ -330,6 +333,8 @@ class Network(Model):
         validation, val_classes = data.no_examples(self._spec), False
         if validation_data is not None:
             validation, val_classes = self._validation(validation_data)
+        if self.column_names is None and names:
+            self.column_names = names
         if class_weight is not None:
             examples = data.weigh_classes(examples, class_weight, self._spec, are_classes)
         columns = ["loss"] + ["accuracy"] * (are_classes or self._spec.classifies)
@@ -760,6 +765,9 @@ class Network(Model):
         given = (network, work, examples, validation, plan, rule, UNDISTURBED, records)
         threads.run(epoch.train, epoch.work_steps, wanted, *given)
         return records
+
+
+Model.__init__.__qualname__ = "Network"  # what Python's own errors call it
 
 
 class _Release:

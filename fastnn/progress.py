@@ -41,7 +41,8 @@ class Bar(NoBar):
         """Move the bar to a step."""
         done = step / self._steps
         pace = done * self._rows / max(time.perf_counter() - self._began, 1e-9)
-        values = {name: f"{column[-1]:.4g}" for name, column in history.items()}
+        shown = [name for name in ("val_accuracy", "accuracy", "val_loss", "loss") if name in history]
+        values = {name: f"{history[name][-1]:.4g}" for name in dict.fromkeys([*shown[:1], *shown[-1:]])}
         self._bar.set_postfix({**values, "examples/s": f"{pace:,.0f}"}, refresh=False)
         self._bar.update(done - self._bar.n)
 

@@ -24,6 +24,9 @@ from .parameters import aligned_zeros
 from .training import Job, Run
 
 ROWS = ("all", "own")
+PATIENCE = 200
+"""Looks at whether all slopes have come before a waiting rank gives its processor away."""
+
 EXTRAS = 7
 """Numbers behind the slope in the buffer: loss, weight and hits, each as a number and its rounding error; Ctrl-C."""
 
@@ -203,7 +206,11 @@ class RankRun(Run):
         self.sent[-EXTRAS:] = [*sums, *rest, asked]
         request = self.ranks.comm.Iallreduce(self.sent, self.added)
         self.fetch(start + job.batch_size)
-        request.Wait()
+        looks = 0
+        while not request.Test():
+            looks += 1
+            if looks > PATIENCE:
+                time.sleep(0)  # MPI's own wait would hold the processor, which another rank may want
         extras = self.added[-EXTRAS:].astype(np.float64)
         loss, weight, hits = extras[:3] + extras[3:6]
         self.interruption.asked = bool(extras[6])

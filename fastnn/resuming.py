@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Terms = Callable[[], dict[str, Any]]
 UNFINISHED = ("", "interrupted")
 SAMPLE_ROWS = 64
+MOST_SHARE = 20
+"""So many times what a checkpoint took passes before the next: a large network's take no more than a twentieth."""
 
 
 class Keeper:
@@ -112,7 +114,7 @@ class FolderKeeper(Keeper):
         if not resume:
             self._check_replaceable()
         super().__init__(files.read(self.folder) if resume else None)
-        self._last = time.monotonic()
+        self._last, self._took = time.monotonic(), 0.0
 
     def _check_replaceable(self) -> None:
         """An error where a training that was not finished would be written over."""
@@ -145,7 +147,9 @@ class FolderKeeper(Keeper):
 
     def keep(self, run: Run, reason: str = "") -> None:
         """Write where it is time; a disk that fails is a warning."""
-        if not reason and time.monotonic() - self._last < self.seconds:
+        wait = max(self.seconds, MOST_SHARE * self._took) if self.seconds else 0.0
+        began = time.monotonic()
+        if not reason and began - self._last < wait:
             return
         if not np.isfinite(run.job.network.parameters).all():
             return
@@ -154,6 +158,7 @@ class FolderKeeper(Keeper):
         except OSError as error:
             warnings.warn(f"fastnn could not write a checkpoint: {error}", RuntimeWarning, stacklevel=2)
         self._last = time.monotonic()
+        self._took = self._last - began
 
 
 class PartKeeper(Keeper):

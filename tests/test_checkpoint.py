@@ -1,5 +1,6 @@
 """Trainings that are interrupted and go on."""
 
+import itertools
 import json
 import os
 import signal
@@ -323,7 +324,7 @@ with tempfile.TemporaryDirectory() as folder:
     longest = (time.perf_counter() - began) / 2
 while kills < int(sys.argv[1]):
     with tempfile.TemporaryDirectory() as folder:
-        answer = pathlib.Path(folder, "answer")
+        answer, patience = pathlib.Path(folder, "answer"), longest
         while not answer.exists():
             child = os.fork()
             if child == 0:
@@ -331,7 +332,8 @@ while kills < int(sys.argv[1]):
                 pathlib.Path(folder, "part").write_bytes(found)
                 os.rename(os.path.join(folder, "part"), answer)
                 os._exit(0)
-            time.sleep(random.uniform(0, longest))
+            time.sleep(random.uniform(0, patience))
+            patience *= 1.02  # a busy machine may not come to the first checkpoint in the time that an idle one takes
             os.kill(child, signal.SIGKILL)
             kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
         assert answer.read_bytes() == expected
@@ -365,3 +367,30 @@ def test_tensors_of_types_that_numpy_has_not_are_refused(kind, tmp_path):
     path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :] + bytes(8 if kind == "BF16" else 4))
     with pytest.raises(fastnn.FileFormatError, match="must hold F32 or F64 tensors"):
         a_network().fit(X, Y, epochs=2, checkpoint=tmp_path, resume=True)
+
+
+def test_a_checkpoint_takes_no_more_than_a_twentieth_of_the_time(tmp_path, monkeypatch):
+    now, written = [0.0], []
+    monkeypatch.setattr("fastnn.resuming.time.monotonic", lambda: now[0])
+
+    def slowly(folder, checkpoint):
+        now[0] += 3
+        written.append(now[0])
+
+    monkeypatch.setattr(files, "write", slowly)
+    monkeypatch.setattr(training, "CALL_SECONDS", 0.0)
+
+    def second(net, history):
+        now[0] += 1
+
+    a_network().fit(X, Y, epochs=200, batch_size=70, checkpoint=tmp_path, callbacks=[second])
+    assert written[0] == 13  # of the default, 10 seconds
+    assert all(60 <= later - earlier <= 64 for earlier, later in itertools.pairwise(written[:-1]))
+
+
+def test_what_killed_writers_left_is_removed(tmp_path):
+    left = [tmp_path / f".{files.NAME}-0123456789abcdef", tmp_path / f".{files.NAME}-mine"]
+    for path in left:
+        path.touch()
+    a_network().fit(X, Y, epochs=1, checkpoint=tmp_path)
+    assert [path.exists() for path in left] == [False, True]

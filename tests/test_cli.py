@@ -398,6 +398,34 @@ def test_resume_goes_on_from_the_checkpoint(capsys, tmp_path):
     assert len((tmp_path / "parts" / "history.csv").read_text().splitlines()) == 1 + 6
 
 
+def test_resume_says_where_the_training_stands(capsys):
+    write_csv("fruit.csv", ["grams", "redness", "kind"], *fruit())
+
+    def said(*options):
+        return ok(capsys, "train", "fruit.csv", "-o", "run", *options)
+
+    assert "run holds no checkpoint: the training begins" in said("--epochs", 2, "--resume")
+    assert "the training in run goes on after epoch 2\n" in said("--epochs", 4, "--resume")
+    assert "has ended after 4 epochs, nothing is left to do; more are asked for" in said("--epochs", 3, "--resume")
+    assert "the model in run will be replaced" in said("--epochs", 1)
+
+
+def test_the_folder_of_a_training_stands_for_its_model(capsys):
+    write_csv("fruit.csv", ["grams", "redness", "kind"], *fruit())
+    ok(capsys, "train", "fruit.csv", "-o", "run", "--epochs", 1)
+    assert ok(capsys, "info", "run") == ok(capsys, "info", "run/model.safetensors")
+    assert ok(capsys, "predict", "run", "fruit.csv") == ok(capsys, "predict", "run/model.safetensors", "fruit.csv")
+
+
+def test_help_is_filled_and_its_examples_are_not(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    about = lines.index("Train a network, judge it on examples that are held out,")
+    assert max(map(len, lines[about : about + 4])) <= 60
+
+
 def test_ctrl_c_saves_what_there_is(capsys, monkeypatch, tmp_path):
     def fit_interrupted(*arguments, **options):
         def interrupt_after_2_epochs(net, history):

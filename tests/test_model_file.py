@@ -473,3 +473,9 @@ def test_a_number_is_no_path_and_its_file_stays_open():
             fastnn.load(wrong)
     os.close(reading)
     os.close(writing)
+
+
+def test_an_error_names_the_path_that_was_given(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        fastnn.Network([2, 1], seed=0).save(tmp_path / "nowhere" / "a.safetensors")
+    assert error.value.filename == str(tmp_path / "nowhere" / "a.safetensors")

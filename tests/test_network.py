@@ -4,6 +4,8 @@ import copy
 import itertools
 import pickle
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -786,3 +788,45 @@ def test_softmax_outputs_by_hand():
     net = fastnn.Network([1, 3], activation="softmax", loss="cross_entropy", dtype="float64", seed=0)
     net.parameters = [0, 0, 0, 0, np.log(2), np.log(5)]  # weights, then biases: e^z = 1, 2, 5
     np.testing.assert_allclose(net.predict([[7.0]]), [[1 / 8, 2 / 8, 5 / 8]], rtol=1e-15)
+
+
+def test_the_columns_of_a_table_are_remembered_and_looked_at():
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame(np.eye(3), columns=["a", "b", "c"])
+    net = fastnn.Network([3, 1], seed=0)
+    net.predict(table.iloc[:, ::-1])  # nothing is known of it yet
+    net.fit(table, [0.0, 1.0, 0.0], epochs=1)
+    assert net.column_names == ("a", "b", "c")
+    assert (net.predict(table) == net.predict(np.eye(3))).all()
+    wrong = table.iloc[:, ::-1]
+    for call in (net.predict, net.classify, lambda X: net.fit(X, [0.0, 1.0, 0.0], epochs=1)):
+        with pytest.raises(ValueError, match=r"X must have the columns \['a', 'b', 'c'\] in this order, got \['c'"):
+            call(wrong)
+    net.predict(pd.DataFrame(np.eye(3)))  # columns that are numbers have no names
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["x", "y", "x"], r"numpy.unique\(y, return_inverse=True\)"),
+        ([[0], [1], [0]], r"for labels use y.reshape\(-1\)"),
+    ],
+    ids=["texts", "a column"],
+)
+def test_labels_in_other_forms_are_refused_with_the_remedy(y, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        fastnn.Network([3, 2], seed=0).fit(np.eye(3), y, epochs=1)
+
+
+def test_sizes_that_are_not_in_a_list_are_an_error_of_network():
+    with pytest.raises(TypeError, match=r"Network\(?\)? ?takes"):
+        fastnn.Network(4, 3, 2)
+
+
+def test_modules_that_few_want_are_there_when_they_are():
+    code = (
+        "import sys, fastnn; assert 'fastnn.plots' not in sys.modules; fastnn.plots.first_layer; 'plots' in dir(fastnn)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'pictures'"):
+        fastnn.pictures  # noqa: B018

@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 import fastnn
 from fastnn import plots
@@ -128,7 +129,7 @@ def test_without_a_hidden_layer_the_outputs_are_shown_by_their_names():
     net = network(16, 2)
     net.class_names = ("cat", "a rather long name")
     figure = plots.first_layer(net)
-    assert texts(figure.axes[0]) == ["cat", "a rather lo…"]
+    assert texts(figure.axes[0]) == ["cat", "a rather…ame"]
     assert "output" in figure.get_suptitle()
 
 
@@ -412,7 +413,7 @@ def test_a_diagram_shows_signs_and_sizes():
     net.weights[0][...] = [[2.0, -1.0], [0.0, 1.0]]
     net.biases[0][...] = [0.0, -2.0]
     axes = plots.network_diagram(net, input_names=["left", "right"]).axes[0]
-    assert [line.get_color() for line in axes.lines[:2]] == ["#2166ac", "#b2182b"]
+    assert [line.get_color() for line in axes.lines[:2]] == ["#b2182b", "#2166ac"]
     widths = [line.get_linewidth() for line in axes.lines]
     assert widths[0] == max(widths) > widths[1] == widths[3] > widths[2]
     rims = [patch.get_linewidth() for patch in axes.patches]
@@ -433,3 +434,20 @@ def test_the_search_for_a_rate_marks_the_suggestion():
     assert axes.get_xscale() == "log"
     assert axes.lines[-1].get_xdata()[0] == search.suggestion
     np.testing.assert_array_equal(axes.lines[1].get_ydata(), search.smoothed)
+
+
+def test_headings_of_a_diagram_and_the_scale_beside_images_are_inside_the_picture():
+    figures = [
+        plots.network_diagram(fastnn.Network([2, 3, 1], seed=0)),
+        plots.first_layer(fastnn.Network([784, 200, 10], seed=0)),
+    ]
+    for figure in figures:
+        figure.draw_without_rendering()
+        width, height = figure.get_size_inches() * figure.dpi
+        for text in figure.findobj(Text):
+            if text.get_text() and text.get_visible():
+                box = text.get_window_extent()
+                assert box.x0 >= 0, text.get_text()
+                assert box.y0 >= 0, text.get_text()
+                assert box.x1 <= width, text.get_text()
+                assert box.y1 <= height, text.get_text()

@@ -469,3 +469,9 @@ def test_two_held_out_examples_are_enough_and_one_is_not(backend):
         assert len(model.validation_scores_) == 3
         with pytest.raises(ValueError, match="validation set is too small"):
             backend.MLPRegressor(hidden_layer_sizes=(4,), validation_fraction=0.05, **arguments).fit(X, y)
+
+
+@pytest.mark.parametrize("given", [5, (DIGITS, LABELS), [(DIGITS,)]], ids=["a number", "one pair", "half a pair"])
+def test_sets_to_judge_by_are_pairs_in_a_list(given):
+    with pytest.raises(TypeError, match="eval_set must be a list of pairs"):
+        ours.MLPClassifier((3,), max_iter=1).fit(DIGITS, LABELS, eval_set=given)

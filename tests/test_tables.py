@@ -539,3 +539,10 @@ def test_looks_like_labels(y, labels):
 
 def test_examples_in_docstrings_run():
     assert doctest.testmod(fastnn.io.tables).failed == 0
+
+
+@pytest.mark.parametrize("name", ["table.json", "TABLE.XLSX", "rows.npy"])
+def test_files_of_other_formats_are_refused_by_their_names(name, tmp_path):
+    (tmp_path / name).write_text("1,2\n3,4\n")
+    with pytest.raises(FileFormatError, match=r"files are not read; give \.csv, \.tsv or \.npz"):
+        read_table(tmp_path / name)

@@ -25,6 +25,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+class LinesAsTheyAre(argparse.HelpFormatter):
+    """Texts of several lines are kept, those of one are filled."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; `command` names the module that runs it."""
     parser = Parser(prog="fastnn", description="Train multilayer perceptrons on the CPU, and use them.")
@@ -47,7 +54,7 @@ def _add_train(commands: Any) -> None:
         description="Train a network, judge it on examples that are held out, and write the model, its history and "
         "pictures into a folder. Without options every setting is one that does well on the data.",
         epilog=TRAIN_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=LinesAsTheyAre,
     )
     train.add_argument(
         "data",
@@ -65,7 +72,10 @@ def _add_train(commands: Any) -> None:
         help="of the hidden layers (the output's follows from the loss), or one for each layer: relu,sigmoid",
     )
     network.add_argument(
-        "--loss", metavar="NAME", help="squared_error, cross_entropy, binary_cross_entropy or perceptron"
+        "--loss",
+        metavar="NAME",
+        help="squared_error, cross_entropy, binary_cross_entropy, perceptron, absolute_error, huber, "
+        "quantile, poisson or half_squared_error",
     )
     network.add_argument("--seed", type=whole_from(0), default=0, help="of split, weights and shuffles (default 0)")
     training = train.add_argument_group("training")
@@ -73,7 +83,9 @@ def _add_train(commands: Any) -> None:
     training.add_argument("--batch-size", type=whole_from(1), metavar="N", help="examples per update")
     training.add_argument("--rate", type=positive, metavar="RATE", help="learning rate")
     training.add_argument(
-        "--resume", action="store_true", help="go on from the checkpoint in the output folder, if there is one"
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint in the output folder, if there is one; it is written every 10 seconds",
     )
     training.add_argument("--threads", type=whole_from(1), metavar="N", help="at most (default: as many as help)")
     files = train.add_argument_group("files")

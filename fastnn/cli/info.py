@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from ..io.model import load
 from ..network import Network
+from .results import model_file
 
 MOST_NAMES = 12
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Describe the model file; the exit code."""
-    print("\n".join(describe(load(arguments.model))))
+    print("\n".join(describe(load(model_file(arguments.model)))))
     return 0
 
 

@@ -16,12 +16,13 @@ from ..io.model import load
 from ..io.tables import Table, read_table
 from ..network import Network
 from ..plots import brightest
+from .results import model_file
 from .tasks import has_own_names
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict as the arguments say; the exit code."""
-    net = load(arguments.model)
+    net = load(model_file(arguments.model))
     X = read_inputs(net, arguments.file, arguments.target, arguments.header)
     outputs = net.predict(X if net.scaler is None else net.scaler.transform(X))
     if arguments.output is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +20,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+MODEL = "model.safetensors"
+
+
+def model_file(path: str) -> str:
+    """The model of a folder that `fastnn train` wrote; other paths as they are."""
+    within = os.path.join(path, MODEL)
+    return within if os.path.isfile(within) else path
+
+
 def report(task: Task, history: History, outputs: NDArray, target_scaler: StandardScaler | None) -> None:
     """Print how well the network does on the examples held out, and how fast it learned."""
+    more = " and a part of the next" if history.stop_reason == "interrupted" else ""
+    plural = "s" * (history.n_threads > 1)
     print(
-        f"{history.epochs} epochs in {history.seconds:.2f} s, {history.examples_per_second:,.0f} examples per second "
-        f"on {history.n_threads} thread{'s' * (history.n_threads > 1)}"
+        f"{history.epochs} epochs{more} in {history.seconds:.2f} s, "
+        f"{history.examples_per_second:,.0f} examples per second on {history.n_threads} thread{plural}"
     )
     if task.classifies:
         right = int((plots.brightest(outputs)[0] == task.y_held).sum())
@@ -60,9 +72,9 @@ def _best_error(history: History, target_scaler: StandardScaler | None) -> str:
 
 def write_results(folder: Path, net: Network, task: Task, history: History, outputs: NDArray) -> list[str]:
     """Write the model, the history and, where matplotlib is there, the pictures; the names of the files."""
-    net.save(folder / "model.safetensors")
+    net.save(folder / MODEL)
     history.to_csv(folder / "history.csv")
-    written = ["model.safetensors", "history.csv"]
+    written = [MODEL, "history.csv"]
     try:
         figures = pictures(net, task, history, outputs)
     except ImportError as error:

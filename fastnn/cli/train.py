@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..history import History
+from ..io.checkpoint import read
 from ..network import Network
 from ..preprocessing import StandardScaler
 from ..spec import LOSS_OUTPUT
+from ..training import GOES_ON
 from ..warmup import warmup
-from .results import report, write_results
+from .results import MODEL, report, write_results
 from .tasks import Task, load_task
 
 CAUTIOUS_RATE = 0.1
@@ -80,6 +82,10 @@ def train(arguments: argparse.Namespace, comm: Any) -> int:
         flush=True,
     )
     target_scaler = scaler_of_targets(task, net)
+    if settings.resume:
+        print(what_is_left(settings), flush=True)
+    elif (folder / MODEL).exists():
+        print(f"the model in {folder} will be replaced", flush=True)
     history = fit(net, task, settings, target_scaler, comm)
     if comm is not None and comm.Get_rank() != 0:
         return 0
@@ -166,6 +172,18 @@ def prepare_kernels(net: Network) -> None:
         warmup([net.dtype.name], progress=False)
     finally:
         notice.cancel()
+
+
+def what_is_left(settings: Settings) -> str:
+    """Where a training that is resumed stands."""
+    saved = read(settings.folder)
+    if saved is None:
+        return f"{settings.folder} holds no checkpoint: the training begins"
+    done, reason = len(saved.arrays.get("history.loss", ())), saved.about["stop_reason"]
+    if reason not in GOES_ON or done >= settings.epochs:
+        more = "" if reason not in GOES_ON else "; more are asked for with --epochs"
+        return f"the training in {settings.folder} has ended after {done} epochs, nothing is left to do{more}"
+    return f"the training in {settings.folder} goes on after epoch {done}"
 
 
 def scaler_of_targets(task: Task, net: Network) -> StandardScaler | None:

@@ -293,7 +293,10 @@ class _Training:
         given = (self.net, self.prepared.examples, batch_size, rule, estimator.n_threads, distortion)
         self.training = OrderedTraining(*given)
         self.history = History()
-        self.evaluated = [self._evaluated(pair) for pair in getattr(estimator, "_eval_set", None) or ()]
+        pairs = getattr(estimator, "_eval_set", None)
+        if pairs is not None and not isinstance(pairs, list | tuple):
+            raise TypeError(f"eval_set must be a list of pairs (X, y), got {type(pairs).__name__}")
+        self.evaluated = [self._evaluated(pair) for pair in pairs or ()]
         self.called: Callbacks = Callbacks(tuple(estimator.callbacks or ()), self.net, self.history)
         self.watched: bool = bool(self.evaluated or self.called)
         if self.evaluated:
@@ -340,6 +343,8 @@ class _Training:
 
     def _evaluated(self, pair: Any) -> tuple[Prepared, Any, Any]:
         estimator = self.estimator
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"eval_set must be a list of pairs (X, y), got one of {type(pair).__name__}")
         X, y = pair
         rows, targets = estimator._validate_input(X, y, True, False)
         given = y if is_classifier(estimator) else targets

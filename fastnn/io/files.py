@@ -30,8 +30,10 @@ def write_bytes(path: str | os.PathLike[str], content: bytes, previous: str | os
             target.replace(previous)
         temporary.replace(target)
         sync_folder(target.parent)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            error.filename = str(path)
         raise
 
 

@@ -27,6 +27,7 @@ _MAX_DEFLATE_RATIO = 1032  # one byte of deflate's output never stands for more
 _MAX_LINE = 1 << 24  # bytes; a million columns fit
 _MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 _MAX_CLASSES = 100
+_OTHER_FORMATS = (".json", ".xlsx", ".xls", ".parquet", ".feather", ".npy", ".mat", ".h5", ".hdf5", ".pkl", ".pickle")
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +136,8 @@ def read_table(
         raise TypeError(f"header must be True, False or 'auto', got {header!r}")
     if columns is not None:
         columns = _check_columns(columns)
+    if name.lower().endswith(_OTHER_FORMATS):
+        raise FileFormatError(f"{name}: {name[name.rindex('.') :]} files are not read; give .csv, .tsv or .npz")
     if name.lower().endswith(".npz"):
         return _read_npz(name, target, columns)
     with open(name, "rb") as file:

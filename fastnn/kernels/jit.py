@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -56,7 +59,25 @@ def _kept(dispatcher: Any) -> Any:
     if not COMPILED:
         return np.errstate(all="ignore")(dispatcher)  # compiled arithmetic does not warn either
     dispatcher._cache = KernelCache(dispatcher.py_func)
+    dispatcher.compile = undisturbed()(dispatcher.compile)
     return dispatcher
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C is answered at the end: what is raised in LLVM's callbacks is lost, or leaves half a kernel."""
+    answer: Any = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(answer):
+        yield
+        return
+    asked: list[Any] = []
+    signal.signal(signal.SIGINT, lambda number, frame: asked.append(frame))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, answer)
+    if asked:
+        answer(signal.SIGINT, asked[0])
 
 
 @lru_cache

@@ -15,7 +15,7 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from . import activations, backward, distortion, epoch, gather, layout, losses, predict, rules, sparse
 from .intrinsics import OWN_BLOCKS, SIGNATURES
-from .jit import COMPILED
+from .jit import COMPILED, undisturbed
 from .own import OWN, own_activation, own_loss
 
 
@@ -117,6 +117,7 @@ def declare(dtype: str) -> None:
         SIGNATURES.setdefault(dispatcher, set()).add(signature(arguments, dtype))
 
 
+@undisturbed()
 @global_compiler_lock  # of LLVM's own calls too, so that a fork finds no lock of theirs taken; see jit.py
 def machine_code(dispatcher: Any, arguments: str, dtype: str) -> int:
     """Where the machine code of a kernel starts, compiled or fetched from disk where it is not there yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,8 @@ def decision_boundary(
     colours = COLOURS[:n_classes]
     levels = np.arange(n_classes + 1) - 0.5
     axes.contourf(*sides, answers, levels=levels, colors=colours, alpha=0.25)
-    axes.contour(*sides, answers, levels=levels[1:-1], colors="0.35", linewidths=0.8)
+    for label in range(n_classes):  # each class by itself: between two that differ by more all levels would meet
+        axes.contour(*sides, answers == label, levels=[0.5], colors="0.35", linewidths=0.5)
     size = float(np.clip(3000 / len(points), 6, 30))
     for label, (colour, name) in enumerate(zip(colours, names, strict=True)):
         mine = points[labels == label]
@@ -83,5 +85,5 @@ def decision_boundary(
         )
     axes.set_xlabel(plain(input_names[0]))
     axes.set_ylabel(plain(input_names[1]))
-    axes.legend(frameon=True, framealpha=0.9)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, markerscale=math.sqrt(30 / size))
     return figure

@@ -112,9 +112,11 @@ def add_scale(figure: Figure, axes: Axes, shown: AxesImage, label: str) -> None:
 
 
 def plain(text: object, most: int = 60) -> str:
-    """A text that matplotlib shows as it is, cut to `most` characters."""
+    """A text that matplotlib shows as it is, cut to `most` characters in its middle: often the ends differ."""
     string = " ".join(str(text).split())
-    string = string if len(string) <= most else string[: most - 1] + "…"
+    if len(string) > most:
+        end = (most - 1) // 3
+        string = string[: most - 1 - end] + "…" + string[len(string) - end :]
     return string.replace("$", r"\$")
 
 

@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 MOST = 24
 """Neurons of a layer that a picture can hold."""
 
-POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
+POSITIVE, NEGATIVE = "#b2182b", "#2166ac"  # as in the pictures of weights
 WIDEST = 5.0
 RADIUS = 0.16
+HEADING = 0.12
+"""Share of the height that is kept for the names of the layers."""
 
 
 def network_diagram(
     net: Network, *, input_names: Sequence[str] | None = None, class_names: Sequence[str] | None = None
 ) -> Figure:
-    """Neurons as circles, weights as lines: blue above 0, red below, the wider the larger; a rim shows the bias.
+    """Neurons as circles, weights as lines: red above 0, blue below, the wider the larger; a rim shows the bias.
 
     Parameters
     ----------
@@ -90,6 +92,8 @@ def network_diagram(
     axes.set_aspect("equal")
     axes.axis("off")
     axes.margins(0.12, 0.08)
+    bottom, highest = min(y for column in places for _, y in column), top + 2.5 * RADIUS
+    axes.set_ylim(bottom - 2 * RADIUS, highest + HEADING * (highest - bottom + 1))
     return figure
 
 

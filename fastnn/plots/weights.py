@@ -18,6 +18,9 @@ COLOURS = "RdBu_r"
 BRIGHTEST_SHARE = 99.8
 """Percentile of the weights' sizes that gets the full colour: a single outlier must not pale all the rest."""
 
+SCALE = 1.25
+"""Inches that the scale takes beside images, its numbers and its name included."""
+
 MOST_NAMES = 80
 """Rows of a heat map beyond which their names cannot be read."""
 
@@ -88,10 +91,10 @@ def _title(net: Network, n_shown: int) -> str:
 
 def _images(weights: np.ndarray, limit: float, title: str, labels: Sequence[str]) -> Figure:
     longest = 1.1 if len(weights) <= 40 else 0.8
-    sheet = sheet_of_images(weights, labels, title, longest=longest, right=1.0, cmap=COLOURS, vmin=-limit, vmax=limit)
+    sheet = sheet_of_images(weights, labels, title, longest=longest, right=SCALE, cmap=COLOURS, vmin=-limit, vmax=limit)
     width, height = sheet.figure.get_size_inches()
     bar = min(height - 0.9, 3.0)
-    place = ((width - 0.9) / width, (height - 0.4 - bar) / 2 / height, 0.13 / width, bar / height)
+    place = ((width - SCALE + 0.1) / width, (height - 0.4 - bar) / 2 / height, 0.13 / width, bar / height)
     sheet.figure.colorbar(sheet.shown, cax=sheet.figure.add_axes(place), label="weight", extend="both", extendfrac=0.04)
     return sheet.figure
 
