@@ -107,6 +107,8 @@ def test_eight_threads_have_the_results_of_one(layer, environment):
 @pytest.mark.parametrize("layer", ["omp", "workqueue", "tbb"])
 def test_beside_another_librarys_parallel_function(layer, environment):
     found = run(NEIGHBOUR, environment(layer))
+    if "No threading layer could be loaded" in found.stderr:
+        pytest.skip(f"{layer} cannot be loaded here, and Numba runs nothing in parallel")
     assert (found.returncode, found.stdout.strip()) == (0, "alive"), found.stderr
 
 
