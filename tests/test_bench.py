@@ -78,3 +78,21 @@ def test_who_cannot_or_dies_is_told(capsys):
     with pytest.raises(RuntimeError, match="NumPy ended early"):
         contestant.turn(1)
     contestant.close()
+
+
+def test_what_ends_a_race_ends_its_processes(monkeypatch):
+    started = []
+
+    def tell(text):
+        if text.startswith("turn"):
+            raise KeyboardInterrupt
+
+    class Watched(race.Contestant):
+        def __init__(self, *given):
+            super().__init__(*given)
+            started.append(self)
+
+    monkeypatch.setattr(race, "Contestant", Watched)
+    with pytest.raises(KeyboardInterrupt):
+        race.measure(CASES[0], ["NumPy"], 1, 0.01, tell)
+    assert [contestant.process.returncode not in (None, 0) for contestant in started] == [True]

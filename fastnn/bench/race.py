@@ -7,12 +7,15 @@ epoch in the order of the data from the same weights, and the losses must agree;
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from .case import Case
@@ -24,6 +27,7 @@ TOLERANCE = 0.01
 
 def serve(name: str, case: Case) -> None:
     """One library's process: answers a line of JSON to each line read."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks, which ends this one
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
@@ -81,13 +85,38 @@ class Contestant:
         """End the process."""
         self.process.communicate()
 
+    def kill(self) -> None:
+        """End it in whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        for end in (self.process.stdin, self.process.stdout):
+            if end is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    end.close()
 
-def measure(case: Case, names: list[str], rounds: int, seconds: float) -> dict[str, Any]:
-    """Medians and spreads of one case, in examples per second."""
+
+def measure(
+    case: Case, names: list[str], rounds: int, seconds: float, tell: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Medians and spreads of one case, in examples per second; `tell` is told what is under way."""
+    started: list[Contestant] = []
+    try:
+        return _measured(case, names, rounds, seconds, tell, started)
+    except BaseException:
+        for contestant in started:
+            contestant.kill()
+        raise
+
+
+def _measured(
+    case: Case, names: list[str], rounds: int, seconds: float, tell: Callable[[str], None], started: list[Contestant]
+) -> dict[str, Any]:
     entries: dict[str, Any] = {}
     field = []
     for name in names:
+        tell(f"{name} trains one epoch")
         contestant = Contestant(name, case)
+        started.append(contestant)
         first = contestant.read()
         if "missing" in first:
             entries[name] = first
@@ -97,8 +126,9 @@ def measure(case: Case, names: list[str], rounds: int, seconds: float) -> dict[s
         contestant.turn(1)
         contestant.epochs = max(1, round(seconds / max(contestant.turn(1), 1e-6)))
         field.append(contestant)
-    for _ in range(rounds):
+    for number in range(rounds):
         for contestant in field:
+            tell(f"turn {number + 1} of {rounds}: {contestant.name}")
             spent = contestant.turn(contestant.epochs)
             contestant.paces.append(contestant.epochs * case.rows / spent)
     for contestant in field:

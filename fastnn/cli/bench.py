@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from ..bench.case import Case
 from ..bench.contestants import CONTESTANTS
@@ -19,5 +20,11 @@ def run(arguments: argparse.Namespace) -> int:
     make_spec(sizes, activation, arguments.loss)
     case = Case(sizes, activation, arguments.loss, arguments.batch_size, arguments.rows, 0.01)
     print("every library in a process of its own, in turns; the same network, data, batch and loss", flush=True)
-    print_case(measure(case, list(CONTESTANTS), arguments.rounds, arguments.seconds))
+    print_case(measure(case, list(CONTESTANTS), arguments.rounds, arguments.seconds, tell))
     return 0
+
+
+def tell(text: str) -> None:
+    """What is under way, in the last line of a terminal."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        print(f"\r\033[K{text} ...\r", end="", file=sys.stderr, flush=True)

@@ -65,7 +65,11 @@ def communicator() -> Any:
         from mpi4py import MPI
     except ImportError:
         raise ImportError("training on several ranks needs mpi4py: pip install fastnn[mpi]") from None
-    return MPI.COMM_WORLD
+    comm = MPI.COMM_WORLD
+    here, cores = comm.Split_type(MPI.COMM_TYPE_SHARED).Get_size(), os.cpu_count() or 1
+    if here > cores and comm.Get_rank() == 0:
+        print(f"fastnn: {here} ranks share {cores} cores; they will be slower than {cores} ranks", file=sys.stderr)
+    return comm
 
 
 def train(arguments: argparse.Namespace, comm: Any) -> int:
