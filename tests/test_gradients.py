@@ -160,3 +160,13 @@ def test_float32_gradients_are_those_of_float64_but_for_rounding(hidden, output,
     assert got.dtype == np.float32
     # about ten roundings on the way of each product, whose sizes vary within a factor of a few
     np.testing.assert_allclose(got, wanted, rtol=0, atol=30 * np.finfo(np.float32).eps * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize(
+    ("activation", "slope"), [("relu", 0.0), ("leaky_relu", 0.01), ("elu", 1.0), ("identity", 1.0)]
+)
+def test_slopes_where_the_activation_is_bent(activation, slope):
+    """z = 0 and y = 1: the slope by the hidden neuron's bias is 2 (a - y) * f'(0) = -2 f'(0)."""
+    net = fastnn.Network([1, 1, 1], activation=[activation, "identity"], dtype="float64", seed=0)
+    net.parameters = [1.0, 0.0, 1.0, 0.0]
+    assert net.gradients([[0.0]], [1.0])[1][0][0] == pytest.approx(-2 * slope, rel=1e-12)

@@ -298,3 +298,11 @@ def test_functions_of_the_standard_library_and_of_numpy_are_taken():
 def test_strange_losses_are_refused_by_name(loss):
     with pytest.raises((TypeError, ValueError), match="loss must be"):
         fastnn.Network([1, 1], loss=loss)
+
+
+@pytest.mark.usefixtures("own_names")
+def test_a_loss_of_ones_own_is_tried_between_0_and_1():
+    def value(a, y):
+        return math.sqrt(a * (1 - a)) + math.sqrt(y * (1 - y))  # of other numbers an error of Python's
+
+    fastnn.register_loss("half a circle", value, lambda a, y: (1 - 2 * a) / (2 * math.sqrt(a * (1 - a))))
