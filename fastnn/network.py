@@ -393,6 +393,9 @@ class Network(Model):
             pieces = linking.pieces_for(rule, distortion, (examples.kind, validation.kind))
             gradient = self._gradient_room(batch_size, rule.plain if comm is None else 0)
             network = self._kernel_view(plan, gradient, True, pieces)
+            if called:  # which may freeze layers and thaw them
+                network = network._replace(table=network.table.copy())
+                self._flags = network.table[:, layout.FROZEN]
             job = training.Job(
                 network=network,
                 work=work,
@@ -416,7 +419,6 @@ class Network(Model):
                 moved=moved,
                 keeper=keeper,
             )
-            self._flags = network.table[:, layout.FROZEN]
             try:
                 if comm is not None:
                     comm.agree(self._facts(job, comm))
@@ -724,7 +726,7 @@ class Network(Model):
         self, plan: Layout, gradient: np.ndarray, learning: bool = False, pieces: tuple[int, ...] = ()
     ) -> layout.Network:
         table = plan.table
-        if learning:
+        if learning and self._frozen:
             table = table.copy()
             self._show_frozen(table[:, layout.FROZEN])
         if learning and gradient.size:
