@@ -27,7 +27,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 KERNEL_TESTS = "losses ordered regularisation network functional kernels gradients optimizers sparse"
-COMPILED_TESTS = "kernels training compiled ranks numbers sparse memory"
+COMPILED_TESTS = "elementary threads kernels training compiled ranks numbers sparse memory"
 MODULES = {
     **dict.fromkeys(
         [f"kernels/{name}.py" for name in (
@@ -36,6 +36,10 @@ MODULES = {
         )],
         KERNEL_TESTS,
     ),
+    "kernels/elementary.py": "elementary losses network",
+    "kernels/team.py": "threads",
+    "kernels/simd.py": "kernels gradients target",
+    "kernels/layout.py": KERNEL_TESTS,
     "losses.py": "losses network",
     "optimizers.py": "optimizers regularisation network",
     "rule.py": "optimizers regularisation checkpoint",
