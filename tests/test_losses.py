@@ -306,3 +306,11 @@ def test_a_loss_of_ones_own_is_tried_between_0_and_1():
         return math.sqrt(a * (1 - a)) + math.sqrt(y * (1 - y))  # of other numbers an error of Python's
 
     fastnn.register_loss("half a circle", value, lambda a, y: (1 - 2 * a) / (2 * math.sqrt(a * (1 - a))))
+
+
+@pytest.mark.usefixtures("own_names")
+def test_an_activation_of_ones_own_is_tried_between_minus_4_and_4():
+    def value(z):
+        return math.sqrt(16.2 - z * z)  # beyond 4.02 an error of Python's
+
+    fastnn.register_activation("half a circle", value, lambda z: -z / math.sqrt(16.2 - z * z))
