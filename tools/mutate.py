@@ -62,7 +62,7 @@ COMPARISONS = {
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
 }  # fmt: skip
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult}
-SECONDS = 1800
+SECONDS = 900
 KEY = ("module", "line", "nth", "before", "after")
 
 
