@@ -1,6 +1,7 @@
 """The race between libraries that `fastnn bench` and `benchmarks` run."""
 
 import re
+import sys
 
 import pytest
 
@@ -8,6 +9,7 @@ from fastnn import cli
 from fastnn.bench import race
 from fastnn.bench.case import Case
 from fastnn.bench.contestants import CONTESTANTS, UnfitError
+from fastnn.cli.bench import tell
 
 CASES = [
     Case((4, 6, 3), ("relu", "softmax"), "cross_entropy", 16, 50, 0.1),
@@ -96,3 +98,10 @@ def test_what_ends_a_race_ends_its_processes(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         race.measure(CASES[0], ["NumPy"], 1, 0.01, tell)
     assert [contestant.process.returncode not in (None, 0) for contestant in started] == [True]
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_terminal_sees_what_is_under_way(watched, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: watched, raising=False)
+    tell("turn 1 of 5: NumPy")
+    assert ("turn 1 of 5: NumPy ..." in capsys.readouterr().err) == watched

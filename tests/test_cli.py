@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from contextlib import redirect_stdout
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -471,6 +472,26 @@ def test_several_ranks_without_their_library_say_what_is_missing(capsys, monkeyp
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     assert main(["train", "digits"]) == 2
     assert "pip install fastnn[mpi]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ranks", [1, 1_000_000])
+def test_more_ranks_than_cores_are_warned_of(ranks, capsys, monkeypatch):
+    class Comm:
+        def Split_type(self, kind):
+            return self
+
+        def Get_size(self):
+            return ranks
+
+        def Get_rank(self):
+            return 0
+
+    comm = Comm()
+    library = SimpleNamespace(MPI=SimpleNamespace(COMM_WORLD=comm, COMM_TYPE_SHARED=1))
+    monkeypatch.setenv("PMI_SIZE", "2")
+    monkeypatch.setitem(sys.modules, "mpi4py", library)
+    assert train.communicator() is comm
+    assert ("1000000 ranks share" in capsys.readouterr().err) == (ranks > 1)
 
 
 def test_ctrl_c_before_the_training_is_no_traceback(capsys, monkeypatch):

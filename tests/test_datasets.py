@@ -217,6 +217,14 @@ class TestMnistFromFolders:
         monkeypatch.setenv("FASTNN_DATA", str(tmp_path / "nowhere"))
         assert_is_mnist(load_mnist())
 
+    @pytest.mark.parametrize("named", [True, False])
+    def test_a_folder_in_the_environment_that_was_no_help_is_in_the_error(self, tmp_path, monkeypatch, cache, named):
+        if named:
+            monkeypatch.setenv("FASTNN_DATA", str(tmp_path / "nowhere"))
+        with pytest.raises(OSError, match="could not be downloaded") as caught:
+            load_mnist()
+        assert ("does not hold the four files" in str(caught.value)) == named
+
     def test_folder_given_that_lacks_files(self, tmp_path, cache):
         write_mnist(cache)
         write_mnist(tmp_path, {name: array for name, array in MNIST.items() if name.startswith("train")})

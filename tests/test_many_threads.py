@@ -113,6 +113,14 @@ def test_beside_another_librarys_parallel_function(layer, environment):
 
 
 @pytest.mark.slow
+def test_without_any_layer_it_works_on_one_thread(environment):
+    none = ' = sys.modules["numba.np.ufunc.workqueue"] = None'
+    found = run(NO_OPENMP.replace(" = None", none, 1), environment())
+    assert found.returncode == 0, found.stderr
+    assert "LOST" in found.stdout
+
+
+@pytest.mark.slow
 def test_without_openmp_it_works_and_the_doctor_says_what_is_lost(environment):
     found = run(NO_OPENMP, environment())
     assert found.returncode == 0, found.stderr

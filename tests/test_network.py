@@ -830,3 +830,8 @@ def test_modules_that_few_want_are_there_when_they_are():
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'pictures'"):
         fastnn.pictures  # noqa: B018
+
+
+def test_an_integer_beyond_every_float_is_refused():
+    with pytest.raises(ValueError, match="learning_rate must be within float64, got an integer of 1329 bits"):
+        fastnn.Network([3, 1], seed=0).fit(np.eye(3), [0.0, 1.0, 0.0], epochs=1, learning_rate=10**400)

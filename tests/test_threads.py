@@ -1,5 +1,6 @@
 """How many threads a call may use."""
 
+import os
 import threading
 
 import numpy as np
@@ -147,3 +148,28 @@ def test_rows_to_predict_are_handed_out(monkeypatch):
     monkeypatch.setattr(threads, "most", lambda: 2)
     monkeypatch.setattr("fastnn.model.WORTH_A_LAUNCH", 0)
     assert (net.predict(X) == expected).all()
+
+
+def test_who_comes_first_to_a_meeting_waits_for_the_others(monkeypatch):
+    monkeypatch.setattr(team, "SPINS", 3)
+    sync, found = threads.meeting_place(2), []
+    meet = from_python(team.meet)
+    meet(threads.meeting_place(1), 0, 1, 1)  # compiled, where it is, before anybody waits
+    first = threading.Thread(target=lambda: found.append(meet(sync, 0, 2, 1)))
+    first.start()
+    first.join(0.1)
+    assert not found
+    sync[team.FLAGS + team.SYNC_STRIDE] = 1
+    first.join(10)
+    assert found == [2]
+
+
+def test_a_lock_that_a_fork_left_behind_is_replaced():
+    net = fastnn.Network([2, 1], seed=0)
+    net._fitting.acquire()
+    net._fitted_by = os.getpid()
+    with pytest.raises(RuntimeError, match="another thread is training"):
+        net.fit(np.eye(2), [0.0, 1.0], epochs=1)
+    net._fitted_by = -1
+    net.fit(np.eye(2), [0.0, 1.0], epochs=1)
+    assert not net._fitting.locked()

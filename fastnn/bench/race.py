@@ -89,10 +89,9 @@ class Contestant:
         """End it in whatever it does."""
         self.process.kill()
         self.process.wait()
-        for end in (self.process.stdin, self.process.stdout):
-            if end is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    end.close()
+        for end in filter(None, (self.process.stdin, self.process.stdout)):
+            with contextlib.suppress(BrokenPipeError):
+                end.close()
 
 
 def measure(

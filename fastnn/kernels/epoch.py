@@ -116,10 +116,10 @@ def examples_forward(network, work, examples, order, start, total, first, last, 
 def add_records(sums, work, examples, order, start, n_rows, scale):
     """sums: (3,) plus the block's losses, weights and hits, in the order of its rows; scale: of the weights."""
     for r in range(n_rows):
-        weight = examples.weights[example_at(order, start + r)] * scale if len(examples.weights) else 1.0
-        sums[0] += weight * work.row_loss[r]
+        weight = float(examples.weights[example_at(order, start + r)]) * scale if len(examples.weights) else 1.0
+        sums[0] += weight * float(work.row_loss[r])
         sums[1] += weight
-        sums[2] += weight * work.row_hit[r]
+        sums[2] += weight * float(work.row_hit[r])
 
 
 @piece

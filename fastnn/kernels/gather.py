@@ -90,7 +90,7 @@ def sum_of_weights(examples, order, first, n_rows):
         return float(n_rows)
     total = 0.0
     for r in range(n_rows):
-        total += examples.weights[example_at(order, first + r)]
+        total += float(examples.weights[example_at(order, first + r)])
     return total
 
 
