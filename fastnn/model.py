@@ -68,7 +68,7 @@ class Model:
         self._buffer = aligned_zeros(plan.n_numbers, self._number)
         self._few = FEW_ROWS if FEW_ROWS * self.n_parameters <= WORTH_A_LAUNCH else 1
         self._weights, self._biases = views(self._buffer, plan.table)
-        self._fitting, self._fitted_by = threading.Lock(), 0
+        self._fitting, self._fitted_by = threading.Lock(), os.getpid()
         self._flags = NO_FLAGS
         self._rooms = threading.local()
 

@@ -654,7 +654,8 @@ class Network(Model):
         if not self._fitting.acquire(blocking=False):
             if self._fitted_by == os.getpid():
                 raise RuntimeError("another thread is training this network; train a copy() there")
-            self._fitting = threading.Lock()  # of a thread that a fork left in the parent
+            self._fitted_by = os.getpid()
+            self._fitting = threading.Lock()  # the other is of a thread that a fork left in the parent
             self._fitting.acquire()
         self._fitted_by = os.getpid()
         return _Release(self._fitting)
