@@ -111,3 +111,33 @@ def test_a_child_forked_while_another_thread_compiles_and_trains_does_both(tmp_p
         env=os.environ | {"FASTNN_CACHE_DIR": str(tmp_path)},
     )  # fmt: skip
     assert (found.returncode, found.stdout.strip()) == (0, "{0}"), found.stderr
+
+
+# Numba looks at the number of threads under a lock that a forked child has in common with its parent.
+KILLED = """
+import os, signal, sys, warnings
+import numpy as np
+import fastnn
+from numba.np.ufunc import parallel
+warnings.simplefilter("ignore")
+net = fastnn.Network([5, 3, 1], seed=0)
+net.fit(np.zeros((20, 5)), np.zeros(20), epochs=1, n_threads=1)
+child = os.fork()
+if child == 0:
+    net.fit(np.zeros((20, 5)), np.zeros(20), epochs=1, n_threads=1)
+    parallel._launch_threads()
+    parallel._backend_init_process_lock.acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+signal.alarm(60)
+net.fit(np.zeros((20, 5)), np.zeros(20), epochs=1, n_threads=1)
+print("alive")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.skipif(not COMPILED, reason="there are no threads without compilation")
+def test_a_child_killed_with_numbas_lock_in_hand_does_not_stop_its_parent():
+    found = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, timeout=300, check=False)
+    assert (found.returncode, found.stdout.strip()) == (0, "alive"), found.stderr

@@ -28,6 +28,9 @@ _pool: dict[str, Any] = {"layer": None, "entered": False, "forked": False, "call
 def _after_fork() -> None:
     global _one_team, _counting
     _one_team, _counting = threading.Lock(), threading.Lock()
+    # Numba's first is shared between processes: a child that is killed while it holds it would stop all its family
+    parallel._backend_init_process_lock = None  # made anew where it is wanted
+    parallel._backend_init_thread_lock = threading.RLock()
     _pool["calls"] = 0
     _pool["forked"] = _pool["forked"] or _pool["entered"]
 
