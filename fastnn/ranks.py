@@ -108,7 +108,10 @@ class RankCallbacks(Callbacks):
         if not self:
             return False
         ends = super().after_epoch() if self._ranks.rank == 0 else False
-        ends, self._history.stop_reason = self._ranks.comm.bcast((ends, self._history.stop_reason))
+        said = ends, self._history.stop_reason, self._net.frozen
+        ends, self._history.stop_reason, frozen = self._ranks.comm.bcast(said)
+        self._net.thaw()
+        self._net.freeze(*frozen)
         return bool(ends)
 
 

@@ -213,6 +213,19 @@ def test_rank_0_calls_the_callbacks_and_all_follow():
         np.testing.assert_allclose(net.parameters, other.parameters, rtol=1e-10)
 
 
+def test_layers_that_rank_0_freezes_are_frozen_on_all():
+    def gradually(net, history):
+        net.freeze(0) if history.epochs == 2 else None
+
+    results = on_ranks(2, lambda comm: trained(comm, callbacks=[gradually]))
+    other, _ = trained(None, callbacks=[gradually])
+    plain, _ = trained(None)
+    for net, _ in results:
+        np.testing.assert_allclose(net.parameters, other.parameters, rtol=1e-10)
+        assert net.frozen == (0,)
+    assert np.abs(other.parameters - plain.parameters).max() > 1e-3
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
