@@ -38,7 +38,7 @@ MODULES = {
     ),
     "kernels/elementary.py": "elementary losses network",
     "kernels/team.py": "threads",
-    "kernels/simd.py": "kernels gradients target",
+    "kernels/simd.py": "kernels gradients target ordered",
     "kernels/layout.py": KERNEL_TESTS,
     "losses.py": "losses network",
     "optimizers.py": "optimizers regularisation network",
