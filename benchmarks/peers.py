@@ -14,8 +14,8 @@ from typing import Any
 
 from benchmarks.cases import CASES
 from benchmarks.roofline import measure_limits
-from fastnn.bench.contestants import CONTESTANTS
-from fastnn.bench.race import measure, print_case
+from fastnn.bench.libraries import CONTESTANTS
+from fastnn.bench.runner import measure, print_case
 
 
 def machine() -> dict[str, Any]:

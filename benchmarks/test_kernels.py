@@ -9,7 +9,7 @@ import pytest
 from numba import njit
 
 from fastnn import Network, reference
-from fastnn.kernels import backward, forward, layout, update
+from fastnn.kernels import backward, forward, layout, weight_gradient
 from fastnn.parameters import lay_out
 from fastnn.workspace import make_workspace
 
@@ -31,7 +31,7 @@ def run_backward(numbers, scratch, parameters, layer, below, rows):
 @njit(nogil=True)
 def run_slopes(out, numbers, scratch, layer, rate, rows):
     """Weight slopes and their step."""
-    update.subtract_weight_slopes(out, numbers, scratch, layer, rate, 0, layer[0], rows)
+    weight_gradient.subtract_weight_slopes(out, numbers, scratch, layer, rate, 0, layer[0], rows)
 
 
 class Products:

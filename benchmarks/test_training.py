@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.cases import CASES
 from fastnn import Network
-from fastnn.bench.contestants import fastnn_trainer, numpy_trainer
+from fastnn.bench.libraries import fastnn_trainer, numpy_trainer
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.name)

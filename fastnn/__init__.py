@@ -9,7 +9,7 @@ from . import callbacks, compiled, datasets, functional, initialisers, losses, o
 from .compat import from_sklearn, from_torch
 from .errors import DivergenceError, FileFormatError
 from .history import History
-from .io.model import load
+from .io.model_file import load
 from .losses import register_activation, register_loss
 from .network import Network
 from .optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop

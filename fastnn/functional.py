@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from .borrowed import Borrowed
 from .network import Network
+from .training.array_engine import Borrowed
 from .workspace import BLOCK_ROWS
 
 __all__ = ["backward", "forward", "loss", "sgd_step"]

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from .kernels import own
+from .kernels import user_functions
 from .kernels.activations import CODES as ACTIVATION_CODES
 from .kernels.losses import CODES as LOSS_CODES
 from .spec import number_of, real_number
@@ -105,7 +105,7 @@ def register_activation(name: str, value: Callable[[float], float], slope: Calla
     value, slope = (_plain(what, function, 1) for what, function in (("value", value), ("slope", slope)))
     for z in _points(64):
         _check_slope(f"slope({z:.4g})", value, z, slope(z))
-    own.add_activation(name, value, slope)
+    user_functions.add_activation(name, value, slope)
 
 
 def register_loss(name: str, value: Callable[[float, float], float], slope: Callable[[float, float], float]) -> None:
@@ -137,7 +137,7 @@ def register_loss(name: str, value: Callable[[float, float], float], slope: Call
     value, slope = (_plain(what, function, 2) for what, function in (("value", value), ("slope", slope)))
     for a, y in zip(_points(64) / 9 + 0.5, _points(64)[::-1] / 9 + 0.5, strict=True):
         _check_slope(f"slope({a:.4g}, {y:.4g})", functools.partial(_swapped, value, y), a, slope(a, y))
-    own.add_loss(LOSS_CODES, name, value, slope)
+    user_functions.add_loss(LOSS_CODES, name, value, slope)
 
 
 def _swapped(value: Callable[[float, float], float], y: float, a: float) -> float:
@@ -153,7 +153,7 @@ def _plain(what: str, given: Any, n_numbers: int) -> Callable[..., Any]:
         raise TypeError(f"{what} must be a function, got {given!r:.80}")
     if _raises(function, set()):
         raise ValueError(f"{what} must not raise, for nobody hears it in compiled code: return math.nan instead")
-    own.check_compiles(what, function, n_numbers)
+    user_functions.check_compiles(what, function, n_numbers)
     return function
 
 

@@ -10,13 +10,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from . import data
+from . import inputs
 from .initialisers import draws_of, initialise
-from .kernels import gather, layout, linking, predict, threads
-from .kernels.calling import Compiled
+from .kernels import gather, kernel_table, layout, predict, threads
+from .kernels.njit_api import Compiled
 from .parameters import Layout, aligned_zeros, flatten, lay_out, unflatten, views
-from .rule import State
 from .spec import activation_code, loss_code, make_spec, whole_number
+from .training.update_rule import State
 from .workspace import make_workspace
 
 PREDICT_ROWS = 256
@@ -132,7 +132,7 @@ class Model:
 
     @parameters.setter
     def parameters(self, vector: Any) -> None:
-        array = data.numbers_of("parameters", vector)
+        array = inputs.numbers_of("parameters", vector)
         if array.shape != (self.n_parameters,):
             raise ValueError(f"parameters must have shape ({self.n_parameters},), got {array.shape}")
         if not (np.abs(array) <= np.finfo(self.dtype).max).all():
@@ -168,7 +168,7 @@ class Model:
                 if found is not None:
                     return found
         self._check_columns(X)
-        rows = data.as_rows("X", X, self._spec)
+        rows = inputs.as_rows("X", X, self._spec)
         shape = (rows.n_rows, self.sizes[-1])
         if out is None:
             out = np.empty(shape, self.dtype)
@@ -178,14 +178,14 @@ class Model:
             raise ValueError("out must be C-contiguous, aligned and writable")
         if rows.kind == gather.CSR:
             plan, work = self._room("predict", min(max(1, rows.n_rows), PREDICT_ROWS), sparse=True)
-            code = self._addresses((*linking.PREDICTION, layout.SPARSE_FORWARD))
-            examples = data.without_targets(rows, self._spec)
+            code = self._addresses((*kernel_table.PREDICTION, layout.SPARSE_FORWARD))
+            examples = inputs.without_targets(rows, self._spec)
             given = (plan.table, self._buffer, work.numbers, NO_ORDER, plan.block, code)
             predict.predict_sparse(out.reshape(-1), examples, *given)
         elif rows.n_rows:
             wanted = threads.most() if rows.n_rows * self.n_parameters > WORTH_A_LAUNCH else 1
             plan, work = self._room("predict", min(rows.n_rows, PREDICT_ROWS * wanted))
-            flat, code = out.reshape(-1), self._addresses(linking.PREDICTION)
+            flat, code = out.reshape(-1), self._addresses(kernel_table.PREDICTION)
             source = (rows.inputs, rows.kind, rows.stride, self.input_scale)
             room = (plan.table, self._buffer, work.numbers, NO_ORDER)
             with threads.team_of(min(wanted, plan.block)) as n_threads:
@@ -198,7 +198,7 @@ class Model:
 
     def _check_columns(self, X: Any) -> None:
         """An error where a table's columns are not those, in their order, whose names the network carries."""
-        found = data.names_of_columns(X)
+        found = inputs.names_of_columns(X)
         if found is not None and self.column_names is not None and found != tuple(self.column_names):
             raise ValueError(f"X must have the columns {list(self.column_names)} in this order, got {list(found)}")
 
@@ -212,7 +212,7 @@ class Model:
         """
         plan = lay_out(self._spec, FEW_ROWS)
         work = make_workspace(plan, self._spec.dtype)
-        code = self._addresses(linking.PREDICTION)
+        code = self._addresses(kernel_table.PREDICTION)
         return Compiled(plan.table, self._buffer, work.numbers, self.input_scale, plan.block, code)
 
     def _set_parameters(self, vector: np.ndarray) -> None:
@@ -235,7 +235,7 @@ class Model:
             room = self._rooms.few
         except AttributeError:
             plan, work = self._room("small", self._few)
-            code = self._addresses(linking.PREDICTION)
+            code = self._addresses(kernel_table.PREDICTION)
             room = self._rooms.few = (plan.table, self._buffer, work.numbers, self._spec.input_scale, code)
         return out if predict.predict_few(out, X, *room) < 0 else None
 
@@ -264,7 +264,7 @@ class Model:
         X : array_like, (n, n_inputs)
             Examples, one in a row.
         """
-        rows = data.as_rows("X", data.numbers_of("X", X), self._spec)
+        rows = inputs.as_rows("X", inputs.numbers_of("X", X), self._spec)
         parts: list[list[np.ndarray]] = [[] for _ in self.sizes]
         plan = lay_out(self._spec, PREDICT_ROWS)
         work = make_workspace(plan, self._spec.dtype)
@@ -272,11 +272,11 @@ class Model:
         itemsize = rows.inputs.size // max(1, (rows.n_rows - 1) * rows.stride + self.sizes[0]) if rows.n_rows else 1
         for start in range(0, rows.n_rows, PREDICT_ROWS):
             n_rows = min(PREDICT_ROWS, rows.n_rows - start)
-            inputs = rows.inputs[start * rows.stride * itemsize :]
+            block_inputs = rows.inputs[start * rows.stride * itemsize :]
             predict.predict_rows(
-                out, inputs, rows.kind, rows.stride, self.input_scale,
+                out, block_inputs, rows.kind, rows.stride, self.input_scale,
                 plan.table, self._buffer, work.numbers, NO_ORDER, 0, n_rows, 0, plan.block,
-                self._addresses(linking.PREDICTION),
+                self._addresses(kernel_table.PREDICTION),
             )  # fmt: skip
             offsets = [(plan.table[0, layout.INPUTS], plan.table[0, layout.LD_IN])]
             offsets += [(row[layout.OUTPUTS], row[layout.LD]) for row in plan.table]
@@ -293,7 +293,7 @@ class Model:
         path : path
             A file that is there is replaced in one step.
         """
-        from .io.model import save
+        from .io.model_file import save
 
         save(self, path)
 
@@ -325,7 +325,7 @@ class Model:
         >>> "void gate_predict(const float *inputs, float *outputs);" in path.read_text()
         True
         """
-        from .io.c_source import save
+        from .convert.c_source import save
 
         save(self, path, name)
 
@@ -345,7 +345,7 @@ class Model:
         ImportError
             Without the package onnx: pip install 'fastnn[onnx]'.
         """
-        from .io.onnx import save
+        from .convert.onnx import save
 
         save(self, path)
 
@@ -384,7 +384,7 @@ class Model:
           (0): Linear(in_features=4, out_features=3, bias=True)
         )
         """
-        from .compat.torch import to_module
+        from .convert.torch import to_module
 
         return to_module(self, logits)
 
@@ -421,7 +421,7 @@ class Model:
         >>> net.to_sklearn(["spam", "ham"]).classes_.tolist()  # doctest: +SKIP
         ['ham', 'spam']
         """
-        from .compat.fitted import to_estimator
+        from .convert.sklearn import to_estimator
 
         return to_estimator(self, classes)
 
@@ -432,7 +432,7 @@ class Model:
     def _addresses(self, pieces: tuple[int, ...]) -> np.ndarray:
         """The table of the kernels' code, the user's own functions included."""
         activations = tuple(activation_code(name) for name in self.activation)
-        return linking.addresses(self._spec.dtype, pieces, activations, loss_code(self.loss_name))
+        return kernel_table.addresses(self._spec.dtype, pieces, activations, loss_code(self.loss_name))
 
     def _lay_out(self, block: int, sparse: bool) -> Layout:
         return lay_out(self._spec, block, sparse)

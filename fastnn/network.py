@@ -11,20 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from . import data, training
+from . import inputs
 from .callbacks import Callbacks, check_callbacks, check_monitor
 from .history import History
-from .io.checkpoint import Checkpoint
-from .kernels import epoch, gather, layout, linking, threads
-from .lbfgs import Search
+from .io.checkpoint_file import Checkpoint
+from .kernels import gather, kernel_table, layout, threads, train_loop
 from .model import NO_FLAGS, NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
 from .optimizers import LBFGS, Optimizer, as_optimizer
 from .parameters import Layout, aligned_zeros, flatten, lay_out, views
-from .progress import progress_bar
-from .ranks import OneThread, RankCallbacks, RankRun, Ranks, check_rows
-from .rate_finder import RateSearch, find_learning_rate
-from .resuming import FolderKeeper, Keeper, terms_of
-from .rule import (
+from .schedules import Schedule, make_rates, positive_rate
+from .spec import loss_code, real_number, whole_number
+from .training import loop
+from .training.checkpointing import FolderKeeper, Keeper, terms_of
+from .training.data_parallel import OneThread, RankCallbacks, RankRun, Ranks, check_rows
+from .training.lbfgs import Search
+from .training.lr_finder import RateSearch, find_learning_rate
+from .training.progress import progress_bar
+from .training.streaming import Stream
+from .training.update_rule import (
     UNDISTURBED,
     Regularisation,
     State,
@@ -34,9 +38,6 @@ from .rule import (
     make_rule,
     plain_rule,
 )
-from .schedules import Schedule, make_rates, positive_rate
-from .spec import loss_code, real_number, whole_number
-from .streaming import Stream
 from .workspace import BLOCK_ROWS
 
 
@@ -114,9 +115,11 @@ class Network(Model):
         sample_weight : array_like, (n,), optional
             Weights of the examples.
         """
-        examples, _ = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
-        plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS), data.all_sparse(examples))
-        records = self._run_step(plan, work, data.no_examples(self._spec), examples, 0, 0.0, np.empty(0, self.dtype), 0)
+        examples, _ = inputs.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
+        plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS), inputs.all_sparse(examples))
+        records = self._run_step(
+            plan, work, inputs.no_examples(self._spec), examples, 0, 0.0, np.empty(0, self.dtype), 0
+        )
         return float(records.sums[0] / records.sums[1])
 
     def gradients(
@@ -144,7 +147,7 @@ class Network(Model):
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[float, tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]]:
         """The loss and its slopes, as views of a buffer."""
-        examples, _ = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
+        examples, _ = inputs.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
         self._check_trainable()
         gradient = np.zeros_like(self._buffer)
         value = self._one_step(examples, 0.0, gradient)
@@ -168,7 +171,7 @@ class Network(Model):
             The loss before the update.
         """
         rate = positive_rate("learning_rate", learning_rate, self.dtype)
-        examples, _ = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
+        examples, _ = inputs.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
         self._check_trainable()
         with self._alone():
             gradient = self._gradient_room(examples.n_rows)
@@ -323,20 +326,20 @@ class Network(Model):
         keeper = self._keeper(checkpoint, resume, checkpoint_seconds, chosen)
         saved = keeper.saved
         self._check_columns(X)
-        names = data.names_of_columns(X)
+        names = inputs.names_of_columns(X)
         if validation_split is not None:
             if validation_data is not None:
                 raise ValueError("give validation_data or validation_split, not both")
             seed = saved.net.seed if saved else self.seed
             X, y, sample_weight, validation_data = self._split(X, y, sample_weight, validation_split, seed)
-        examples, are_classes = data.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
-        validation, val_classes = data.no_examples(self._spec), False
+        examples, are_classes = inputs.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
+        validation, val_classes = inputs.no_examples(self._spec), False
         if validation_data is not None:
             validation, val_classes = self._validation(validation_data)
         if self.column_names is None and names:
             self.column_names = names
         if class_weight is not None:
-            examples = data.weigh_classes(examples, class_weight, self._spec, are_classes)
+            examples = inputs.weigh_classes(examples, class_weight, self._spec, are_classes)
         columns = ["loss"] + ["accuracy"] * (are_classes or self._spec.classifies)
         if validation.n_rows:
             columns += ["val_loss"] + ["val_accuracy"] * (val_classes or self._spec.classifies)
@@ -369,7 +372,7 @@ class Network(Model):
         with self._alone():
             batch_size = min(batch_size, examples.n_rows) if comm is None else batch_size
             block = min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS)))
-            plan, work = self._room("train", block, data.all_sparse(examples, validation))
+            plan, work = self._room("train", block, inputs.all_sparse(examples, validation))
             kind = repr((chosen.kind, bool(averaging)))
             terms = partial(terms_of, examples, batch_size, bool(shuffle), kind, comm.size if comm else 1)
             keeper.check(self, terms)
@@ -390,18 +393,18 @@ class Network(Model):
             distortion = make_distortion(self.dropout, regularisation, self.seed)
             if gather.CSR in (examples.kind, validation.kind) and (self.dropout[0] or regularisation.input_noise):
                 raise ValueError("sparse inputs are left as they are: no dropout of inputs, no input_noise")
-            pieces = linking.pieces_for(rule, distortion, (examples.kind, validation.kind))
+            pieces = kernel_table.pieces_for(rule, distortion, (examples.kind, validation.kind))
             gradient = self._gradient_room(batch_size, rule.plain if comm is None else 0)
             network = self._kernel_view(plan, gradient, True, pieces)
             if called:  # which may freeze layers and thaw them
                 network = network._replace(table=network.table.copy())
                 self._flags = network.table[:, layout.FROZEN]
-            job = training.Job(
+            job = loop.Job(
                 network=network,
                 work=work,
                 rule=rule,
                 distortion=distortion,
-                examples=examples._replace(ahead=data.rows_ahead(examples, batch_size)),
+                examples=examples._replace(ahead=inputs.rows_ahead(examples, batch_size)),
                 validation=validation,
                 rates=rates,
                 epochs=epochs,
@@ -425,9 +428,9 @@ class Network(Model):
                     comm.share(self._buffer)
                 with bar, called:
                     if comm is None:
-                        training.train(training.Run(job, history))
+                        loop.train(loop.Run(job, history))
                     else:
-                        training.train(RankRun(job, history, comm, lambda part: self._judge(part, None)), OneThread)
+                        loop.train(RankRun(job, history, comm, lambda part: self._judge(part, None)), OneThread)
             finally:
                 self._flags = NO_FLAGS
                 if history.stop_reason != "diverged" or on_divergence == "continue":
@@ -441,7 +444,7 @@ class Network(Model):
                 comm.share(self._buffer)  # a callback may have put other parameters back, on rank 0
         return history
 
-    def _facts(self, job: training.Job, ranks: Ranks) -> dict[str, Any]:
+    def _facts(self, job: loop.Job, ranks: Ranks) -> dict[str, Any]:
         """What must be the same on all ranks."""
         facts = {"network": repr(self), "epochs": job.epochs, "batch_size": job.batch_size, "rows": ranks.rows}
         facts |= {"shuffle": job.shuffle, "epochs_trained": job.start_epoch, "after": job.keeper.history.epochs}
@@ -511,7 +514,7 @@ class Network(Model):
             raise TypeError("validation_data must be a pair (X, y) or a triple (X, y, sample_weight)")
         X, y, weight = (*given, None)[:3]
         names = ("validation X", "validation y", "validation sample_weight")
-        return data.as_examples(X, y, weight, self._spec, names)
+        return inputs.as_examples(X, y, weight, self._spec, names)
 
     def find_learning_rate(
         self,
@@ -627,12 +630,12 @@ class Network(Model):
 
     def _split(self, X: Any, y: Any, weight: Any, share: float, seed: int) -> tuple[Any, Any, Any, tuple[Any, ...]]:
         share = real_number("validation_split", share)
-        X = data.selectable("X", X)
-        n = data.as_rows("X", X, self._spec).n_rows
+        X = inputs.selectable("X", X)
+        n = inputs.as_rows("X", X, self._spec).n_rows
         if n == 0:
             raise ValueError("X must have at least one row, got 0")
-        data.as_targets("y", y, self._spec, n)
-        y = data.numbers_of("y", y)
+        inputs.as_targets("y", y, self._spec, n)
+        y = inputs.numbers_of("y", y)
         held = round(n * share)
         if not 0 < held < n:
             raise ValueError(
@@ -642,7 +645,7 @@ class Network(Model):
         train, test = np.sort(order[held:]), np.sort(order[:held])
         if weight is None:
             return X[train], y[train], None, (X[test], y[test])
-        weight = data.as_weights("sample_weight", weight, self._spec, n)
+        weight = inputs.as_weights("sample_weight", weight, self._spec, n)
         return X[train], y[train], weight[train], (X[test], y[test], weight[test])
 
     def _check_trainable(self) -> None:
@@ -693,12 +696,12 @@ class Network(Model):
 
     def _judge(self, examples: layout.Examples, gradient: np.ndarray | None) -> tuple[float, float]:
         """Loss and accuracy on the examples; a gradient that is given is filled."""
-        nobody = data.no_examples(self._spec)
+        nobody = inputs.no_examples(self._spec)
         if gradient is None:
-            room = self._room("train", min(examples.n_rows, BLOCK_ROWS), data.all_sparse(examples))
+            room = self._room("train", min(examples.n_rows, BLOCK_ROWS), inputs.all_sparse(examples))
             sums = self._run_step(*room, nobody, examples, 0, 0.0, np.empty(0, self.dtype), 0).sums
             return float(sums[0] / sums[1]), float(sums[2] / sums[1])
-        room = self._room("train", min(examples.n_rows, BLOCK_ROWS), data.all_sparse(examples))
+        room = self._room("train", min(examples.n_rows, BLOCK_ROWS), inputs.all_sparse(examples))
         seen = self._run_step(*room, examples, nobody, 1, 0.0, gradient, 0).history[0]
         for part in views(gradient, lay_out(self._spec, 1).table):
             for number in self._frozen:
@@ -731,13 +734,13 @@ class Network(Model):
             table = table.copy()
             self._show_frozen(table[:, layout.FROZEN])
         if learning and gradient.size:
-            pieces = linking.BY_RULE + pieces
-        code = self._addresses(linking.TRAINING + pieces)
+            pieces = kernel_table.BY_RULE + pieces
+        code = self._addresses(kernel_table.TRAINING + pieces)
         return layout.Network(table, loss_code(self.loss_name), self._spec.loss_setting, self._buffer, gradient, code)
 
     def _one_step(self, examples: layout.Examples, rate: float, gradient: np.ndarray, update: int = 0) -> float:
-        plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS), data.all_sparse(examples))
-        records = self._run_step(plan, work, examples, data.no_examples(self._spec), 1, rate, gradient, update)
+        plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS), inputs.all_sparse(examples))
+        records = self._run_step(plan, work, examples, inputs.no_examples(self._spec), 1, rate, gradient, update)
         return float(records.history[0, 0])
 
     def _run_step(
@@ -763,10 +766,10 @@ class Network(Model):
         rule = plain_rule(self._buffer)
         plan = layout.Plan(0, steps, n, 0, 0, 0, update, 0)
         wanted = threads.most() if n * self.n_parameters > WORTH_A_LAUNCH else 1
-        pieces = linking.pieces_for(rule, UNDISTURBED, (examples.kind, validation.kind))
+        pieces = kernel_table.pieces_for(rule, UNDISTURBED, (examples.kind, validation.kind))
         network = self._kernel_view(room, gradient, bool(update), pieces)
         given = (network, work, examples, validation, plan, rule, UNDISTURBED, records)
-        threads.run(epoch.train, epoch.work_steps, wanted, *given)
+        threads.run(train_loop.train, train_loop.work_steps, wanted, *given)
         return records
 
 

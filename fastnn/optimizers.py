@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .kernels import rules
+from .kernels import optimizer_steps
 from .schedules import make_rates
 from .spec import real_number, whole_number
 
@@ -36,7 +36,7 @@ class Optimizer:
 
     learning_rate: Any = None
     default_rate: ClassVar[float] = 0.1
-    method: ClassVar[int] = rules.SGD
+    method: ClassVar[int] = optimizer_steps.SGD
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -135,7 +135,7 @@ class Adam(Optimizer):
     epsilon: float = 1e-8
     epsilon_before_correction: bool = False
     default_rate: ClassVar[float] = 0.001
-    method: ClassVar[int] = rules.ADAM
+    method: ClassVar[int] = optimizer_steps.ADAM
 
     @property
     def keeps(self) -> tuple[bool, bool]:
@@ -191,7 +191,7 @@ class RMSprop(Optimizer):
     momentum: float = 0.0
     epsilon: float = 1e-8
     default_rate: ClassVar[float] = 0.01
-    method: ClassVar[int] = rules.RMSPROP
+    method: ClassVar[int] = optimizer_steps.RMSPROP
 
     @property
     def keeps(self) -> tuple[bool, bool]:
@@ -217,7 +217,7 @@ class Adagrad(Optimizer):
 
     epsilon: float = 1e-10
     default_rate: ClassVar[float] = 0.01
-    method: ClassVar[int] = rules.ADAGRAD
+    method: ClassVar[int] = optimizer_steps.ADAGRAD
 
     @property
     def keeps(self) -> tuple[bool, bool]:

@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from . import data
+from . import inputs
 from .callbacks import check_callbacks
 from .errors import DivergenceError
 from .history import COLUMNS, History
-from .interrupts import Interruption
-from .io.checkpoint import Checkpoint
+from .io.checkpoint_file import Checkpoint
 from .kernels import threads
 from .network import Network
 from .optimizers import as_optimizer
-from .progress import shown_by_default
-from .resuming import PartKeeper, Pause
 from .spec import make_spec, whole_number
+from .training.checkpointing import PartKeeper, Pause
+from .training.interrupts import Interruption
+from .training.progress import shown_by_default
 
 OF_NETWORK = frozenset(inspect.signature(Network.__init__).parameters) - {"self"}
 OF_FIT = frozenset(inspect.signature(Network.fit).parameters) - {"self", "X", "y"}
@@ -102,7 +102,7 @@ class Ensemble:
 
     def predict(self, X: Any) -> np.ndarray:
         """The mean of the networks' outputs, (n, n_outputs), float64; X as in `Network.predict`."""
-        X = data.selectable("X", X)
+        X = inputs.selectable("X", X)
         total = self.networks[0].predict(X).astype(np.float64)
         for net in self.networks[1:]:
             total += net.predict(X)
@@ -245,7 +245,7 @@ def fit_many(
     if ensemble is not None and whole_number("ensemble", ensemble, 1) > count:
         raise ValueError(f"ensemble must be at most the number of networks, {count}, got {ensemble}")
     workers = threads.processors() if n_threads is None else whole_number("n_threads", n_threads, 1)
-    X, y = data.selectable("X", X), data.numbers_of("y", y)
+    X, y = inputs.selectable("X", X), inputs.numbers_of("y", y)
     interruption = Interruption()
     outcomes: dict[int, Outcome] = {}
     alive = list(range(count))

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .kernels import layout, linking
+from .kernels import kernel_table, layout
 from .network import Network
-from .progress import shown_by_default
 from .spec import DTYPES
+from .training.progress import shown_by_default
 
 
 def warmup(dtypes: Sequence[str] = ("float32", "float64"), *, progress: bool | None = None) -> None:
@@ -70,7 +70,7 @@ def _share(dtype: str) -> None:
 
 
 def _estimators(dtype: str) -> None:
-    linking.addresses(dtype, (layout.PENALTY_PASS,))
+    kernel_table.addresses(dtype, (layout.PENALTY_PASS,))
 
 
 JOBS: dict[str, Callable[[str], None]] = {

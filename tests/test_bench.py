@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from fastnn import cli
-from fastnn.bench import race
+from fastnn.bench import runner
 from fastnn.bench.case import Case
-from fastnn.bench.contestants import CONTESTANTS, UnfitError
+from fastnn.bench.libraries import CONTESTANTS, UnfitError
 from fastnn.cli.bench import tell
 
 CASES = [
@@ -44,7 +44,7 @@ def test_a_case_goes_to_another_process_and_back():
 
 @pytest.mark.slow
 def test_the_race_measures_each_in_a_process_of_its_own():
-    result = race.measure(CASES[0], ["fastnn", "NumPy", "nobody"], 2, 0.01)
+    result = runner.measure(CASES[0], ["fastnn", "NumPy", "nobody"], 2, 0.01)
     assert result["case"] == "4-6-3 relu, cross_entropy, 16"
     assert result["entries"].pop("nobody") == {"missing": "nobody ended early"}
     for entry in result["entries"].values():
@@ -54,10 +54,10 @@ def test_the_race_measures_each_in_a_process_of_its_own():
 
 def test_a_library_that_learned_something_else_is_no_contestant():
     entries = {"NumPy": {"loss": 1.0}, "fastnn": {"loss": 1.001}, "other": {"missing": "not installed"}}
-    race.check_losses(CASES[0], entries)
+    runner.check_losses(CASES[0], entries)
     entries["fastnn"]["loss"] = 1.02
     with pytest.raises(RuntimeError, match=r"fastnn reached loss 1\.02, NumPy 1"):
-        race.check_losses(CASES[0], entries)
+        runner.check_losses(CASES[0], entries)
 
 
 def test_the_command_prints_the_table(capsys, monkeypatch):
@@ -70,10 +70,10 @@ def test_the_command_prints_the_table(capsys, monkeypatch):
 
 def test_who_cannot_or_dies_is_told(capsys):
     case = Case((4, 3), ("sigmoid",), "squared_error", 16, 50, 0.1)
-    result = race.measure(case, ["fastnn", "NumPy", "scikit-learn"], 1, 0.01)
-    race.print_case(result)
+    result = runner.measure(case, ["fastnn", "NumPy", "scikit-learn"], 1, 0.01)
+    runner.print_case(result)
     assert re.search("scikit-learn +.*squared error|scikit-learn +No module", capsys.readouterr().out)
-    contestant = race.Contestant("NumPy", case)
+    contestant = runner.Contestant("NumPy", case)
     contestant.read()
     contestant.process.kill()
     contestant.process.wait()
@@ -89,14 +89,14 @@ def test_what_ends_a_race_ends_its_processes(monkeypatch):
         if text.startswith("turn"):
             raise KeyboardInterrupt
 
-    class Watched(race.Contestant):
+    class Watched(runner.Contestant):
         def __init__(self, *given):
             super().__init__(*given)
             started.append(self)
 
-    monkeypatch.setattr(race, "Contestant", Watched)
+    monkeypatch.setattr(runner, "Contestant", Watched)
     with pytest.raises(KeyboardInterrupt):
-        race.measure(CASES[0], ["NumPy"], 1, 0.01, tell)
+        runner.measure(CASES[0], ["NumPy"], 1, 0.01, tell)
     assert [contestant.process.returncode not in (None, 0) for contestant in started] == [True]
 
 

@@ -307,9 +307,9 @@ def test_the_processor_is_in_the_key(key, monkeypatch):
 def test_a_second_call_compiles_nothing():
     code = """
 import numpy as np, fastnn
-from fastnn.kernels import epoch, linking, predict
-kept = [dispatcher for dispatcher, _ in linking.PIECES.values()]
-kept += [epoch.train, epoch.work_steps, predict.predict, predict.predict_few, predict.predict_rows]
+from fastnn.kernels import kernel_table, predict, train_loop
+kept = [dispatcher for dispatcher, _ in kernel_table.PIECES.values()]
+kept += [train_loop.train, train_loop.work_steps, predict.predict, predict.predict_few, predict.predict_rows]
 counts = lambda: [len(dispatcher.overloads) for dispatcher in kept]
 def use(sizes, n, kind):
     net = fastnn.Network(sizes, seed=0)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import training
 from fastnn.callbacks import Callback, CSVLog, EarlyStopping
-from fastnn.io import checkpoint as files
+from fastnn.io import checkpoint_file as files
 from fastnn.kernels.jit import COMPILED
+from fastnn.training import loop
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(70, 4))
@@ -37,7 +37,7 @@ class Killed(BaseException):
 @pytest.fixture
 def killed_at(monkeypatch):
     """Returns to Python after every step, each written; the training dies at the return of that number."""
-    monkeypatch.setattr(training, "CALL_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CALL_SECONDS", 0.0)
 
     def fit(net, returns, **options):
         write, count = files.write, iter(range(1, 10**9))
@@ -305,9 +305,9 @@ def test_damaged_checkpoints_alone_are_an_error_not_a_new_beginning(tmp_path):
 KILLS = """
 import os, pathlib, random, signal, sys, tempfile, time
 import numpy as np, fastnn
-from fastnn import training
+from fastnn.training import loop
 random.seed(int(sys.argv[2]))
-training.CALL_SECONDS = 0.002
+loop.CALL_SECONDS = 0.002
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(500, 12)), rng.integers(0, 3, 500)
 
@@ -378,7 +378,7 @@ def test_a_checkpoint_takes_no_more_than_a_twentieth_of_the_time(tmp_path, monke
         written.append(now[0])
 
     monkeypatch.setattr(files, "write", slowly)
-    monkeypatch.setattr(training, "CALL_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CALL_SECONDS", 0.0)
 
     def second(net, history):
         now[0] += 1

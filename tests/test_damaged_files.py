@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.io import checkpoint
+from fastnn.io import checkpoint_file
 
 fuzzing = pytest.importorskip("tools.fuzz_files")
 
@@ -35,7 +35,7 @@ def rewrite(folder, change, tensors_too=None):
     """The checkpoint with other values, and a checksum that holds."""
     from safetensors.numpy import load_file, save_file
 
-    path = folder / checkpoint.NAME
+    path = folder / checkpoint_file.NAME
     tensors = load_file(path)
     with open(path, "rb") as file:
         texts = json.loads(file.read(int.from_bytes(file.read(8), "little")))["__metadata__"]
@@ -44,7 +44,7 @@ def rewrite(folder, change, tensors_too=None):
     if tensors_too:
         tensors_too(tensors)
     texts = {"fastnn": texts["fastnn"], "fastnn_training": json.dumps(about)}
-    save_file(tensors, path, texts | {"sha256": checkpoint.checksum(texts, tensors)})
+    save_file(tensors, path, texts | {"sha256": checkpoint_file.checksum(texts, tensors)})
 
 
 def setting(**values):
@@ -76,17 +76,17 @@ def setting(**values):
 )
 def test_a_checkpoint_that_lies_with_a_sound_checksum_is_refused(change, tensors, message, tmp_path):
     trained(tmp_path)
-    (tmp_path / checkpoint.PREVIOUS).unlink(missing_ok=True)
+    (tmp_path / checkpoint_file.PREVIOUS).unlink(missing_ok=True)
     rewrite(tmp_path, change, tensors)
     with pytest.raises(fastnn.FileFormatError, match=message):
-        checkpoint.read(tmp_path)
+        checkpoint_file.read(tmp_path)
 
 
 def test_a_state_that_the_optimizer_does_not_keep_is_refused(tmp_path):
     """Without it the kernels would read beyond an empty array."""
     trained(tmp_path, optimizer="adam")
     rewrite(tmp_path, setting(), lambda t: t.update({"training.state.first": np.empty(0, "f4")}))
-    (tmp_path / checkpoint.PREVIOUS).unlink(missing_ok=True)
+    (tmp_path / checkpoint_file.PREVIOUS).unlink(missing_ok=True)
     net = fastnn.Network([3, 4, 2], seed=0)
     with pytest.raises(ValueError, match=r"state\.first is not that of Adam"):
         net.fit(
@@ -98,7 +98,7 @@ def test_a_state_that_the_optimizer_does_not_keep_is_refused(tmp_path):
 @pytest.mark.parametrize("call", ["open", "write", "flush", "fsync", "replace", "replace again"])
 def test_an_error_at_any_step_of_a_write_leaves_the_last_good_checkpoint(call, number, tmp_path, monkeypatch):
     trained(tmp_path)
-    saved = checkpoint.read(tmp_path)
+    saved = checkpoint_file.read(tmp_path)
     calls = []
 
     def fail(*given, **named):
@@ -139,13 +139,13 @@ def test_an_error_at_any_step_of_a_write_leaves_the_last_good_checkpoint(call, n
 
         monkeypatch.setattr(files.Path, "open", opened)
     with pytest.raises(OSError, match=os.strerror(number)):
-        checkpoint.write(tmp_path, saved)
+        checkpoint_file.write(tmp_path, saved)
     assert calls
     monkeypatch.undo()
-    found = checkpoint.read(tmp_path)
+    found = checkpoint_file.read(tmp_path)
     assert found.about == saved.about
     assert np.array_equal(found.net.parameters, saved.net.parameters)
-    assert {path.name for path in tmp_path.iterdir()} <= {checkpoint.NAME, checkpoint.PREVIOUS}
+    assert {path.name for path in tmp_path.iterdir()} <= {checkpoint_file.NAME, checkpoint_file.PREVIOUS}
 
 
 # A checkpoint is written over another, and the writer killed before each line of the code that writes, and stopped by
@@ -153,16 +153,16 @@ def test_an_error_at_any_step_of_a_write_leaves_the_last_good_checkpoint(call, n
 WRITERS = """
 import os, pathlib, resource, shutil, signal, sys
 import numpy as np, fastnn
-from fastnn.io import checkpoint, files
+from fastnn.io import checkpoint_file, files
 
 folder = pathlib.Path(sys.argv[1])
 net = fastnn.Network([3, 4, 2], seed=0)
 given = dict(learning_rate=0.1, checkpoint=folder / "kept", n_threads=1)
 net.fit(np.eye(3), np.eye(3)[:, :2], epochs=1, **given)
-old = checkpoint.read(folder / "kept")
+old = checkpoint_file.read(folder / "kept")
 net.fit(np.eye(3), np.eye(3)[:, :2], epochs=2, resume=True, **given)
-new = checkpoint.read(folder / "kept")
-size = (folder / "kept" / checkpoint.NAME).stat().st_size
+new = checkpoint_file.read(folder / "kept")
+size = (folder / "kept" / checkpoint_file.NAME).stat().st_size
 assert old.about["position"] != new.about["position"]
 
 def write_in_a_child(place, before):
@@ -171,12 +171,12 @@ def write_in_a_child(place, before):
     if child == 0:
         before()
         try:
-            checkpoint.write(place, new)
+            checkpoint_file.write(place, new)
         except OSError:
             os._exit(3)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
-    found = checkpoint.read(place)
+    found = checkpoint_file.read(place)
     same = lambda one: found.about == one.about and (found.net.parameters == one.net.parameters).all()
     sound = [bool(same(one)) for one in (old, new)]
     assert any(sound), (place, status)
@@ -192,7 +192,7 @@ def killed_before(number):
         return look
     return lambda: sys.settrace(lambda frame, *_: look if frame.f_code.co_filename == files.__file__ else None)
 
-checkpoint.write(folder / "first", old) if (folder / "first").mkdir() is None else None
+checkpoint_file.write(folder / "first", old) if (folder / "first").mkdir() is None else None
 outcomes = []
 for number in range(1, 1000):
     status, is_new = write_in_a_child(folder / f"line {number}", killed_before(number))
@@ -217,4 +217,4 @@ def test_a_writer_killed_at_any_line_or_stopped_at_any_byte_leaves_one_of_the_tw
     assert found.returncode == 0, found.stderr
     kills, names = found.stdout.split(" kills; ")
     assert int(kills) > 10
-    assert names.split() == [checkpoint.PREVIOUS, checkpoint.NAME]
+    assert names.split() == [checkpoint_file.PREVIOUS, checkpoint_file.NAME]

@@ -7,8 +7,8 @@ import pytest
 
 import fastnn
 from fastnn import functional
-from fastnn.borrowed import Borrowed
 from fastnn.kernels.layout import columns_of
+from fastnn.training.array_engine import Borrowed
 
 SIZES = [(5, 3), (5, 32, 3), (7, 64, 32, 16), (20, 48, 5, 16), (3, 16, 16)]
 ARGUMENTS = {"activation": "tanh", "loss": "squared_error"}

@@ -9,7 +9,7 @@ import pytest
 
 import fastnn
 from fastnn import reference
-from fastnn.kernels import update
+from fastnn.kernels import weight_gradient
 from fastnn.kernels.jit import COMPILED, from_python
 from fastnn.kernels.layout import COLUMNS, INNER_BLOCK, N_IN
 from fastnn.kernels.simd import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
@@ -124,7 +124,7 @@ def test_threads_own_all_weights_in_even_shares(sizes, team):
     table = fastnn.Network(sizes, seed=0)._lay_out(1, False).table
     costs = np.zeros(team)
     for number, layer in enumerate(table):
-        shares = [from_python(update.owned_rows)(table, number, rank, team) for rank in range(team)]
+        shares = [from_python(weight_gradient.owned_rows)(table, number, rank, team) for rank in range(team)]
         assert [first for first, _ in shares] == [0, *(last for _, last in shares[:-1])]
         assert shares[-1][1] == layer[N_IN]
         costs += [(last - first) * layer[COLUMNS] for first, last in shares]

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 import fastnn
 import fastnn.compiled
-from fastnn import model, network, parameters, rule, workspace
+from fastnn import model, network, parameters, workspace
 from fastnn.kernels.jit import COMPILED
+from fastnn.training import update_rule
 
 GUARD_BYTES, PATTERN = 4096, 0xA5
 OPTIMIZERS = ["sgd", fastnn.SGD(momentum=0.9), "adam", fastnn.RMSprop(momentum=0.5), "adagrad", "adamw", "lbfgs"]
@@ -42,7 +43,7 @@ class Guards:
 @pytest.fixture
 def guards(monkeypatch):
     found = Guards()
-    for module in (parameters, model, network, rule, workspace):
+    for module in (parameters, model, network, update_rule, workspace):
         if hasattr(module, "aligned_zeros"):
             monkeypatch.setattr(module, "aligned_zeros", found.aligned_zeros)
     return found

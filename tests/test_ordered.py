@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import data
-from fastnn.kernels import layout, rules
+from fastnn import inputs
+from fastnn.kernels import layout, optimizer_steps
 from fastnn.kernels.jit import from_python
-from fastnn.ordered import OrderedTraining
 from fastnn.parameters import aligned_zeros
-from fastnn.rule import plain_rule
+from fastnn.training.explicit_order import OrderedTraining
+from fastnn.training.update_rule import plain_rule
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(23, 5)), RNG.normal(size=(23, 2))
@@ -23,7 +23,7 @@ def new(dtype="float64"):
 
 
 def training(net, batch, rule, weights=None, n_threads=None):
-    examples, _ = data.as_examples(X, Y, weights, net._spec, ("X", "y", "w"))
+    examples, _ = inputs.as_examples(X, Y, weights, net._spec, ("X", "y", "w"))
     return OrderedTraining(net, examples, batch, rule, n_threads)
 
 
@@ -41,7 +41,7 @@ def test_an_epoch_has_the_bits_of_a_fit_on_rows_in_that_order(batch, dtype):
 
 
 def shared_rule(net, l2, times):
-    norms = np.zeros(net._buffer.size // rules.STRETCH + len(net.sizes))
+    norms = np.zeros(net._buffer.size // optimizer_steps.STRETCH + len(net.sizes))
     return plain_rule(net._buffer)._replace(plain=0, l2=l2, shared=times, norms=norms)
 
 
@@ -72,8 +72,11 @@ def test_a_shared_penalty_by_hand(weights, n_threads):
 def test_stretches_of_squares_add_up(count, dtype):
     w = aligned_zeros(count, np.dtype(dtype))
     w[:] = RNG.integers(-3, 4, count)  # exact in any order
-    found, lanes = np.full(-(-count // rules.STRETCH) + 1, np.nan), np.full(layout.scratch_size(1, 4), 9, dtype)
-    call = from_python(rules.sum_stretches)
+    found, lanes = (
+        np.full(-(-count // optimizer_steps.STRETCH) + 1, np.nan),
+        np.full(layout.scratch_size(1, 4), 9, dtype),
+    )
+    call = from_python(optimizer_steps.sum_stretches)
     call(found, w, lanes, 0, len(found) - 1)
     assert found[:-1].sum() == (w**2).sum()
     assert np.isnan(found[-1])

@@ -15,8 +15,8 @@ import scipy.sparse as sp
 
 import fastnn
 from fastnn.callbacks import Callback, EarlyStopping
-from fastnn.io import checkpoint as files
-from fastnn.ranks import PATIENCE, DisagreementError
+from fastnn.io import checkpoint_file as files
+from fastnn.training.data_parallel import PATIENCE, DisagreementError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(103, 6))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.kernels import distortion
+from fastnn.kernels import stochastic_regularization
 from fastnn.kernels.jit import COMPILED, from_python
 
 RNG = np.random.default_rng(0)
@@ -263,7 +263,7 @@ def test_validation_is_not_disturbed():
 def drawn(n_rows, n, rate, place=0, seed=3, stream=5):
     """Factors that `drop` puts on a matrix of ones, and on its slopes."""
     a, slope = np.ones(n_rows * n), np.full(n_rows * n, 2.0)
-    from_python(distortion.drop)(a, slope, round(rate * 2**24), seed, stream, place, n_rows, n, n)
+    from_python(stochastic_regularization.drop)(a, slope, round(rate * 2**24), seed, stream, place, n_rows, n, n)
     assert (slope == 2 * a).all()
     return a.reshape(n_rows, n)
 
@@ -284,8 +284,10 @@ def test_what_is_dropped_depends_on_the_place_in_the_epoch_alone():
 def test_a_step_with_dropout_is_that_of_the_thinned_network():
     net = network(dropout=0.5)
     given = one_step(net, shuffle=False)
-    draws = fastnn.rule.make_distortion((0.0, 0.5), fastnn.rule.Regularisation(), net.seed)
-    mask = drawn(40, 19, 0.5, seed=draws.seed, stream=distortion.STREAMS * 0 + 1)
+    draws = fastnn.training.update_rule.make_distortion(
+        (0.0, 0.5), fastnn.training.update_rule.Regularisation(), net.seed
+    )
+    mask = drawn(40, 19, 0.5, seed=draws.seed, stream=stochastic_regularization.STREAMS * 0 + 1)
     w, b = network().weights, network().biases
     hidden = np.tanh(X @ w[0].T + b[0])
     delta = 2 * (hidden * mask @ w[1].T + b[1] - Y) / 40
@@ -298,7 +300,9 @@ def test_a_step_with_dropout_is_that_of_the_thinned_network():
 def test_inputs_may_be_dropped_too():
     net = network(dropout=[0.5, 0.0])
     weights = one_step(net, shuffle=False)[0]
-    draws = fastnn.rule.make_distortion((0.5, 0.0), fastnn.rule.Regularisation(), net.seed)
+    draws = fastnn.training.update_rule.make_distortion(
+        (0.5, 0.0), fastnn.training.update_rule.Regularisation(), net.seed
+    )
     inputs = X * drawn(40, 5, 0.5, seed=draws.seed, stream=0)
     wanted = one_step(network(), X=inputs, shuffle=False)[0]
     np.testing.assert_allclose(weights, wanted, atol=1e-14)
@@ -344,7 +348,7 @@ def test_dropout_that_makes_no_sense_is_refused(dropout, error):
 
 def test_noise_is_normal_and_by_place():
     noise = np.zeros(200 * 51)
-    add_noise = from_python(distortion.add_noise)
+    add_noise = from_python(stochastic_regularization.add_noise)
     add_noise(noise, 0.5, 3, 7, 0, 200, 51, 51)
     # 10,200 draws: the mean within four of its deviations of 0.005, the deviation within 3%
     assert abs(noise.mean()) < 0.02

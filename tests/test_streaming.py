@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import streaming
 from fastnn.callbacks import EarlyStopping
-from fastnn.interrupts import Interruption
 from fastnn.kernels.jit import COMPILED
 from fastnn.schedules import Cosine, ReduceOnPlateau
-from fastnn.streaming import Prefetcher
+from fastnn.training import streaming
+from fastnn.training.interrupts import Interruption
+from fastnn.training.streaming import Prefetcher
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(96, 4))

@@ -9,9 +9,9 @@ import zipfile
 import numpy as np
 import pytest
 
-import fastnn.io.tables
+import fastnn.tables.reading
 from fastnn.errors import FileFormatError
-from fastnn.io.tables import looks_like_labels, read_table
+from fastnn.tables.reading import looks_like_labels, read_table
 
 
 @pytest.fixture
@@ -538,7 +538,7 @@ def test_looks_like_labels(y, labels):
 
 
 def test_examples_in_docstrings_run():
-    assert doctest.testmod(fastnn.io.tables).failed == 0
+    assert doctest.testmod(fastnn.tables.reading).failed == 0
 
 
 @pytest.mark.parametrize("name", ["table.json", "TABLE.XLSX", "rows.npy"])

@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 import fastnn
-from fastnn.kernels import team, threads
+from fastnn.kernels import barrier, threads
 from fastnn.kernels.jit import from_python
 
 FOUR = pytest.mark.usefixtures("four_processors")
@@ -58,9 +58,9 @@ def test_a_call_that_fails_gives_its_threads_back():
 
 def test_those_who_come_in_time_are_the_team_and_the_next_is_not():
     sync = threads.meeting_place(2)
-    enter = from_python(team.join)
-    sync[team.ARRIVED] = 1  # another came first, and waits
-    sync[team.MEMBERS] = 2  # and has closed the door
+    enter = from_python(barrier.join)
+    sync[barrier.ARRIVED] = 1  # another came first, and waits
+    sync[barrier.MEMBERS] = 2  # and has closed the door
     assert tuple(enter(sync, 2)) == (1, 2)
     assert enter(threads.meeting_place(1), 1) == (0, 1)
     closed = threads.meeting_place(3)
@@ -111,22 +111,22 @@ def test_two_threads_of_python_have_the_bits_of_one(kind, options, monkeypatch):
 
     monkeypatch.setattr(threads, "run", launch)
     monkeypatch.setattr(threads, "most", lambda: 2)
-    monkeypatch.setattr(team, "SPINS", 3)  # where nothing is compiled
+    monkeypatch.setattr(barrier, "SPINS", 3)  # where nothing is compiled
     nets[1].fit(kind(X), X[:, :2], n_threads=2, **given)
     assert crowds
     assert (nets[0].parameters == nets[1].parameters).all()
 
 
 def test_who_comes_second_waits_for_the_first_to_close_the_door(monkeypatch):
-    monkeypatch.setattr(team, "SPINS", 3)
+    monkeypatch.setattr(barrier, "SPINS", 3)
     sync, found = threads.meeting_place(2), []
-    sync[team.ARRIVED] = 1
-    enter = from_python(team.join)
+    sync[barrier.ARRIVED] = 1
+    enter = from_python(barrier.join)
     second = threading.Thread(target=lambda: found.append(tuple(enter(sync, 2))))
     second.start()
     second.join(0.05)
     assert not found
-    sync[team.MEMBERS] = 2
+    sync[barrier.MEMBERS] = 2
     second.join(10)
     assert found == [(1, 2)]
 
@@ -151,15 +151,15 @@ def test_rows_to_predict_are_handed_out(monkeypatch):
 
 
 def test_who_comes_first_to_a_meeting_waits_for_the_others(monkeypatch):
-    monkeypatch.setattr(team, "SPINS", 3)
+    monkeypatch.setattr(barrier, "SPINS", 3)
     sync, found = threads.meeting_place(2), []
-    meet = from_python(team.meet)
+    meet = from_python(barrier.meet)
     meet(threads.meeting_place(1), 0, 1, 1)  # compiled, where it is, before anybody waits
     first = threading.Thread(target=lambda: found.append(meet(sync, 0, 2, 1)))
     first.start()
     first.join(0.1)
     assert not found
-    sync[team.FLAGS + team.SYNC_STRIDE] = 1
+    sync[barrier.FLAGS + barrier.SYNC_STRIDE] = 1
     first.join(10)
     assert found == [2]
 

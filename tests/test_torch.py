@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from fastnn.compat import torch as bridge  # noqa: E402
+from fastnn.convert import torch as bridge  # noqa: E402
 
 PROGRAM = runpy.run_path(str(Path(__file__).parent / "programs" / "torch_digits.py"))
 TRAINABLE = [name for name in bridge.MODULES if name != "softmax"]
@@ -336,7 +336,7 @@ def test_a_saved_network_is_read_by_others(tmp_path):
 
 def test_without_torch_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "fastnn.compat.torch")
+    monkeypatch.delitem(sys.modules, "fastnn.convert.torch")
     with pytest.raises(ImportError, match=r"fastnn\[torch\]"):
         fastnn.from_torch(None)
 

@@ -14,10 +14,11 @@ import pytest
 import scipy.stats
 
 import fastnn
-from fastnn import reference, training
+from fastnn import reference
 from fastnn.kernels import layout, threads
-from fastnn.kernels.epoch import shuffle
 from fastnn.kernels.jit import COMPILED, from_python
+from fastnn.kernels.train_loop import shuffle
+from fastnn.training import loop
 from fastnn.workspace import BLOCK_ROWS, make_workspace
 
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -310,12 +311,12 @@ def test_measuring_again_after_the_last_step_takes_no_step(monkeypatch):
     net, expected = regressor(), regressor()
     X, y = regression(600)
     expected.fit(X, y, epochs=3, batch_size=10)
-    monkeypatch.setattr(training.Crew, "judge", judge)
-    monkeypatch.setattr(training, "MEASURED", dict.fromkeys(range(training.MOST_MEASURED)))
+    monkeypatch.setattr(loop.Crew, "judge", judge)
+    monkeypatch.setattr(loop, "MEASURED", dict.fromkeys(range(loop.MOST_MEASURED)))
     history = net.fit(X, y, epochs=3, batch_size=10, callbacks=[lambda net, history: None])
     assert (net.parameters == expected.parameters).all()
     assert (history.epochs, net.epochs_trained) == (3, 3)
-    assert len(training.MEASURED) == training.MOST_MEASURED
+    assert len(loop.MEASURED) == loop.MOST_MEASURED
 
 
 @pytest.mark.slow
@@ -350,11 +351,11 @@ def test_measuring_the_threads_changes_nothing():
 @pytest.mark.skipif(threads.most() == 1, reason="there is one thread to choose from")
 def test_the_choice_of_threads_holds_for_a_minute_for_networks_of_the_same_layers(monkeypatch):
     measured, now = [], [1000.0]
-    measure = training.Crew.measure
-    monkeypatch.setattr(training.Crew, "measure", lambda crew: (measured.append(crew.key), measure(crew)))
-    monkeypatch.setattr(training.Crew, "judge", lambda crew, pace: None)
-    monkeypatch.setattr(training, "MEASURED", {})
-    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+    measure = loop.Crew.measure
+    monkeypatch.setattr(loop.Crew, "measure", lambda crew: (measured.append(crew.key), measure(crew)))
+    monkeypatch.setattr(loop.Crew, "judge", lambda crew, pace: None)
+    monkeypatch.setattr(loop, "MEASURED", {})
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
     X, y = np.ones((4096, 32)), np.ones((4096, 8))
 
     def fit(sizes):
@@ -364,7 +365,7 @@ def test_the_choice_of_threads_holds_for_a_minute_for_networks_of_the_same_layer
     assert fit([32, 64, 8]) == 1
     assert fit([32, 64, 8]) == 1
     assert fit([32, 65, 8]) == 2
-    now[0] += training.HOLDS_SECONDS
+    now[0] += loop.HOLDS_SECONDS
     assert fit([32, 64, 8]) == 3
 
 

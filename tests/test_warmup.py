@@ -11,9 +11,10 @@ from fastnn.kernels.jit import COMPILED
 
 WARM = """
 import fastnn
-from fastnn.kernels import epoch, linking, predict
+from fastnn.kernels import kernel_table, predict, train_loop
 fastnn.warmup(["float32"], progress=False)
-kept = [dispatcher for dispatcher, _ in linking.PIECES.values()] + [epoch.train, predict.predict, predict.predict_few]
+kept = [dispatcher for dispatcher, _ in kernel_table.PIECES.values()]
+kept += [train_loop.train, predict.predict, predict.predict_few]
 print(*[dispatcher.py_func.__name__ for dispatcher in kept if len(dispatcher.overloads) != 1])
 """
 

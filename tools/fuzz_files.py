@@ -23,8 +23,8 @@ import numpy as np
 
 import fastnn
 from fastnn.compat.textbook import network2
-from fastnn.io import checkpoint
-from fastnn.io.tables import read_table
+from fastnn.io import checkpoint_file
+from fastnn.tables.reading import read_table
 
 SECONDS, MEMORY = 5.0, 6 << 30
 STRANGE = [
@@ -60,7 +60,7 @@ def samples(folder: Path) -> dict[str, tuple[bytes, Callable[[Path], Any]]]:
     network2.Network([3, 4, 2]).save(folder / "net.json")
     return {
         "model": ((folder / "model.safetensors").read_bytes(), fastnn.load),
-        "checkpoint": ((folder / "run" / checkpoint.NAME).read_bytes(), checkpoint._read),
+        "checkpoint": ((folder / "run" / checkpoint_file.NAME).read_bytes(), checkpoint_file._read),
         "idx": (header + rows, fastnn.datasets.read_idx),
         "idx.gz": (gzip.compress(header + rows), fastnn.datasets.read_idx),
         "csv": (table.encode(), lambda path: read_table(path, target="label")),
@@ -116,7 +116,7 @@ def with_checksum(data: bytes) -> bytes:
         texts = json.loads(data[8 : 8 + length])["__metadata__"]
         texts.pop("sha256", None)
         tensors = load(data)
-        return save(tensors, texts | {"sha256": checkpoint.checksum(texts, tensors)})
+        return save(tensors, texts | {"sha256": checkpoint_file.checksum(texts, tensors)})
     except Exception:  # whatever it is, the file is damaged before its checksum matters
         return data
 

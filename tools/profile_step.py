@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from fastnn import Network, data
-from fastnn.kernels import backward, epoch, forward, gather, layout, losses, update
+from fastnn import Network, inputs
+from fastnn.kernels import backward, forward, gather, layout, losses, train_loop, weight_gradient
 from fastnn.parameters import lay_out
 from fastnn.workspace import make_workspace
 
@@ -38,7 +38,7 @@ def phases(net: Network, batch: int) -> list[Phase]:
     y = generator.random((ROWS, net.sizes[-1])).astype(net.dtype)
     if net.loss_name == "cross_entropy":
         y = y.argmax(axis=1)
-    examples, _ = data.as_examples(X, y, None, net._spec, ("X", "y", "sample_weight"))
+    examples, _ = inputs.as_examples(X, y, None, net._spec, ("X", "y", "sample_weight"))
     order = generator.permutation(ROWS)
     room = lay_out(net._spec, batch)
     work, table = make_workspace(room, net.dtype.name), room.table
@@ -51,11 +51,13 @@ def phases(net: Network, batch: int) -> list[Phase]:
         return numbers[row[offset] : row[offset] + batch * row[stride]]
 
     n_in, n_out, ld, ld_in = net.sizes[0], net.sizes[-1], int(top[layout.LD]), int(bottom[layout.LD_IN])
-    inputs = part(layout.INPUTS, layout.LD_IN, bottom)
+    bottom_rows = part(layout.INPUTS, layout.LD_IN, bottom)
     outputs, deltas = part(layout.OUTPUTS, layout.LD, top), part(layout.DELTAS, layout.LD, top)
     kind, source = examples.kind, examples.inputs
     found = [
-        Phase("gather", gather.gather_rows, (inputs, source, kind, n_in, 1.0, order, 0, batch, batch, n_in, ld_in), 0),
+        Phase(
+            "gather", gather.gather_rows, (bottom_rows, source, kind, n_in, 1.0, order, 0, batch, batch, n_in, ld_in), 0
+        ),
         Phase("targets", gather.gather_targets, (work.targets, examples, order, 0, batch, n_out, ld), 0),
     ]
     for number, row in enumerate(table):
@@ -74,11 +76,11 @@ def phases(net: Network, batch: int) -> list[Phase]:
     for number, row in enumerate(table):
         products = batch * int(row[layout.N_IN] * row[layout.N_OUT])
         arguments = (buffer, numbers, scratch, row, rate, 0, int(row[layout.N_IN]), batch)
-        found.append(Phase(f"weights {number}", update.subtract_weight_slopes, arguments, products))
+        found.append(Phase(f"weights {number}", weight_gradient.subtract_weight_slopes, arguments, products))
         arguments = (buffer, numbers, scratch, row, rate, batch)
-        found.append(Phase(f"biases {number}", update.subtract_bias_slopes, arguments, 0))
+        found.append(Phase(f"biases {number}", weight_gradient.subtract_bias_slopes, arguments, 0))
     arguments = (np.zeros(3), work, examples, order, 0, batch, 1.0)
-    found.append(Phase("records", epoch.add_records, arguments, 0))
+    found.append(Phase("records", train_loop.add_records, arguments, 0))
     return found
 
 

@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from ..bench.case import Case
-from ..bench.contestants import CONTESTANTS
-from ..bench.race import measure, print_case
+from ..bench.libraries import CONTESTANTS
+from ..bench.runner import measure, print_case
 from ..spec import make_spec
 
 OUTPUT_OF = {"cross_entropy": "softmax", "squared_error": "identity"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from ..io.model import load
+from ..io.model_file import load
 from ..network import Network
 from .results import model_file
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileFormatError
-from ..io.model import load
-from ..io.tables import Table, read_table
+from ..io.model_file import load
 from ..network import Network
 from ..plots import brightest
+from ..tables.reading import Table, read_table
 from .results import model_file
 from .tasks import has_own_names
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ..datasets import load_digits, load_mnist
 from ..errors import FileFormatError
-from ..io.tables import Table, looks_like_labels, read_table
 from ..preprocessing import StandardScaler, train_test_split
+from ..tables.reading import Table, looks_like_labels, read_table
 
 DIGIT_NAMES = tuple("0123456789")
 TABLE_BATCH = 16

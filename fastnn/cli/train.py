@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..history import History
-from ..io.checkpoint import read
+from ..io.checkpoint_file import read
 from ..network import Network
 from ..preprocessing import StandardScaler
 from ..spec import LOSS_OUTPUT
-from ..training import GOES_ON
+from ..training.loop import GOES_ON
 from ..warmup import warmup
 from .results import MODEL, report, write_results
 from .tasks import Task, load_task

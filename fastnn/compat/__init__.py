@@ -42,7 +42,7 @@ def from_torch(module: Any, loss: Any = None) -> Network:
     >>> fastnn.from_torch(module, loss="cross_entropy").activation  # doctest: +SKIP
     ('relu', 'softmax')
     """
-    from .torch import from_module
+    from ..convert.torch import from_module
 
     return from_module(module, loss)
 
@@ -78,6 +78,6 @@ def from_sklearn(estimator: Any) -> Network:
     >>> fastnn.from_sklearn(estimator).sizes  # doctest: +SKIP
     (1, 100, 1)
     """
-    from .fitted import from_estimator
+    from ..convert.sklearn import from_estimator
 
     return from_estimator(estimator)

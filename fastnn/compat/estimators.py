@@ -22,15 +22,15 @@ from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptr
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, BaseOptimizer, SGDOptimizer
 from sklearn.utils.validation import validate_data
 
-from .. import data
+from .. import inputs
 from ..callbacks import Callbacks
 from ..history import History
-from ..kernels import layout, rules
+from ..kernels import layout, optimizer_steps
 from ..network import Network
 from ..optimizers import LBFGS, Optimizer, as_optimizer
-from ..ordered import OrderedTraining
 from ..parameters import aligned_zeros, lay_out, views
-from ..rule import Regularisation, State, fresh_state, make_distortion, make_rule, plain_rule
+from ..training.explicit_order import OrderedTraining
+from ..training.update_rule import Regularisation, State, fresh_state, make_distortion, make_rule, plain_rule
 
 ACTIVATIONS = {"logistic": "sigmoid", "exp": "exponential"}
 LOSSES = {"squared_error": "half_squared_error"}
@@ -148,7 +148,7 @@ class CompiledPerceptron(BaseMultilayerPerceptron):
     def _prepare(self, net: Network, X: Any, y: np.ndarray, sample_weight: Any) -> Prepared:
         # scikit-learn has looked for what is not finite; a narrower type may overflow
         finite = X.dtype.itemsize <= net.dtype.itemsize
-        examples, _ = data.as_examples(X, y, sample_weight, net._spec, NAMES, finite)
+        examples, _ = inputs.as_examples(X, y, sample_weight, net._spec, NAMES, finite)
         n_losses = net.sizes[-1] if self.loss == "squared_error" else 1
         constants = None
         if self.loss == "poisson":
@@ -286,7 +286,7 @@ class _Training:
         self.order = np.arange(self.n_rows)
         seed = estimator._random_state.randint(1 << 31) if any(self.net.dropout) else 0
         distortion = make_distortion(self.net.dropout, NO_PENALTY, int(seed))
-        n_stretches = self.net._buffer.size // rules.STRETCH + len(self.net.sizes)
+        n_stretches = self.net._buffer.size // optimizer_steps.STRETCH + len(self.net.sizes)
         rule = self._rule()._replace(shared=float(self.prepared.n_losses), norms=np.zeros(n_stretches))
         self.first, self.second = rule.first, rule.second
         self.rate = self.optimizer.learning_rate
@@ -318,7 +318,7 @@ class _Training:
             fill(first, net, optimizer.ms[:split], optimizer.ms[split:])
             fill(second, net, optimizer.vs[:split], optimizer.vs[split:])
             betas = {"beta_1": optimizer.beta_1, "beta_2": optimizer.beta_2, "epsilon": optimizer.epsilon}
-            own = {"method": rules.ADAM, "early_epsilon": 1, "steps_before": optimizer.t}
+            own = {"method": optimizer_steps.ADAM, "early_epsilon": 1, "steps_before": optimizer.t}
             return rule._replace(first=first, second=second, **betas, **own)
         if optimizer.momentum == 0:
             return rule._replace(plain=int(penalty.l2 == 0))

@@ -17,8 +17,8 @@ from .layout import (
     OUTPUTS,
     WEIGHTS,
 )
-from .own import apply_activation
 from .simd import ONE_ROW_VECTORS, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, forward_tile
+from .user_functions import apply_activation
 
 
 @kernel

@@ -10,7 +10,7 @@ from .activations import SOFTMAX
 from .elementary import exp, log, log1p, logistic
 from .intrinsics import call_at
 from .jit import kernel, piece
-from .own import OWN, apply_activation, own_loss
+from .user_functions import OWN, apply_activation, own_loss
 
 SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, PERCEPTRON = range(4)
 ABSOLUTE_ERROR, HUBER, QUANTILE, POISSON, HALF_SQUARED_ERROR = range(4, 9)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from .barrier import join
 from .forward import forward
 from .gather import gather_rows
 from .intrinsics import call_at
@@ -25,7 +26,6 @@ from .layout import (
 )
 from .losses import finish_outputs
 from .sparse import sparse_forward
-from .team import join
 
 
 @piece

@@ -10,7 +10,7 @@ from .gather import example_at
 from .intrinsics import multiply_add
 from .jit import kernel, piece
 from .layout import BIASES, COLUMNS, DELTAS, FROZEN, LD, OUTPUTS, WEIGHTS, ZEROS
-from .update import clear, owned_rows, subtract_bias_slopes
+from .weight_gradient import clear, owned_rows, subtract_bias_slopes
 
 
 @piece

@@ -17,8 +17,8 @@ import numba
 import numpy as np
 from numba.np.ufunc import parallel
 
+from .barrier import room
 from .jit import COMPILED, SETTINGS
-from .team import room
 
 _one_team = threading.Lock()
 _counting = threading.Lock()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..network import Network
-    from ..rate_finder import RateSearch
+    from ..training.lr_finder import RateSearch
 
 LOG_SPAN = 30
 """A loss that falls by more than this factor is drawn on a logarithmic scale."""

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ... import data
+from ... import inputs
 from ...network import Network as Fast
-from ...ordered import OrderedTraining
 from ...parameters import aligned_zeros
-from ...rule import plain_rule
 from ...spec import real_number, whole_number
+from ...training.explicit_order import OrderedTraining
+from ...training.update_rule import plain_rule
 
 Columns = Sequence[tuple[np.ndarray, Any]]
 Delta = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -157,7 +157,7 @@ class ColumnNetwork:
     def _training(self, examples: Columns, size: int, l2: float) -> OrderedTraining:
         net = self._fast()
         X, y = self._stacked(examples)
-        rows, _ = data.as_examples(X, y, None, net._spec, ("the inputs", "the outputs wanted", ""))
+        rows, _ = inputs.as_examples(X, y, None, net._spec, ("the inputs", "the outputs wanted", ""))
         rule = plain_rule(aligned_zeros(0, net.dtype))._replace(plain=int(l2 == 0), l2=real_number("lmbda", l2))
         return OrderedTraining(net, rows, min(size, len(examples)), rule)
 

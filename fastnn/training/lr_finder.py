@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import data
-from .errors import DivergenceError
+from .. import inputs
+from ..errors import DivergenceError
+from ..schedules import positive_rate
+from ..spec import whole_number
+from .checkpointing import Keeper
 from .interrupts import Interruption
-from .resuming import Keeper
-from .schedules import positive_rate
-from .spec import whole_number
 
 if TYPE_CHECKING:
-    from .network import Network
+    from ..network import Network
 
 SMOOTHING = 0.9
 """Share that the running mean of the losses keeps from batch to batch."""
@@ -60,8 +60,8 @@ def find_learning_rate(
         raise ValueError(f"smallest must be below largest, got {smallest!r} and {largest!r}")
     trial, rates, losses = net.copy(), np.geomspace(low, high, steps), []
     trial.loss(X, y)  # all checks on the data, before anything is indexed
-    inputs, targets = data.selectable("X", X), data.numbers_of("y", y)
-    n_rows = inputs.shape[0]
+    rows_of, targets = inputs.selectable("X", X), inputs.numbers_of("y", y)
+    n_rows = rows_of.shape[0]
     batch_size = min(batch_size, n_rows)
     generator = np.random.default_rng(net.seed)
     order = np.concatenate([generator.permutation(n_rows) for _ in range(-(-steps * batch_size // n_rows))])
@@ -72,7 +72,7 @@ def find_learning_rate(
         try:
             with interruption:
                 history = trial.fit(
-                    inputs[rows], targets[rows], epochs=1, batch_size=batch_size, learning_rate=float(rate),
+                    rows_of[rows], targets[rows], epochs=1, batch_size=batch_size, learning_rate=float(rate),
                     optimizer=optimizer, shuffle=False, n_threads=1, progress=False, checkpoint=keeper,
                 )  # fmt: skip
         except DivergenceError:

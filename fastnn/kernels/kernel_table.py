@@ -13,10 +13,21 @@ from numba import typeof
 from numba.core import types
 from numba.core.compiler_lock import global_compiler_lock
 
-from . import activations, backward, distortion, epoch, gather, layout, losses, predict, rules, sparse
+from . import (
+    activations,
+    backward,
+    gather,
+    layout,
+    losses,
+    optimizer_steps,
+    predict,
+    sparse,
+    stochastic_regularization,
+    train_loop,
+)
 from .intrinsics import OWN_BLOCKS, SIGNATURES
 from .jit import COMPILED, undisturbed
-from .own import OWN, own_activation, own_loss
+from .user_functions import OWN, own_activation, own_loss
 
 
 def _samples(dtype: str) -> dict[str, Any]:
@@ -57,16 +68,22 @@ PIECES: dict[int, tuple[Any, str]] = {
         "numbers numbers numbers numbers numbers int float int int int int integers",
     ),
     layout.BACKWARD: (backward.backward, "numbers numbers numbers table int int"),
-    layout.EXAMPLES: (epoch.examples_forward, "network work examples integers int float int int distortion int"),
-    layout.WEIGHT_PASS: (epoch.weights_pass, "network work number int int int int int int"),
-    layout.CLIPPED_PASS: (epoch.clipped_pass, "network rule number int int int"),
-    layout.LIMITS_PASS: (epoch.limits_pass, "network work rule int int"),
-    layout.DISTORT: (distortion.distort, "numbers numbers table distortion int int int int"),
-    layout.DROP: (distortion.drop_hidden, "numbers table int distortion int int int int"),
-    layout.DESCEND: (rules.descend, "numbers numbers numbers numbers numbers rule number float float int int"),
-    layout.PENALTY_PASS: (epoch.penalty_pass, "network work rule int int"),
-    layout.RULE_PASS: (epoch.rule_pass, "network rule number int int int float"),
-    layout.STEPS: (epoch.work_steps, "network work examples examples plan rule distortion records integers int int"),
+    layout.EXAMPLES: (train_loop.examples_forward, "network work examples integers int float int int distortion int"),
+    layout.WEIGHT_PASS: (train_loop.weights_pass, "network work number int int int int int int"),
+    layout.CLIPPED_PASS: (train_loop.clipped_pass, "network rule number int int int"),
+    layout.LIMITS_PASS: (train_loop.limits_pass, "network work rule int int"),
+    layout.DISTORT: (stochastic_regularization.distort, "numbers numbers table distortion int int int int"),
+    layout.DROP: (stochastic_regularization.drop_hidden, "numbers table int distortion int int int int"),
+    layout.DESCEND: (
+        optimizer_steps.descend,
+        "numbers numbers numbers numbers numbers rule number float float int int",
+    ),
+    layout.PENALTY_PASS: (train_loop.penalty_pass, "network work rule int int"),
+    layout.RULE_PASS: (train_loop.rule_pass, "network rule number int int int float"),
+    layout.STEPS: (
+        train_loop.work_steps,
+        "network work examples examples plan rule distortion records integers int int",
+    ),
     layout.SPARSE_FORWARD: (
         sparse.sparse_forward,
         "numbers numbers table examples integers int int int integers",

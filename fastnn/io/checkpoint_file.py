@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import FileFormatError
 from ..model import Model
 from .files import write_bytes
-from .model import description, load, tensors_of
+from .model_file import description, load, tensors_of
 
 FORMAT = 1
 NAME, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"

@@ -8,11 +8,11 @@ import numpy as np
 from numba import njit
 
 from . import layout
-from .epoch import slope_of_batch
 from .intrinsics import call_at, multiply_add
 from .jit import OPTIONS
 from .layout import BIASES, FORWARD, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS, WEIGHTS
 from .predict import forward_rows
+from .train_loop import slope_of_batch
 
 
 class Compiled(NamedTuple):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .files import write_bytes
+from ..io.files import write_bytes
 
 if TYPE_CHECKING:
     from ..model import Model

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .kernels import layout
-from .network import Network
-from .parameters import Layout, lay_out, views
+from ..kernels import layout
+from ..network import Network
+from ..parameters import Layout, lay_out, views
 
 
 class Borrowed(Network):

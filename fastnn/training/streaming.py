@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import data
-from .callbacks import Callbacks, check_callbacks
-from .errors import DivergenceError
-from .history import COLUMNS, History
+from .. import inputs
+from ..callbacks import Callbacks, check_callbacks
+from ..errors import DivergenceError
+from ..history import COLUMNS, History
+from ..schedules import Course, Rates, ReduceOnPlateau, Schedule, rates_at
+from ..spec import whole_number
+from .checkpointing import Keeper
 from .interrupts import Interruption
-from .resuming import Keeper
-from .schedules import Course, Rates, ReduceOnPlateau, Schedule, rates_at
-from .spec import whole_number
-from .training import divergence_message, exploded
+from .loop import divergence_message, exploded
 
 if TYPE_CHECKING:
-    from .network import Network
+    from ..network import Network
 
 END = object()
 POLL_SECONDS = 0.05
@@ -212,7 +212,7 @@ def _parts(item: Any) -> tuple[Any, Any, Any, int]:
     if not isinstance(item, tuple | list) or len(item) not in (2, 3):
         raise TypeError(f"batches must give pairs (X, y) or triples (X, y, sample_weight), got {type(item).__name__}")
     X, y, weight = (*item, None)[:3]
-    y = data.numbers_of("y", y)
+    y = inputs.numbers_of("y", y)
     n_rows = len(y) if y.ndim else 0
     if n_rows == 0:
         raise ValueError(f"batches must give batches of at least one row, got y of shape {y.shape}")

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .kernels import layout, rules
-from .optimizers import SGD, Optimizer
-from .parameters import aligned_zeros
-from .spec import real_number
+from ..kernels import layout, optimizer_steps
+from ..optimizers import SGD, Optimizer
+from ..parameters import aligned_zeros
+from ..spec import real_number
 
 NO_FLOATS = np.empty(0)
 
@@ -120,7 +120,8 @@ def plain_rule(numbers: np.ndarray) -> layout.Rule:
     """W - rate * slope, for parameters of the type of `numbers`."""
     nothing = numbers[:0]
     return layout.Rule(
-        method=rules.SGD, plain=1, beta_1=0.0, beta_2=0.0, epsilon=0.0, nesterov=0, early_epsilon=0, decay=0.0,
+        method=optimizer_steps.SGD, plain=1,
+        beta_1=0.0, beta_2=0.0, epsilon=0.0, nesterov=0, early_epsilon=0, decay=0.0,
         l1=0.0, l2=0.0, shared=0.0, clip=0.0, max_norm=0.0, averaging=0.0, steps_before=0, norms=NO_FLOATS,
         first=nothing, second=nothing, average=nothing,
     )  # fmt: skip

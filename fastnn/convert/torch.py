@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise ImportError("this needs PyTorch: pip install 'fastnn[torch]'") from error
 
-from ..data import numbers_of
+from ..inputs import numbers_of
 from ..model import Model
 from ..network import Network
 
@@ -208,8 +208,8 @@ def state_dict(net: Model) -> dict[str, Any]:
 
     Examples
     --------
-    >>> import fastnn, fastnn.compat.torch  # doctest: +SKIP
-    >>> list(fastnn.compat.torch.state_dict(fastnn.Network([2, 1], seed=0)))  # doctest: +SKIP
+    >>> import fastnn, fastnn.convert.torch  # doctest: +SKIP
+    >>> list(fastnn.convert.torch.state_dict(fastnn.Network([2, 1], seed=0)))  # doctest: +SKIP
     ['0.weight', '0.bias']
     """
     return dict(to_module(net).state_dict())
@@ -233,9 +233,9 @@ def load_state_dict(net: Model, state: Mapping[str, Any]) -> None:
 
     Examples
     --------
-    >>> import fastnn, fastnn.compat.torch, torch  # doctest: +SKIP
+    >>> import fastnn, fastnn.convert.torch, torch  # doctest: +SKIP
     >>> net = fastnn.Network([2, 1], seed=0)  # doctest: +SKIP
-    >>> fastnn.compat.torch.load_state_dict(net, torch.nn.Linear(2, 1).state_dict())  # doctest: +SKIP
+    >>> fastnn.convert.torch.load_state_dict(net, torch.nn.Linear(2, 1).state_dict())  # doctest: +SKIP
     """
     layers: dict[str, dict[str, np.ndarray]] = {}
     for key, tensor in state.items():

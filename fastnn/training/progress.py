@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from .history import History
+from ..history import History
 
 
 class NoBar:

@@ -7,7 +7,7 @@ import math
 from numba import prange
 
 from .backward import backward
-from .distortion import distort, drop_hidden
+from .barrier import join, meet
 from .forward import forward_layer
 from .gather import CSR, example_at, gather_factors, gather_rows, gather_targets, sum_of_weights
 from .intrinsics import call_at, random_below
@@ -47,10 +47,10 @@ from .layout import (
     Plan,
 )
 from .losses import hits, output_deltas
-from .rules import STRETCH, clip_scale, descend_layer, limit_norms, prepare_slope, sum_stretches
+from .optimizer_steps import STRETCH, clip_scale, descend_layer, limit_norms, prepare_slope, sum_stretches
 from .sparse import sparse_forward, sparse_pass
-from .team import join, meet
-from .update import clear, owned_rows, subtract_bias_slopes, subtract_weight_slopes
+from .stochastic_regularization import distort, drop_hidden
+from .weight_gradient import clear, owned_rows, subtract_bias_slopes, subtract_weight_slopes
 
 
 @kernel

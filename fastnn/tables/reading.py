@@ -116,7 +116,7 @@ def read_table(
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from fastnn.io.tables import read_table
+    >>> from fastnn.tables.reading import read_table
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder, "fruit.csv")
     ...     n_characters = file.write_text("weight,width,fruit\n150,7.1,orange\n170,7.5,apple\n")
@@ -170,7 +170,7 @@ def looks_like_labels(y: ArrayLike) -> bool:
 
     Examples
     --------
-    >>> from fastnn.io.tables import looks_like_labels
+    >>> from fastnn.tables.reading import looks_like_labels
     >>> looks_like_labels([0.0, 2.0, 1.0, 1.0, 0.0, 2.0]), looks_like_labels([0.0, 0.5, 1.0, 1.0])
     (True, False)
     """

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from .callbacks import Callbacks
-from .errors import DivergenceError
-from .history import History
-from .kernels import epoch as kernels
-from .kernels import gather, layout, threads
-from .parameters import aligned_zeros
-from .training import Job, Run
+from ..callbacks import Callbacks
+from ..errors import DivergenceError
+from ..history import History
+from ..kernels import gather, layout, threads
+from ..kernels import train_loop as kernels
+from ..parameters import aligned_zeros
+from .loop import Job, Run
 
 ROWS = ("all", "own")
 PATIENCE = 200

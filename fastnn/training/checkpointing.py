@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .callbacks import Callback, Callbacks
-from .errors import FileFormatError
-from .history import History
+from ..callbacks import Callback, Callbacks
+from ..errors import FileFormatError
+from ..history import History
+from ..io import checkpoint_file as files
+from ..io.checkpoint_file import Checkpoint
+from ..io.files import remove_unfinished
+from ..io.model_file import description
+from ..kernels import gather, layout
+from ..spec import real_number
 from .interrupts import Interruption
-from .io import checkpoint as files
-from .io.checkpoint import Checkpoint
-from .io.files import remove_unfinished
-from .io.model import description
-from .kernels import gather, layout
-from .rule import State
-from .spec import real_number
+from .update_rule import State
 
 if TYPE_CHECKING:
-    from .network import Network
-    from .training import Run
+    from ..network import Network
+    from .loop import Run
 
 Terms = Callable[[], dict[str, Any]]
 UNFINISHED = ("", "interrupted")

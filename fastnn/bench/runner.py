@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .case import Case
-from .contestants import CONTESTANTS, UnfitError
+from .libraries import CONTESTANTS, UnfitError
 
 TOLERANCE = 0.01
 """Relative difference allowed between losses after one epoch: float32 sums in other orders, grown by training."""
@@ -54,7 +54,7 @@ class Contestant:
     def __init__(self, name: str, case: Case) -> None:
         self.name = name
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fastnn.bench.race", name, case.to_json()],
+            [sys.executable, "-m", "fastnn.bench.runner", name, case.to_json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

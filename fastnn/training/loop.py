@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from .callbacks import Callbacks
-from .errors import DivergenceError
-from .history import History
-from .kernels import epoch, layout, losses, threads
-from .resuming import Keeper
-from .schedules import Rates
+from ..callbacks import Callbacks
+from ..errors import DivergenceError
+from ..history import History
+from ..kernels import layout, losses, threads, train_loop
+from ..schedules import Rates
+from .checkpointing import Keeper
 
 CALL_SECONDS = 0.25
 """Longest that compiled code keeps Python waiting, where a step is not longer."""
@@ -145,8 +145,8 @@ class Run:
         records = self.records._replace(rates=rates, history=np.full((n_epochs, 4), np.nan))
         began = time.perf_counter()
         threads.run(
-            epoch.train,
-            epoch.work_steps,
+            train_loop.train,
+            train_loop.work_steps,
             n_threads,
             job.network,
             job.work,

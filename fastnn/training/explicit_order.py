@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from . import data, training
-from .callbacks import Callbacks
-from .history import History
-from .kernels import gather, layout, linking
-from .network import Network
-from .rule import UNDISTURBED
-from .workspace import BLOCK_ROWS
+from .. import inputs
+from ..callbacks import Callbacks
+from ..history import History
+from ..kernels import gather, kernel_table, layout
+from ..network import Network
+from ..workspace import BLOCK_ROWS
+from . import loop
+from .update_rule import UNDISTURBED
 
 
 class _OneRate:
-    """The learning rate of the epoch at hand, as `training.Run` asks for it."""
+    """The learning rate of the epoch at hand, as `loop.Run` asks for it."""
 
     reads_history = True  # so that every epoch ends a call
 
@@ -28,7 +29,7 @@ class _OneRate:
         return np.full(last - first, self.rate, self.dtype)
 
 
-class _Epoch(training.Run):
+class _Epoch(loop.Run):
     """A run that keeps the sums of its last epoch and nothing else."""
 
     loss = np.nan
@@ -47,7 +48,7 @@ class OrderedTraining:
     net : Network
         Its parameters move.
     examples : Examples
-        As `fastnn.data.as_examples` makes them.
+        As `fastnn.inputs.as_examples` makes them.
     batch_size : int
         At most the number of examples.
     rule : Rule
@@ -67,16 +68,16 @@ class OrderedTraining:
         n_threads: int | None = None,
         distortion: layout.Distortion = UNDISTURBED,
     ) -> None:
-        plan, work = net._room("train", min(BLOCK_ROWS, batch_size), data.all_sparse(examples))
-        pieces = linking.pieces_for(rule, distortion, (examples.kind, gather.UINT8))
+        plan, work = net._room("train", min(BLOCK_ROWS, batch_size), inputs.all_sparse(examples))
+        pieces = kernel_table.pieces_for(rule, distortion, (examples.kind, gather.UINT8))
         self._rates = _OneRate(net.dtype)
         self._order = np.arange(examples.n_rows)
         self.net = net
-        job = training.Job(
+        job = loop.Job(
             network=net._kernel_view(plan, net._gradient_room(batch_size, rule.plain), True, pieces),
             work=work,
-            examples=examples._replace(ahead=data.rows_ahead(examples, batch_size)),
-            validation=data.no_examples(net._spec),
+            examples=examples._replace(ahead=inputs.rows_ahead(examples, batch_size)),
+            validation=inputs.no_examples(net._spec),
             rates=self._rates,  # type: ignore[arg-type]
             epochs=1 << 40,
             batch_size=batch_size,
@@ -94,7 +95,7 @@ class OrderedTraining:
         )
         self._run = _Epoch(job, History())
         self._run.records = self._run.records._replace(order=self._order)
-        self._crew: training.Crew | None = None
+        self._crew: loop.Crew | None = None
         self._steps = 1
 
     def epoch(self, order: np.ndarray, rate: float) -> float:
@@ -104,13 +105,13 @@ class OrderedTraining:
         self._order[:] = order
         self._rates.rate = rate
         run.records.sums[:] = 0
-        self._crew = self._crew or training.Crew(run)
+        self._crew = self._crew or loop.Crew(run)
         while run.position < end:
             before = run.position
             pace = run.advance(self._steps, self._crew.size) / max(1, run.position - before)
             if run.position < end:
                 self._crew.judge(pace)
-            self._steps = int(min(max(1, training.CALL_SECONDS / max(pace, 1e-9)), training.MOST_STEPS))
+            self._steps = int(min(max(1, loop.CALL_SECONDS / max(pace, 1e-9)), loop.MOST_STEPS))
         return run.loss
 
     @property

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from .callbacks import Callbacks
-from .errors import DivergenceError
-from .history import History
-from .kernels import layout
-from .optimizers import LBFGS
+from ..callbacks import Callbacks
+from ..errors import DivergenceError
+from ..history import History
+from ..kernels import layout
+from ..optimizers import LBFGS
 
 MOST_EVALUATIONS = 20
 """Evaluations of the loss that an iteration may take on average; a search that needs more has failed."""

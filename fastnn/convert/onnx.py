@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .files import write_bytes
+from ..io.files import write_bytes
 
 if TYPE_CHECKING:
     from ..model import Model

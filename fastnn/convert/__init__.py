@@ -1,0 +1,1 @@
+"""Convert foreign models to and from descriptions: spec, tensors, names."""

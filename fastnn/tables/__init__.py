@@ -1,0 +1,1 @@
+"""Tables from files: reading, column kinds, encoding."""

@@ -1,0 +1,1 @@
+"""Training: options, the loop, its variants, checkpoints."""
