@@ -10,7 +10,7 @@ from numba import njit
 
 from fastnn import Network, reference
 from fastnn.kernels import backward, forward, layout, weight_gradient
-from fastnn.parameters import lay_out
+from fastnn.parameters import make_layout
 from fastnn.workspace import make_workspace
 
 SHAPES = [(10, 784, 16), (32, 64, 64), (128, 784, 128), (128, 512, 512), (256, 1024, 1024)]
@@ -41,7 +41,7 @@ class Products:
         self.rows = rows
         net = Network([1, n_in, n_out], activation="identity", seed=0)
         self.parameters = net._buffer
-        room = lay_out(net._spec, rows)
+        room = make_layout(net._spec, rows)
         work = make_workspace(room, "float32")
         self.numbers, self.scratch = work.numbers, work.scratch
         self.below, self.layer = room.table

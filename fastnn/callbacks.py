@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .history import History
-from .spec import real_number, whole_number
+from .spec import check_float, check_int
 
 if TYPE_CHECKING:
     from .network import Network
@@ -75,7 +75,7 @@ class _Watcher(Callback):
         if not isinstance(monitor, str):
             raise TypeError(f"monitor must be the name of a column of the history, got {monitor!r}")
         self.monitor = monitor
-        self.min_delta = real_number("min_delta", min_delta)
+        self.min_delta = check_float("min_delta", min_delta)
         if self.min_delta < 0:
             raise ValueError(f"min_delta must be 0 or more, got {min_delta!r}")
         self.best_epoch = 0
@@ -142,7 +142,7 @@ class EarlyStopping(_Watcher):
         self, monitor: str = "val_loss", patience: int = 10, min_delta: float = 0.0, restore_best: bool = True
     ) -> None:
         super().__init__(monitor, min_delta)
-        self.patience = whole_number("patience", patience, 0)
+        self.patience = check_int("patience", patience, 0)
         self.restore_best = bool(restore_best)
         self._parameters: np.ndarray | None = None
 
@@ -210,7 +210,7 @@ class ModelCheckpoint(_Watcher):
             net.save(self.path.replace("{epoch}", str(history.epochs)))
 
 
-class CSVLog(Callback):
+class CSVLogger(Callback):
     """Write a row for each epoch, at once: epoch, seconds, learning rate, and the history's columns.
 
     Parameters
@@ -223,7 +223,7 @@ class CSVLog(Callback):
     >>> import fastnn, os, pathlib, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "log.csv")
     >>> net = fastnn.Network([1, 1], seed=0)
-    >>> history = net.fit([[0.0], [1.0]], [0.0, 1.0], epochs=2, callbacks=[fastnn.callbacks.CSVLog(path)])
+    >>> history = net.fit([[0.0], [1.0]], [0.0, 1.0], epochs=2, callbacks=[fastnn.callbacks.CSVLogger(path)])
     >>> pathlib.Path(path).read_text().splitlines()[0]
     'epoch,seconds,learning_rate,loss'
     """
@@ -291,7 +291,7 @@ class StopOnNaN(Callback):
         return not all(math.isfinite(column[-1]) for column in history.values())
 
 
-class StopAfter(Callback):
+class TimeLimit(Callback):
     """End a training after a time, at the end of an epoch.
 
     Parameters
@@ -303,7 +303,7 @@ class StopAfter(Callback):
     --------
     >>> import fastnn
     >>> net = fastnn.Network([1, 1], seed=0)
-    >>> stop = fastnn.callbacks.StopAfter(0.05)
+    >>> stop = fastnn.callbacks.TimeLimit(0.05)
     >>> net.fit([[0.0], [1.0]], [0.0, 1.0], epochs=10**9, callbacks=[stop]).stop_reason
     'time'
     """
@@ -311,7 +311,7 @@ class StopAfter(Callback):
     stop_reason = "time"
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = real_number("seconds", seconds)
+        self.seconds = check_float("seconds", seconds)
         if self.seconds <= 0:
             raise ValueError(f"seconds must be positive, got {seconds!r}")
         self._began = 0.0

@@ -16,8 +16,8 @@ from .kernels import kernel_table, layout, threads
 from .kernels.njit_api import Compiled, Room, backward, forward, predict, sgd_step
 from .network import Network
 from .parameters import aligned_zeros
-from .spec import whole_number
-from .training.update_rule import UNDISTURBED, plain_rule
+from .spec import check_int
+from .training.update_rule import UNDISTURBED, plain_sgd_rule
 from .workspace import BLOCK_ROWS
 
 __all__ = ["Compiled", "Room", "backward", "forward", "predict", "room", "sgd_step"]
@@ -53,13 +53,13 @@ def room(
     >>> import fastnn
     >>> room = fastnn.compiled.room([784, 30, 10], 32, orientation="in_out")
     """
-    rows = whole_number("rows", rows, 1)
+    rows = check_int("rows", rows, 1)
     if orientation not in ("out_in", "in_out"):
         raise ValueError(f"orientation must be 'out_in' or 'in_out', got {orientation!r}")
     net = Network(sizes, activation=activation, loss=loss, dtype=dtype, init="zeros", seed=0)
     net._check_trainable()
     X, targets = np.zeros((rows, net.sizes[0]), net.dtype), np.zeros((rows, net.sizes[-1]), net.dtype)
-    examples = inputs.no_examples(net._spec)._replace(
+    examples = inputs.empty_examples(net._spec)._replace(
         inputs=inputs.read_only(X.reshape(-1).view(np.uint8)),
         kind=inputs.KINDS[net.dtype],
         stride=net.sizes[0],
@@ -69,8 +69,8 @@ def room(
     plan, work = net._room("train", min(rows, BLOCK_ROWS))
     gradient = aligned_zeros(net._buffer.size, net.dtype)
     records = layout.Records(np.empty(0, np.int64), np.zeros(3, np.int64), np.zeros(3), np.zeros((1, 4)), gradient[:0])
-    rule = plain_rule(net._buffer)
+    rule = plain_sgd_rule(net._buffer)
     network = net._kernel_view(plan, gradient, pieces=kernel_table.pieces_for(rule, UNDISTURBED, (examples.kind,) * 2))
-    sync = threads.meeting_place(1)
+    sync = threads.new_barrier(1)
     turned = int(orientation == "in_out")
     return Room(net.compiled(), network, work, examples, records, rule, UNDISTURBED, X, targets, sync, turned)

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from .spec import real_number
+from .spec import check_float
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
@@ -89,7 +89,7 @@ class Uniform:
 
 
 def _check_positive(name: str, value: Any) -> None:
-    if real_number(name, value) <= 0:
+    if check_float(name, value) <= 0:
         raise ValueError(f"{name} must be positive, got {value!r}")
 
 

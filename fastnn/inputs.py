@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .kernels import gather, layout
-from .spec import Spec, real_number
+from .spec import Spec, check_float
 
 KINDS = {np.dtype(name): kind for name, kind in gather.KINDS.items()}
 
@@ -48,12 +48,12 @@ def is_sparse(values: Any) -> bool:
     return hasattr(values, "tocsr") and hasattr(values, "nnz")
 
 
-def selectable(name: str, values: Any) -> Any:
+def as_indexable(name: str, values: Any) -> Any:
     """The argument as an array, or sparse rows, of which rows can be selected."""
-    return _as_csr(name, values) if is_sparse(values) else numbers_of(name, values)
+    return _as_csr(name, values) if is_sparse(values) else as_numeric_array(name, values)
 
 
-def names_of_columns(values: Any) -> tuple[str, ...] | None:
+def column_names_of(values: Any) -> tuple[str, ...] | None:
     """The names of a table's columns, where they are texts."""
     names = getattr(values, "columns", None)
     if names is None or callable(names):
@@ -102,13 +102,13 @@ def _in_place(values: Any) -> np.ndarray:
     return np.asarray(values)
 
 
-def numbers_of(name: str, values: Any) -> np.ndarray:
+def as_numeric_array(name: str, values: Any) -> np.ndarray:
     """The argument as an array of native real numbers, or a TypeError that names it."""
     if is_sparse(values):
         raise TypeError(f"{name} is a sparse matrix where rows of plain numbers are wanted; give {name}.toarray()")
     array = _as_array(name, values)
     if array.dtype == object:
-        array = _numbers_of_objects(name, array)
+        array = _numeric_from_objects(name, array)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         labels = array.dtype.kind in "US" and name.endswith("y")
         hint = "; numpy.unique(y, return_inverse=True) gives names and labels 0, 1, 2, ..." if labels else ""
@@ -118,7 +118,7 @@ def numbers_of(name: str, values: Any) -> np.ndarray:
     return array
 
 
-def _numbers_of_objects(name: str, array: np.ndarray) -> np.ndarray:
+def _numeric_from_objects(name: str, array: np.ndarray) -> np.ndarray:
     if not any(issubclass(kind, NOT_REAL) for kind in set(map(type, array.flat))):
         try:
             return array.astype(np.float64)
@@ -143,7 +143,7 @@ def as_rows(name: str, values: Any, spec: Spec, finite: bool = False) -> Rows:
     """
     if is_sparse(values):
         return _sparse_rows(name, values, spec)
-    array = numbers_of(name, values)
+    array = as_numeric_array(name, values)
     n_in = spec.sizes[0]
     if array.ndim != 2 or array.shape[1] != n_in:
         hint = f"; for one example use {name}.reshape(1, -1)" if array.shape == (n_in,) else ""
@@ -187,7 +187,7 @@ def _sparse_rows(name: str, matrix: Any, spec: Spec) -> Rows:
     matrix = _as_csr(name, matrix)
     if not matrix.has_sorted_indices:
         matrix = matrix.sorted_indices()
-    numbers = numbers_of(name, matrix.data)
+    numbers = as_numeric_array(name, matrix.data)
     columns, starts = matrix.indices, matrix.indptr
     limit = float(np.finfo(spec.dtype).max) / max(1.0, abs(spec.input_scale))
     if len(numbers) and not (numbers.max() <= limit and numbers.min() >= -limit):
@@ -250,7 +250,7 @@ def _check_finite(name: str, array: np.ndarray, limit: float, dtype: str) -> Non
 
 def as_targets(name: str, values: Any, spec: Spec, n_rows: int) -> Targets:
     """Targets of `n_rows` examples: rows of numbers, or integer labels that stand for one-hot rows."""
-    array = numbers_of(name, values)
+    array = as_numeric_array(name, values)
     n_out = spec.sizes[-1]
     if len(array.shape) == 0 or len(array) != n_rows:
         raise ValueError(f"{name} must have one entry for each of the {n_rows} rows of inputs, got shape {array.shape}")
@@ -315,7 +315,7 @@ def as_weights(name: str, values: Any, spec: Spec, n_rows: int) -> np.ndarray:
     """Weights of examples: (n,), finite, not negative, not all 0; empty for None."""
     if values is None:
         return read_only(np.empty(0, spec.dtype))
-    array = numbers_of(name, values)
+    array = as_numeric_array(name, values)
     if array.shape != (n_rows,):
         raise ValueError(f"{name} must have shape ({n_rows},), got {array.shape}")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -356,7 +356,7 @@ def as_examples(
     return examples, targets.are_classes
 
 
-def weigh_classes(examples: layout.Examples, class_weight: Any, spec: Spec, are_classes: bool) -> layout.Examples:
+def apply_class_weight(examples: layout.Examples, class_weight: Any, spec: Spec, are_classes: bool) -> layout.Examples:
     """The examples, each weight multiplied by that of its class."""
     name = "class_weight"
     n_classes = max(2, spec.sizes[-1])
@@ -380,7 +380,7 @@ def weigh_classes(examples: layout.Examples, class_weight: Any, spec: Spec, are_
         for label, weight in class_weight.items():
             if isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < n_classes:
                 raise ValueError(f"{name} must have labels 0..{n_classes - 1} as keys, got {label!r}")
-            factors[label] = real_number(f"{name}[{label}]", weight)
+            factors[label] = check_float(f"{name}[{label}]", weight)
             if factors[label] < 0:
                 raise ValueError(f"{name}[{label}] must be 0 or more, got {weight!r}")
     else:
@@ -391,7 +391,7 @@ def weigh_classes(examples: layout.Examples, class_weight: Any, spec: Spec, are_
 
 def without_targets(rows: Rows, spec: Spec) -> layout.Examples:
     """Rows of inputs alone."""
-    examples = no_examples(spec)._replace(inputs=rows.inputs, kind=rows.kind, stride=rows.stride, n_rows=rows.n_rows)
+    examples = empty_examples(spec)._replace(inputs=rows.inputs, kind=rows.kind, stride=rows.stride, n_rows=rows.n_rows)
     return examples._replace(values=rows.values, columns=rows.columns, starts=rows.starts)
 
 
@@ -401,7 +401,7 @@ def all_sparse(*parts: layout.Examples) -> bool:
 
 
 @lru_cache(maxsize=64)
-def no_examples(spec: Spec) -> layout.Examples:
+def empty_examples(spec: Spec) -> layout.Examples:
     """The empty set of examples, for a training without validation."""
     empty = read_only(np.empty(0, spec.dtype))
     bytes_, labels = read_only(np.empty(0, np.uint8)), read_only(np.empty(0, np.int64))
@@ -412,7 +412,7 @@ FETCHED_AHEAD = 1 << 17
 """Bytes of rows fetched before they are wanted: a part of a second-level cache."""
 
 
-def rows_ahead(examples: layout.Examples, batch_size: int) -> int:
+def prefetch_distance(examples: layout.Examples, batch_size: int) -> int:
     """How many examples ahead of the one that it reads a thread fetches: a batch, or what the cache holds."""
     bytes_per_row = max(1, examples.inputs.size // examples.n_rows)
     return min(batch_size, max(1, FETCHED_AHEAD // bytes_per_row))

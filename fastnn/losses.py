@@ -28,7 +28,7 @@ import numpy as np
 from .kernels import user_functions
 from .kernels.activations import CODES as ACTIVATION_CODES
 from .kernels.losses import CODES as LOSS_CODES
-from .spec import number_of, real_number
+from .spec import check_float, number_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Huber:
     limit: float = 1.0
 
     def __post_init__(self) -> None:
-        if real_number("limit", self.limit) <= 0:
+        if check_float("limit", self.limit) <= 0:
             raise ValueError(f"limit must be positive, got {self.limit!r}")
 
 
@@ -73,7 +73,7 @@ class Quantile:
     q: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 < real_number("q", self.q) < 1:
+        if not 0 < check_float("q", self.q) < 1:
             raise ValueError(f"q must lie between 0 and 1, got {self.q!r}")
 
 

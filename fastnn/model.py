@@ -14,8 +14,8 @@ from . import inputs
 from .initialisers import draws_of, initialise
 from .kernels import gather, kernel_table, layout, predict, threads
 from .kernels.njit_api import Compiled
-from .parameters import Layout, aligned_zeros, flatten, lay_out, unflatten, views
-from .spec import activation_code, loss_code, make_spec, whole_number
+from .parameters import Layout, aligned_zeros, flatten, make_layout, unflatten, views
+from .spec import activation_code, check_int, loss_code, make_spec
 from .training.update_rule import State
 from .workspace import make_workspace
 
@@ -50,7 +50,7 @@ class Model:
         draws = draws_of(init, self.activation)
         if seed is None:
             seed = int(np.random.default_rng().integers(1 << 63))
-        self.seed = whole_number("seed", seed, 0)
+        self.seed = check_int("seed", seed, 0)
         if self.seed >= 1 << 63:
             raise ValueError(f"seed must be below 2**63, got {seed}")
         self.scaler: Any = None
@@ -64,7 +64,7 @@ class Model:
 
     def _allocate(self) -> None:
         self._number = np.dtype(self._spec.dtype)
-        plan = lay_out(self._spec, 1)
+        plan = make_layout(self._spec, 1)
         self._buffer = aligned_zeros(plan.n_numbers, self._number)
         self._few = FEW_ROWS if FEW_ROWS * self.n_parameters <= WORTH_A_LAUNCH else 1
         self._weights, self._biases = views(self._buffer, plan.table)
@@ -132,7 +132,7 @@ class Model:
 
     @parameters.setter
     def parameters(self, vector: Any) -> None:
-        array = inputs.numbers_of("parameters", vector)
+        array = inputs.as_numeric_array("parameters", vector)
         if array.shape != (self.n_parameters,):
             raise ValueError(f"parameters must have shape ({self.n_parameters},), got {array.shape}")
         if not (np.abs(array) <= np.finfo(self.dtype).max).all():
@@ -183,7 +183,7 @@ class Model:
             given = (plan.table, self._buffer, work.numbers, NO_ORDER, plan.block, code)
             predict.predict_sparse(out.reshape(-1), examples, *given)
         elif rows.n_rows:
-            wanted = threads.most() if rows.n_rows * self.n_parameters > WORTH_A_LAUNCH else 1
+            wanted = threads.max_threads() if rows.n_rows * self.n_parameters > WORTH_A_LAUNCH else 1
             plan, work = self._room("predict", min(rows.n_rows, PREDICT_ROWS * wanted))
             flat, code = out.reshape(-1), self._addresses(kernel_table.PREDICTION)
             source = (rows.inputs, rows.kind, rows.stride, self.input_scale)
@@ -192,13 +192,13 @@ class Model:
                 if n_threads == 1:
                     predict.predict_rows(flat, *source, *room, 0, rows.n_rows, 0, plan.block, code)
                 else:
-                    sync = threads.meeting_place(n_threads)
+                    sync = threads.new_barrier(n_threads)
                     predict.predict(flat, *source, rows.n_rows, *room, plan.block, code, sync, n_threads)
         return out
 
     def _check_columns(self, X: Any) -> None:
         """An error where a table's columns are not those, in their order, whose names the network carries."""
-        found = inputs.names_of_columns(X)
+        found = inputs.column_names_of(X)
         if found is not None and self.column_names is not None and found != tuple(self.column_names):
             raise ValueError(f"X must have the columns {list(self.column_names)} in this order, got {list(found)}")
 
@@ -210,7 +210,7 @@ class Model:
         Compiled
             It shares the network's parameters: what training changes is seen there. Each thread needs one of its own.
         """
-        plan = lay_out(self._spec, FEW_ROWS)
+        plan = make_layout(self._spec, FEW_ROWS)
         work = make_workspace(plan, self._spec.dtype)
         code = self._addresses(kernel_table.PREDICTION)
         return Compiled(plan.table, self._buffer, work.numbers, self.input_scale, plan.block, code)
@@ -264,9 +264,9 @@ class Model:
         X : array_like, (n, n_inputs)
             Examples, one in a row.
         """
-        rows = inputs.as_rows("X", inputs.numbers_of("X", X), self._spec)
+        rows = inputs.as_rows("X", inputs.as_numeric_array("X", X), self._spec)
         parts: list[list[np.ndarray]] = [[] for _ in self.sizes]
-        plan = lay_out(self._spec, PREDICT_ROWS)
+        plan = make_layout(self._spec, PREDICT_ROWS)
         work = make_workspace(plan, self._spec.dtype)
         out = np.empty(PREDICT_ROWS * self.sizes[-1], self.dtype)
         itemsize = rows.inputs.size // max(1, (rows.n_rows - 1) * rows.stride + self.sizes[0]) if rows.n_rows else 1
@@ -435,12 +435,12 @@ class Model:
         return kernel_table.addresses(self._spec.dtype, pieces, activations, loss_code(self.loss_name))
 
     def _lay_out(self, block: int, sparse: bool) -> Layout:
-        return lay_out(self._spec, block, sparse)
+        return make_layout(self._spec, block, sparse)
 
     def _room(self, purpose: str, block: int, sparse: bool = False) -> tuple[Layout, layout.Workspace]:
         """The thread's workspace for blocks of that many rows; the last one is kept."""
         purpose += " of sparse rows" if sparse else ""
-        kept, n_threads = getattr(self._rooms, purpose, None), threads.most()
+        kept, n_threads = getattr(self._rooms, purpose, None), threads.max_threads()
         if kept is None or kept[0].block != block or kept[1].scratch.size < n_threads * kept[1].scratch_size:
             plan = self._lay_out(block, sparse)
             kept = (plan, make_workspace(plan, self._spec.dtype, n_threads))
@@ -454,13 +454,13 @@ class Model:
 
     def _in_order(self, buffer: np.ndarray) -> np.ndarray:
         """A buffer that is laid out as the parameters, as a vector in their order; what is empty stays so."""
-        return flatten(*views(buffer, lay_out(self._spec, 1).table)) if buffer.size else buffer
+        return flatten(*views(buffer, make_layout(self._spec, 1).table)) if buffer.size else buffer
 
     def _laid_out(self, vector: np.ndarray) -> np.ndarray:
         """The buffer whose numbers in order are `vector`."""
         buffer = aligned_zeros(self._buffer.size if vector.size else 0, self._number)
         if vector.size:
-            unflatten(vector, *views(buffer, lay_out(self._spec, 1).table))
+            unflatten(vector, *views(buffer, make_layout(self._spec, 1).table))
         return buffer
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -18,25 +18,25 @@ from .io.checkpoint_file import Checkpoint
 from .kernels import gather, kernel_table, layout, threads, train_loop
 from .model import NO_FLAGS, NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
 from .optimizers import LBFGS, Optimizer, as_optimizer
-from .parameters import Layout, aligned_zeros, flatten, lay_out, views
-from .schedules import Schedule, make_rates, positive_rate
-from .spec import loss_code, real_number, whole_number
+from .parameters import Layout, aligned_zeros, flatten, make_layout, views
+from .schedules import Schedule, check_learning_rate, make_rates
+from .spec import check_float, check_int, loss_code
 from .training import loop
-from .training.checkpointing import FolderKeeper, Keeper, terms_of
-from .training.data_parallel import OneThread, RankCallbacks, RankRun, Ranks, check_rows
+from .training.checkpointing import Checkpointer, DirectoryCheckpointer, run_fingerprint
+from .training.data_parallel import RankCallbacks, RankRun, Ranks, SingleThread, check_rows
 from .training.lbfgs import Search
 from .training.lr_finder import RateSearch, find_learning_rate
 from .training.progress import progress_bar
 from .training.streaming import Stream
 from .training.update_rule import (
     UNDISTURBED,
-    Regularisation,
+    Regularization,
     State,
-    fresh_state,
-    make_distortion,
-    make_regularisation,
-    make_rule,
-    plain_rule,
+    initial_state,
+    make_regularization,
+    make_stochastic_regularization,
+    make_update_rule,
+    plain_sgd_rule,
 )
 from .workspace import BLOCK_ROWS
 
@@ -118,7 +118,7 @@ class Network(Model):
         examples, _ = inputs.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
         plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS), inputs.all_sparse(examples))
         records = self._run_step(
-            plan, work, inputs.no_examples(self._spec), examples, 0, 0.0, np.empty(0, self.dtype), 0
+            plan, work, inputs.empty_examples(self._spec), examples, 0, 0.0, np.empty(0, self.dtype), 0
         )
         return float(records.sums[0] / records.sums[1])
 
@@ -151,7 +151,7 @@ class Network(Model):
         self._check_trainable()
         gradient = np.zeros_like(self._buffer)
         value = self._one_step(examples, 0.0, gradient)
-        return value, views(gradient, lay_out(self._spec, 1).table)
+        return value, views(gradient, make_layout(self._spec, 1).table)
 
     def step(self, X: Any, y: Any, learning_rate: float, *, sample_weight: Any = None) -> float:
         """One update of gradient descent on the batch given: W = W - rate * slope, b = b - rate * slope.
@@ -170,7 +170,7 @@ class Network(Model):
         float
             The loss before the update.
         """
-        rate = positive_rate("learning_rate", learning_rate, self.dtype)
+        rate = check_learning_rate("learning_rate", learning_rate, self.dtype)
         examples, _ = inputs.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
         self._check_trainable()
         with self._alone():
@@ -305,7 +305,7 @@ class Network(Model):
         chosen = as_optimizer(optimizer)
         if comm is not None and (isinstance(chosen, LBFGS) or n_threads not in (None, 1)):
             raise ValueError("several ranks take an optimizer of steps, not 'lbfgs', and each works on one thread")
-        regularisation = make_regularisation(l1, l2, clip_norm, max_norm, label_smoothing, input_noise, averaging)
+        regularisation = make_regularization(l1, l2, clip_norm, max_norm, label_smoothing, input_noise, averaging)
         if regularisation.label_smoothing and self.loss_name not in ("cross_entropy", "binary_cross_entropy"):
             raise ValueError(f"label_smoothing takes a cross-entropy as loss, got {self.loss_name!r}")
         if learning_rate is not None and chosen.learning_rate is not None:
@@ -315,10 +315,10 @@ class Network(Model):
             )
         if on_divergence not in ("raise", "continue"):
             raise ValueError(f"on_divergence must be 'raise' or 'continue', got {on_divergence!r}")
-        epochs = whole_number("epochs", epochs, 0)
-        batch_size = whole_number("batch_size", batch_size, 1)
+        epochs = check_int("epochs", epochs, 0)
+        batch_size = check_int("batch_size", batch_size, 1)
         if n_threads is not None:
-            n_threads = whole_number("n_threads", n_threads, 1)
+            n_threads = check_int("n_threads", n_threads, 1)
         if not isinstance(shuffle, bool | np.bool_):
             raise TypeError(f"shuffle must be True or False, got {shuffle!r}")
         given_rates = (rate for rate in (learning_rate, chosen.learning_rate, chosen.default_rate) if rate is not None)
@@ -326,20 +326,20 @@ class Network(Model):
         keeper = self._keeper(checkpoint, resume, checkpoint_seconds, chosen)
         saved = keeper.saved
         self._check_columns(X)
-        names = inputs.names_of_columns(X)
+        names = inputs.column_names_of(X)
         if validation_split is not None:
             if validation_data is not None:
                 raise ValueError("give validation_data or validation_split, not both")
             seed = saved.net.seed if saved else self.seed
             X, y, sample_weight, validation_data = self._split(X, y, sample_weight, validation_split, seed)
         examples, are_classes = inputs.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
-        validation, val_classes = inputs.no_examples(self._spec), False
+        validation, val_classes = inputs.empty_examples(self._spec), False
         if validation_data is not None:
             validation, val_classes = self._validation(validation_data)
         if self.column_names is None and names:
             self.column_names = names
         if class_weight is not None:
-            examples = inputs.weigh_classes(examples, class_weight, self._spec, are_classes)
+            examples = inputs.apply_class_weight(examples, class_weight, self._spec, are_classes)
         columns = ["loss"] + ["accuracy"] * (are_classes or self._spec.classifies)
         if validation.n_rows:
             columns += ["val_loss"] + ["val_accuracy"] * (val_classes or self._spec.classifies)
@@ -374,10 +374,10 @@ class Network(Model):
             block = min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS)))
             plan, work = self._room("train", block, inputs.all_sparse(examples, validation))
             kind = repr((chosen.kind, bool(averaging)))
-            terms = partial(terms_of, examples, batch_size, bool(shuffle), kind, comm.size if comm else 1)
+            terms = partial(run_fingerprint, examples, batch_size, bool(shuffle), kind, comm.size if comm else 1)
             keeper.check(self, terms)
             if comm is not None and comm.rank != 0:
-                keeper = Keeper(saved, keeper.interruption)
+                keeper = Checkpointer(saved, keeper.interruption)
                 history = called._history = keeper.history
             self._go_on_from(saved, chosen, regularisation)
             state = self._state_for(chosen, regularisation)
@@ -387,16 +387,16 @@ class Network(Model):
             def moved(epochs_done: int, steps_done: int) -> None:
                 self._epochs, state.steps = start + epochs_done, steps_before + steps_done
 
-            rule = make_rule(chosen, regularisation, state, plan.table)
+            rule = make_update_rule(chosen, regularisation, state, plan.table)
             progress = progress if comm is None or comm.rank == 0 else False
             bar = progress_bar(progress, epochs, -(-examples.n_rows // batch_size), examples.n_rows)
-            distortion = make_distortion(self.dropout, regularisation, self.seed)
+            distortion = make_stochastic_regularization(self.dropout, regularisation, self.seed)
             if gather.CSR in (examples.kind, validation.kind) and (self.dropout[0] or regularisation.input_noise):
                 raise ValueError("sparse inputs are left as they are: no dropout of inputs, no input_noise")
             pieces = kernel_table.pieces_for(rule, distortion, (examples.kind, validation.kind))
             gradient = self._gradient_room(batch_size, rule.plain if comm is None else 0)
             network = self._kernel_view(plan, gradient, True, pieces)
-            if called:  # which may freeze layers and thaw them
+            if called:  # which may freeze layers and unfreeze them
                 network = network._replace(table=network.table.copy())
                 self._flags = network.table[:, layout.FROZEN]
             job = loop.Job(
@@ -404,7 +404,7 @@ class Network(Model):
                 work=work,
                 rule=rule,
                 distortion=distortion,
-                examples=examples._replace(ahead=inputs.rows_ahead(examples, batch_size)),
+                examples=examples._replace(ahead=inputs.prefetch_distance(examples, batch_size)),
                 validation=validation,
                 rates=rates,
                 epochs=epochs,
@@ -430,7 +430,7 @@ class Network(Model):
                     if comm is None:
                         loop.train(loop.Run(job, history))
                     else:
-                        loop.train(RankRun(job, history, comm, lambda part: self._judge(part, None)), OneThread)
+                        loop.train(RankRun(job, history, comm, lambda part: self._judge(part, None)), SingleThread)
             finally:
                 self._flags = NO_FLAGS
                 if history.stop_reason != "diverged" or on_divergence == "continue":
@@ -601,7 +601,7 @@ class Network(Model):
         self._frozen |= self._layers(layers)
         self._show_frozen(self._flags)
 
-    def thaw(self, *layers: int) -> None:
+    def unfreeze(self, *layers: int) -> None:
         """Let these layers learn again; without an argument, all.
 
         Parameters
@@ -629,13 +629,13 @@ class Network(Model):
         return frozenset(int(number) % count for number in numbers)
 
     def _split(self, X: Any, y: Any, weight: Any, share: float, seed: int) -> tuple[Any, Any, Any, tuple[Any, ...]]:
-        share = real_number("validation_split", share)
-        X = inputs.selectable("X", X)
+        share = check_float("validation_split", share)
+        X = inputs.as_indexable("X", X)
         n = inputs.as_rows("X", X, self._spec).n_rows
         if n == 0:
             raise ValueError("X must have at least one row, got 0")
         inputs.as_targets("y", y, self._spec, n)
-        y = inputs.numbers_of("y", y)
+        y = inputs.as_numeric_array("y", y)
         held = round(n * share)
         if not 0 < held < n:
             raise ValueError(
@@ -663,22 +663,22 @@ class Network(Model):
         self._fitted_by = os.getpid()
         return _Release(self._fitting)
 
-    def _keeper(self, folder: Any, resume: bool, seconds: float, optimizer: Optimizer) -> Keeper:
-        if isinstance(folder, Keeper):
+    def _keeper(self, folder: Any, resume: bool, seconds: float, optimizer: Optimizer) -> Checkpointer:
+        if isinstance(folder, Checkpointer):
             return folder
         if folder is None:
             if resume:
                 raise ValueError("resume=True needs the folder of the checkpoint: checkpoint=...")
-            return Keeper()
+            return Checkpointer()
         if isinstance(optimizer, LBFGS):
             raise ValueError("checkpoint is for trainings in steps; optimizer 'lbfgs' has none")
-        return FolderKeeper(folder, bool(resume), seconds)
+        return DirectoryCheckpointer(folder, bool(resume), seconds)
 
-    def _go_on_from(self, saved: Checkpoint | None, optimizer: Optimizer, regularisation: Regularisation) -> None:
+    def _go_on_from(self, saved: Checkpoint | None, optimizer: Optimizer, regularisation: Regularization) -> None:
         """Take over parameters, seed, epochs and the optimizer's state."""
         if saved is None:
             return
-        wanted = fresh_state(optimizer, regularisation.averaging, self._buffer)
+        wanted = initial_state(optimizer, regularisation.averaging, self._buffer)
         for name in ("first", "second", "average"):
             if bool(saved.arrays[f"state.{name}"].size) != bool(getattr(wanted, name).size):
                 raise ValueError(f"the checkpoint's state.{name} is not that of {optimizer!r} with this averaging")
@@ -687,7 +687,7 @@ class Network(Model):
         buffers = (self._laid_out(saved.arrays[f"state.{name}"]) for name in ("first", "second", "average"))
         self._state = State(optimizer.kind, saved.about["steps"], *buffers)
 
-    def _check_lbfgs(self, learning_rate: Any, about: Regularisation) -> None:
+    def _check_lbfgs(self, learning_rate: Any, about: Regularization) -> None:
         others = {name: value for name, value in asdict(about).items() if value and name != "l2"}
         others |= {"learning_rate": learning_rate} if learning_rate is not None else {}
         others |= {"dropout": self.dropout} if any(self.dropout) else {}
@@ -696,14 +696,14 @@ class Network(Model):
 
     def _judge(self, examples: layout.Examples, gradient: np.ndarray | None) -> tuple[float, float]:
         """Loss and accuracy on the examples; a gradient that is given is filled."""
-        nobody = inputs.no_examples(self._spec)
+        nobody = inputs.empty_examples(self._spec)
         if gradient is None:
             room = self._room("train", min(examples.n_rows, BLOCK_ROWS), inputs.all_sparse(examples))
             sums = self._run_step(*room, nobody, examples, 0, 0.0, np.empty(0, self.dtype), 0).sums
             return float(sums[0] / sums[1]), float(sums[2] / sums[1])
         room = self._room("train", min(examples.n_rows, BLOCK_ROWS), inputs.all_sparse(examples))
         seen = self._run_step(*room, examples, nobody, 1, 0.0, gradient, 0).history[0]
-        for part in views(gradient, lay_out(self._spec, 1).table):
+        for part in views(gradient, make_layout(self._spec, 1).table):
             for number in self._frozen:
                 part[number][...] = 0
         return float(seen[0]), float(seen[1])
@@ -711,7 +711,7 @@ class Network(Model):
     def _penalised(self) -> np.ndarray:
         """1 for each weight that learns, 0 for biases, laid out as the parameters."""
         marks = np.zeros_like(self._buffer)
-        weights, _ = views(marks, lay_out(self._spec, 1).table)
+        weights, _ = views(marks, make_layout(self._spec, 1).table)
         for number, part in enumerate(weights):
             part[...] = number not in self._frozen
         return marks
@@ -719,16 +719,16 @@ class Network(Model):
     def _gradient_room(self, batch_size: int, plain: int = 1) -> np.ndarray:
         return aligned_zeros(0 if plain and batch_size <= BLOCK_ROWS else self._buffer.size, self._number)
 
-    def _state_for(self, optimizer: Optimizer, regularisation: Regularisation) -> State:
+    def _state_for(self, optimizer: Optimizer, regularisation: Regularization) -> State:
         """The network's state where it is of this kind; a fresh one, which the network keeps, where it is not."""
         kept = self._state
         if kept is None or kept.kind != optimizer.kind or bool(kept.average.size) != bool(regularisation.averaging):
-            self._state = kept = fresh_state(optimizer, regularisation.averaging, self._buffer)
+            self._state = kept = initial_state(optimizer, regularisation.averaging, self._buffer)
         return kept
 
     def _kernel_view(
         self, plan: Layout, gradient: np.ndarray, learning: bool = False, pieces: tuple[int, ...] = ()
-    ) -> layout.Network:
+    ) -> layout.NetworkView:
         table = plan.table
         if learning and self._frozen:
             table = table.copy()
@@ -736,11 +736,13 @@ class Network(Model):
         if learning and gradient.size:
             pieces = kernel_table.BY_RULE + pieces
         code = self._addresses(kernel_table.TRAINING + pieces)
-        return layout.Network(table, loss_code(self.loss_name), self._spec.loss_setting, self._buffer, gradient, code)
+        return layout.NetworkView(
+            table, loss_code(self.loss_name), self._spec.loss_setting, self._buffer, gradient, code
+        )
 
     def _one_step(self, examples: layout.Examples, rate: float, gradient: np.ndarray, update: int = 0) -> float:
         plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS), inputs.all_sparse(examples))
-        records = self._run_step(plan, work, examples, inputs.no_examples(self._spec), 1, rate, gradient, update)
+        records = self._run_step(plan, work, examples, inputs.empty_examples(self._spec), 1, rate, gradient, update)
         return float(records.history[0, 0])
 
     def _run_step(
@@ -763,13 +765,13 @@ class Network(Model):
             rates=np.full(1, rate, self.dtype),
         )
         n = examples.n_rows + validation.n_rows
-        rule = plain_rule(self._buffer)
-        plan = layout.Plan(0, steps, n, 0, 0, 0, update, 0)
-        wanted = threads.most() if n * self.n_parameters > WORTH_A_LAUNCH else 1
+        rule = plain_sgd_rule(self._buffer)
+        plan = layout.StepRange(0, steps, n, 0, 0, 0, update, 0)
+        wanted = threads.max_threads() if n * self.n_parameters > WORTH_A_LAUNCH else 1
         pieces = kernel_table.pieces_for(rule, UNDISTURBED, (examples.kind, validation.kind))
         network = self._kernel_view(room, gradient, bool(update), pieces)
         given = (network, work, examples, validation, plan, rule, UNDISTURBED, records)
-        threads.run(train_loop.train, train_loop.work_steps, wanted, *given)
+        threads.run_on_team(train_loop.train, train_loop.train_steps, wanted, *given)
         return records
 
 

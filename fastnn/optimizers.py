@@ -21,7 +21,7 @@ import numpy as np
 
 from .kernels import optimizer_steps
 from .schedules import make_rates
-from .spec import real_number, whole_number
+from .spec import check_float, check_int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Optimizer:
                 if not isinstance(value, bool | np.bool_):
                     raise TypeError(f"{field.name} must be True or False, got {value!r}")
                 continue
-            number = real_number(field.name, value)
+            number = check_float(field.name, value)
             if field.name == "epsilon":
                 if number <= 0:
                     raise ValueError(f"epsilon must be positive, got {value!r}")
@@ -249,8 +249,8 @@ class LBFGS(Optimizer):
     def __post_init__(self) -> None:
         if self.learning_rate is not None:
             raise ValueError(f"LBFGS takes no learning_rate, it searches its own steps; got {self.learning_rate!r}")
-        whole_number("memory", self.memory, 1)
-        if real_number("tolerance", self.tolerance) < 0:
+        check_int("memory", self.memory, 1)
+        if check_float("tolerance", self.tolerance) < 0:
             raise ValueError(f"tolerance must be 0 or more, got {self.tolerance!r}")
 
 

@@ -45,7 +45,7 @@ class Layout:
     block: int
 
 
-def lay_out(spec: Spec, block: int, sparse: bool = False, strides: tuple[int | None, ...] = ()) -> Layout:
+def make_layout(spec: Spec, block: int, sparse: bool = False, strides: tuple[int | None, ...] = ()) -> Layout:
     """Offsets of every layer for a workspace of `block` rows, each part at the start of a cache line.
 
     Sparse inputs need no room: they are read where they lie. `strides`: of the rows of W where they are given, not

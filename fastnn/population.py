@@ -20,8 +20,8 @@ from .io.checkpoint_file import Checkpoint
 from .kernels import threads
 from .network import Network
 from .optimizers import as_optimizer
-from .spec import make_spec, whole_number
-from .training.checkpointing import PartKeeper, Pause
+from .spec import check_int, make_spec
+from .training.checkpointing import InMemoryCheckpointer, Pause
 from .training.interrupts import Interruption
 from .training.progress import shown_by_default
 
@@ -102,7 +102,7 @@ class Ensemble:
 
     def predict(self, X: Any) -> np.ndarray:
         """The mean of the networks' outputs, (n, n_outputs), float64; X as in `Network.predict`."""
-        X = inputs.selectable("X", X)
+        X = inputs.as_indexable("X", X)
         total = self.networks[0].predict(X).astype(np.float64)
         for net in self.networks[1:]:
             total += net.predict(X)
@@ -143,7 +143,7 @@ def train_part(part: Part, X: Any, y: Any, interruption: Interruption | None = N
     callbacks = copy.deepcopy(list(config.pop("callbacks", ())))
     if part.until is not None:
         callbacks.append(Pause(part.until))
-    keeper: Any = PartKeeper(part.saved, interruption)
+    keeper: Any = InMemoryCheckpointer(part.saved, interruption)
     options = {"callbacks": callbacks, "checkpoint": keeper, "n_threads": part.n_threads, "progress": False}
     try:
         history = net.fit(X, y, **config, **options)
@@ -233,7 +233,7 @@ def fit_many(
     settled = [_settled(number, config, shared) for number, config in enumerate(_checked(configs))]
     count = len(settled)
     if halving is not None:
-        halving = whole_number("halving", halving, 1)
+        halving = check_int("halving", halving, 1)
         if any(_is_lbfgs(config.get("optimizer")) for config in settled):
             raise ValueError("halving is for trainings in steps; optimizer 'lbfgs' has none")
     if monitor is not None:
@@ -242,10 +242,10 @@ def fit_many(
             raise ValueError(f"monitor must be one of {', '.join(COLUMNS)}, or a column of a callback; got {monitor!r}")
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise TypeError(f"executor must have a method submit(function, *arguments), got {executor!r:.80}")
-    if ensemble is not None and whole_number("ensemble", ensemble, 1) > count:
+    if ensemble is not None and check_int("ensemble", ensemble, 1) > count:
         raise ValueError(f"ensemble must be at most the number of networks, {count}, got {ensemble}")
-    workers = threads.processors() if n_threads is None else whole_number("n_threads", n_threads, 1)
-    X, y = inputs.selectable("X", X), inputs.numbers_of("y", y)
+    workers = threads.n_processors() if n_threads is None else check_int("n_threads", n_threads, 1)
+    X, y = inputs.as_indexable("X", X), inputs.as_numeric_array("y", y)
     interruption = Interruption()
     outcomes: dict[int, Outcome] = {}
     alive = list(range(count))
@@ -294,8 +294,8 @@ def _settled(number: int, config: Mapping[str, Any], shared: Mapping[str, Any]) 
     described = {name: together[name] for name in OF_SPEC & set(together)}
     try:
         together["sizes"] = list(make_spec(**described).sizes)
-        whole_number("epochs", together["epochs"], 0)
-        whole_number("batch_size", together.get("batch_size", 1), 1)
+        check_int("epochs", together["epochs"], 0)
+        check_int("batch_size", together.get("batch_size", 1), 1)
         as_optimizer(together.get("optimizer", "sgd"))
         check_callbacks(together.get("callbacks", ()), COLUMNS)
         copy.deepcopy(together.get("callbacks", ()))
@@ -338,7 +338,7 @@ def _collected(waiting: set[Future[Outcome]], bar: _Count, interruption: Interru
 
 def _on_executor(executor: Any, tasks: int | None, parts: list[Part], X: Any, y: Any, bar: _Count) -> list[Outcome]:
     """Dealt out so that the tasks cost about the same."""
-    wanted = whole_number("tasks", tasks, 1) if tasks else 2 * getattr(executor, "_max_workers", UNKNOWN_WORKERS)
+    wanted = check_int("tasks", tasks, 1) if tasks else 2 * getattr(executor, "_max_workers", UNKNOWN_WORKERS)
     dealt: list[list[Part]] = [[] for _ in range(min(wanted, len(parts)))]
     costs = [0.0] * len(dealt)
     for part in parts:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .history import History
-from .spec import real_number
+from .spec import check_float
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Schedule:
                 if not isinstance(value, str):
                     raise TypeError(f"monitor must be the name of a column of the history, got {value!r}")
                 continue
-            number = real_number(name, value)
+            number = check_float(name, value)
             if name in ZERO_ALLOWED:
                 if number < 0:
                     raise ValueError(f"{name} must be 0 or more, got {value!r}")
@@ -287,9 +287,9 @@ class ReduceOnPlateau(Schedule):
 
     def after(self, history: History) -> float:
         """The rate for the epoch that follows what the history holds."""
-        return self.follow(history, Course(float(self.rate)))
+        return self.follow(history, PlateauState(float(self.rate)))
 
-    def follow(self, history: History, course: Course) -> float:
+    def follow(self, history: History, course: PlateauState) -> float:
         """As `after`, from where an earlier call left the course."""
         sign = -1.0 if self.monitor.endswith("accuracy") else 1.0
         for value in history.column(self.monitor)[course.seen :] if history.epochs else ():
@@ -304,7 +304,7 @@ class ReduceOnPlateau(Schedule):
 
 
 @dataclass
-class Course:
+class PlateauState:
     """Where a `ReduceOnPlateau` stands: its rate, the best value, epochs since then, epochs seen."""
 
     rate: float
@@ -323,7 +323,7 @@ class Rates:
 
     given: Any
     dtype: np.dtype
-    course: Course = field(default_factory=lambda: Course(math.nan))
+    course: PlateauState = field(default_factory=lambda: PlateauState(math.nan))
 
     @property
     def reads_history(self) -> bool:
@@ -342,7 +342,8 @@ class Rates:
         elif callable(given):
             epochs = range(first // per_epoch, (last - 1) // per_epoch + 1)
             of_epoch = [
-                positive_rate(f"learning_rate({start_epoch + e})", given(start_epoch + e), self.dtype) for e in epochs
+                check_learning_rate(f"learning_rate({start_epoch + e})", given(start_epoch + e), self.dtype)
+                for e in epochs
             ]
             rates = np.repeat(of_epoch, per_epoch)[first % per_epoch :][: last - first]
         else:
@@ -358,7 +359,7 @@ def make_rates(learning_rate: Any, dtype: np.dtype) -> Rates:
     while isinstance(highest, Schedule):
         highest = highest.rate
     if isinstance(learning_rate, Schedule) or not callable(learning_rate):
-        positive_rate("learning_rate", highest, dtype)
+        check_learning_rate("learning_rate", highest, dtype)
     return Rates(learning_rate, dtype)
 
 
@@ -377,9 +378,9 @@ def rates_at(schedule: Schedule, times: np.ndarray, dtype: Any) -> np.ndarray:
     return np.broadcast_to(found, times.shape)
 
 
-def positive_rate(name: str, value: Any, dtype: Any) -> float:
+def check_learning_rate(name: str, value: Any, dtype: Any) -> float:
     """A positive rate within the network's numbers, or an error that names it."""
-    rate = real_number(name, value)
+    rate = check_float(name, value)
     if not 0 < rate <= float(np.finfo(dtype).max):
         raise ValueError(f"{name} must be positive and within {np.dtype(dtype)}, got {value!r}")
     return rate

@@ -89,7 +89,7 @@ class MLPClassifier(_WithEvaluation, CompiledPerceptron, TheirClassifier):
     batch_size : int or "auto", default "auto"
         Examples for an update; "auto": min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
-        Course of the learning rate of "sgd".
+        PlateauState of the learning rate of "sgd".
     learning_rate_init : float, default 0.001
         First learning rate of "sgd" and "adam".
     power_t : float, default 0.5
@@ -262,7 +262,7 @@ class MLPRegressor(_WithEvaluation, CompiledPerceptron, TheirRegressor):
     batch_size : int or "auto", default "auto"
         Examples for an update; "auto": min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
-        Course of the learning rate of "sgd".
+        PlateauState of the learning rate of "sgd".
     learning_rate_init : float, default 0.001
         First learning rate of "sgd" and "adam".
     power_t : float, default 0.5

@@ -157,7 +157,7 @@ def make_spec(
         number = str(dtype)
     if dtype is None or number not in DTYPES:
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-    scale = real_number("input_scale", input_scale)
+    scale = check_float("input_scale", input_scale)
     limits = np.finfo(number)
     if not float(limits.tiny) <= abs(scale) <= float(limits.max):
         raise ValueError(f"input_scale must be a number other than 0 within {number}, got {scale}")
@@ -171,7 +171,7 @@ def _loss_and_setting(loss: Any) -> tuple[Any, float]:
             raise TypeError(f"loss must be a name, or an object of fastnn.losses, got {loss!r:.200}")
         name, setting = loss
         limits = {"huber": float("inf"), "quantile": 1.0}
-        setting = real_number("loss_setting", setting)
+        setting = check_float("loss_setting", setting)
         if not (0 < setting < limits[name] if name in limits else setting == 0):
             raise ValueError(f"loss_setting {setting} makes no sense for loss {name!r}")
         return name, setting
@@ -182,11 +182,11 @@ def _loss_and_setting(loss: Any) -> tuple[Any, float]:
 
 def _dropout(value: object, n_layers: int) -> tuple[float, ...]:
     if isinstance(value, int | float | np.integer | np.floating):
-        rates = (0.0, *[real_number("dropout", value)] * (n_layers - 1))
+        rates = (0.0, *[check_float("dropout", value)] * (n_layers - 1))
     elif isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
         raise TypeError(f"dropout must be a number or a sequence of numbers, got {value!r}")
     else:
-        rates = tuple(real_number("dropout", rate) for rate in value)
+        rates = tuple(check_float("dropout", rate) for rate in value)
         if len(rates) == n_layers - 1:
             rates = (0.0, *rates)
         elif len(rates) != n_layers:
@@ -209,7 +209,7 @@ def number_of(name: str, value: object) -> float:
         raise ValueError(f"{name} must be within float64, got an integer of {int(value).bit_length()} bits") from None
 
 
-def real_number(name: str, value: object) -> float:
+def check_float(name: str, value: object) -> float:
     """The argument `name` as a finite float, or an error that names it."""
     number = number_of(name, value)
     if not math.isfinite(number):
@@ -217,7 +217,7 @@ def real_number(name: str, value: object) -> float:
     return number
 
 
-def whole_number(name: str, value: object, least: int) -> int:
+def check_int(name: str, value: object, least: int) -> int:
     """The argument `name` as an int of at least `least`, or an error that names it."""
     if isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, got {value!r}")

@@ -309,7 +309,7 @@ def test_a_second_call_compiles_nothing():
 import numpy as np, fastnn
 from fastnn.kernels import kernel_table, predict, train_loop
 kept = [dispatcher for dispatcher, _ in kernel_table.PIECES.values()]
-kept += [train_loop.train, train_loop.work_steps, predict.predict, predict.predict_few, predict.predict_rows]
+kept += [train_loop.train, train_loop.train_steps, predict.predict, predict.predict_few, predict.predict_rows]
 counts = lambda: [len(dispatcher.overloads) for dispatcher in kept]
 def use(sizes, n, kind):
     net = fastnn.Network(sizes, seed=0)

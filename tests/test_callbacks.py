@@ -11,12 +11,12 @@ import pytest
 import fastnn
 from fastnn.callbacks import (
     Callback,
-    CSVLog,
+    CSVLogger,
     EarlyStopping,
     LearningRateLog,
     ModelCheckpoint,
-    StopAfter,
     StopOnNaN,
+    TimeLimit,
 )
 
 RNG = np.random.default_rng(0)
@@ -89,13 +89,13 @@ def test_early_stopping_starts_anew_in_each_fit():
 
 
 def test_the_one_who_ends_a_training_is_named():
-    history = small().fit(X, Y, epochs=9, callbacks=[StopAfter(1e-9), EarlyStopping("loss", patience=1)])
+    history = small().fit(X, Y, epochs=9, callbacks=[TimeLimit(1e-9), EarlyStopping("loss", patience=1)])
     assert (history.epochs, history.stop_reason) == (1, "time")
 
 
 def test_stop_after_lets_a_training_run_until_its_time():
     began = time.perf_counter()
-    history = small().fit(X, Y, epochs=10**9, callbacks=[StopAfter(0.2)])
+    history = small().fit(X, Y, epochs=10**9, callbacks=[TimeLimit(0.2)])
     assert time.perf_counter() - began >= 0.2
     assert history.stop_reason == "time"
 
@@ -130,7 +130,7 @@ def test_the_log_has_a_row_for_each_epoch_as_soon_as_it_is_over(tmp_path):
     path = tmp_path / "log.csv"
     lines = []
     net = small()
-    callbacks = [CSVLog(path), lambda net, history: lines.append(len(path.read_text().splitlines()))]
+    callbacks = [CSVLogger(path), lambda net, history: lines.append(len(path.read_text().splitlines()))]
     rate = fastnn.schedules.Step(0.5, factor=0.5, every=1)
     history = net.fit(X, Y, epochs=3, learning_rate=rate, validation_split=0.2, callbacks=callbacks)
     assert lines == [2, 3, 4]
@@ -183,7 +183,7 @@ def test_the_end_comes_after_an_error_too_and_the_network_can_be_trained_again()
 
 def test_lbfgs_calls_them_too():
     recorder = Recorder()
-    history = small().fit(X, Y, epochs=9, optimizer="lbfgs", callbacks=[recorder, StopAfter(1e-9)])
+    history = small().fit(X, Y, epochs=9, optimizer="lbfgs", callbacks=[recorder, TimeLimit(1e-9)])
     assert history.stop_reason == "time"
     assert recorder.calls == [("begin", 0), ("epoch", 1), ("end", 1)]
 
@@ -209,8 +209,8 @@ def test_a_column_that_is_not_there_is_refused_before_the_first_epoch(callback, 
         (lambda: EarlyStopping(3), TypeError, "monitor"),
         (lambda: EarlyStopping(patience=-1), ValueError, "patience"),
         (lambda: EarlyStopping(min_delta=-1), ValueError, "min_delta"),
-        (lambda: StopAfter(0), ValueError, "seconds"),
-        (lambda: StopAfter("1"), TypeError, "seconds"),
+        (lambda: TimeLimit(0), ValueError, "seconds"),
+        (lambda: TimeLimit("1"), TypeError, "seconds"),
         (lambda: ModelCheckpoint(3), TypeError, "path"),
         (lambda: small().fit(X, Y, epochs=1, callbacks=[EarlyStopping]), TypeError, "class"),
     ],
@@ -262,7 +262,7 @@ def test_layers_are_frozen_and_thawed_between_epochs():
 
     def gradually(net, history):
         seen.append([weights.copy() for weights in net.weights])
-        net.freeze(0) if history.epochs == 1 else net.thaw() if history.epochs == 3 else None
+        net.freeze(0) if history.epochs == 1 else net.unfreeze() if history.epochs == 3 else None
 
     net = small()
     net.fit(X, Y, epochs=5, callbacks=[gradually])
@@ -271,7 +271,7 @@ def test_layers_are_frozen_and_thawed_between_epochs():
 
 
 def test_a_column_of_some_epochs_has_nan_for_the_others(tmp_path):
-    net, log = small(), CSVLog(tmp_path / "log.csv")
+    net, log = small(), CSVLogger(tmp_path / "log.csv")
     sometimes = [lambda net, history: history.add(test=history.epochs) if history.epochs % 2 == 0 else None, log]
     history = net.fit(X, Y, epochs=5, callbacks=sometimes, checkpoint=tmp_path / "run")
     np.testing.assert_array_equal(history["test"], [math.nan, 2, math.nan, 4])

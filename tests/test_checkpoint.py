@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.callbacks import Callback, CSVLog, EarlyStopping
+from fastnn.callbacks import Callback, CSVLogger, EarlyStopping
 from fastnn.io import checkpoint_file as files
 from fastnn.kernels.jit import COMPILED
 from fastnn.training import loop
@@ -89,7 +89,7 @@ def test_callbacks_go_on(returns, killed_at, tmp_path):
     def options(folder):
         folder.mkdir()
         stop = EarlyStopping("loss", patience=2, min_delta=0.05)
-        return {"callbacks": [stop, CSVLog(folder / "log.csv")], "learning_rate": 0.3, "epochs": 40}
+        return {"callbacks": [stop, CSVLogger(folder / "log.csv")], "learning_rate": 0.3, "epochs": 40}
 
     first, second = options(tmp_path / "a"), options(tmp_path / "b")
     whole = a_network()
@@ -97,7 +97,7 @@ def test_callbacks_go_on(returns, killed_at, tmp_path):
     assert expected[3] == "early_stopping"
     assert killed_at(a_network(), returns, checkpoint=tmp_path, **second) is None
     net = a_network()
-    second["callbacks"] = [EarlyStopping("loss", patience=2, min_delta=0.05), CSVLog(tmp_path / "b" / "log.csv")]
+    second["callbacks"] = [EarlyStopping("loss", patience=2, min_delta=0.05), CSVLogger(tmp_path / "b" / "log.csv")]
     assert bits(net, killed_at(net, -1, checkpoint=tmp_path, resume=True, **second)) == expected
     rows = [(tmp_path / name / "log.csv").read_text().splitlines() for name in "ab"]
     assert [row.split(",")[0] for row in rows[0]] == [row.split(",")[0] for row in rows[1]]

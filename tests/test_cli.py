@@ -687,7 +687,7 @@ def test_doctor_tells_when_nothing_is_cached(monkeypatch, capsys):
 
 def test_doctor_tells_when_there_is_one_thread_only(monkeypatch, capsys):
     monkeypatch.setattr(doctor.threads, "layer", lambda: "workqueue")
-    monkeypatch.setattr(doctor.threads, "most", lambda: 1)
+    monkeypatch.setattr(doctor.threads, "max_threads", lambda: 1)
     assert main(["doctor"]) == 1
     assert "all threads but one: Numba's layer here is 'workqueue'" in capsys.readouterr().out
 

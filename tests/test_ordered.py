@@ -8,8 +8,8 @@ from fastnn import inputs
 from fastnn.kernels import layout, optimizer_steps
 from fastnn.kernels.jit import from_python
 from fastnn.parameters import aligned_zeros
-from fastnn.training.explicit_order import OrderedTraining
-from fastnn.training.update_rule import plain_rule
+from fastnn.training.explicit_order import ExplicitOrderTraining
+from fastnn.training.update_rule import plain_sgd_rule
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(23, 5)), RNG.normal(size=(23, 2))
@@ -24,14 +24,14 @@ def new(dtype="float64"):
 
 def training(net, batch, rule, weights=None, n_threads=None):
     examples, _ = inputs.as_examples(X, Y, weights, net._spec, ("X", "y", "w"))
-    return OrderedTraining(net, examples, batch, rule, n_threads)
+    return ExplicitOrderTraining(net, examples, batch, rule, n_threads)
 
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 5, 23])
 def test_an_epoch_has_the_bits_of_a_fit_on_rows_in_that_order(batch, dtype):
     net, other = new(dtype), new(dtype)
-    run = training(net, batch, plain_rule(net._buffer))
+    run = training(net, batch, plain_sgd_rule(net._buffer))
     for rate in (0.1, 0.05):
         loss = run.epoch(ORDER, rate)
         history = other.fit(X[ORDER], Y[ORDER], epochs=1, batch_size=batch, learning_rate=rate, shuffle=False)
@@ -42,7 +42,7 @@ def test_an_epoch_has_the_bits_of_a_fit_on_rows_in_that_order(batch, dtype):
 
 def shared_rule(net, l2, times):
     norms = np.zeros(net._buffer.size // optimizer_steps.STRETCH + len(net.sizes))
-    return plain_rule(net._buffer)._replace(plain=0, l2=l2, shared=times, norms=norms)
+    return plain_sgd_rule(net._buffer)._replace(plain=0, l2=l2, shared=times, norms=norms)
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])

@@ -151,9 +151,9 @@ def test_step_leaves_frozen_layers_alone_and_gradients_do_not():
 def test_thawed_layers_learn_again():
     net = network()
     net.freeze(0, 1)
-    net.thaw(0)
+    net.unfreeze(0)
     assert net.frozen == (1,)
-    net.thaw()
+    net.unfreeze()
     assert net.frozen == ()
     assert all(change.any() for change in one_step(net))
 
@@ -284,8 +284,8 @@ def test_what_is_dropped_depends_on_the_place_in_the_epoch_alone():
 def test_a_step_with_dropout_is_that_of_the_thinned_network():
     net = network(dropout=0.5)
     given = one_step(net, shuffle=False)
-    draws = fastnn.training.update_rule.make_distortion(
-        (0.0, 0.5), fastnn.training.update_rule.Regularisation(), net.seed
+    draws = fastnn.training.update_rule.make_stochastic_regularization(
+        (0.0, 0.5), fastnn.training.update_rule.Regularization(), net.seed
     )
     mask = drawn(40, 19, 0.5, seed=draws.seed, stream=stochastic_regularization.STREAMS * 0 + 1)
     w, b = network().weights, network().biases
@@ -300,8 +300,8 @@ def test_a_step_with_dropout_is_that_of_the_thinned_network():
 def test_inputs_may_be_dropped_too():
     net = network(dropout=[0.5, 0.0])
     weights = one_step(net, shuffle=False)[0]
-    draws = fastnn.training.update_rule.make_distortion(
-        (0.5, 0.0), fastnn.training.update_rule.Regularisation(), net.seed
+    draws = fastnn.training.update_rule.make_stochastic_regularization(
+        (0.5, 0.0), fastnn.training.update_rule.Regularization(), net.seed
     )
     inputs = X * drawn(40, 5, 0.5, seed=draws.seed, stream=0)
     wanted = one_step(network(), X=inputs, shuffle=False)[0]

@@ -213,8 +213,8 @@ def test_warming_up_twice_is_warming_up():
 
 def test_a_plateau_is_followed_from_where_it_was():
     rate, history = ReduceOnPlateau(1.0, patience=2, factor=0.5), fastnn.History()
-    course = fastnn.schedules.Course(1.0)
+    course = fastnn.schedules.PlateauState(1.0)
     for loss in (3.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0):
         history.add(loss=loss)
         assert rate.follow(history, course) == rate.after(history)
-    assert course == fastnn.schedules.Course(0.125, 1.0, 0, 9)
+    assert course == fastnn.schedules.PlateauState(0.125, 1.0, 0, 9)

@@ -16,7 +16,7 @@ FOUR = pytest.mark.usefixtures("four_processors")
 
 @pytest.fixture
 def four_processors(monkeypatch):
-    monkeypatch.setattr(threads, "most", lambda: 4)
+    monkeypatch.setattr(threads, "max_threads", lambda: 4)
 
 
 @FOUR
@@ -57,13 +57,13 @@ def test_a_call_that_fails_gives_its_threads_back():
 
 
 def test_those_who_come_in_time_are_the_team_and_the_next_is_not():
-    sync = threads.meeting_place(2)
+    sync = threads.new_barrier(2)
     enter = from_python(barrier.join)
     sync[barrier.ARRIVED] = 1  # another came first, and waits
     sync[barrier.MEMBERS] = 2  # and has closed the door
     assert tuple(enter(sync, 2)) == (1, 2)
-    assert enter(threads.meeting_place(1), 1) == (0, 1)
-    closed = threads.meeting_place(3)
+    assert enter(threads.new_barrier(1), 1) == (0, 1)
+    closed = threads.new_barrier(3)
     assert enter(closed, 3) == (0, 1)  # the others never came
     assert enter(closed, 3)[1] == 0
 
@@ -75,10 +75,10 @@ def test_a_launch_has_the_results_of_none(wanted, monkeypatch):
     nets[0].fit(X, [0, 1, 2] * 10, epochs=2, n_threads=1)
 
     def launch(parallel_kernel, serial, given, *arguments):
-        parallel_kernel(*arguments, threads.meeting_place(wanted), wanted)
+        parallel_kernel(*arguments, threads.new_barrier(wanted), wanted)
 
-    monkeypatch.setattr(threads, "run", launch)
-    monkeypatch.setattr(threads, "most", lambda: wanted)
+    monkeypatch.setattr(threads, "run_on_team", launch)
+    monkeypatch.setattr(threads, "max_threads", lambda: wanted)
     nets[1].fit(X, [0, 1, 2] * 10, epochs=2, n_threads=1)
     assert (nets[0].parameters == nets[1].parameters).all()
 
@@ -86,7 +86,7 @@ def test_a_launch_has_the_results_of_none(wanted, monkeypatch):
 def test_a_worker_of_joblib_has_its_share_of_the_processors():
     joblib = pytest.importorskip("joblib")
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        most = joblib.Parallel(n_jobs=2)(joblib.delayed(threads.most)() for _ in range(2))
+        most = joblib.Parallel(n_jobs=2)(joblib.delayed(threads.max_threads)() for _ in range(2))
     assert most == [1, 1]
 
 
@@ -101,7 +101,7 @@ def test_two_threads_of_python_have_the_bits_of_one(kind, options, monkeypatch):
     crowds = []
 
     def launch(parallel_kernel, serial, wanted, *arguments):
-        sync = threads.meeting_place(2)
+        sync = threads.new_barrier(2)
         crowd = [threading.Thread(target=serial, args=(*arguments, sync, rank, 2)) for rank in range(2)]
         for member in crowd:
             member.start()
@@ -109,8 +109,8 @@ def test_two_threads_of_python_have_the_bits_of_one(kind, options, monkeypatch):
             member.join()
         crowds.append(crowd)
 
-    monkeypatch.setattr(threads, "run", launch)
-    monkeypatch.setattr(threads, "most", lambda: 2)
+    monkeypatch.setattr(threads, "run_on_team", launch)
+    monkeypatch.setattr(threads, "max_threads", lambda: 2)
     monkeypatch.setattr(barrier, "SPINS", 3)  # where nothing is compiled
     nets[1].fit(kind(X), X[:, :2], n_threads=2, **given)
     assert crowds
@@ -119,7 +119,7 @@ def test_two_threads_of_python_have_the_bits_of_one(kind, options, monkeypatch):
 
 def test_who_comes_second_waits_for_the_first_to_close_the_door(monkeypatch):
     monkeypatch.setattr(barrier, "SPINS", 3)
-    sync, found = threads.meeting_place(2), []
+    sync, found = threads.new_barrier(2), []
     sync[barrier.ARRIVED] = 1
     enter = from_python(barrier.join)
     second = threading.Thread(target=lambda: found.append(tuple(enter(sync, 2))))
@@ -138,23 +138,23 @@ def test_a_fork_is_remembered_where_the_pool_was_entered(monkeypatch):
             monkeypatch.setattr(threads, name, threading.Lock())
         threads._after_fork()
         assert (threads._pool["forked"], threads._pool["calls"]) == (entered, 0)
-        assert threads.most() == 1 or not entered
+        assert threads.max_threads() == 1 or not entered
 
 
 def test_rows_to_predict_are_handed_out(monkeypatch):
     """To however many come in time: without compilation to one."""
     net, X = fastnn.Network([6, 5, 2], seed=0), np.random.default_rng(0).normal(size=(70, 6)).astype("float32")
     expected = net.predict(X)
-    monkeypatch.setattr(threads, "most", lambda: 2)
+    monkeypatch.setattr(threads, "max_threads", lambda: 2)
     monkeypatch.setattr("fastnn.model.WORTH_A_LAUNCH", 0)
     assert (net.predict(X) == expected).all()
 
 
 def test_who_comes_first_to_a_meeting_waits_for_the_others(monkeypatch):
     monkeypatch.setattr(barrier, "SPINS", 3)
-    sync, found = threads.meeting_place(2), []
+    sync, found = threads.new_barrier(2), []
     meet = from_python(barrier.meet)
-    meet(threads.meeting_place(1), 0, 1, 1)  # compiled, where it is, before anybody waits
+    meet(threads.new_barrier(1), 0, 1, 1)  # compiled, where it is, before anybody waits
     first = threading.Thread(target=lambda: found.append(meet(sync, 0, 2, 1)))
     first.start()
     first.join(0.1)

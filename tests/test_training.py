@@ -196,7 +196,7 @@ def a_team_of(size):
     """What calls a serial kernel in so many threads of Python: all of the team is there, whatever the machine has."""
 
     def run(parallel_kernel, serial, wanted, *arguments):
-        sync, failed = threads.meeting_place(size), []
+        sync, failed = threads.new_barrier(size), []
 
         def work(rank):
             try:
@@ -235,8 +235,8 @@ def trained_in_a_team(dtype, sizes, n_rows, batch_size):
 )
 def test_a_team_of_any_size_gives_the_same_bits(sizes, n_rows, batch_size, size, dtype, monkeypatch):
     alone = trained_in_a_team(dtype, sizes, n_rows, batch_size)
-    monkeypatch.setattr(threads, "run", a_team_of(size))
-    monkeypatch.setattr(threads, "most", lambda: size)
+    monkeypatch.setattr(threads, "run_on_team", a_team_of(size))
+    monkeypatch.setattr(threads, "max_threads", lambda: size)
     assert trained_in_a_team(dtype, sizes, n_rows, batch_size) == alone
 
 
@@ -311,7 +311,7 @@ def test_measuring_again_after_the_last_step_takes_no_step(monkeypatch):
     net, expected = regressor(), regressor()
     X, y = regression(600)
     expected.fit(X, y, epochs=3, batch_size=10)
-    monkeypatch.setattr(loop.Crew, "judge", judge)
+    monkeypatch.setattr(loop.ThreadTuner, "judge", judge)
     monkeypatch.setattr(loop, "MEASURED", dict.fromkeys(range(loop.MOST_MEASURED)))
     history = net.fit(X, y, epochs=3, batch_size=10, callbacks=[lambda net, history: None])
     assert (net.parameters == expected.parameters).all()
@@ -348,12 +348,12 @@ def test_measuring_the_threads_changes_nothing():
     assert dict(histories[0]) == dict(histories[1])
 
 
-@pytest.mark.skipif(threads.most() == 1, reason="there is one thread to choose from")
+@pytest.mark.skipif(threads.max_threads() == 1, reason="there is one thread to choose from")
 def test_the_choice_of_threads_holds_for_a_minute_for_networks_of_the_same_layers(monkeypatch):
     measured, now = [], [1000.0]
-    measure = loop.Crew.measure
-    monkeypatch.setattr(loop.Crew, "measure", lambda crew: (measured.append(crew.key), measure(crew)))
-    monkeypatch.setattr(loop.Crew, "judge", lambda crew, pace: None)
+    measure = loop.ThreadTuner.measure
+    monkeypatch.setattr(loop.ThreadTuner, "measure", lambda crew: (measured.append(crew.key), measure(crew)))
+    monkeypatch.setattr(loop.ThreadTuner, "judge", lambda crew, pace: None)
     monkeypatch.setattr(loop, "MEASURED", {})
     monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
     X, y = np.ones((4096, 32)), np.ones((4096, 8))

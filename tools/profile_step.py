@@ -16,7 +16,7 @@ from numba import njit
 
 from fastnn import Network, inputs
 from fastnn.kernels import backward, forward, gather, layout, losses, train_loop, weight_gradient
-from fastnn.parameters import lay_out
+from fastnn.parameters import make_layout
 from fastnn.workspace import make_workspace
 
 ROWS = 20_000
@@ -40,7 +40,7 @@ def phases(net: Network, batch: int) -> list[Phase]:
         y = y.argmax(axis=1)
     examples, _ = inputs.as_examples(X, y, None, net._spec, ("X", "y", "sample_weight"))
     order = generator.permutation(ROWS)
-    room = lay_out(net._spec, batch)
+    room = make_layout(net._spec, batch)
     work, table = make_workspace(room, net.dtype.name), room.table
     network = net._kernel_view(room, np.empty(0, net.dtype))
     numbers, scratch, buffer = work.numbers, work.scratch, network.parameters

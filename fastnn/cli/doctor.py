@@ -98,7 +98,7 @@ def check_training() -> str:
 
 def check_threads() -> str:
     """Whether several threads can be used, and give the same bits as one."""
-    layer, most = threads.layer(), threads.most()
+    layer, most = threads.layer(), threads.max_threads()
     if most == 1 and layer not in ("omp", "tbb"):
         raise ShortfallError(
             f"all threads but one: Numba's layer here is {layer!r}, with which fastnn uses one thread; "

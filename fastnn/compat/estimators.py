@@ -28,14 +28,21 @@ from ..history import History
 from ..kernels import layout, optimizer_steps
 from ..network import Network
 from ..optimizers import LBFGS, Optimizer, as_optimizer
-from ..parameters import aligned_zeros, lay_out, views
-from ..training.explicit_order import OrderedTraining
-from ..training.update_rule import Regularisation, State, fresh_state, make_distortion, make_rule, plain_rule
+from ..parameters import aligned_zeros, make_layout, views
+from ..training.explicit_order import ExplicitOrderTraining
+from ..training.update_rule import (
+    Regularization,
+    State,
+    initial_state,
+    make_stochastic_regularization,
+    make_update_rule,
+    plain_sgd_rule,
+)
 
 ACTIVATIONS = {"logistic": "sigmoid", "exp": "exponential"}
 LOSSES = {"squared_error": "half_squared_error"}
 NAMES = ("X", "y", "sample_weight")
-NO_PENALTY = Regularisation()
+NO_PENALTY = Regularization()
 
 _networks: weakref.WeakKeyDictionary[Any, tuple[Any, Network]] = weakref.WeakKeyDictionary()
 _loading = threading.Lock()
@@ -52,14 +59,14 @@ class OwnOptimizer(BaseOptimizer):
 
 def fill(buffer: np.ndarray, net: Network, coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]) -> None:
     """Write arrays (n_in, n_out) and (n_out,) into a buffer that is laid out as the net's parameters."""
-    weights, biases = views(buffer, lay_out(net._spec, 1).table)
+    weights, biases = views(buffer, make_layout(net._spec, 1).table)
     for part, given in zip((*weights, *biases), (*(coef.T for coef in coefs), *intercepts), strict=True):
         part[...] = given
 
 
 def read(buffer: np.ndarray, net: Network, coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]) -> None:
     """Write what such a buffer holds into the arrays."""
-    weights, biases = views(buffer, lay_out(net._spec, 1).table)
+    weights, biases = views(buffer, make_layout(net._spec, 1).table)
     for part, into in zip((*weights, *biases), (*(coef.T for coef in coefs), *intercepts), strict=True):
         into[...] = part
 
@@ -171,7 +178,7 @@ class CompiledPerceptron(BaseMultilayerPerceptron):
         mean = net._judge(X.examples, slopes)[0] / X.n_losses + X.mean_constant(np.arange(n_rows), n_rows)
         weight = n_rows if sample_weight is None else sample_weight.sum()
         penalty = sum(float(np.vdot(coef, coef)) for coef in self.coefs_)
-        weights, biases = views(slopes, lay_out(net._spec, 1).table)
+        weights, biases = views(slopes, make_layout(net._spec, 1).table)
         coef_grads[:] = [part.T + self.alpha / weight * coef for part, coef in zip(weights, self.coefs_, strict=True)]
         intercept_grads[:] = biases
         return mean + 0.5 * self.alpha * penalty / weight, coef_grads, intercept_grads
@@ -285,13 +292,13 @@ class _Training:
         self.prepared = estimator._prepare(self.net, X, y, sample_weight)
         self.order = np.arange(self.n_rows)
         seed = estimator._random_state.randint(1 << 31) if any(self.net.dropout) else 0
-        distortion = make_distortion(self.net.dropout, NO_PENALTY, int(seed))
+        distortion = make_stochastic_regularization(self.net.dropout, NO_PENALTY, int(seed))
         n_stretches = self.net._buffer.size // optimizer_steps.STRETCH + len(self.net.sizes)
         rule = self._rule()._replace(shared=float(self.prepared.n_losses), norms=np.zeros(n_stretches))
         self.first, self.second = rule.first, rule.second
         self.rate = self.optimizer.learning_rate
         given = (self.net, self.prepared.examples, batch_size, rule, estimator.n_threads, distortion)
-        self.training = OrderedTraining(*given)
+        self.training = ExplicitOrderTraining(*given)
         self.history = History()
         pairs = getattr(estimator, "_eval_set", None)
         if pairs is not None and not isinstance(pairs, list | tuple):
@@ -303,15 +310,15 @@ class _Training:
             names = [f"validation_{number}" for number in range(len(self.evaluated))]
             estimator.evals_result_ = {name: {"loss": [], "score": []} for name in names}
 
-    def _rule(self) -> layout.Rule:
+    def _rule(self) -> layout.UpdateRule:
         """The optimizer as the kernels take it, its state filled in."""
         estimator, optimizer, net = self.estimator, self.optimizer, self.net
-        penalty = Regularisation(l2=float(estimator.alpha))
+        penalty = Regularization(l2=float(estimator.alpha))
         if isinstance(optimizer, OwnOptimizer):
             kept = optimizer.state
-            self.state = kept.with_buffers(net._laid_out) if kept else fresh_state(optimizer.kind, 0.0, net._buffer)
-            return make_rule(optimizer.kind, penalty, self.state, lay_out(net._spec, 1).table)
-        rule = plain_rule(net._buffer)._replace(plain=0, l2=penalty.l2)
+            self.state = kept.with_buffers(net._laid_out) if kept else initial_state(optimizer.kind, 0.0, net._buffer)
+            return make_update_rule(optimizer.kind, penalty, self.state, make_layout(net._spec, 1).table)
+        rule = plain_sgd_rule(net._buffer)._replace(plain=0, l2=penalty.l2)
         split = len(estimator.coefs_)
         if isinstance(optimizer, AdamOptimizer):
             first, second = aligned_zeros(net._buffer.size, net.dtype), aligned_zeros(net._buffer.size, net.dtype)

@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise ImportError("this needs PyTorch: pip install 'fastnn[torch]'") from error
 
-from ..inputs import numbers_of
+from ..inputs import as_numeric_array
 from ..model import Model
 from ..network import Network
 
@@ -243,7 +243,7 @@ def load_state_dict(net: Model, state: Mapping[str, Any]) -> None:
         if kind not in ("weight", "bias"):
             raise ValueError(f"state has {key!r}, which is neither a weight nor a bias")
         here = tensor.cpu() if isinstance(tensor, torch.Tensor) else tensor
-        layers.setdefault(layer, {})[kind] = numbers_of(f"state[{key!r}]", here)
+        layers.setdefault(layer, {})[kind] = as_numeric_array(f"state[{key!r}]", here)
     if len(layers) != len(net.weights):
         raise ValueError(f"state must have the {len(net.weights)} layers of the network, got {len(layers)}")
     vectors = []

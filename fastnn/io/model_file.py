@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import FileFormatError
 from ..preprocessing import MinMaxScaler, StandardScaler, scaler_from_state
-from ..spec import Spec, make_spec, whole_number
+from ..spec import Spec, check_int, make_spec
 from .files import write_bytes
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
         loss = (about["loss"], about["loss_setting"]) if "loss_setting" in about else about["loss"]
         described = (about["input_scale"], about.get("dropout", 0.0))
         spec = make_spec(about["sizes"], about["activation"], loss, DTYPES[kinds.pop()], *described)
-        if whole_number("seed", about["seed"], 0) >= 1 << 63 or whole_number("epochs", about["epochs"], 0) >= 1 << 63:
+        if check_int("seed", about["seed"], 0) >= 1 << 63 or check_int("epochs", about["epochs"], 0) >= 1 << 63:
             raise ValueError("seed and epochs must be below 2**63")
         checked_names("column_names", about["column_names"], spec.sizes[0])
         checked_names("class_names", about["class_names"], max(2, spec.sizes[-1]))

@@ -7,7 +7,7 @@ whatever number of threads the pool really gives.
 
 from __future__ import annotations
 
-from .intrinsics import atomic_add, atomic_load, atomic_store, give_way, pause
+from .intrinsics import atomic_add, atomic_load, atomic_store, pause, yield_thread
 from .jit import kernel
 from .layout import SYNC_STRIDE
 
@@ -41,7 +41,7 @@ def join(sync, wanted):
         pause()
         turns += 1
         if turns > SPINS:
-            give_way()
+            yield_thread()
     return rank, atomic_load(sync, MEMBERS)
 
 
@@ -56,5 +56,5 @@ def meet(sync, rank, team, meetings):
                 pause()
                 turns += 1
                 if turns > SPINS:
-                    give_way()
+                    yield_thread()
     return meetings + 1

@@ -242,7 +242,7 @@ def pause(typingctx):
 
 
 @twin(_pause)
-def give_way(typingctx):
+def yield_thread(typingctx):
     """Let another thread have this processor."""
 
     def codegen(context, builder, signature, args):

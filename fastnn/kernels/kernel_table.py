@@ -40,8 +40,8 @@ def _samples(dtype: str) -> dict[str, Any]:
     table = np.zeros((1, layout.N_FIELDS), np.int64)
     floats = np.zeros(1)
     state = (floats, numbers, numbers, numbers)
-    rule = layout.Rule(0, 1, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, *state)
-    undisturbed = layout.Distortion(0, 0.0, 0.0, 0)
+    rule = layout.UpdateRule(0, 1, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, *state)
+    undisturbed = layout.StochasticRegularization(0, 0.0, 0.0, 0)
     return {
         "rule": rule,
         "distortion": undisturbed,
@@ -49,10 +49,10 @@ def _samples(dtype: str) -> dict[str, Any]:
         "integers": integers,
         "inputs": inputs,
         "table": table,
-        "network": layout.Network(table, 0, 0.0, numbers, numbers, integers),
+        "network": layout.NetworkView(table, 0, 0.0, numbers, numbers, integers),
         "work": layout.Workspace(numbers, numbers, numbers, 1, numbers, numbers, numbers, 1),
         "examples": layout.Examples(inputs, 0, 0, 1.0, 1, 0, frozen, labels, frozen, frozen, columns, labels),
-        "plan": layout.Plan(0, 0, 1, 0, 0, 0, 0, 0),
+        "plan": layout.StepRange(0, 0, 1, 0, 0, 0, 0, 0),
         "records": layout.Records(integers, integers, np.zeros(1), np.zeros((1, 4)), numbers),
         "number": numbers[0],
         "int": 0,
@@ -81,7 +81,7 @@ PIECES: dict[int, tuple[Any, str]] = {
     layout.PENALTY_PASS: (train_loop.penalty_pass, "network work rule int int"),
     layout.RULE_PASS: (train_loop.rule_pass, "network rule number int int int float"),
     layout.STEPS: (
-        train_loop.work_steps,
+        train_loop.train_steps,
         "network work examples examples plan rule distortion records integers int int",
     ),
     layout.SPARSE_FORWARD: (
@@ -107,7 +107,9 @@ DISTURBED = (layout.DISTORT, layout.DROP)
 PREDICTION = (layout.GATHER, layout.ACTIVATE, layout.FORWARD, layout.PREDICT)
 
 
-def pieces_for(rule: layout.Rule, distortion: layout.Distortion, kinds: tuple[int, int]) -> tuple[int, ...]:
+def pieces_for(
+    rule: layout.UpdateRule, distortion: layout.StochasticRegularization, kinds: tuple[int, int]
+) -> tuple[int, ...]:
     """What a training needs beside plain descent: the first `fit` of a process compiles no more than it calls."""
     disturbed = distortion.dropping or distortion.noise or distortion.smoothing
     by_rule = not rule.plain or rule.max_norm

@@ -54,7 +54,7 @@ class Examples(NamedTuple):
     starts: np.ndarray  # int64
 
 
-class Network(NamedTuple):
+class NetworkView(NamedTuple):
     """The network as the kernels see it."""
 
     table: np.ndarray  # (layers, N_FIELDS) int64
@@ -78,7 +78,7 @@ class Workspace(NamedTuple):
     block: int  # rows
 
 
-class Rule(NamedTuple):
+class UpdateRule(NamedTuple):
     """How a step uses the slope, see rules.py; arrays that a rule does not need are empty."""
 
     method: int
@@ -103,7 +103,7 @@ class Rule(NamedTuple):
     average: np.ndarray
 
 
-class Distortion(NamedTuple):
+class StochasticRegularization(NamedTuple):
     """What is disturbed on purpose while training, see distortion.py."""
 
     dropping: int  # 1: neurons are dropped as the layer table says
@@ -112,7 +112,7 @@ class Distortion(NamedTuple):
     seed: int
 
 
-class Plan(NamedTuple):
+class StepRange(NamedTuple):
     """What one call does: steps first..last of the training, counted from its start."""
 
     first: int

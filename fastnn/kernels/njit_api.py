@@ -12,7 +12,7 @@ from .intrinsics import call_at, multiply_add
 from .jit import OPTIONS
 from .layout import BIASES, FORWARD, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS, WEIGHTS
 from .predict import forward_rows
-from .train_loop import slope_of_batch
+from .train_loop import batch_gradient
 
 
 class Compiled(NamedTuple):
@@ -33,12 +33,12 @@ class Room(NamedTuple):
     """Where functions on plain arrays work; `fastnn.compiled.room` makes one."""
 
     model: Compiled
-    network: layout.Network
+    network: layout.NetworkView
     work: layout.Workspace
     examples: layout.Examples
     records: layout.Records
-    rule: layout.Rule
-    distortion: layout.Distortion
+    rule: layout.UpdateRule
+    distortion: layout.StochasticRegularization
     inputs: np.ndarray  # (rows, n_inputs), what `examples` reads
     targets: np.ndarray  # (rows, n_outputs), likewise
     sync: np.ndarray
@@ -145,7 +145,7 @@ def find_slopes(X, y, weights, biases, room):
             targets[r, j] = y[r, j]
     sums = room.records.sums
     sums[:] = 0
-    slope_of_batch(
+    batch_gradient(
         room.network, room.work, room.examples, room.records, 0, n_rows, room.rule, room.distortion, 0, room.sync
     )
     return sums[0] / sums[1]

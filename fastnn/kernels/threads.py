@@ -56,12 +56,12 @@ def _allowed() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def processors() -> int:
+def n_processors() -> int:
     """Calls that can run side by side: this process's processors, or Numba's limit where it is less."""
     return min(SETTINGS.NUMBA_NUM_THREADS, _allowed())
 
 
-def most() -> int:
+def max_threads() -> int:
     """Threads that a call can use here: no more than the processors of this process or Numba's own limit."""
     if not COMPILED or _pool["forked"]:
         return 1
@@ -70,7 +70,7 @@ def most() -> int:
     return int(numba.get_num_threads())
 
 
-def meeting_place(n_threads: int) -> np.ndarray:
+def new_barrier(n_threads: int) -> np.ndarray:
     """The zeroed integers through which a team of threads meets."""
     return np.zeros(room(n_threads), np.int64)
 
@@ -82,7 +82,7 @@ def team_of(wanted: int) -> Iterator[int]:
         others = _pool["calls"]
         _pool["calls"] += 1
     try:
-        size = min(wanted, most() - others) if wanted > 1 else 1
+        size = min(wanted, max_threads() - others) if wanted > 1 else 1
         if size <= 1 or not _one_team.acquire(blocking=False):
             yield 1
             return
@@ -99,10 +99,10 @@ def team_of(wanted: int) -> Iterator[int]:
             _pool["calls"] -= 1
 
 
-def run(parallel_kernel: Callable[..., Any], serial: Callable[..., Any], wanted: int, *arguments: Any) -> None:
+def run_on_team(parallel_kernel: Callable[..., Any], serial: Callable[..., Any], wanted: int, *arguments: Any) -> None:
     """Call with up to `wanted` threads a kernel that ends in (sync, n_threads), or its worker (sync, rank, team)."""
     with team_of(wanted) as n_threads:
         if n_threads == 1:
-            serial(*arguments, meeting_place(1), 0, 1)
+            serial(*arguments, new_barrier(1), 0, 1)
         else:
-            parallel_kernel(*arguments, meeting_place(n_threads), n_threads)
+            parallel_kernel(*arguments, new_barrier(n_threads), n_threads)

@@ -43,8 +43,8 @@ from .layout import (
     WEIGHT_PASS,
     WEIGHTS,
     ZEROS,
-    Distortion,
-    Plan,
+    StepRange,
+    StochasticRegularization,
 )
 from .losses import hits, output_deltas
 from .optimizer_steps import STRETCH, clip_scale, descend_layer, limit_norms, prepare_slope, sum_stretches
@@ -304,7 +304,7 @@ def train_batch(
 
 
 @entry
-def work_steps(network, work, examples, validation, plan, rule, distortion, records, sync, rank, team):
+def train_steps(network, work, examples, validation, plan, rule, distortion, records, sync, rank, team):
     """One thread's part of steps first..last; of no step: of the loss over the validation examples.
 
     Thread 0 keeps the records.
@@ -313,7 +313,7 @@ def work_steps(network, work, examples, validation, plan, rule, distortion, reco
     steps = (n + plan.batch_size - 1) // plan.batch_size
     state = records.state
     meetings = 1
-    undisturbed = Distortion(0, 0.0, 0.0, 0)
+    undisturbed = StochasticRegularization(0, 0.0, 0.0, 0)
     if plan.first == plan.last:
         evaluate(records.sums, records.order[:0], network, work, validation, undisturbed, sync, rank, team, meetings)
     for step in range(plan.first, plan.last):
@@ -366,18 +366,18 @@ def work_steps(network, work, examples, validation, plan, rule, distortion, reco
 
 
 @entry
-def slope_of_batch(network, work, examples, records, start, size, rule, distortion, epoch, sync):
+def batch_gradient(network, work, examples, records, start, size, rule, distortion, epoch, sync):
     """network.gradient: the slope of the examples at places start..start + size of records.order; records.sums: (3,).
 
     One thread's work for a training of many processes, which add their slopes up.
     """
-    plan = Plan(0, 1, size, 0, 0, 0, 0, 0)
+    plan = StepRange(0, 1, size, 0, 0, 0, 0, 0)
     rate = network.parameters.dtype.type(0)
     train_batch(network, work, examples, records, rate, start, size, plan, rule, distortion, epoch, 1, sync, 0, 1, 1)
 
 
 @entry
-def descend_gradient(network, work, rule, rate, step):
+def apply_gradient(network, work, rule, rate, step):
     """network.parameters: one step by the rule down network.gradient."""
     call_at(network.code[RULE_PASS], rule_pass, network, rule, rate, 0, 1, step, 1.0)
     if rule.clip > 0:
@@ -393,7 +393,7 @@ def shuffle_rows(order, seed, epoch):
 
 
 @entry
-def touch_rows(inputs, order, length):
+def prefetch_rows(inputs, order, length):
     """Read a byte of each line of the rows in `order`, `length` bytes each, so that they are near when wanted."""
     total = 0
     for row in order:
@@ -409,6 +409,6 @@ def train(network, work, examples, validation, plan, rule, distortion, records, 
         rank, team = join(sync, n_threads)
         if team > 0:
             call_at(
-                network.code[STEPS], work_steps,
+                network.code[STEPS], train_steps,
                 network, work, examples, validation, plan, rule, distortion, records, sync, rank, team,
             )  # fmt: skip

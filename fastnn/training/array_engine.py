@@ -11,7 +11,7 @@ import numpy as np
 
 from ..kernels import layout
 from ..network import Network
-from ..parameters import Layout, lay_out, views
+from ..parameters import Layout, make_layout, views
 
 
 class Borrowed(Network):
@@ -58,7 +58,7 @@ class Borrowed(Network):
         self._own = self._buffer
         lie = [_lies_well(number, weights, biases) for number in range(len(weights))]
         self._strides = tuple(weight.shape[1] if well else None for weight, well in zip(weights, lie, strict=True))
-        own_weights, own_biases = views(self._own, lay_out(self._spec, 1).table)
+        own_weights, own_biases = views(self._own, make_layout(self._spec, 1).table)
         parts = []
         for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
             parts += [weight, bias] if lie[number] else [own_weights[number].T, own_biases[number]]
@@ -101,7 +101,7 @@ class Borrowed(Network):
             given[...] = own
 
     def _lay_out(self, block: int, sparse: bool) -> Layout:
-        found = lay_out(self._spec, block, sparse, self._strides)
+        found = make_layout(self._spec, block, sparse, self._strides)
         table = found.table.copy()
         table[:, layout.WEIGHTS], table[:, layout.BIASES] = self._offsets.T
         return dataclasses.replace(found, table=table)

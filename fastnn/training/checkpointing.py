@@ -21,7 +21,7 @@ from ..io.checkpoint_file import Checkpoint
 from ..io.files import remove_unfinished
 from ..io.model_file import description
 from ..kernels import gather, layout
-from ..spec import real_number
+from ..spec import check_float
 from .interrupts import Interruption
 from .update_rule import State
 
@@ -36,7 +36,7 @@ MOST_SHARE = 20
 """So many times what a checkpoint took passes before the next: a large network's take no more than a twentieth."""
 
 
-class Keeper:
+class Checkpointer:
     """Puts a training back to where it stood, and knows what to keep of it; this one keeps nothing.
 
     Attributes
@@ -97,7 +97,7 @@ class Keeper:
         return Checkpoint(net, about, arrays, self.before[0])
 
 
-class FolderKeeper(Keeper):
+class DirectoryCheckpointer(Checkpointer):
     """Writes the checkpoint into a folder now and then."""
 
     def __init__(self, folder: str | os.PathLike[str], resume: bool, seconds: float) -> None:
@@ -106,7 +106,7 @@ class FolderKeeper(Keeper):
         self.folder = Path(folder)
         if self.folder.exists() and not self.folder.is_dir():
             raise NotADirectoryError(f"checkpoint must be the path of a folder, and {self.folder} is something else")
-        self.seconds = real_number("checkpoint_seconds", seconds)
+        self.seconds = check_float("checkpoint_seconds", seconds)
         if self.seconds < 0:
             raise ValueError(f"checkpoint_seconds must be 0 or more, got {seconds!r}")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ class FolderKeeper(Keeper):
                 raise ValueError(f"the checkpoint in {self.folder} was made with {name}={kept!r}, not {value!r}")
 
     def put_back(self, run: Run) -> None:
-        """As `Keeper.put_back`; callbacks whose state cannot be kept are an error now, not in a minute."""
+        """As `Checkpointer.put_back`; callbacks whose state cannot be kept are an error now, not in a minute."""
         super().put_back(run)
         self.callbacks.state()
 
@@ -161,7 +161,7 @@ class FolderKeeper(Keeper):
         self._took = self._last - began
 
 
-class PartKeeper(Keeper):
+class InMemoryCheckpointer(Checkpointer):
     """Keeps a training in memory where a `Pause` stopped it, until its next part."""
 
     def keep(self, run: Run, reason: str = "") -> None:
@@ -197,7 +197,9 @@ def _history(saved: Checkpoint | None) -> History:
     return history
 
 
-def terms_of(examples: layout.Examples, batch_size: int, shuffle: bool, kind: str, ranks: int = 1) -> dict[str, Any]:
+def run_fingerprint(
+    examples: layout.Examples, batch_size: int, shuffle: bool, kind: str, ranks: int = 1
+) -> dict[str, Any]:
     """What the steps of two trainings must share to be the same steps: sizes, and a digest of some rows."""
     itemsizes = {code: np.dtype(name).itemsize for name, code in gather.KINDS.items()}
     stride = examples.stride * itemsizes.get(examples.kind, 0)

@@ -110,7 +110,7 @@ class RankCallbacks(Callbacks):
         ends = super().after_epoch() if self._ranks.rank == 0 else False
         said = ends, self._history.stop_reason, self._net.frozen
         ends, self._history.stop_reason, frozen = self._ranks.comm.bcast(said)
-        self._net.thaw()
+        self._net.unfreeze()
         self._net.freeze(*frozen)
         return bool(ends)
 
@@ -121,7 +121,7 @@ class Agreed:
     asked = False
 
 
-class OneThread:
+class SingleThread:
     """A crew of one: the ranks are the threads."""
 
     size = 1
@@ -222,7 +222,7 @@ class RankRun(Run):
             self.records.state[layout.STOPPED] = 1
         elif weight > 0:
             self.of_all.gradient[:] *= self.added.dtype.type(1 / weight)
-            kernels.descend_gradient(self.of_all, job.work, job.rule, rate, job.rule.steps_before + step + 1)
+            kernels.apply_gradient(self.of_all, job.work, job.rule, rate, job.rule.steps_before + step + 1)
         self.records.state[layout.NEXT_STEP] = step + 1
         if batch == job.steps_per_epoch - 1 and not self.stopped:
             self.end_epoch(rate)
@@ -235,10 +235,10 @@ class RankRun(Run):
             self.sent[:] = 0
             return np.zeros(3)
         records = self.records._replace(order=self.order, sums=np.zeros(3))
-        kernels.slope_of_batch(
+        kernels.batch_gradient(
             job.network, job.work, job.examples, records, start, size, job.rule,
             job.distortion._replace(seed=job.distortion.seed ^ self.ranks.rank), job.start_epoch + epoch,
-            threads.meeting_place(1),
+            threads.new_barrier(1),
         )  # fmt: skip
         job.network.gradient[:] *= self.sent.dtype.type(records.sums[1])
         return records.sums
@@ -247,7 +247,7 @@ class RankRun(Run):
         """Touch the rows of the next batch, which comes while the others' slopes are on their way."""
         examples, order = self.job.examples, self.order[start : start + self.job.batch_size]
         if len(order) and examples.kind != gather.CSR:
-            kernels.touch_rows(examples.inputs, order, examples.inputs.size // max(1, self.rows))
+            kernels.prefetch_rows(examples.inputs, order, examples.inputs.size // max(1, self.rows))
 
     def end_epoch(self, rate: Any) -> None:
         """Complete the history, and see that all ranks have the same parameters."""

@@ -40,7 +40,7 @@ class _Epoch(loop.Run):
             self.loss = float(epochs[-1, 0])
 
 
-class OrderedTraining:
+class ExplicitOrderTraining:
     """A training of `net` on examples in orders that are given to it, epoch by epoch.
 
     Parameters
@@ -64,9 +64,9 @@ class OrderedTraining:
         net: Network,
         examples: layout.Examples,
         batch_size: int,
-        rule: layout.Rule,
+        rule: layout.UpdateRule,
         n_threads: int | None = None,
-        distortion: layout.Distortion = UNDISTURBED,
+        distortion: layout.StochasticRegularization = UNDISTURBED,
     ) -> None:
         plan, work = net._room("train", min(BLOCK_ROWS, batch_size), inputs.all_sparse(examples))
         pieces = kernel_table.pieces_for(rule, distortion, (examples.kind, gather.UINT8))
@@ -76,8 +76,8 @@ class OrderedTraining:
         job = loop.Job(
             network=net._kernel_view(plan, net._gradient_room(batch_size, rule.plain), True, pieces),
             work=work,
-            examples=examples._replace(ahead=inputs.rows_ahead(examples, batch_size)),
-            validation=inputs.no_examples(net._spec),
+            examples=examples._replace(ahead=inputs.prefetch_distance(examples, batch_size)),
+            validation=inputs.empty_examples(net._spec),
             rates=self._rates,  # type: ignore[arg-type]
             epochs=1 << 40,
             batch_size=batch_size,
@@ -95,7 +95,7 @@ class OrderedTraining:
         )
         self._run = _Epoch(job, History())
         self._run.records = self._run.records._replace(order=self._order)
-        self._crew: loop.Crew | None = None
+        self._crew: loop.ThreadTuner | None = None
         self._steps = 1
 
     def epoch(self, order: np.ndarray, rate: float) -> float:
@@ -105,7 +105,7 @@ class OrderedTraining:
         self._order[:] = order
         self._rates.rate = rate
         run.records.sums[:] = 0
-        self._crew = self._crew or loop.Crew(run)
+        self._crew = self._crew or loop.ThreadTuner(run)
         while run.position < end:
             before = run.position
             pace = run.advance(self._steps, self._crew.size) / max(1, run.position - before)

@@ -15,7 +15,7 @@ from ..errors import DivergenceError
 from ..history import History
 from ..kernels import layout, losses, threads, train_loop
 from ..schedules import Rates
-from .checkpointing import Keeper
+from .checkpointing import Checkpointer
 
 CALL_SECONDS = 0.25
 """Longest that compiled code keeps Python waiting, where a step is not longer."""
@@ -46,7 +46,7 @@ GOES_ON = ("", "interrupted", "epochs")
 class Job:
     """One call of `fit`: the network, the data, the settings."""
 
-    network: layout.Network
+    network: layout.NetworkView
     work: layout.Workspace
     examples: layout.Examples
     validation: layout.Examples
@@ -61,12 +61,12 @@ class Job:
     val_accuracy: bool
     n_threads: int | None
     on_divergence: str
-    rule: layout.Rule
-    distortion: layout.Distortion
+    rule: layout.UpdateRule
+    distortion: layout.StochasticRegularization
     callbacks: Callbacks
     progress: Callable[[History, int], None] = field(default=lambda history, step: None)
     moved: Callable[[int, int], None] = field(default=lambda epochs, steps: None)  # what callbacks see of the position
-    keeper: Keeper = field(default_factory=Keeper)
+    keeper: Checkpointer = field(default_factory=Checkpointer)
     steps_done: int = 0
     steps: int = 0  # of an epoch, where others than this process decide
 
@@ -131,7 +131,7 @@ class Run:
         if last <= first:
             return 0.0
         rates = job.rates.between(first, last, per_epoch, job.start_epoch, self.history)
-        plan = layout.Plan(
+        plan = layout.StepRange(
             first,
             last,
             job.batch_size,
@@ -144,9 +144,9 @@ class Run:
         n_epochs = (last - 1) // per_epoch + 1 - first // per_epoch
         records = self.records._replace(rates=rates, history=np.full((n_epochs, 4), np.nan))
         began = time.perf_counter()
-        threads.run(
+        threads.run_on_team(
             train_loop.train,
-            train_loop.work_steps,
+            train_loop.train_steps,
             n_threads,
             job.network,
             job.work,
@@ -214,7 +214,7 @@ def step_cost(job: Job) -> int:
     return 3 * min(job.batch_size, job.examples.n_rows) * int(job.network.parameters.size)
 
 
-class Crew:
+class ThreadTuner:
     """How many threads a run works on: measured at its start, and again when the measurement no longer holds.
 
     The results are the same bits for every number, so that the choice can change at any step.
@@ -224,7 +224,7 @@ class Crew:
         self.run = run
         self.alone = 0.0  # seconds that a step took on one thread; 0: never measured
         self.size = 1
-        most = threads.most()
+        most = threads.max_threads()
         network = run.job.network
         self.key = network.table.tobytes(), network.parameters.dtype.name, run.job.batch_size, most
         wanted = run.job.n_threads
@@ -268,7 +268,7 @@ class Crew:
             self.measure()
 
 
-def train(run: Run, crew_of: Callable[[Run], Any] = Crew) -> None:
+def train(run: Run, crew_of: Callable[[Run], Any] = ThreadTuner) -> None:
     """Run a job to its end, to divergence, or to Ctrl-C; DivergenceError as `Network.fit` documents it."""
     job, history = run.job, run.history
     sound = job.network.parameters.copy()
@@ -297,7 +297,7 @@ def train(run: Run, crew_of: Callable[[Run], Any] = Crew) -> None:
             warnings.warn(f"training diverged: {reason}", RuntimeWarning, stacklevel=3)
 
 
-def advance_to_end(run: Run, crew: Crew, sound: np.ndarray) -> None:
+def advance_to_end(run: Run, crew: ThreadTuner, sound: np.ndarray) -> None:
     """Call the compiled epochs again and again; between calls look at the loss, the bar, the callbacks, the keyboard.
 
     `sound` keeps the parameters of the last return at which all were finite.

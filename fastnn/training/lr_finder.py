@@ -10,9 +10,9 @@ import numpy as np
 
 from .. import inputs
 from ..errors import DivergenceError
-from ..schedules import positive_rate
-from ..spec import whole_number
-from .checkpointing import Keeper
+from ..schedules import check_learning_rate
+from ..spec import check_int
+from .checkpointing import Checkpointer
 from .interrupts import Interruption
 
 if TYPE_CHECKING:
@@ -54,13 +54,13 @@ def find_learning_rate(
     net: Network, X: Any, y: Any, batch_size: int, smallest: float, largest: float, steps: int, optimizer: Any
 ) -> RateSearch:
     """As `Network.find_learning_rate` documents it."""
-    batch_size, steps = whole_number("batch_size", batch_size, 1), whole_number("steps", steps, 10)
-    low, high = (positive_rate(n, v, net.dtype) for n, v in (("smallest", smallest), ("largest", largest)))
+    batch_size, steps = check_int("batch_size", batch_size, 1), check_int("steps", steps, 10)
+    low, high = (check_learning_rate(n, v, net.dtype) for n, v in (("smallest", smallest), ("largest", largest)))
     if low >= high:
         raise ValueError(f"smallest must be below largest, got {smallest!r} and {largest!r}")
     trial, rates, losses = net.copy(), np.geomspace(low, high, steps), []
     trial.loss(X, y)  # all checks on the data, before anything is indexed
-    rows_of, targets = inputs.selectable("X", X), inputs.numbers_of("y", y)
+    rows_of, targets = inputs.as_indexable("X", X), inputs.as_numeric_array("y", y)
     n_rows = rows_of.shape[0]
     batch_size = min(batch_size, n_rows)
     generator = np.random.default_rng(net.seed)
@@ -68,7 +68,7 @@ def find_learning_rate(
     mean, lowest, smoothed, interruption = 0.0, math.inf, [], Interruption()
     for step, rate in enumerate(rates):
         rows = order[step * batch_size : (step + 1) * batch_size]
-        keeper: Any = Keeper(None, interruption)
+        keeper: Any = Checkpointer(None, interruption)
         try:
             with interruption:
                 history = trial.fit(

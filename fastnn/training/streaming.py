@@ -15,9 +15,9 @@ from .. import inputs
 from ..callbacks import Callbacks, check_callbacks
 from ..errors import DivergenceError
 from ..history import COLUMNS, History
-from ..schedules import Course, Rates, ReduceOnPlateau, Schedule, rates_at
-from ..spec import whole_number
-from .checkpointing import Keeper
+from ..schedules import PlateauState, Rates, ReduceOnPlateau, Schedule, rates_at
+from ..spec import check_int
+from .checkpointing import Checkpointer
 from .interrupts import Interruption
 from .loop import divergence_message, exploded
 
@@ -100,10 +100,10 @@ class Stream:
     options: dict[str, Any]
 
     def __post_init__(self) -> None:
-        whole_number("epochs", self.epochs, 0)
-        whole_number("prefetch", self.prefetch, 1)
+        check_int("epochs", self.epochs, 0)
+        check_int("prefetch", self.prefetch, 1)
         if self.batch_size is not None:
-            whole_number("batch_size", self.batch_size, 1)
+            check_int("batch_size", self.batch_size, 1)
         unknown = sorted(set(self.options) - OPTIONS)
         if unknown:
             raise TypeError(f"fit_stream takes of fit's options {', '.join(sorted(OPTIONS))}; got {', '.join(unknown)}")
@@ -123,7 +123,7 @@ class Stream:
     def train(self) -> History:
         """All epochs, or those before Ctrl-C or a callback ended them."""
         self.history, self.start, self.length = History(), self.net.epochs_trained, 0
-        self.course = Course(getattr(self.learning_rate, "rate", 0.0))
+        self.course = PlateauState(getattr(self.learning_rate, "rate", 0.0))
         called, self.interruption = Callbacks(self.callbacks, self.net, self.history), Interruption()
         with self.interruption, called:
             for epoch in range(self.epochs):
@@ -154,7 +154,7 @@ class Stream:
                 time = self.start + epoch + (min(count / self.length, 1.0) if self.length else 0.0)
                 # draws depend on the epoch: for them every batch is one
                 self.net._epochs = (self.start + epoch) * MOST_BATCHES + count
-                keeper: Any = Keeper(None, self.interruption)
+                keeper: Any = Checkpointer(None, self.interruption)
                 keeper.warns = False
                 try:
                     part = self.net.fit(
@@ -212,7 +212,7 @@ def _parts(item: Any) -> tuple[Any, Any, Any, int]:
     if not isinstance(item, tuple | list) or len(item) not in (2, 3):
         raise TypeError(f"batches must give pairs (X, y) or triples (X, y, sample_weight), got {type(item).__name__}")
     X, y, weight = (*item, None)[:3]
-    y = inputs.numbers_of("y", y)
+    y = inputs.as_numeric_array("y", y)
     n_rows = len(y) if y.ndim else 0
     if n_rows == 0:
         raise ValueError(f"batches must give batches of at least one row, got y of shape {y.shape}")

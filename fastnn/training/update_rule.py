@@ -11,13 +11,13 @@ import numpy as np
 from ..kernels import layout, optimizer_steps
 from ..optimizers import SGD, Optimizer
 from ..parameters import aligned_zeros
-from ..spec import real_number
+from ..spec import check_float
 
 NO_FLOATS = np.empty(0)
 
 
 @dataclass(frozen=True)
-class Regularisation:
+class Regularization:
     """The penalties and disturbances of one training; `fit` documents them.
 
     Attributes
@@ -35,24 +35,24 @@ class Regularisation:
     averaging: float = 0.0
 
 
-def make_regularisation(
+def make_regularization(
     l1: Any, l2: Any, clip_norm: Any, max_norm: Any, label_smoothing: Any, input_noise: Any, averaging: Any
-) -> Regularisation:
+) -> Regularization:
     """Check the arguments; None is none."""
     checked = {}
     for name, value in (("l1", l1), ("l2", l2), ("input_noise", input_noise)):
-        checked[name] = real_number(name, value)
+        checked[name] = check_float(name, value)
         if checked[name] < 0:
             raise ValueError(f"{name} must be 0 or more, got {value!r}")
     for name, value in (("clip_norm", clip_norm), ("max_norm", max_norm)):
-        checked[name] = 0.0 if value is None else real_number(name, value)
+        checked[name] = 0.0 if value is None else check_float(name, value)
         if value is not None and checked[name] <= 0:
             raise ValueError(f"{name} must be positive, or None for no limit, got {value!r}")
     for name, value in (("label_smoothing", label_smoothing), ("averaging", 0.0 if averaging is None else averaging)):
-        checked[name] = real_number(name, value)
+        checked[name] = check_float(name, value)
         if not 0 <= checked[name] < 1:
             raise ValueError(f"{name} must be at least 0 and below 1, got {value!r}")
-    return Regularisation(**checked)
+    return Regularization(**checked)
 
 
 @dataclass
@@ -80,7 +80,7 @@ class State:
         return State(self.kind, self.steps, change(self.first), change(self.second), change(self.average))
 
 
-def fresh_state(optimizer: Optimizer, averaging: float, parameters: np.ndarray) -> State:
+def initial_state(optimizer: Optimizer, averaging: float, parameters: np.ndarray) -> State:
     """The state before the first update: zeros, and the average at the parameters themselves."""
     first, second = (aligned_zeros(parameters.size if kept else 0, parameters.dtype) for kept in optimizer.keeps)
     average = aligned_zeros(parameters.size if averaging else 0, parameters.dtype)
@@ -88,7 +88,9 @@ def fresh_state(optimizer: Optimizer, averaging: float, parameters: np.ndarray) 
     return State(optimizer.kind, 0, first, second, average)
 
 
-def make_rule(optimizer: Optimizer, regularisation: Regularisation, state: State, table: np.ndarray) -> layout.Rule:
+def make_update_rule(
+    optimizer: Optimizer, regularisation: Regularization, state: State, table: np.ndarray
+) -> layout.UpdateRule:
     """The kernels' view."""
     about = regularisation
     plain = isinstance(optimizer, SGD) and not any(
@@ -109,17 +111,17 @@ def make_rule(optimizer: Optimizer, regularisation: Regularisation, state: State
         "second": state.second,
         "average": state.average,
     }
-    rule = plain_rule(state.first)._replace(**values | optimizer.settings())
+    rule = plain_sgd_rule(state.first)._replace(**values | optimizer.settings())
     tiny = float(np.finfo(state.first.dtype).tiny)
     if 0 < rule.epsilon < tiny:
         raise ValueError(f"epsilon must be at least {tiny:.3g} for {state.first.dtype}, got {rule.epsilon!r}")
     return rule
 
 
-def plain_rule(numbers: np.ndarray) -> layout.Rule:
+def plain_sgd_rule(numbers: np.ndarray) -> layout.UpdateRule:
     """W - rate * slope, for parameters of the type of `numbers`."""
     nothing = numbers[:0]
-    return layout.Rule(
+    return layout.UpdateRule(
         method=optimizer_steps.SGD, plain=1,
         beta_1=0.0, beta_2=0.0, epsilon=0.0, nesterov=0, early_epsilon=0, decay=0.0,
         l1=0.0, l2=0.0, shared=0.0, clip=0.0, max_norm=0.0, averaging=0.0, steps_before=0, norms=NO_FLOATS,
@@ -127,12 +129,14 @@ def plain_rule(numbers: np.ndarray) -> layout.Rule:
     )  # fmt: skip
 
 
-UNDISTURBED = layout.Distortion(0, 0.0, 0.0, 0)
+UNDISTURBED = layout.StochasticRegularization(0, 0.0, 0.0, 0)
 
 
-def make_distortion(dropout: tuple[float, ...], regularisation: Regularisation, seed: int) -> layout.Distortion:
+def make_stochastic_regularization(
+    dropout: tuple[float, ...], regularisation: Regularization, seed: int
+) -> layout.StochasticRegularization:
     """The kernels' view of dropout, noise and smoothing; its draws have nothing to do with those of the shuffle."""
-    return layout.Distortion(
+    return layout.StochasticRegularization(
         int(any(dropout)),
         regularisation.input_noise,
         regularisation.label_smoothing,

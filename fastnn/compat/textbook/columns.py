@@ -11,9 +11,9 @@ import numpy as np
 from ... import inputs
 from ...network import Network as Fast
 from ...parameters import aligned_zeros
-from ...spec import real_number, whole_number
-from ...training.explicit_order import OrderedTraining
-from ...training.update_rule import plain_rule
+from ...spec import check_float, check_int
+from ...training.explicit_order import ExplicitOrderTraining
+from ...training.update_rule import plain_sgd_rule
 
 Columns = Sequence[tuple[np.ndarray, Any]]
 Delta = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -130,9 +130,9 @@ class ColumnNetwork:
         self, examples: list[Any], epochs: int, mini_batch_size: int, eta: float, l2: float, base: type
     ) -> Iterator[int]:
         """Train epoch by epoch, each in the order in which `random.shuffle` leaves the list."""
-        epochs = whole_number("epochs", epochs, 0)
-        size = whole_number("mini_batch_size", mini_batch_size, 1)
-        eta = real_number("eta", eta)
+        epochs = check_int("epochs", epochs, 0)
+        size = check_int("mini_batch_size", mini_batch_size, 1)
+        eta = check_float("eta", eta)
         if not examples:
             raise ValueError("training_data must have at least one example, got none")
         training = self._training(examples, size, l2) if self._is_plain(base) else None
@@ -154,12 +154,12 @@ class ColumnNetwork:
     def _update(self, mini_batch: Columns, eta: float, l2: float, n: int) -> None:
         raise NotImplementedError
 
-    def _training(self, examples: Columns, size: int, l2: float) -> OrderedTraining:
+    def _training(self, examples: Columns, size: int, l2: float) -> ExplicitOrderTraining:
         net = self._fast()
         X, y = self._stacked(examples)
         rows, _ = inputs.as_examples(X, y, None, net._spec, ("the inputs", "the outputs wanted", ""))
-        rule = plain_rule(aligned_zeros(0, net.dtype))._replace(plain=int(l2 == 0), l2=real_number("lmbda", l2))
-        return OrderedTraining(net, rows, min(size, len(examples)), rule)
+        rule = plain_sgd_rule(aligned_zeros(0, net.dtype))._replace(plain=int(l2 == 0), l2=check_float("lmbda", l2))
+        return ExplicitOrderTraining(net, rows, min(size, len(examples)), rule)
 
     def _outputs(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """The outputs for many columns, as rows."""
