@@ -20,12 +20,12 @@ def make_workspace(plan: Layout, dtype: str, n_threads: int = 1) -> layout.Works
     top = plan.table[-1]
     scratch = layout.scratch_size(plan.block, number.itemsize)
     return layout.Workspace(
-        numbers=aligned_zeros(plan.n_work, number),
+        buffer=aligned_zeros(plan.n_work, number),
         scratch=aligned_zeros(n_threads * scratch, number),
         scratch_size=scratch,
         targets=aligned_zeros(plan.block * int(top[layout.LD]), number),
         row_factor=aligned_zeros(plan.block, number),
         row_loss=aligned_zeros(plan.block, number),
-        row_hit=aligned_zeros(plan.block, number),
+        row_correct=aligned_zeros(plan.block, number),
         block=plan.block,
     )

@@ -76,7 +76,7 @@ class ExplicitOrderTraining:
         job = loop.Job(
             network=net._kernel_view(plan, net._gradient_room(batch_size, rule.plain), True, pieces),
             work=work,
-            examples=examples._replace(ahead=inputs.prefetch_distance(examples, batch_size)),
+            examples=examples._replace(prefetch_distance=inputs.prefetch_distance(examples, batch_size)),
             validation=inputs.empty_examples(net._spec),
             rates=self._rates,  # type: ignore[arg-type]
             epochs=1 << 40,

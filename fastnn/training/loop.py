@@ -95,7 +95,7 @@ class Run:
             state=np.array([-1, 0, 0], np.int64),
             sums=np.zeros(3),
             history=np.empty((0, 4)),
-            rates=np.empty(0, job.network.parameters.dtype),
+            learning_rates=np.empty(0, job.network.parameters.dtype),
         )
         self.history = history
         self.converged = False
@@ -142,7 +142,7 @@ class Run:
             int(job.on_divergence == "raise"),
         )
         n_epochs = (last - 1) // per_epoch + 1 - first // per_epoch
-        records = self.records._replace(rates=rates, history=np.full((n_epochs, 4), np.nan))
+        records = self.records._replace(learning_rates=rates, history=np.full((n_epochs, 4), np.nan))
         began = time.perf_counter()
         threads.run_on_team(
             train_loop.train,

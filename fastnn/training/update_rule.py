@@ -102,14 +102,14 @@ def make_update_rule(
         "plain": int(plain),
         "l1": about.l1,
         "l2": about.l2,
-        "clip": about.clip_norm,
+        "clip_norm": about.clip_norm,
         "max_norm": about.max_norm,
-        "averaging": about.averaging,
+        "ema_decay": about.averaging,
         "steps_before": state.steps,
         "norms": np.zeros(n_norms) if about.clip_norm else NO_FLOATS,
-        "first": state.first,
-        "second": state.second,
-        "average": state.average,
+        "moment1": state.first,
+        "moment2": state.second,
+        "ema": state.average,
     }
     rule = plain_sgd_rule(state.first)._replace(**values | optimizer.settings())
     tiny = float(np.finfo(state.first.dtype).tiny)
@@ -123,9 +123,9 @@ def plain_sgd_rule(numbers: np.ndarray) -> layout.UpdateRule:
     nothing = numbers[:0]
     return layout.UpdateRule(
         method=optimizer_steps.SGD, plain=1,
-        beta_1=0.0, beta_2=0.0, epsilon=0.0, nesterov=0, early_epsilon=0, decay=0.0,
-        l1=0.0, l2=0.0, shared=0.0, clip=0.0, max_norm=0.0, averaging=0.0, steps_before=0, norms=NO_FLOATS,
-        first=nothing, second=nothing, average=nothing,
+        beta_1=0.0, beta_2=0.0, epsilon=0.0, nesterov=0, epsilon_before_correction=0, weight_decay=0.0,
+        l1=0.0, l2=0.0, penalty_per_batch=0.0, clip_norm=0.0, max_norm=0.0, ema_decay=0.0,
+        steps_before=0, norms=NO_FLOATS, moment1=nothing, moment2=nothing, ema=nothing,
     )  # fmt: skip
 
 
