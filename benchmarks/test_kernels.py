@@ -31,7 +31,7 @@ def run_backward(numbers, scratch, parameters, layer, below, rows):
 @njit(nogil=True)
 def run_slopes(out, numbers, scratch, layer, rate, rows):
     """Weight slopes and their step."""
-    weight_gradient.subtract_weight_slopes(out, numbers, scratch, layer, rate, 0, layer[0], rows)
+    weight_gradient.subtract_weight_gradient(out, numbers, scratch, layer, rate, 0, layer[0], rows)
 
 
 class Products:
@@ -43,7 +43,7 @@ class Products:
         self.parameters = net._buffer
         room = make_layout(net._spec, rows)
         work = make_workspace(room, "float32")
-        self.numbers, self.scratch = work.numbers, work.scratch
+        self.numbers, self.scratch = work.buffer, work.scratch
         self.below, self.layer = room.table
         generator = np.random.default_rng(0)
         self.a = self.part(layout.INPUTS, layout.LD_IN, n_in)

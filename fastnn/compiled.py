@@ -13,14 +13,14 @@ import numpy as np
 
 from . import inputs
 from .kernels import kernel_table, layout, threads
-from .kernels.njit_api import Compiled, Room, backward, forward, predict, sgd_step
+from .kernels.njit_api import ArrayWorkspace, Compiled, backward, forward, predict, sgd_step
 from .network import Network
 from .parameters import aligned_zeros
 from .spec import check_int
 from .training.update_rule import UNDISTURBED, plain_sgd_rule
 from .workspace import BLOCK_ROWS
 
-__all__ = ["Compiled", "Room", "backward", "forward", "predict", "room", "sgd_step"]
+__all__ = ["ArrayWorkspace", "Compiled", "backward", "forward", "predict", "room", "sgd_step"]
 
 
 def room(
@@ -31,7 +31,7 @@ def room(
     loss: Any = "squared_error",
     dtype: str = "float32",
     orientation: str = "out_in",
-) -> Room:
+) -> ArrayWorkspace:
     """Room in which `forward`, `backward` and `sgd_step` work, and what they know beside the arrays.
 
     Parameters
@@ -45,7 +45,7 @@ def room(
 
     Returns
     -------
-    Room
+    ArrayWorkspace
         For one thread at a time.
 
     Examples
@@ -73,4 +73,4 @@ def room(
     network = net._kernel_view(plan, gradient, pieces=kernel_table.pieces_for(rule, UNDISTURBED, (examples.kind,) * 2))
     sync = threads.new_barrier(1)
     turned = int(orientation == "in_out")
-    return Room(net.compiled(), network, work, examples, records, rule, UNDISTURBED, X, targets, sync, turned)
+    return ArrayWorkspace(net.compiled(), network, work, examples, records, rule, UNDISTURBED, X, targets, sync, turned)

@@ -180,14 +180,14 @@ class Model:
             plan, work = self._room("predict", min(max(1, rows.n_rows), PREDICT_ROWS), sparse=True)
             code = self._addresses((*kernel_table.PREDICTION, layout.SPARSE_FORWARD))
             examples = inputs.without_targets(rows, self._spec)
-            given = (plan.table, self._buffer, work.numbers, NO_ORDER, plan.block, code)
+            given = (plan.table, self._buffer, work.buffer, NO_ORDER, plan.block, code)
             predict.predict_sparse(out.reshape(-1), examples, *given)
         elif rows.n_rows:
             wanted = threads.max_threads() if rows.n_rows * self.n_parameters > WORTH_A_LAUNCH else 1
             plan, work = self._room("predict", min(rows.n_rows, PREDICT_ROWS * wanted))
             flat, code = out.reshape(-1), self._addresses(kernel_table.PREDICTION)
             source = (rows.inputs, rows.kind, rows.stride, self.input_scale)
-            room = (plan.table, self._buffer, work.numbers, NO_ORDER)
+            room = (plan.table, self._buffer, work.buffer, NO_ORDER)
             with threads.team_of(min(wanted, plan.block)) as n_threads:
                 if n_threads == 1:
                     predict.predict_rows(flat, *source, *room, 0, rows.n_rows, 0, plan.block, code)
@@ -213,7 +213,7 @@ class Model:
         plan = make_layout(self._spec, FEW_ROWS)
         work = make_workspace(plan, self._spec.dtype)
         code = self._addresses(kernel_table.PREDICTION)
-        return Compiled(plan.table, self._buffer, work.numbers, self.input_scale, plan.block, code)
+        return Compiled(plan.table, self._buffer, work.buffer, self.input_scale, plan.block, code)
 
     def _set_parameters(self, vector: np.ndarray) -> None:
         """Write all parameters, and 0 into the padding, where a training that diverged leaves NaN."""
@@ -236,7 +236,7 @@ class Model:
         except AttributeError:
             plan, work = self._room("small", self._few)
             code = self._addresses(kernel_table.PREDICTION)
-            room = self._rooms.few = (plan.table, self._buffer, work.numbers, self._spec.input_scale, code)
+            room = self._rooms.few = (plan.table, self._buffer, work.buffer, self._spec.input_scale, code)
         return out if predict.predict_few(out, X, *room) < 0 else None
 
     def classify(self, X: Any) -> np.ndarray:
@@ -275,13 +275,13 @@ class Model:
             block_inputs = rows.inputs[start * rows.stride * itemsize :]
             predict.predict_rows(
                 out, block_inputs, rows.kind, rows.stride, self.input_scale,
-                plan.table, self._buffer, work.numbers, NO_ORDER, 0, n_rows, 0, plan.block,
+                plan.table, self._buffer, work.buffer, NO_ORDER, 0, n_rows, 0, plan.block,
                 self._addresses(kernel_table.PREDICTION),
             )  # fmt: skip
             offsets = [(plan.table[0, layout.INPUTS], plan.table[0, layout.LD_IN])]
             offsets += [(row[layout.OUTPUTS], row[layout.LD]) for row in plan.table]
             for part, size, (offset, ld) in zip(parts, self.sizes, offsets, strict=True):
-                part.append(work.numbers[offset : offset + n_rows * ld].reshape(n_rows, ld)[:, :size].copy())
+                part.append(work.buffer[offset : offset + n_rows * ld].reshape(n_rows, ld)[:, :size].copy())
         empty = [np.empty((0, size), self.dtype) for size in self.sizes]
         return [np.concatenate(part) if part else none for part, none in zip(parts, empty, strict=True)]
 

@@ -404,7 +404,7 @@ class Network(Model):
                 work=work,
                 rule=rule,
                 distortion=distortion,
-                examples=examples._replace(ahead=inputs.prefetch_distance(examples, batch_size)),
+                examples=examples._replace(prefetch_distance=inputs.prefetch_distance(examples, batch_size)),
                 validation=validation,
                 rates=rates,
                 epochs=epochs,
@@ -762,7 +762,7 @@ class Network(Model):
             state=np.zeros(3, np.int64),
             sums=np.zeros(3),
             history=np.zeros((1, 4)),
-            rates=np.full(1, rate, self.dtype),
+            learning_rates=np.full(1, rate, self.dtype),
         )
         n = examples.n_rows + validation.n_rows
         rule = plain_sgd_rule(self._buffer)

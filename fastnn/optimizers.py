@@ -148,7 +148,7 @@ class Adam(Optimizer):
             "beta_1": float(self.beta_1),
             "beta_2": float(self.beta_2),
             "epsilon": float(self.epsilon),
-            "early_epsilon": int(self.epsilon_before_correction),
+            "epsilon_before_correction": int(self.epsilon_before_correction),
         }
 
 
@@ -168,7 +168,7 @@ class AdamW(Adam):
 
     def settings(self) -> dict[str, Any]:
         """Adam's, and the decay."""
-        return super().settings() | {"decay": float(self.weight_decay)}
+        return super().settings() | {"weight_decay": float(self.weight_decay)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -212,10 +212,10 @@ def test_a_name_given_anew_runs_what_it_stands_for_now():
 
 def test_the_stand_ins_that_give_own_functions_their_signature_do_what_they_say():
     a, slope = np.array([2.0, 3.0]), np.zeros(2)
-    from_python(user_functions.own_activation)(a, slope)
+    from_python(user_functions.user_activation)(a, slope)
     assert (a.tolist(), slope.tolist()) == ([2.0, 3.0], [1.0, 1.0])
     delta, row_loss = np.ones(2), np.ones(1)
-    from_python(user_functions.own_loss)(a, delta, row_loss, a, np.ones(1), 1, 2, 2)
+    from_python(user_functions.user_loss)(a, delta, row_loss, a, np.ones(1), 1, 2, 2)
     assert (delta.tolist(), row_loss.tolist()) == ([0.0, 0.0], [0.0])
 
 

@@ -294,8 +294,8 @@ class _Training:
         seed = estimator._random_state.randint(1 << 31) if any(self.net.dropout) else 0
         distortion = make_stochastic_regularization(self.net.dropout, NO_PENALTY, int(seed))
         n_stretches = self.net._buffer.size // optimizer_steps.STRETCH + len(self.net.sizes)
-        rule = self._rule()._replace(shared=float(self.prepared.n_losses), norms=np.zeros(n_stretches))
-        self.first, self.second = rule.first, rule.second
+        rule = self._rule()._replace(penalty_per_batch=float(self.prepared.n_losses), norms=np.zeros(n_stretches))
+        self.first, self.second = rule.moment1, rule.moment2
         self.rate = self.optimizer.learning_rate
         given = (self.net, self.prepared.examples, batch_size, rule, estimator.n_threads, distortion)
         self.training = ExplicitOrderTraining(*given)
@@ -325,14 +325,14 @@ class _Training:
             fill(first, net, optimizer.ms[:split], optimizer.ms[split:])
             fill(second, net, optimizer.vs[:split], optimizer.vs[split:])
             betas = {"beta_1": optimizer.beta_1, "beta_2": optimizer.beta_2, "epsilon": optimizer.epsilon}
-            own = {"method": optimizer_steps.ADAM, "early_epsilon": 1, "steps_before": optimizer.t}
-            return rule._replace(first=first, second=second, **betas, **own)
+            own = {"method": optimizer_steps.ADAM, "epsilon_before_correction": 1, "steps_before": optimizer.t}
+            return rule._replace(moment1=first, moment2=second, **betas, **own)
         if optimizer.momentum == 0:
             return rule._replace(plain=int(penalty.l2 == 0))
         first = aligned_zeros(net._buffer.size, net.dtype)
         fill(first, net, optimizer.velocities[:split], optimizer.velocities[split:])
         first *= -1 / optimizer.learning_rate
-        return rule._replace(beta_1=optimizer.momentum, nesterov=int(optimizer.nesterov), first=first)
+        return rule._replace(beta_1=optimizer.momentum, nesterov=int(optimizer.nesterov), moment1=first)
 
     def epoch(self) -> float:
         """Train for one epoch; scikit-learn's loss of it."""
