@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from . import inputs
+from .checks import check_int
 from .kernels import kernel_table, layout, threads
 from .kernels.njit_api import Compiled, Room, backward, forward, predict, sgd_step
 from .network import Network
 from .parameters import aligned_zeros
-from .spec import check_int
 from .training.update_rule import UNDISTURBED, plain_sgd_rule
 from .workspace import BLOCK_ROWS
 

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 
 from . import inputs
-from .callbacks import check_callbacks
+from .callbacks.runner import check_callbacks
+from .checks import check_int
 from .errors import DivergenceError
-from .history import COLUMNS, History
+from .history import COLUMNS, History, monitor_sign
 from .io.checkpoint_file import Checkpoint
 from .kernels import threads
 from .network import Network
 from .optimizers import as_optimizer
-from .spec import check_int, make_spec
+from .spec import make_spec
 from .training.checkpointing import InMemoryCheckpointer, Pause
 from .training.interrupts import Interruption
 from .training.progress import shown_by_default
@@ -366,7 +367,7 @@ def _score(history: History, monitor: str) -> float:
 
 
 def _ranked(numbers: Any, outcomes: Mapping[int, Outcome], monitor: str) -> list[int]:
-    sign = -1.0 if monitor.endswith("accuracy") else 1.0
+    sign = monitor_sign(monitor)
 
     def place(number: int) -> tuple[bool, float, int]:
         score = _score(outcomes[number].history, monitor)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..callbacks import Callback, Callbacks
+from ..callbacks import Callback
+from ..callbacks.runner import CallbackRunner
+from ..checks import check_float
 from ..errors import FileFormatError
 from ..history import History
 from ..io import checkpoint_file as files
@@ -21,7 +23,6 @@ from ..io.checkpoint_file import Checkpoint
 from ..io.files import remove_unfinished
 from ..io.model_file import description
 from ..kernels import gather, layout
-from ..spec import check_float
 from .interrupts import Interruption
 from .update_rule import State
 
@@ -56,7 +57,7 @@ class Checkpointer:
         self.saved, self.history = saved, _history(saved)
         self.interruption = interruption or Interruption()
 
-    def begin(self, net: Network, callbacks: Callbacks, state: State, terms: Terms) -> None:
+    def begin(self, net: Network, callbacks: CallbackRunner, state: State, terms: Terms) -> None:
         """Whose training is kept, and what a training that goes on must have in common with it."""
         self.net, self.callbacks, self.state, self.terms = net, callbacks, state, terms
         self.before = net.epochs_trained, state.steps
@@ -83,7 +84,7 @@ class Checkpointer:
         arrays |= {
             "sums": run.records.sums.copy(),
             "learning_rates": np.array(run.history.learning_rates, np.float64),
-            **{f"history.{name}": np.array(values) for name, values in run.history._filled().items()},
+            **{f"history.{name}": np.array(values) for name, values in run.history.padded_columns().items()},
             **{f"state.{name}": net._in_order(getattr(state, name)) for name in ("first", "second", "average")},
         }
         about = {
@@ -185,15 +186,13 @@ class Pause(Callback):
 
 
 def _history(saved: Checkpoint | None) -> History:
-    history = History()
-    if saved is not None:
-        columns = {name[8:]: values for name, values in saved.arrays.items() if name.startswith("history.")}
-        order = ["loss", "accuracy", "val_loss", "val_accuracy"]
-        for name in sorted(columns, key=lambda name: (order.index(name) if name in order else len(order), name)):
-            history._columns[name] = columns[name].tolist()
-        history.learning_rates = saved.arrays["learning_rates"].tolist()
-        history.seconds = float(saved.about["seconds"])
-        history.stop_reason = saved.about["stop_reason"]
+    if saved is None:
+        return History()
+    columns = {name[8:]: values for name, values in saved.arrays.items() if name.startswith("history.")}
+    history = History.from_columns(columns)
+    history.learning_rates = saved.arrays["learning_rates"].tolist()
+    history.seconds = float(saved.about["seconds"])
+    history.stop_reason = saved.about["stop_reason"]
     return history
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..callbacks import Callbacks
+from ..callbacks.runner import CallbackRunner
 from ..errors import DivergenceError
 from ..history import History
 from ..kernels import gather, layout, threads
@@ -88,8 +88,8 @@ def check_rows(rows: object) -> None:
         raise ValueError(f"rows must be 'all' or 'own', got {rows!r}")
 
 
-class RankCallbacks(Callbacks):
-    """Callbacks that rank 0 calls; all follow what they say."""
+class RankCallbacks(CallbackRunner):
+    """CallbackRunner that rank 0 calls; all follow what they say."""
 
     def __init__(self, callbacks: Any, net: Any, history: History, ranks: Ranks) -> None:
         super().__init__(callbacks if ranks.rank == 0 else (), net, history)

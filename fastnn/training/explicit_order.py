@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import inputs
-from ..callbacks import Callbacks
+from ..callbacks.runner import CallbackRunner
 from ..history import History
 from ..kernels import gather, kernel_table, layout
 from ..network import Network
@@ -91,7 +91,7 @@ class ExplicitOrderTraining:
             on_divergence="continue",
             rule=rule,
             distortion=distortion,
-            callbacks=Callbacks((), net, History()),
+            callbacks=CallbackRunner((), net, History()),
         )
         self._run = _Epoch(job, History())
         self._run.records = self._run.records._replace(order=self._order)

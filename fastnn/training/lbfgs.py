@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..callbacks import Callbacks
-from ..errors import DivergenceError
+from ..callbacks.runner import CallbackRunner
+from ..errors import DivergenceError, describe_divergence
 from ..history import History
 from ..kernels import layout
 from ..optimizers import LBFGS
@@ -44,7 +44,7 @@ class Search:
     l2: float
     accuracy: bool
     val_accuracy: bool
-    callbacks: Callbacks
+    callbacks: CallbackRunner
     progress: Callable[[History, int], None]
 
     def run(self, history: History) -> None:
@@ -81,7 +81,7 @@ class Search:
         limits = {
             "maxiter": self.iterations,
             "maxfun": MOST_EVALUATIONS * self.iterations,
-            "maxcor": self.optimizer.memory,
+            "maxcor": self.optimizer.history_size,
             "ftol": 64 * np.finfo(np.float64).eps,
             "gtol": self.optimizer.tolerance,
         }
@@ -100,11 +100,11 @@ class Search:
             history.seconds = time.perf_counter() - began
             history.examples_per_second = self.examples.n_rows * history.epochs / max(history.seconds, 1e-9)
         if history.stop_reason == "diverged":
-            reason = f"training diverged: the loss is not finite in iteration {history.epochs + 1}"
+            reason, iteration = "the loss is not finite", history.epochs + 1
             if self.on_divergence == "raise":
                 net._epochs = start_epoch
-                raise DivergenceError(f"{reason}; scaled inputs and targets may help", history)
-            warnings.warn(reason, RuntimeWarning, stacklevel=3)
+                raise DivergenceError(reason, epoch=iteration, history=history)
+            warnings.warn(describe_divergence(reason, iteration, "iteration"), RuntimeWarning, stacklevel=3)
 
     def record(self, history: History, loss: float, accuracy: float) -> None:
         """Add an iteration: the loss after it, without the penalty."""

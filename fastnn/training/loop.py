@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..callbacks import Callbacks
-from ..errors import DivergenceError
+from ..callbacks.runner import CallbackRunner
+from ..errors import DivergenceError, describe_divergence
 from ..history import History
 from ..kernels import layout, losses, threads, train_loop
-from ..schedules import Rates
+from ..schedules import LearningRates
 from .checkpointing import Checkpointer
 
 CALL_SECONDS = 0.25
@@ -50,7 +50,7 @@ class Job:
     work: layout.Workspace
     examples: layout.Examples
     validation: layout.Examples
-    rates: Rates
+    rates: LearningRates
     epochs: int
     batch_size: int
     start_epoch: int
@@ -63,7 +63,7 @@ class Job:
     on_divergence: str
     rule: layout.UpdateRule
     distortion: layout.StochasticRegularization
-    callbacks: Callbacks
+    callbacks: CallbackRunner
     progress: Callable[[History, int], None] = field(default=lambda history, step: None)
     moved: Callable[[int, int], None] = field(default=lambda epochs, steps: None)  # what callbacks see of the position
     keeper: Checkpointer = field(default_factory=Checkpointer)
@@ -183,15 +183,16 @@ class Run:
             # the perceptron's loss is 0 on the boundary too, where its rule still moves
             self.converged = loss == 0 and (job.network.loss != losses.PERCEPTRON or (job.one_output and accuracy == 1))
 
-    def diverged(self) -> str | None:
-        """Why this training is diverging; None where it is not."""
+    def diverged(self) -> tuple[str, int] | None:
+        """Return why this training diverges, and since which epoch; None if it does not."""
         losses = self.history["loss"] if self.history.epochs else []
         new, self.judged = losses[self.judged :], len(losses)
         if self.stopped or not np.isfinite(new).all():
-            return f"the loss is not finite in epoch {min(self.history.epochs + 1, self.job.epochs)}"
+            return "the loss is not finite", min(self.history.epochs + 1, self.job.epochs)
         if not np.isfinite(self.job.network.parameters).all():
-            return f"a parameter is not finite in epoch {self.history.epochs + 1}"
-        return exploded(losses)
+            return "a parameter is not finite", self.history.epochs + 1
+        reason = exploded(losses)
+        return None if reason is None else (reason, self.history.epochs)
 
 
 def exploded(losses: list[float]) -> str | None:
@@ -199,14 +200,6 @@ def exploded(losses: list[float]) -> str | None:
     if losses and losses[-1] > DIVERGENCE_FACTOR * losses[0] > 0:
         return f"the loss rose from {losses[0]:.4g} in the first epoch to {losses[-1]:.4g}"
     return None
-
-
-def divergence_message(reason: str, rate: float) -> str:
-    """What a DivergenceError says."""
-    return (
-        f"training diverged: {reason}; a smaller learning_rate may help (it was {rate:g}). "
-        "The last finite parameters are kept."
-    )
 
 
 def step_cost(job: Job) -> int:
@@ -290,11 +283,11 @@ def train(run: Run, crew_of: Callable[[Run], Any] = ThreadTuner) -> None:
         job.steps_done = run.position
         done = run.position / job.steps_per_epoch * job.examples.n_rows
         run.history.examples_per_second = done / max(run.history.seconds, 1e-9)
-    reason = run.diverged() if job.on_divergence == "continue" else None
-    if reason:
+    divergence = run.diverged() if job.on_divergence == "continue" else None
+    if divergence:
         run.history.stop_reason = "diverged"
         if job.keeper.warns:
-            warnings.warn(f"training diverged: {reason}", RuntimeWarning, stacklevel=3)
+            warnings.warn(describe_divergence(*divergence), RuntimeWarning, stacklevel=3)
 
 
 def advance_to_end(run: Run, crew: ThreadTuner, sound: np.ndarray) -> None:
@@ -304,13 +297,14 @@ def advance_to_end(run: Run, crew: ThreadTuner, sound: np.ndarray) -> None:
     """
     job, steps, seen = run.job, 1, run.seen
     while True:
-        reason = run.diverged() if job.on_divergence == "raise" else None
-        if reason:
+        divergence = run.diverged() if job.on_divergence == "raise" else None
+        if divergence:
             step = max(run.position - 1, 0)
             rate = job.rates.between(step, step + 1, job.steps_per_epoch, job.start_epoch, run.history)[0]
             job.network.parameters[:] = sound
             run.history.stop_reason = "diverged"
-            raise DivergenceError(divergence_message(reason, rate), run.history)
+            reason, epoch = divergence
+            raise DivergenceError(reason, epoch=epoch, learning_rate=float(rate), history=run.history)
         np.copyto(sound, job.network.parameters)
         job.progress(run.history, run.position)
         if run.history.epochs > seen:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import inputs
+from ..checks import check_int, check_learning_rate
 from ..errors import DivergenceError
-from ..schedules import check_learning_rate
-from ..spec import check_int
 from .checkpointing import Checkpointer
 from .interrupts import Interruption
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import inputs
-from ..callbacks import Callbacks, check_callbacks
-from ..errors import DivergenceError
+from ..callbacks.runner import CallbackRunner, check_callbacks
+from ..checks import check_int
+from ..errors import DivergenceError, describe_divergence
 from ..history import COLUMNS, History
-from ..schedules import PlateauState, Rates, ReduceOnPlateau, Schedule, rates_at
-from ..spec import check_int
+from ..schedules import LearningRates, PlateauState, ReduceOnPlateau, Schedule, evaluate_schedule
 from .checkpointing import Checkpointer
 from .interrupts import Interruption
-from .loop import divergence_message, exploded
+from .loop import exploded
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -118,13 +118,13 @@ class Stream:
         check_callbacks(self.callbacks, COLUMNS)
         self.judged = None if self.validation is None else self.net._validation(self.validation)
         self.continues = self.options.get("on_divergence") == "continue"
-        self.diverged: str | None = None
+        self.divergence: tuple[str, int] | None = None
 
     def train(self) -> History:
         """All epochs, or those before Ctrl-C or a callback ended them."""
         self.history, self.start, self.length = History(), self.net.epochs_trained, 0
         self.course = PlateauState(getattr(self.learning_rate, "rate", 0.0))
-        called, self.interruption = Callbacks(self.callbacks, self.net, self.history), Interruption()
+        called, self.interruption = CallbackRunner(self.callbacks, self.net, self.history), Interruption()
         with self.interruption, called:
             for epoch in range(self.epochs):
                 try:
@@ -136,9 +136,9 @@ class Stream:
                     break
                 if called.after_epoch():
                     break
-        if self.diverged:
+        if self.divergence:
             self.history.stop_reason = "diverged"
-            warnings.warn(f"training diverged: {self.diverged}", RuntimeWarning, stacklevel=3)
+            warnings.warn(describe_divergence(*self.divergence), RuntimeWarning, stacklevel=3)
         return self.history
 
     def train_epoch(self, epoch: int) -> None:
@@ -164,10 +164,11 @@ class Stream:
                     )  # fmt: skip
                 except DivergenceError as error:
                     self.history.stop_reason = "diverged"
-                    words = str(error).replace("epoch 1;", f"epoch {epoch + 1};")
-                    raise DivergenceError(words, self.history) from None
+                    raise DivergenceError(
+                        error.reason, epoch=epoch + 1, learning_rate=error.learning_rate, history=self.history
+                    ) from None
                 if part.stop_reason == "diverged":
-                    self.diverged = self.diverged or f"the loss is not finite in epoch {epoch + 1}"
+                    self.divergence = self.divergence or ("the loss is not finite", epoch + 1)
                 count, rows = count + 1, rows + n_rows
                 self.history.seconds += part.seconds
                 for name in part:
@@ -188,16 +189,16 @@ class Stream:
         if risen and not self.continues:
             self.history.stop_reason = "diverged"
             rate = part.learning_rates[-1]
-            raise DivergenceError(divergence_message(risen, rate), self.history)
-        self.diverged = self.diverged or risen
+            raise DivergenceError(risen, epoch=epoch + 1, learning_rate=rate, history=self.history)
+        self.divergence = self.divergence or ((risen, epoch + 1) if risen else None)
 
     def rate_at(self, time: float) -> Any:
         """The rate for one batch at a time in epochs: schedules are followed from batch to batch."""
         given, dtype = self.learning_rate, self.net.dtype
         if isinstance(given, ReduceOnPlateau):
-            return Rates(given.follow(self.history, self.course), dtype)
+            return LearningRates(given.advance(self.history, self.course), dtype)
         if isinstance(given, Schedule):
-            return Rates(float(rates_at(given, np.array([time]), dtype)[0]), dtype)
+            return LearningRates(float(evaluate_schedule(given, np.array([time]), dtype)[0]), dtype)
         return given(int(time)) if callable(given) else given
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_float
 from ..kernels import layout, optimizer_steps
 from ..optimizers import SGD, Optimizer
 from ..parameters import aligned_zeros
-from ..spec import check_float
 
 NO_FLOATS = np.empty(0)
 
@@ -82,7 +82,7 @@ class State:
 
 def initial_state(optimizer: Optimizer, averaging: float, parameters: np.ndarray) -> State:
     """The state before the first update: zeros, and the average at the parameters themselves."""
-    first, second = (aligned_zeros(parameters.size if kept else 0, parameters.dtype) for kept in optimizer.keeps)
+    first, second = (aligned_zeros(parameters.size if kept else 0, parameters.dtype) for kept in optimizer.has_moments)
     average = aligned_zeros(parameters.size if averaging else 0, parameters.dtype)
     average[:] = parameters[: average.size]
     return State(optimizer.kind, 0, first, second, average)
@@ -111,7 +111,7 @@ def make_update_rule(
         "second": state.second,
         "average": state.average,
     }
-    rule = plain_sgd_rule(state.first)._replace(**values | optimizer.settings())
+    rule = plain_sgd_rule(state.first)._replace(**values | optimizer.rule_fields())
     tiny = float(np.finfo(state.first.dtype).tiny)
     if 0 < rule.epsilon < tiny:
         raise ValueError(f"epsilon must be at least {tiny:.3g} for {state.first.dtype}, got {rule.epsilon!r}")
