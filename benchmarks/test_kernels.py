@@ -89,7 +89,7 @@ def test_weight_slopes(benchmark, products):
     start, ld = int(products.layer[layout.WEIGHTS]), int(products.layer[layout.LD])
     n_out, n_in = products.weights.shape
     found = out[start : start + n_in * ld].reshape(n_in, ld)[:, :n_out].T
-    wanted = reference.weight_slope(products.a, products.delta)
+    wanted = reference.weight_gradient(products.a, products.delta)
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
     measure(
         benchmark,

@@ -11,11 +11,12 @@ from typing import Any, Self
 import numpy as np
 
 from . import inputs
-from .initialisers import draws_of, initialise
+from .checks import check_int
+from .initialisers import as_initialisers, initialise
 from .kernels import gather, kernel_table, layout, predict, threads
 from .kernels.njit_api import Compiled
 from .parameters import Layout, aligned_zeros, flatten, make_layout, unflatten, views
-from .spec import activation_code, check_int, loss_code, make_spec
+from .spec import activation_code, loss_code, make_spec
 from .training.update_rule import State
 from .workspace import make_workspace
 
@@ -47,7 +48,7 @@ class Model:
         dropout: float | Sequence[float] = 0.0,
     ) -> None:
         self._spec = make_spec(sizes, activation, loss, dtype, input_scale, dropout)
-        draws = draws_of(init, self.activation)
+        draws = as_initialisers(init, self.activation)
         if seed is None:
             seed = int(np.random.default_rng().integers(1 << 63))
         self.seed = check_int("seed", seed, 0)

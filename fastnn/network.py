@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 
 from . import inputs
-from .callbacks import Callbacks, check_callbacks, check_monitor
-from .history import History
+from .callbacks.runner import CallbackRunner, check_callbacks
+from .checks import check_float, check_int, check_learning_rate
+from .history import History, check_monitor
 from .io.checkpoint_file import Checkpoint
 from .kernels import gather, kernel_table, layout, threads, train_loop
 from .model import NO_FLAGS, NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
 from .optimizers import LBFGS, Optimizer, as_optimizer
 from .parameters import Layout, aligned_zeros, flatten, make_layout, views
-from .schedules import Schedule, check_learning_rate, make_rates
-from .spec import check_float, check_int, loss_code
+from .schedules import Schedule, as_learning_rates
+from .spec import loss_code
 from .training import loop
 from .training.checkpointing import Checkpointer, DirectoryCheckpointer, run_fingerprint
 from .training.data_parallel import RankCallbacks, RankRun, Ranks, SingleThread, check_rows
@@ -322,7 +323,7 @@ class Network(Model):
         if not isinstance(shuffle, bool | np.bool_):
             raise TypeError(f"shuffle must be True or False, got {shuffle!r}")
         given_rates = (rate for rate in (learning_rate, chosen.learning_rate, chosen.default_rate) if rate is not None)
-        rates = make_rates(next(given_rates), self.dtype)
+        rates = as_learning_rates(next(given_rates), self.dtype)
         keeper = self._keeper(checkpoint, resume, checkpoint_seconds, chosen)
         saved = keeper.saved
         self._check_columns(X)
@@ -345,9 +346,11 @@ class Network(Model):
             columns += ["val_loss"] + ["val_accuracy"] * (val_classes or self._spec.classifies)
         check_callbacks(callbacks, columns)
         if rates.reads_history:
-            check_monitor(rates.given.monitor, columns)
+            check_monitor(rates.source.monitor, columns)
         history = keeper.history
-        called = Callbacks(callbacks, self, history) if comm is None else RankCallbacks(callbacks, self, history, comm)
+        called = (
+            CallbackRunner(callbacks, self, history) if comm is None else RankCallbacks(callbacks, self, history, comm)
+        )
         if isinstance(chosen, LBFGS):
             self._check_lbfgs(learning_rate, regularisation)
             bar = progress_bar(progress, epochs, 1, examples.n_rows)

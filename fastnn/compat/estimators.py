@@ -23,7 +23,7 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, BaseOpt
 from sklearn.utils.validation import validate_data
 
 from .. import inputs
-from ..callbacks import Callbacks
+from ..callbacks.runner import CallbackRunner
 from ..history import History
 from ..kernels import layout, optimizer_steps
 from ..network import Network
@@ -304,7 +304,7 @@ class _Training:
         if pairs is not None and not isinstance(pairs, list | tuple):
             raise TypeError(f"eval_set must be a list of pairs (X, y), got {type(pairs).__name__}")
         self.evaluated = [self._evaluated(pair) for pair in pairs or ()]
-        self.called: Callbacks = Callbacks(tuple(estimator.callbacks or ()), self.net, self.history)
+        self.called: CallbackRunner = CallbackRunner(tuple(estimator.callbacks or ()), self.net, self.history)
         self.watched: bool = bool(self.evaluated or self.called)
         if self.evaluated:
             names = [f"validation_{number}" for number in range(len(self.evaluated))]

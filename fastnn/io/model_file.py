@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import check_int
 from ..errors import FileFormatError
 from ..preprocessing import MinMaxScaler, StandardScaler, scaler_from_state
-from ..spec import Spec, check_int, make_spec
+from ..spec import Spec, make_spec
 from .files import write_bytes
 
 if TYPE_CHECKING:
