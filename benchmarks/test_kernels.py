@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from fastnn.workspace import make_workspace
 from numba import njit
 
 from fastnn import Network, reference
 from fastnn.kernels import backward, forward, layout, weight_gradient
 from fastnn.parameters import make_layout
-from fastnn.workspace import make_workspace
 
 SHAPES = [(10, 784, 16), (32, 64, 64), (128, 784, 128), (128, 512, 512), (256, 1024, 1024)]
 

@@ -1,7 +1,7 @@
 """Call networks inside functions that you compile with Numba, without returning to Python.
 
 `net.compiled()` gives what such a function takes, `predict(out, X, model)` is what it calls. On arrays of weights and
-biases, `forward`, `backward` and `sgd_step` do what those of `fastnn.functional` do; `workspace(...)` is where they work.
+biases, `forward`, `backward` and `sgd_step` do what those of `fastnn.functional` do, in a `workspace(...)`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from . import inputs
+from .checks import check_int
 from .kernels import kernel_table, layout, threads
 from .kernels.njit_api import ArrayWorkspace, Compiled, backward, forward, predict, sgd_step
-from .checks import check_int
 from .parameters import BLOCK_ROWS, aligned_zeros
 from .spec import make_spec
 from .training.engine import Engine

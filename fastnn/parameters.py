@@ -52,9 +52,7 @@ class MemoryLayout:
     block: int
 
 
-def make_layout(
-    spec: Spec, block: int = 1, sparse: bool = False, strides: tuple[int | None, ...] = ()
-) -> MemoryLayout:
+def make_layout(spec: Spec, block: int = 1, sparse: bool = False, strides: tuple[int | None, ...] = ()) -> MemoryLayout:
     """Place every layer for a workspace of `block` rows, each part at the start of a cache line.
 
     Parameters

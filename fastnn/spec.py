@@ -64,6 +64,14 @@ class Spec:
         """Whether the loss is one for classification."""
         return self.loss in LOSS_OUTPUT and self.loss != "poisson"
 
+    def network_text(self, seed: int | None = None) -> str:
+        """Return the call that builds such a network, as its `repr` shows it."""
+        names = self.activation[0] if len(set(self.activation)) == 1 else list(self.activation)
+        extras = f", seed={seed}" if seed is not None else ""
+        extras += f", input_scale={self.input_scale!r}" if self.input_scale != 1 else ""
+        extras += f", dropout={list(self.dropout)}" if any(self.dropout) else ""
+        return f"Network({list(self.sizes)}, activation={names!r}, loss={self.loss!r}, dtype={self.dtype!r}{extras})"
+
     def why_not_trainable(self) -> str | None:
         """The reason why gradient descent cannot train this network; None where it can."""
         if "step" in self.activation[:-1]:

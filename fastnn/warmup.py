@@ -11,7 +11,6 @@ from .network import Network
 from .spec import DTYPES
 from .training.progress import shown_by_default
 from .training.update_rule import NO_STOCHASTIC_REGULARIZATION, plain_sgd_rule
-from .training.progress import shown_by_default
 
 
 def warmup(dtypes: Sequence[str] = ("float32", "float64"), *, progress: bool | None = None) -> None:

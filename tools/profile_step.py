@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from fastnn.workspace import make_workspace
 from numba import njit
 
 from fastnn import Network, inputs
 from fastnn.kernels import backward, forward, gather, layout, losses, train_loop, weight_gradient
 from fastnn.parameters import make_layout
-from fastnn.workspace import make_workspace
 
 ROWS = 20_000
 

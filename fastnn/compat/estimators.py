@@ -31,8 +31,8 @@ from ..optimizers import LBFGS, Optimizer, as_optimizer
 from ..parameters import aligned_zeros, buffer_to_vector, make_layout, vector_to_buffer, views
 from ..training.explicit_order import ExplicitOrderTraining
 from ..training.update_rule import (
-    Regularization,
     OptimizerState,
+    Regularization,
     initial_state,
     make_stochastic_regularization,
     make_update_rule,
@@ -316,7 +316,11 @@ class _Training:
         penalty = Regularization(l2=float(estimator.alpha))
         if isinstance(optimizer, OwnOptimizer):
             kept = optimizer.state
-            self.state = kept.map_buffers(lambda vector: vector_to_buffer(vector, net.engine.spec)) if kept else initial_state(optimizer.kind, 0.0, net.engine.buffer)
+            self.state = (
+                kept.map_buffers(lambda vector: vector_to_buffer(vector, net.engine.spec))
+                if kept
+                else initial_state(optimizer.kind, 0.0, net.engine.buffer)
+            )
             return make_update_rule(optimizer.kind, penalty, self.state, make_layout(net.engine.spec).table)
         rule = plain_sgd_rule(net.engine.buffer)._replace(plain=0, l2=penalty.l2)
         split = len(estimator.coefs_)

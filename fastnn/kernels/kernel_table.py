@@ -163,3 +163,15 @@ def addresses(dtype: str, pieces: tuple[int, ...], activations: tuple[int, ...] 
         number = place - layout.N_PIECES
         table[place] = machine_code(USER_FUNCTIONS[number], arguments, dtype) if COMPILED else -1 - number
     return table
+
+
+def required_for_prediction(sparse=False):
+    return (*PREDICTION, layout.SPARSE_FORWARD) if sparse else PREDICTION
+
+
+def required_for_training(rule, stochastic, kinds, gradient):
+    return (BY_RULE if gradient else ()) + TRAINING + pieces_for(rule, stochastic, kinds)
+
+
+def build_kernel_table(dtype, kernels, activations=(), loss=0):
+    return addresses(dtype, kernels, activations, loss)

@@ -158,8 +158,7 @@ def fit_many(
             saved = {number: result.saved for number, result in results.items()}
             per_network = workers if len(alive) == 1 and executor is None else 1
             segments = [
-                TrialSegment(number, resolved[number], until, saved.get(number), per_network)
-                for number in alive
+                TrialSegment(number, resolved[number], until, saved.get(number), per_network) for number in alive
             ]
             segments.sort(key=lambda segment: cost_of(segment.config), reverse=True)
             if executor is None:

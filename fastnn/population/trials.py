@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from ..callbacks import CallbackRunner, check_callbacks
+from ..callbacks.runner import CallbackRunner, check_callbacks
 from ..checks import check_int
 from ..errors import DivergenceError
 from ..history import COLUMNS, History

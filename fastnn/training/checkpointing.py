@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..caller import warn_caller
 from ..callbacks import Callback
+from ..caller import warn_caller
 from ..checks import check_float
 from ..errors import FileFormatError
 from ..history import History
@@ -30,8 +30,8 @@ from .loop import Callbacks, TrainingRun
 from .state import TrainingState
 from .update_rule import OptimizerState, initial_state
 
-BUFFERS = {"first": "moment1", "second": "moment2", "average": "ema"}
-"""Names of the optimizer's buffers in a file, and here."""
+BUFFERS = ("moment1", "moment2", "ema")
+"""Arrays of an OptimizerState, which a checkpoint holds as `state.*`."""
 
 UNFINISHED = ("", "interrupted")
 SAMPLE_ROWS = 64
@@ -116,15 +116,15 @@ class Checkpointer:
         arrays |= {
             "sums": run.records.sums.copy(),
             "learning_rates": np.array(run.history.learning_rates, np.float64),
-            **{f"history.{name}": np.array(values) for name, values in run.history.filled().items()},
-            **{f"state.{key}": buffer_to_vector(getattr(optimizer, name), spec) for key, name in BUFFERS.items()},
+            **{f"history.{name}": np.array(values) for name, values in run.history.padded_columns().items()},
+            **{f"state.{name}": buffer_to_vector(getattr(optimizer, name), spec) for name in BUFFERS},
         }
         progress = {
             "position": run.position,
             "seconds": run.seconds,
             "stop_reason": reason,
             "steps": run.steps_before,
-            "terms": subject.fingerprint(),
+            "fingerprint": subject.fingerprint(),
             "callbacks": states,
         }
         return Checkpoint(model, progress, arrays, run.epochs_before)
@@ -183,11 +183,14 @@ class DirectoryCheckpointer(Checkpointer):
         description(model)  # what could not be written is an error now, not in a minute
         if self.saved is None:
             return
-        saved = self.saved.model.spec
-        if saved != model.spec:
-            raise ValueError(f"the checkpoint in {self.directory} is of {saved}, not of {model.spec}")
+        saved = self.saved.model
+        if saved.spec != model.spec:
+            raise ValueError(
+                f"the checkpoint in {self.directory} is of {saved.spec.network_text(saved.seed)}, "
+                f"not of {model.spec.network_text(model.seed)}"
+            )
         for name, value in fingerprint().items():
-            kept = self.saved.progress["terms"].get(name)
+            kept = self.saved.progress["fingerprint"].get(name)
             if kept != value:
                 raise ValueError(f"the checkpoint in {self.directory} was made with {name}={kept!r}, not {value!r}")
 
@@ -280,12 +283,12 @@ def restore_state(
 ) -> None:
     """Set parameters, seed, epochs and the optimizer's state to those of the checkpoint."""
     expected = initial_state(optimizer, ema_decay, engine.buffer)
-    for key, name in BUFFERS.items():
-        if bool(saved.arrays[f"state.{key}"].size) != bool(getattr(expected, name).size):
-            raise ValueError(f"the checkpoint's state.{key} is not that of {optimizer!r} with this ema_decay")
+    for name in BUFFERS:
+        if bool(saved.arrays[f"state.{name}"].size) != bool(getattr(expected, name).size):
+            raise ValueError(f"the checkpoint's state.{name} is not that of {optimizer!r} with this ema_decay")
     engine.set_parameters(saved.model.parameters)
     state.seed, state.epochs = saved.model.seed, saved.epochs
-    buffers = {name: vector_to_buffer(saved.arrays[f"state.{key}"], engine.spec) for key, name in BUFFERS.items()}
+    buffers = {name: vector_to_buffer(saved.arrays[f"state.{name}"], engine.spec) for name in BUFFERS}
     state.optimizer = OptimizerState(optimizer.kind, saved.progress["steps"], **buffers)
 
 
@@ -327,4 +330,3 @@ def run_fingerprint(
         "ranks": n_ranks,
         "data": digest.hexdigest()[:16],
     }
-

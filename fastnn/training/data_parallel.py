@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from ..callbacks.runner import CallbackRunner
 from ..errors import DivergenceError
 from ..history import History
 from ..kernels import gather, layout, threads, train_loop
 from ..optimizers import LBFGS
 from ..parameters import aligned_zeros
-from ..callbacks import CallbackRunner
 from .checkpointing import Checkpointer, Subject, run_fingerprint
 from .dataset import Dataset
 from .engine import Engine
@@ -121,8 +121,8 @@ class RankCallbacks(CallbackRunner):
         if not self:
             return False
         ends = super().after_epoch() if self._group.rank == 0 else False
-        ends, self.history.stop_reason, frozen = self._group.comm.bcast(
-            (ends, self.history.stop_reason, self._state.frozen)
+        ends, self._history.stop_reason, frozen = self._group.comm.bcast(
+            (ends, self._history.stop_reason, self._state.frozen)
         )
         self._state.freeze(frozen)
         return bool(ends)
@@ -304,9 +304,9 @@ def fit(
         checkpointer.check(fingerprint)
         if group.rank != 0:
             checkpointer = checkpointer.read_only()
-        prepare_state(engine, state, options, checkpointer)
+        optimizer_state = prepare_state(engine, state, options, checkpointer)
         checkpointer.begin(Subject(engine, state, callbacks, fingerprint))
-        arguments = kernel_arguments(engine, state, dataset, options, options.batch_size, fused=False)
+        arguments = kernel_arguments(engine, state, optimizer_state, dataset, options, options.batch_size, fused=False)
         arguments = own_layer_table(arguments, callbacks)
         metrics = Metrics(dataset.has_accuracy, dataset.has_val_accuracy)
         bar = progress_bar(

@@ -90,9 +90,7 @@ def as_validation(spec: Spec, validation_data: Any) -> tuple[layout.Examples, bo
     return inputs.as_examples(X, y, weight, spec, names)
 
 
-def _split(
-    spec: Spec, X: Any, y: Any, weight: Any, fraction: Any, seed: int
-) -> tuple[Any, Any, Any, tuple[Any, ...]]:
+def _split(spec: Spec, X: Any, y: Any, weight: Any, fraction: Any, seed: int) -> tuple[Any, Any, Any, tuple[Any, ...]]:
     """Draw the examples that are held out; both parts keep the order of the rows."""
     fraction = check_float("validation_split", fraction)
     X = inputs.as_indexable("X", X)
@@ -104,8 +102,7 @@ def _split(
     n_held_out = round(n_rows * fraction)
     if not 0 < n_held_out < n_rows:
         raise ValueError(
-            "validation_split must leave at least one example on either side, "
-            f"got {fraction} of the {n_rows} rows of X"
+            f"validation_split must leave at least one example on either side, got {fraction} of the {n_rows} rows of X"
         )
     order = np.random.default_rng(seed).permutation(n_rows)
     train, held_out = np.sort(order[n_held_out:]), np.sort(order[:n_held_out])

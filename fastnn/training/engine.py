@@ -127,7 +127,7 @@ class Engine:
                 table[number, layout.FROZEN] = 1
         loss = loss_code(self.spec.loss)
         return layout.NetworkView(
-            table, loss, self.spec.loss_parameter, self.buffer, gradient, self.kernel_table(kernels)
+            table, loss, self.spec.loss_setting, self.buffer, gradient, self.kernel_table(kernels)
         )
 
     def gradient_buffer(self, batch_size: int, fused: bool = True) -> np.ndarray:

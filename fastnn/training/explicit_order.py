@@ -21,7 +21,7 @@ UNLIMITED_EPOCHS = 1 << 40
 
 
 class EpochRate:
-    """The learning rate of the current epoch, in the place of `fastnn.schedules.Rates`."""
+    """The learning rate of the current epoch, in the place of `fastnn.schedules.LearningRates`."""
 
     reads_history = True  # so that every epoch ends a call
 
@@ -82,7 +82,15 @@ class ExplicitOrderTraining:
         self._rate = EpochRate(engine.dtype)
         self._order = np.arange(examples.n_rows)
         plan = TrainingPlan(
-            UNLIMITED_EPOCHS, batch_size, -(-examples.n_rows // batch_size), 0, False, 0, self._rate, n_threads, "continue"
+            UNLIMITED_EPOCHS,
+            batch_size,
+            -(-examples.n_rows // batch_size),
+            0,
+            False,
+            0,
+            self._rate,
+            n_threads,
+            "continue",
         )
         hooks = Hooks(NoCallbacks(), _ignore, Checkpointer())
         arguments = KernelArguments(network, work, examples, validation, rule, stochastic)

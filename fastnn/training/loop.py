@@ -12,7 +12,6 @@ import numpy as np
 from ..errors import DivergenceError
 from ..history import History
 from ..kernels import layout, losses, threads, train_loop
-from ..schedules import Rates
 from .interrupts import Interruption
 from .state import TrainingState
 from .thread_tuner import ThreadTuner
@@ -28,6 +27,19 @@ MAX_STEPS = 1 << 22
 
 RESUMABLE = ("", "interrupted", "epochs")
 """Stop reasons after which a checkpoint can continue, where more epochs are requested."""
+
+
+class StepRates(Protocol):
+    """The learning rate of each step, such as `fastnn.schedules.LearningRates`."""
+
+    @property
+    def reads_history(self) -> bool:
+        """Whether a rate depends on the epochs before it."""
+        ...
+
+    def between(self, first: int, last: int, per_epoch: int, start_epoch: int, history: History) -> np.ndarray:
+        """Return the rates of the steps first..last."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ class TrainingPlan:
     shuffle : bool
         Whether each epoch has an order of its own.
     seed : int
-    rates : Rates
+    rates : StepRates
     n_threads : int or None
         None: measure.
     on_divergence : {"raise", "continue"}
@@ -66,7 +78,7 @@ class TrainingPlan:
     start_epoch: int
     shuffle: bool
     seed: int
-    rates: Rates
+    rates: StepRates
     n_threads: int | None
     on_divergence: str
 

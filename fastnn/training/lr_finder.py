@@ -1,4 +1,4 @@
-"""Find a learning rate: one short training with growing rates (Smith, "Cyclical Learning Rates", WACV 2017)."""
+"""Find a learning rate: one short training with growing rates (Smith, "Cyclical Learning LearningRates", WACV 2017)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from .. import inputs
 from ..checks import check_int, check_learning_rate
 from ..errors import DivergenceError
-from ..schedules import make_rates
+from ..schedules import as_learning_rates
 from .checkpointing import Checkpointer
 from .dataset import make_dataset
 from .engine import Engine
@@ -85,7 +85,7 @@ def find_learning_rate(
     for step, rate in enumerate(rates):
         batch = order[step * batch_size : (step + 1) * batch_size]
         dataset = make_dataset(engine.spec, rows[batch], targets[batch])
-        at_rate = replace(options, rates=make_rates(float(rate), engine.dtype))
+        at_rate = replace(options, rates=as_learning_rates(float(rate), engine.dtype))
         try:
             with interruption:
                 checkpointer = Checkpointer(None, interruption)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..checks import check_int
 from ..optimizers import LBFGS, Optimizer, as_optimizer
-from ..schedules import Rates, make_rates
+from ..schedules import LearningRates, as_learning_rates
 from ..spec import Spec
 from .update_rule import Regularization, make_regularization
 
@@ -24,7 +24,7 @@ class FitOptions:
     ----------
     epochs, batch_size : int
     optimizer : Optimizer
-    rates : Rates
+    rates : LearningRates
         The learning rate of each step.
     regularization : Regularization
     shuffle : bool
@@ -36,7 +36,7 @@ class FitOptions:
     epochs: int
     batch_size: int
     optimizer: Optimizer
-    rates: Rates
+    rates: LearningRates
     regularization: Regularization
     shuffle: bool
     n_threads: int | None
@@ -85,7 +85,7 @@ def make_fit_options(
     if not isinstance(shuffle, bool | np.bool_):
         raise TypeError(f"shuffle must be True or False, got {shuffle!r}")
     rates = (rate for rate in (learning_rate, chosen.learning_rate, chosen.default_rate) if rate is not None)
-    resolved = make_rates(next(rates), np.dtype(spec.dtype))
+    resolved = as_learning_rates(next(rates), np.dtype(spec.dtype))
     if isinstance(chosen, LBFGS):
         _check_lbfgs(spec, learning_rate, regularization)
     return FitOptions(

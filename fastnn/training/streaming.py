@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import inputs
+from ..callbacks.runner import CallbackRunner, check_callbacks
 from ..caller import warn_caller
-from ..callbacks import CallbackRunner, check_callbacks
 from ..checks import check_int
 from ..errors import DivergenceError
 from ..history import COLUMNS, History
-from ..schedules import PlateauState, Rates, ReduceOnPlateau, Schedule, make_rates, rates_at
+from ..schedules import LearningRates, PlateauState, ReduceOnPlateau, Schedule, as_learning_rates, evaluate_schedule
 from .checkpointing import Checkpointer
 from .dataset import as_validation, make_dataset
 from .engine import Engine
@@ -35,7 +35,7 @@ OPTIONS |= {"label_smoothing", "input_noise", "ema_decay"}
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """What `Network.fit_stream` was given beside the batches, checked.
+    """What `Network.fit_stream` was source beside the batches, checked.
 
     Attributes
     ----------
@@ -82,17 +82,13 @@ def make_stream_options(
         raise TypeError(f"fit_stream takes of fit's options {', '.join(sorted(OPTIONS))}; got {', '.join(unknown)}")
     check_callbacks(callbacks, COLUMNS)
     of_fit = {name: value for name, value in options.items() if name != "class_weight"}
-    fit = make_fit_options(
-        engine.spec, epochs=1, learning_rate=learning_rate, shuffle=False, progress=False, **of_fit
-    )
+    fit = make_fit_options(engine.spec, epochs=1, learning_rate=learning_rate, shuffle=False, progress=False, **of_fit)
     validation, has_val_accuracy = None, False
     if validation_data is not None:
         validation, are_classes = as_validation(engine.spec, validation_data)
         has_val_accuracy = are_classes or engine.spec.classifies
     class_weight = options.get("class_weight")
-    return StreamOptions(
-        fit, epochs, prefetch, batch_size, validation, has_val_accuracy, callbacks, class_weight
-    )
+    return StreamOptions(fit, epochs, prefetch, batch_size, validation, has_val_accuracy, callbacks, class_weight)
 
 
 def check_batches(batches: Any, epochs: int) -> None:
@@ -153,7 +149,7 @@ class StreamTraining:
         self.divergence: str | None = None
         self.interruption = Interruption()
         self.batches_per_epoch = 0
-        self.plateau = PlateauState(getattr(options.fit.rates.given, "rate", 0.0))
+        self.plateau = PlateauState(getattr(options.fit.rates.source, "rate", 0.0))
         self.start = state.epochs
 
     def run(self, callbacks: CallbackRunner) -> History:
@@ -234,14 +230,14 @@ class StreamTraining:
             raise DivergenceError(risen, epoch=history.epochs, learning_rate=rate, history=history)
         self.divergence = self.divergence or risen
 
-    def rates_at(self, time: float) -> Rates:
+    def rates_at(self, time: float) -> LearningRates:
         """Return the learning rate of one batch at a time in epochs: schedules are followed from batch to batch."""
-        given, dtype = self.options.fit.rates.given, self.engine.dtype
-        if isinstance(given, ReduceOnPlateau):
-            return Rates(given.follow(self.history, self.plateau), dtype)
-        if isinstance(given, Schedule):
-            return Rates(float(rates_at(given, np.array([time]), dtype)[0]), dtype)
-        return make_rates(given(int(time)) if callable(given) else given, dtype)
+        source, dtype = self.options.fit.rates.source, self.engine.dtype
+        if isinstance(source, ReduceOnPlateau):
+            return LearningRates(source.advance(self.history, self.plateau), dtype)
+        if isinstance(source, Schedule):
+            return LearningRates(float(evaluate_schedule(source, np.array([time]), dtype)[0]), dtype)
+        return as_learning_rates(source(int(time)) if callable(source) else source, dtype)
 
 
 def _parts(item: Any) -> tuple[Any, Any, Any, int]:

@@ -93,7 +93,9 @@ class ThreadTuner:
         run, plan = self.run, self.run.plan
         counts = sorted({1, self._max, *(2**k for k in range(1, self._max.bit_length()) if 2**k < self._max)})
         steps = max(1, int(TRIAL_SECONDS / max(self._seconds_alone, 1e-7)))
-        end = plan.steps_per_epoch - run.position % plan.steps_per_epoch if run.by_epoch else plan.n_steps - run.position
+        end = (
+            plan.steps_per_epoch - run.position % plan.steps_per_epoch if run.by_epoch else plan.n_steps - run.position
+        )
         if end <= (TRIAL_ROUNDS + 1) * steps * len(counts):
             self.size = self._guess()
             return

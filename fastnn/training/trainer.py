@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from .. import inputs
+from ..callbacks.runner import check_callbacks
 from ..caller import warn_caller
-from ..callbacks import check_callbacks, check_monitor
-from ..history import History
+from ..history import History, check_monitor
 from ..kernels import gather, kernel_table, layout
 from ..optimizers import LBFGS
 from ..parameters import BLOCK_ROWS
@@ -24,7 +24,7 @@ from .loop import Callbacks, Hooks, KernelArguments, Metrics, TrainingPlan, Trai
 from .options import FitOptions
 from .progress import progress_bar
 from .state import TrainingState
-from .update_rule import initial_state, make_stochastic_regularization, make_update_rule
+from .update_rule import OptimizerState, initial_state, make_stochastic_regularization, make_update_rule
 
 
 class CallbackContext(Callbacks, Protocol):
@@ -39,7 +39,7 @@ def check_fit(callbacks: Any, dataset: Dataset, options: FitOptions) -> None:
     """Raise where callbacks or schedules watch a column that the history of this training will not have."""
     check_callbacks(callbacks, dataset.columns)
     if options.rates.reads_history:
-        check_monitor(options.rates.given.monitor, dataset.columns)
+        check_monitor(options.rates.source.monitor, dataset.columns)
 
 
 def fit(
@@ -115,10 +115,10 @@ def fit_steps(
     optimizer = repr((options.optimizer.kind, bool(options.regularization.ema_decay)))
     fingerprint = partial(run_fingerprint, dataset.examples, batch_size, options.shuffle, optimizer)
     checkpointer.check(fingerprint)
-    prepare_state(engine, state, options, checkpointer)
+    optimizer_state = prepare_state(engine, state, options, checkpointer)
     checkpointer.begin(Subject(engine, state, callbacks, fingerprint))
     steps = -(-dataset.examples.n_rows // batch_size)
-    arguments = kernel_arguments(engine, state, dataset, options, batch_size)
+    arguments = kernel_arguments(engine, state, optimizer_state, dataset, options, batch_size)
     arguments = own_layer_table(arguments, callbacks)
     start = state.epochs if first_draw is None else first_draw
     plan = make_plan(state, options, batch_size, steps, start)
@@ -133,24 +133,35 @@ def fit_steps(
     return run
 
 
-def prepare_state(engine: Engine, state: TrainingState, options: FitOptions, checkpointer: Checkpointer) -> None:
-    """Continue from the checkpoint, and give the state what the optimizer gathers."""
+def prepare_state(
+    engine: Engine, state: TrainingState, options: FitOptions, checkpointer: Checkpointer
+) -> OptimizerState:
+    """Continue from the checkpoint, and give the state what the optimizer gathers; return that."""
     ema_decay = options.regularization.ema_decay
     if checkpointer.saved is not None:
         restore_state(checkpointer.saved, engine, state, options.optimizer, ema_decay)
     if state.optimizer is None or not state.optimizer.continues(options.optimizer, ema_decay):
         state.optimizer = initial_state(options.optimizer, ema_decay, engine.buffer)
+    return state.optimizer
 
 
 def kernel_arguments(
-    engine: Engine, state: TrainingState, dataset: Dataset, options: FitOptions, batch_size: int, fused: bool = True
+    engine: Engine,
+    state: TrainingState,
+    optimizer_state: OptimizerState,
+    dataset: Dataset,
+    options: FitOptions,
+    batch_size: int,
+    fused: bool = True,
 ) -> KernelArguments:
     """Bundle what the compiled calls are given.
 
     Parameters
     ----------
     engine, state, dataset, options
-        As in `fit`, the state prepared.
+        As in `fit`.
+    optimizer_state : OptimizerState
+        As `prepare_state` returned it.
     batch_size : int
     fused : bool, default True
         Whether the update may be made where the gradient is summed; False: always fill the gradient buffer.
@@ -158,7 +169,7 @@ def kernel_arguments(
     examples, validation = dataset.examples, dataset.validation
     block = min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS)))
     memory, work = engine.workspace("train", block, inputs.all_sparse(examples, validation))
-    rule = make_update_rule(options.optimizer, options.regularization, state.optimizer, memory.table)
+    rule = make_update_rule(options.optimizer, options.regularization, optimizer_state, memory.table)
     stochastic = make_stochastic_regularization(engine.spec.dropout, options.regularization, state.seed)
     kinds = (examples.kind, validation.kind)
     if gather.CSR in kinds and (engine.spec.dropout[0] or options.regularization.input_noise):

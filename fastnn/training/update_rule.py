@@ -79,9 +79,7 @@ class OptimizerState:
 
     def map_buffers(self, function: Callable[[np.ndarray], np.ndarray]) -> OptimizerState:
         """Return the state with `function` applied to each buffer."""
-        return OptimizerState(
-            self.kind, self.steps, function(self.moment1), function(self.moment2), function(self.ema)
-        )
+        return OptimizerState(self.kind, self.steps, function(self.moment1), function(self.moment2), function(self.ema))
 
     def continues(self, optimizer: Optimizer, ema_decay: float) -> bool:
         """Whether a training with this optimizer and average can continue from the state."""
@@ -90,7 +88,9 @@ class OptimizerState:
 
 def initial_state(optimizer: Optimizer, ema_decay: float, parameters: np.ndarray) -> OptimizerState:
     """Return the state before the first update: moments 0, the average at the parameters themselves."""
-    moment1, moment2 = (aligned_zeros(parameters.size if kept else 0, parameters.dtype) for kept in optimizer.keeps)
+    moment1, moment2 = (
+        aligned_zeros(parameters.size if kept else 0, parameters.dtype) for kept in optimizer.has_moments
+    )
     ema = aligned_zeros(parameters.size if ema_decay else 0, parameters.dtype)
     ema[:] = parameters[: ema.size]
     return OptimizerState(optimizer.kind, 0, moment1, moment2, ema)
@@ -134,7 +134,7 @@ def make_update_rule(
         "moment2": state.moment2,
         "ema": state.ema,
     }
-    rule = plain_sgd_rule(state.moment1)._replace(**values | optimizer.settings())
+    rule = plain_sgd_rule(state.moment1)._replace(**values | optimizer.rule_fields())
     tiny = float(np.finfo(state.moment1.dtype).tiny)
     if 0 < rule.epsilon < tiny:
         raise ValueError(f"epsilon must be at least {tiny:.3g} for {state.moment1.dtype}, got {rule.epsilon!r}")

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ... import inputs
+from ...checks import check_float, check_int
 from ...network import Network as Fast
 from ...parameters import aligned_zeros
-from ...checks import check_float, check_int
 from ...training.explicit_order import ExplicitOrderTraining
 from ...training.update_rule import plain_sgd_rule
 
