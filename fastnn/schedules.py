@@ -351,7 +351,7 @@ class LearningRates:
             rates = np.repeat(of_epochs, steps_per_epoch)[first % steps_per_epoch :][: last - first]
         else:
             rates = np.full(last - first, source)
-        return np.ascontiguousarray(rates, self.dtype)
+        return np.array(rates, self.dtype)
 
 
 def as_learning_rates(learning_rate: Any, dtype: np.dtype) -> LearningRates:

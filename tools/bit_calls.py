@@ -19,7 +19,6 @@ from fastnn.callbacks import Callback
 from .bit_cases import (
     CLASSIFIER,
     DEEP,
-    EMA,
     REGRESSOR,
     SPARSE,
     THREADS,
@@ -31,10 +30,8 @@ from .bit_cases import (
     network_values,
     new,
     problem,
-    rate_range,
     regression,
     same_for_all,
-    step_decay,
     tensors_in,
 )
 
@@ -107,7 +104,7 @@ def continued(dtype: str, second: Mapping[str, Any]) -> Iterator[Any]:
     """Yield a network after a first and a second `fit`, and what a copy and a pickled one make of the second."""
     net = new({**DEEP, "dtype": dtype})
     X, y = problem()
-    first: dict[str, Any] = {"optimizer": "adam", EMA: 0.9}
+    first: dict[str, Any] = {"optimizer": "adam", "ema_decay": 0.9}
     net.fit(X, y, epochs=2, **first)
     for other in (net.copy(), pickle.loads(pickle.dumps(net)), net):
         history = other.fit(X, y, epochs=2, **second)
@@ -160,12 +157,16 @@ def diverged(dtype: str) -> Iterator[Any]:
 
 def in_parts() -> Iterator[Case]:
     """Yield trainings that are continued, interrupted and resumed, and those that diverge."""
-    for name, second in {"adam": {"optimizer": "adam", EMA: 0.9}, "sgd": {}, "lbfgs": {"optimizer": "lbfgs"}}.items():
+    for name, second in {
+        "adam": {"optimizer": "adam", "ema_decay": 0.9},
+        "sgd": {},
+        "lbfgs": {"optimizer": "lbfgs"},
+    }.items():
         yield from in_each_dtype(f"continued/adam_then_{name}", continued, second)
     chosen: dict[str, dict[str, Any]] = {
         "sgd": {},
         "momentum": {"optimizer": fastnn.SGD(momentum=0.9), "validation_split": 0.2},
-        "adam": {"optimizer": "adam", EMA: 0.9, "clip_norm": 0.5, "l2": 0.01},
+        "adam": {"optimizer": "adam", "ema_decay": 0.9, "clip_norm": 0.5, "l2": 0.01},
         "rmsprop": {"optimizer": fastnn.RMSprop(momentum=0.5), "batch_size": 300, "input_noise": 0.1},
         "plateau": {"learning_rate": schedules.ReduceOnPlateau(0.3, patience=1, min_delta=0.3)},
     }
@@ -198,7 +199,7 @@ def streamed(dtype: str, options: Mapping[str, Any], sparse: bool = False) -> li
 
 def rate_search(dtype: str, optimizer: str) -> Iterator[Any]:
     """Yield what a search for a learning rate finds."""
-    given: dict[str, Any] = {"batch_size": 20, "steps": 60, "optimizer": optimizer, **rate_range(1e-4, 20.0)}
+    given: dict[str, Any] = {"batch_size": 20, "steps": 60, "optimizer": optimizer, "min_lr": 1e-4, "max_lr": 20.0}
     found = new({**CLASSIFIER, "dtype": dtype}).find_learning_rate(*problem(), **given)
     yield from (found.learning_rates, found.losses, found.smoothed, found.suggestion)
 
@@ -235,7 +236,7 @@ def many_batches() -> Iterator[Case]:
     chosen: dict[str, dict[str, Any]] = {
         "whole_batches": {},
         "small_batches": {"batch_size": 16, "validation_data": (X[:50], y[:50])},
-        "adam": {"batch_size": 32, "optimizer": "adam", EMA: 0.9, "l2": 0.01},
+        "adam": {"batch_size": 32, "optimizer": "adam", "ema_decay": 0.9, "l2": 0.01},
         "options": {
             "class_weight": {0: 2.0},
             "l1": 0.001,
@@ -244,7 +245,7 @@ def many_batches() -> Iterator[Case]:
             "input_noise": 0.1,
         },
         "schedule": {"batch_size": 16, "learning_rate": schedules.Cosine(0.3, epochs=3)},
-        "steps": {"batch_size": 16, "learning_rate": step_decay(0.3, 0.5, 1)},
+        "steps": {"batch_size": 16, "learning_rate": fastnn.schedules.Step(0.3, factor=0.5, step_size=1)},
         "plateau": {"learning_rate": schedules.ReduceOnPlateau(0.3, patience=1, min_delta=0.3)},
         "function": {"learning_rate": lambda epoch: 0.3 / (1 + epoch)},
     }

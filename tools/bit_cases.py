@@ -17,7 +17,6 @@ import scipy.sparse
 from safetensors import safe_open
 
 import fastnn
-from fastnn import schedules
 
 Case = tuple[str, Callable[..., Iterable[Any]]]
 
@@ -25,44 +24,6 @@ DTYPES = ("float32", "float64")
 THREADS = (1, 2, None)
 ABSENT = "absent"
 """The value of a case whose library is not installed."""
-
-# ---- Public names that may change: each stands here and nowhere else.
-
-EMA = "averaging"
-ALL_ROWS, OWN_ROWS = {"rows": "all"}, {"rows": "own"}
-CSVLogger = fastnn.callbacks.CSVLog
-workspace = fastnn.compiled.room
-
-
-def unfreeze(net: fastnn.Network, *layers: int) -> None:
-    """Let layers learn again; without numbers, all."""
-    net.thaw(*layers)
-
-
-def averaged(net: fastnn.Network) -> fastnn.Network:
-    """Return the network of averaged parameters."""
-    return net.averaged()
-
-
-def huber(delta: float) -> Any:
-    """Return a Huber loss."""
-    return fastnn.losses.Huber(limit=delta)
-
-
-def lbfgs(history_size: int, **options: Any) -> Any:
-    """Return an L-BFGS optimizer that remembers so many steps."""
-    return fastnn.LBFGS(memory=history_size, **options)
-
-
-def step_decay(rate: float, factor: float, step_size: float) -> Any:
-    """Return a schedule in steps."""
-    return schedules.Step(rate, factor=factor, every=step_size)
-
-
-def rate_range(low: float, high: float) -> dict[str, float]:
-    """Return the bounds of a search for a learning rate, by keyword."""
-    return {"smallest": low, "largest": high}
-
 
 # ---- Values and their digests
 

@@ -27,13 +27,11 @@ from .bit_cases import (
     THREADS,
     Case,
     bag_of_words,
-    huber,
     in_each_dtype,
     new,
     normal,
     problem,
     same_for_all,
-    workspace,
 )
 
 # ---- Plain arrays, from Python and from compiled code
@@ -102,7 +100,7 @@ def in_compiled_code(dtype: str, orientation: str) -> Iterator[Any]:
             "dtype": dtype,
             "orientation": orientation,
         }
-        yield train(out, gradients, weights, biases, rows, targets, workspace(net.sizes, 300, **about))
+        yield train(out, gradients, weights, biases, rows, targets, fastnn.compiled.workspace(net.sizes, 300, **about))
         yield from (out, *gradients[0], *gradients[1], *weights, *biases)
 
 
@@ -210,7 +208,12 @@ def estimators() -> Iterator[Case]:
         "classifier/squared_error": (MLPClassifier, X, y, {"loss": "squared_error"}),
         "regressor/one": (MLPRegressor, X, numbers[:, 0], {"dtype": "float32"}),
     }
-    losses = {"absolute_error": "absolute_error", "huber": "huber", "poisson": "poisson", "Huber": huber(0.2)}
+    losses = {
+        "absolute_error": "absolute_error",
+        "huber": "huber",
+        "poisson": "poisson",
+        "Huber": fastnn.losses.Huber(0.2),
+    }
     for name, loss in {**losses, "quantile": fastnn.losses.Quantile(0.8)}.items():
         more[f"regressor/{name}"] = (MLPRegressor, X, np.abs(numbers), {"loss": loss})
         more[f"regressor/{name}_lbfgs"] = (MLPRegressor, X, np.abs(numbers), {"loss": loss, "solver": "lbfgs"})

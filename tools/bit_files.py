@@ -23,17 +23,11 @@ from fastnn.callbacks import ModelCheckpoint
 
 from .bit_cases import (
     ABSENT,
-    ALL_ROWS,
     CLASSIFIER,
     DEEP,
-    EMA,
-    OWN_ROWS,
     Case,
-    CSVLogger,
-    averaged,
     bag_of_words,
     history_values,
-    huber,
     in_each_dtype,
     network_values,
     new,
@@ -75,7 +69,7 @@ def saved(dtype: str) -> Iterator[Any]:
 
 def saved_loss(dtype: str) -> Iterator[Any]:
     """Yield the model file of a loss with a setting."""
-    net = new({"sizes": [3, 2], "activation": "identity", "loss": huber(0.3), "dtype": dtype, "seed": 1})
+    net = new({"sizes": [3, 2], "activation": "identity", "loss": fastnn.losses.Huber(0.3), "dtype": dtype, "seed": 1})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.safetensors")
         net.save(path)
@@ -106,7 +100,7 @@ def logged(dtype: str) -> Iterator[Any]:
     net = new({**CLASSIFIER, "dtype": dtype})
     with tempfile.TemporaryDirectory() as folder:
         best, log, table = (Path(folder, name) for name in ("best.safetensors", "log.csv", "history.csv"))
-        callbacks = [ModelCheckpoint(best), CSVLogger(log)]
+        callbacks = [ModelCheckpoint(best), fastnn.callbacks.CSVLogger(log)]
         history = net.fit(X, y, epochs=4, validation_split=0.3, learning_rate=0.9, callbacks=callbacks)
         history.to_csv(table)
         yield from tensors_in(best)
@@ -208,10 +202,10 @@ def train_on_ranks(folder: str) -> None:
     X, y = problem()
     words, labels = bag_of_words()
     wide = {**DEEP, "sizes": [12, 300, 100, 4]}
-    own = {"X": X[rank::size], "y": y[rank::size], **OWN_ROWS}
+    own = {"X": X[rank::size], "y": y[rank::size], "data": "sharded"}
     chosen: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-        "plain": (CLASSIFIER, {**ALL_ROWS}),
-        "adam": (wide, {"optimizer": "adam", "clip_norm": 0.5, "l2": 0.01, EMA: 0.9}),
+        "plain": (CLASSIFIER, {"data": "replicated"}),
+        "adam": (wide, {"optimizer": "adam", "clip_norm": 0.5, "l2": 0.01, "ema_decay": 0.9}),
         "dropout": ({**DEEP, "dropout": 0.2}, {"input_noise": 0.1}),
         "validation": (CLASSIFIER, {"validation_split": 0.2, "max_norm": 1.0}),
         "own": (CLASSIFIER, {**own, "validation_data": (X[rank:90:size], y[rank:90:size])}),
@@ -227,7 +221,7 @@ def train_on_ranks(folder: str) -> None:
             net = new({**about, "dtype": dtype})
             history = net.fit(**{"X": X, "y": y, "epochs": 3, "batch_size": 16, "comm": comm, **options})
             values = [*network_values(net), *history_values(history)]
-            values += [averaged(net).parameters] if EMA in options else []
+            values += [net.averaged().parameters] if "ema_decay" in options else []
             Path(folder, f"{name}.{dtype}.{rank}").write_bytes(pickle.dumps(values))
 
 
