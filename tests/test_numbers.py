@@ -39,7 +39,7 @@ for loss, output in %(losses)r:
 for optimizer in ("adam", "adamw", "rmsprop", "adagrad", fastnn.SGD(momentum=0.9)):
     for dtype in ("float32", "float64"):
         cases.append(("relu", "cross_entropy", "softmax", optimizer, dtype, dict(dropout=0.2, l1=1e-4, l2=1e-3,
-                     clip_norm=1.0, max_norm=3.0, input_noise=0.1, averaging=0.9, sample_weight=np.arange(1.0, 301.0))))
+                     clip_norm=1.0, max_norm=3.0, input_noise=0.1, ema_decay=0.9, sample_weight=np.arange(1.0, 301.0))))
 whole = hashlib.sha256()
 for *case, fit in cases:
     found = {digest(n, *case, **fit) for n in (1, 2, 3, 8)}

@@ -107,12 +107,12 @@ def test_a_batch_of_several_blocks_is_one_step(optimizer):
 @EVERY
 def test_two_fits_are_one_fit_through_copies_and_pickles_too(optimizer, dtype):
     whole = network(dtype)
-    whole.fit(X, Y, epochs=4, batch_size=13, optimizer=optimizer, averaging=0.9)
+    whole.fit(X, Y, epochs=4, batch_size=13, optimizer=optimizer, ema_decay=0.9)
     for between in (lambda net: net, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))):
         net = network(dtype)
-        net.fit(X, Y, epochs=2, batch_size=13, optimizer=optimizer, averaging=0.9)
+        net.fit(X, Y, epochs=2, batch_size=13, optimizer=optimizer, ema_decay=0.9)
         net = between(net)
-        net.fit(X, Y, epochs=2, batch_size=13, optimizer=optimizer, averaging=0.9)
+        net.fit(X, Y, epochs=2, batch_size=13, optimizer=optimizer, ema_decay=0.9)
         assert (net.parameters == whole.parameters).all()
         assert (net.averaged().parameters == whole.averaged().parameters).all()
 
@@ -151,7 +151,7 @@ def test_a_diverged_training_leaves_no_state():
 @EVERY
 def test_padding_stays_zero(optimizer, dtype):
     net = network(dtype)
-    net.fit(X, Y, epochs=2, batch_size=13, optimizer=optimizer, averaging=0.9, l1=0.01, l2=0.01, max_norm=0.5)
+    net.fit(X, Y, epochs=2, batch_size=13, optimizer=optimizer, ema_decay=0.9, l1=0.01, l2=0.01, max_norm=0.5)
     for buffer in (net._buffer, net._state.first, net._state.second, net._state.average):
         inside = net._in_order(buffer)
         assert np.count_nonzero(buffer) == np.count_nonzero(inside)

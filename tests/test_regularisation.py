@@ -113,7 +113,7 @@ def test_the_average_is_the_recursion():
     seen = []
     net = network()
     average = net.parameters
-    net.fit(X, Y, epochs=5, batch_size=40, averaging=0.75, callbacks=[lambda net, history: seen.append(net.parameters)])
+    net.fit(X, Y, epochs=5, batch_size=40, ema_decay=0.75, callbacks=[lambda net, history: seen.append(net.parameters)])
     for parameters in seen:
         average = 0.75 * average + 0.25 * parameters
     np.testing.assert_allclose(net.averaged().parameters, average, rtol=1e-12, atol=1e-15)
@@ -373,7 +373,7 @@ def test_noise_enters_the_training():
 
 
 OPTIONS = [
-    {"optimizer": "adam", "l1": 1e-3, "averaging": 0.9},
+    {"optimizer": "adam", "l1": 1e-3, "ema_decay": 0.9},
     {"optimizer": fastnn.SGD(momentum=0.9, nesterov=True), "clip_norm": 0.3, "l2": 0.1},
     {"optimizer": "rmsprop", "max_norm": 0.7, "input_noise": 0.3},
     {"optimizer": "adagrad", "label_smoothing": 0.2, "clip_norm": 1.0, "max_norm": 0.9},
@@ -412,7 +412,7 @@ def test_the_bits_are_the_same_for_one_thread_and_two(options, dtype):
         ({"label_smoothing": 1.0}, ValueError, "label_smoothing must be at least 0 and below 1"),
         ({"label_smoothing": 0.1}, ValueError, "label_smoothing takes a cross-entropy as loss, got 'squared_error'"),
         ({"input_noise": -0.1}, ValueError, "input_noise must be 0 or more"),
-        ({"averaging": 1}, ValueError, "averaging must be at least 0 and below 1"),
+        ({"ema_decay": 1}, ValueError, "averaging must be at least 0 and below 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(options, error, word):
