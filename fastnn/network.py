@@ -27,7 +27,7 @@ from .training.checkpointing import Checkpointer, DirectoryCheckpointer, run_fin
 from .training.data_parallel import RankCallbacks, RankRun, Ranks, SingleThread, check_rows
 from .training.lbfgs import Search
 from .training.lr_finder import RateSearch, find_learning_rate
-from .training.progress import progress_bar
+from .training.progress import make_progress_bar
 from .training.streaming import Stream
 from .training.update_rule import (
     UNDISTURBED,
@@ -353,7 +353,7 @@ class Network(Model):
         )
         if isinstance(chosen, LBFGS):
             self._check_lbfgs(learning_rate, regularisation)
-            bar = progress_bar(progress, epochs, 1, examples.n_rows)
+            bar = make_progress_bar(progress, epochs, 1, examples.n_rows)
             search = Search(
                 net=self,
                 judge=self._judge,
@@ -392,7 +392,7 @@ class Network(Model):
 
             rule = make_update_rule(chosen, regularisation, state, plan.table)
             progress = progress if comm is None or comm.rank == 0 else False
-            bar = progress_bar(progress, epochs, -(-examples.n_rows // batch_size), examples.n_rows)
+            bar = make_progress_bar(progress, epochs, -(-examples.n_rows // batch_size), examples.n_rows)
             distortion = make_stochastic_regularization(self.dropout, regularisation, self.seed)
             if gather.CSR in (examples.kind, validation.kind) and (self.dropout[0] or regularisation.input_noise):
                 raise ValueError("sparse inputs are left as they are: no dropout of inputs, no input_noise")

@@ -330,7 +330,7 @@ def _collected(waiting: set[Future[Outcome]], bar: _Count, interruption: Interru
                 outcomes.append(future.result())
                 bar.ended(outcomes[-1].history)
     except BaseException:
-        interruption.asked = True  # those under way end at their next step
+        interruption.requested = True  # those under way end at their next step
         for future in waiting:
             future.cancel()
         raise

@@ -761,7 +761,7 @@ def test_doctor_says_how_to_get_what_is_not_installed(monkeypatch):
         ("train digits --sizes 64,10,5", "begin with the 64 inputs of digits and end with its 10 outputs"),
         ("train digits --loss hope", "loss must be one of"),
         ("train digits --activation hope", "activation must be one of"),
-        ("train digits --activation step --loss cross_entropy", "slope is 0"),
+        ("train digits --activation step --loss cross_entropy", "derivative is 0"),
         ("train digits -o fruit.csv", "fruit.csv: File exists"),
         ("train fruit.csv --target price", "no column 'price'"),
         ("train fruit.csv --columns grams,kind", "name another with --target"),

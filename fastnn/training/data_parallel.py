@@ -118,7 +118,7 @@ class RankCallbacks(CallbackRunner):
 class Agreed:
     """Whether the ranks agreed to end after this step."""
 
-    asked = False
+    requested = False
 
 
 class SingleThread:
@@ -192,7 +192,7 @@ class RankRun(Run):
         with np.errstate(over="ignore", invalid="ignore"):
             for step in range(first, last):
                 self.take(step, rates[step - first])
-                if self.interruption.asked or self.stopped:
+                if self.interruption.requested or self.stopped:
                     break
         return time.perf_counter() - began
 
@@ -204,9 +204,9 @@ class RankRun(Run):
             self.prepare(epoch)
         start = batch * job.batch_size
         sums = self.slope(epoch, start)
-        asked = job.keeper.interruption.asked
+        requested = job.keeper.interruption.requested
         rest = sums - sums.astype(self.sent.dtype)
-        self.sent[-EXTRAS:] = [*sums, *rest, asked]
+        self.sent[-EXTRAS:] = [*sums, *rest, requested]
         request = self.ranks.comm.Iallreduce(self.sent, self.added)
         self.fetch(start + job.batch_size)
         looks = 0
@@ -216,7 +216,7 @@ class RankRun(Run):
                 time.sleep(0)  # MPI's own wait would hold the processor, which another rank may want
         extras = self.added[-EXTRAS:].astype(np.float64)
         loss, weight, hits = extras[:3] + extras[3:6]
-        self.interruption.asked = bool(extras[6])
+        self.interruption.requested = bool(extras[6])
         self.records.sums[:] += (loss, weight, hits)
         if not math.isfinite(loss) and job.on_divergence == "raise":
             self.records.state[layout.STOPPED] = 1

@@ -317,7 +317,7 @@ def advance_to_end(run: Run, crew: ThreadTuner, sound: np.ndarray) -> None:
             return
         if run.position >= run.total:
             return
-        if run.interruption.asked:
+        if run.interruption.requested:
             run.history.stop_reason = "interrupted"
             return
         job.keeper.keep(run)

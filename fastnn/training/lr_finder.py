@@ -76,7 +76,7 @@ def find_learning_rate(
                 )  # fmt: skip
         except DivergenceError:
             break
-        if interruption.asked:
+        if interruption.requested:
             raise KeyboardInterrupt
         mean = SMOOTHING * mean + (1 - SMOOTHING) * history["loss"][0]
         losses.append(history["loss"][0])

@@ -69,7 +69,7 @@ class Prefetcher:
         return self._received()
 
     def _received(self) -> Iterator[Any]:
-        while not self._interruption.asked:
+        while not self._interruption.requested:
             try:
                 item, error = self._items.get(timeout=POLL_SECONDS)
             except queue.Empty:
@@ -131,7 +131,7 @@ class Stream:
                     self.train_epoch(epoch)
                 finally:
                     self.net._epochs = self.start + self.history.epochs
-                if self.interruption.asked:
+                if self.interruption.requested:
                     self.history.stop_reason = "interrupted"
                     break
                 if called.after_epoch():
@@ -173,7 +173,7 @@ class Stream:
                 self.history.seconds += part.seconds
                 for name in part:
                     totals[name] = totals.get(name, 0.0) + part[name][-1] * n_rows
-        if self.interruption.asked:
+        if self.interruption.requested:
             return
         if not count:
             raise ValueError(f"batches must give at least one batch, got none in epoch {epoch + 1}")
