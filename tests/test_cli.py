@@ -384,7 +384,7 @@ def test_an_existing_folder_is_overwritten_file_by_file(no_pictures, tmp_path, c
 def test_without_matplotlib_it_trains_and_says_how_to_get_pictures(no_pictures, tmp_path, capsys):
     write_csv("fruit.csv", ["grams", "redness", "kind"], *fruit())
     assert main(["train", "fruit.csv", "--epochs", "1"]) == 0
-    assert capsys.readouterr().err == "fastnn: no pictures: pictures need matplotlib: pip install fastnn[plot]\n"
+    assert capsys.readouterr().err == "fastnn: no pictures: figures need matplotlib: pip install fastnn[plot]\n"
     names = ["checkpoint.safetensors", "history.csv", "model.safetensors"]
     assert sorted(file.name for file in (tmp_path / "runs/fruit").iterdir()) == names
 
