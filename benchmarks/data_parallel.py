@@ -91,8 +91,9 @@ class SingleRank:
         added[:] = sent
         return self
 
-    def Wait(self) -> None:  # noqa: N802
-        """Return at once."""
+    def Test(self) -> bool:  # noqa: N802
+        """Return that the request is complete."""
+        return True
 
 
 def measured_link() -> Link | None:
