@@ -41,10 +41,10 @@ class Products:
         self.rows = rows
         net = Network([1, n_in, n_out], activation="identity", seed=0)
         self.parameters = net._buffer
-        room = make_layout(net._spec, rows)
-        work = make_workspace(room, "float32")
+        memory_layout = make_layout(net._spec, rows)
+        work = make_workspace(memory_layout, "float32")
         self.numbers, self.scratch = work.numbers, work.scratch
-        self.below, self.layer = room.table
+        self.below, self.layer = memory_layout.table
         generator = np.random.default_rng(0)
         self.a = self.part(layout.INPUTS, layout.LD_IN, n_in)
         self.delta = self.part(layout.DELTAS, layout.LD, n_out)

@@ -121,7 +121,7 @@ def test_learning_curves_refuse_a_history_without_epochs():
 
 
 @pytest.mark.parametrize("n_hidden", [15, 16, 30, 128])
-def test_row_20_each_hidden_neuron_is_an_image_of_its_incoming_weights(n_hidden):
+def test_each_hidden_neuron_is_an_image_of_its_incoming_weights(n_hidden):
     net = network(64, n_hidden, 10)
     figure = plots.first_layer(net)
     images = figure.axes[0].images
@@ -131,7 +131,7 @@ def test_row_20_each_hidden_neuron_is_an_image_of_its_incoming_weights(n_hidden)
     assert texts(figure.axes[0]) == [str(neuron) for neuron in range(n_hidden)]
 
 
-def test_row_20_colours_are_centred_on_zero_and_the_same_for_all_neurons():
+def test_colours_are_centred_on_zero_and_the_same_for_all_neurons():
     images = plots.first_layer(network(64, 16, 10)).axes[0].images
     limits = {image.get_clim() for image in images}
     ((low, high),) = limits
@@ -140,7 +140,7 @@ def test_row_20_colours_are_centred_on_zero_and_the_same_for_all_neurons():
 
 
 @pytest.mark.parametrize("n_hidden", [1, 16, 128])
-def test_row_20_images_and_labels_do_not_overlap_and_lie_within_the_figure(n_hidden):
+def test_images_and_labels_do_not_overlap_and_lie_within_the_figure(n_hidden):
     figure = plots.first_layer(network(784, n_hidden, 10))
     drawn(figure)
     axes = figure.axes[0]

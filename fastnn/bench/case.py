@@ -43,7 +43,7 @@ class Case:
         return 4 * sum(products) + 2 * sum(products[1:])
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """Seeded float32 inputs in 0..1; integer labels, or for squared error rows of targets."""
+        """Return seeded float32 inputs in 0..1, and integer labels, or for squared error rows of targets."""
         generator = np.random.default_rng(7)
         X = generator.random((self.rows, self.sizes[0]), dtype=np.float32)
         hidden = np.tanh((X - 0.5) @ generator.standard_normal((self.sizes[0], 8)).astype(np.float32))

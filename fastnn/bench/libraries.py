@@ -173,8 +173,8 @@ def jax_trainer(case: Case) -> Train:
             a = a @ weight + bias
             a = functions[name](a) if name in functions else a
         if case.loss == "cross_entropy":
-            chosen = jnp.take_along_axis(a, target[:, None], axis=1)[:, 0]
-            return (jax.nn.logsumexp(a, axis=1) - chosen).mean()
+            target_logits = jnp.take_along_axis(a, target[:, None], axis=1)[:, 0]
+            return (jax.nn.logsumexp(a, axis=1) - target_logits).mean()
         return ((a - target) ** 2).sum(axis=1).mean()
 
     def step(parameters: Any, batch: Any) -> Any:

@@ -100,8 +100,8 @@ def check_training() -> str:
 
 def check_threads() -> str:
     """Check that several threads can be used, and that they give the same bits as one."""
-    layer, most = threads.layer(), threads.max_threads()
-    if most == 1 and layer not in ("omp", "tbb"):
+    layer, n_threads = threads.layer(), threads.max_threads()
+    if n_threads == 1 and layer not in ("omp", "tbb"):
         raise CheckFailedError(
             f"all threads but one: Numba's layer here is {layer!r}, with which fastnn uses one thread; "
             "install an OpenMP runtime (Linux: libgomp, macOS: libomp) or tbb"
@@ -109,10 +109,10 @@ def check_threads() -> str:
     serial, X, y = tiny_problem()
     threaded = serial.copy()
     serial.fit(X, y, epochs=2, batch_size=8, learning_rate=0.1, n_threads=1)
-    threaded.fit(X, y, epochs=2, batch_size=8, learning_rate=0.1, n_threads=most)
+    threaded.fit(X, y, epochs=2, batch_size=8, learning_rate=0.1, n_threads=n_threads)
     if not np.array_equal(serial.parameters, threaded.parameters):
-        raise CheckFailedError(f"correctness: {most} threads give other bits than one; please report it")
-    return f"{layer}, {most} thread{'s give the same bits as one' if most > 1 else ''}"
+        raise CheckFailedError(f"correctness: {n_threads} threads give other bits than one; please report it")
+    return f"{layer}, {n_threads} thread{'s give the same bits as one' if n_threads > 1 else ''}"
 
 
 def check_cache() -> str:
