@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import struct
+import subprocess
 import sys
 
 import numpy as np
@@ -347,6 +348,46 @@ def test_a_description_that_makes_no_sense(key, value, saved):
 def test_labels_that_their_type_cannot_hold(names, dtype, saved):
     rewrite(saved, lambda about: {**about, "class_names": names, "class_dtype": dtype})
     assert_refused(saved, "damaged description")
+
+
+REGISTER = """
+import math, sys, fastnn
+if sys.argv[1] == "write":
+    fastnn.register_activation("cubed", lambda z: z**3, lambda z: 3 * z**2)
+    fastnn.register_activation("sine", math.sin, math.cos)
+    fastnn.register_loss("sixth", lambda a, y: (a - y) ** 6, lambda a, y: 6 * (a - y) ** 5)
+    net = fastnn.Network([2, 3, 3, 1], activation=["cubed", "sine", "cubed"], loss="sixth", seed=0)
+    net.save("model")
+    net.fit([[0.0, 1.0], [1.0, 0.0]], [0.1, 0.2], epochs=1, checkpoint=".")
+"""
+
+
+def test_what_is_registered_in_another_process_is_named_not_called_damaged(tmp_path):
+    command = [sys.executable, "-c", REGISTER, "write"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    for name in ("model", "checkpoint.safetensors"):
+        with pytest.raises(fastnn.FileFormatError) as caught:
+            fastnn.load(tmp_path / name)
+        message = str(caught.value)
+        assert message.startswith(f"{tmp_path / name} is of a network with ")
+        assert "activation 'cubed', activation 'sine', loss 'sixth'" in message
+        assert "call fastnn.register_activation and fastnn.register_loss first" in message
+        assert "damaged" not in message
+    with pytest.raises(fastnn.FileFormatError, match="is of a network with activation"):
+        fastnn.Network([2, 1], seed=0).fit([[0.0, 1.0]], [0.1], epochs=1, checkpoint=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"activation": ["softmaximum", "softmax"]}, "activation 'softmaximum', .*register_activation first"),
+        ({"loss": "mystery"}, "loss 'mystery', .*register_loss first"),
+    ],
+)
+def test_one_unknown_function_names_the_one_to_register(config, message, saved):
+    rewrite(saved, lambda about: about | config)
+    assert_refused(saved, message)
 
 
 def replaced(name, change):

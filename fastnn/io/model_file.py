@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import FileFormatError
 from ..preprocessing import MinMaxScaler, StandardScaler, scaler_from_state
-from ..spec import Spec, check_int, make_spec
+from ..spec import Spec, activation_code, check_int, loss_code, make_spec
 from .files import write_bytes
 from .labels import as_plain, from_plain
 
@@ -181,6 +181,7 @@ def _read_description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
         dtypes = {file.get_slice(name).get_dtype() for name in _tensor_names(file)}
         if len(dtypes) != 1 or not dtypes <= set(DTYPES):
             raise FileFormatError(f"{path} must hold F32 or F64 tensors of one kind, got {sorted(dtypes)}")
+        _check_registered(path, config)
         loss = (config["loss"], config["loss_setting"]) if "loss_setting" in config else config["loss"]
         rest = (config["input_scale"], config.get("dropout", 0.0))
         spec = make_spec(config["sizes"], config["activation"], loss, DTYPES[dtypes.pop()], *rest)
@@ -197,6 +198,24 @@ def _read_description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise FileFormatError(f"{path} has a damaged description: {error!r:.400}") from None
     return spec, config
+
+
+def _check_registered(path: Any, config: dict[str, Any]) -> None:
+    """Raise for activations and losses that this process lacks, which the file's writer had registered."""
+    unknown = []
+    for kind, code in (("activation", activation_code), ("loss", loss_code)):
+        given = config[kind] if isinstance(config[kind], list) else [config[kind]]
+        for name in dict.fromkeys(name for name in given if isinstance(name, str)):
+            try:
+                code(name)
+            except ValueError:
+                unknown.append((kind, name))
+    if unknown:
+        functions = " and ".join(f"fastnn.register_{kind}" for kind in dict.fromkeys(kind for kind, _ in unknown))
+        raise FileFormatError(
+            f"{path} is of a network with {', '.join(f'{kind} {name!r:.80}' for kind, name in unknown)}, which this "
+            f"process does not know: call {functions} first, with the functions that it was trained with"
+        )
 
 
 def _tensor_names(file: Any) -> set[str]:
