@@ -370,8 +370,8 @@ class Model:
         -------
         torch.nn.Sequential
             A copy in `eval` mode, of Linear, activations, Dropout where the network has any, and first a module that
-            scales the inputs where `input_scale` is not 1: the weights stay those of the network. It takes tensors of
-            the network's dtype.
+            scales the inputs where `input_scale` is not 1: the weights stay those of the network. Outputs without an
+            activation end in Identity, logits in Linear. It takes tensors of the network's dtype.
 
         Raises
         ------
