@@ -520,6 +520,31 @@ def test_hooks_are_refused_because_they_may_change_the_outputs():
     assert fastnn.from_torch(module).sizes == (2, 2)
 
 
+def test_parametrizations_are_refused_because_they_change_the_weights():
+    module = nn.Sequential(nn.Linear(2, 2), nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)))
+    with pytest.raises(ValueError, match="1: ParametrizedLinear has parametrizations; call remove_parametrizations"):
+        fastnn.from_torch(module)
+    nn.utils.parametrize.remove_parametrizations(module[1], "weight")
+    assert fastnn.from_torch(module).sizes == (2, 2, 2)
+
+
+def test_a_compiled_module_is_read_without_compiling_it():
+    def compiled(graph, inputs):
+        raise RuntimeError("compiled")
+
+    module = torch.compile(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2)), backend=compiled)
+    assert fastnn.from_torch(module).activation == ("relu", "identity")
+
+
+def test_a_module_without_a_linear_names_what_it_has():
+    class Own(nn.Module):
+        def forward(self, x):
+            return x
+
+    with pytest.raises(TypeError, match=r"parts\.0: fastnn has nothing like Own"):
+        fastnn.from_torch(wrapped(lambda x: x, Own()))
+
+
 def test_a_module_that_diverged_is_refused():
     module = nn.Linear(2, 2)
     nn.init.constant_(module.weight, float("nan"))

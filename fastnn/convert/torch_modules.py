@@ -166,7 +166,10 @@ def check_module(place: str, module: Any) -> None:
             ) from None
 
 
-def check_no_hooks(place: str, module: Any) -> None:
-    """Raise for hooks, which can make a module another function."""
+def check_unchanged(place: str, module: Any) -> None:
+    """Raise for what can make a module another function than its kind says: hooks and parametrizations."""
+    kind = type(module).__name__
+    if nn.utils.parametrize.is_parametrized(module):
+        raise ValueError(f"{place}: {kind} has parametrizations; call remove_parametrizations on it first")
     if module._forward_hooks or module._forward_pre_hooks:
-        raise ValueError(f"{place}: {type(module).__name__} has hooks on its forward pass; remove them first")
+        raise ValueError(f"{place}: {kind} has hooks on its forward pass; remove them first")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from .torch_modules import check_module, check_no_hooks, is_composite, is_sequence, nn, place_of, torch
+from .torch_modules import check_module, check_unchanged, is_composite, is_sequence, nn, place_of, torch
 
 MAGNITUDES = (0.1, 1.0, 30.0, 1000.0)
 """Of the random rows on which a module is run: a function between two submodules, such as a limit, shows on some."""
@@ -22,12 +22,14 @@ def submodules_in_order(module: Any) -> list[tuple[str, Any]]:
     TypeError
         If the module, or one in it, cannot be run or does anything else, naming its place.
     ValueError
-        If it has hooks, or no Linear.
+        If it has hooks or parametrizations, or no Linear.
     """
+    while hasattr(module, "_orig_mod"):  # torch.compile has wrapped it: running that would compile it
+        module = module._orig_mod
     # without duplicates, a module that stands at several places would be found at the first alone
     parts = [(place_of(name), part) for name, part in module.named_modules(remove_duplicate=False)]
     for place, part in parts:
-        check_no_hooks(place, part)
+        check_unchanged(place, part)
     if not any(is_composite(part) for _, part in parts):
         return [(place, part) for place, part in parts if not is_sequence(part)]
     submodules = dict(module.named_modules())
@@ -37,26 +39,26 @@ def submodules_in_order(module: Any) -> list[tuple[str, Any]]:
 def _names_in_order(module: Any, parts: list[tuple[str, Any]]) -> list[str]:
     """Return the names of a module's submodules in the order in which it applies them."""
     widths = list(dict.fromkeys(part.in_features for _, part in parts if isinstance(part, nn.Linear)))
-    if not widths:
-        raise ValueError("module must have at least one Linear")
     problem: Exception | None = None
     for n_inputs in widths:  # any Linear may be the first
         try:
             return _Trace(copy.deepcopy(module), n_inputs).names()
-        except _OtherForwardError:
-            raise
+        except _OtherForwardError as error:
+            raise TypeError(str(error)) from None
         except Exception as error:  # whatever the module's own code raises
             problem = problem or error
     for place, part in parts:
         if not is_sequence(part) and not is_composite(part):
             check_module(place, part)  # one that fastnn lacks is a better reason than what it raises
+    if not widths:
+        raise ValueError("module must have at least one Linear")
     raise TypeError(
         f"module: {type(module).__name__} cannot be run on rows of {' or '.join(map(str, widths))} numbers: "
         f"{problem!r:.300}"
     )
 
 
-class _OtherForwardError(TypeError):
+class _OtherForwardError(Exception):
     """A module does more than to apply its submodules one after the other."""
 
     def __init__(self, name: str, module: Any) -> None:
