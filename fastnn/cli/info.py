@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 from ..network import Network, load
 from .results import model_file
@@ -39,8 +40,8 @@ def describe(net: Network) -> list[str]:
     return lines + [f"{name:8}  {text}" for name, text in properties.items()]
 
 
-def _listed(names: Sequence[str] | None) -> str:
+def _listed(names: Sequence[Any] | None) -> str:
     if names is None:
         return "not named"
     more = f", ... ({len(names):,} in all)" if len(names) > MAX_NAMES else ""
-    return ", ".join(names[:MAX_NAMES]) + more
+    return ", ".join(map(str, names[:MAX_NAMES])) + more

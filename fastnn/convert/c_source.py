@@ -152,10 +152,24 @@ def _head(model: SavedModel, number: str, name: str, macro: str) -> str:
     lines += [f"void {name}_predict(const {number} *inputs, {number} *outputs);"]
     lines += [f"int {name}_classify(const {number} *inputs);", ""]
     if model.class_names is not None:
-        names = ", ".join(json.dumps(text).replace("??", "?\\?") for text in model.class_names)
+        names = ", ".join(_string(str(label)) for label in model.class_names)
         lines += [f"extern const char *const {name}_class_names[{len(model.class_names)}];"]
         lines += [f"const char *const {name}_class_names[{len(model.class_names)}] = {{{names}}};", ""]
     return "\n".join(lines)
+
+
+def _string(text: str) -> str:
+    """Return a text as a literal of C99."""
+    return '"' + "".join(map(_escaped, text)).replace("??", "?\\?") + '"'
+
+
+def _escaped(character: str) -> str:
+    code, escaped = ord(character), json.dumps(character)[1:-1]
+    if code > 0xFFFF:
+        return f"\\U{code:08x}"
+    if escaped.startswith("\\u") and (code < 0xA0 or 0xD800 <= code < 0xE000):  # of which C99 has no such name
+        return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogatepass"))
+    return escaped
 
 
 def _constants(name: str, values: np.ndarray, number: str) -> str:

@@ -52,7 +52,7 @@ def to_model(model: SavedModel) -> Any:
         opset_imports=[helper.make_opsetid("", OPSET)],
     )
     names = {"column_names": model.column_names, "class_names": model.class_names}
-    texts = {key: "\n".join(found) for key, found in names.items() if found is not None}
+    texts = {key: "\n".join(map(str, found)) for key, found in names.items() if found is not None}
     if texts:
         helper.set_model_props(made, texts)
     onnx.checker.check_model(made, full_check=True)
