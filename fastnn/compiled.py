@@ -1,7 +1,7 @@
 """Networks inside functions that you compile with Numba yourself, without a way back through Python.
 
-`net.compiled()` gives what such a function takes, `predict(out, X, model)` is what it calls. On weights and biases of
-your own, `forward`, `backward` and `sgd_step` do what those of `fastnn.functional` do; `room(...)` is where they work.
+`net.compiled()` returns what such a function takes, `predict(out, X, model)` is what it calls. On weights and biases of
+yours, `forward`, `backward` and `sgd_step` do what those of `fastnn.functional` do, in the memory of `workspace(...)`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .spec import check_int
 from .training.update_rule import UNDISTURBED, plain_sgd_rule
 from .workspace import BLOCK_ROWS
 
-__all__ = ["ArrayWorkspace", "Compiled", "backward", "forward", "predict", "room", "sgd_step"]
+__all__ = ["ArrayWorkspace", "Compiled", "backward", "forward", "predict", "sgd_step", "workspace"]
 
 
-def room(
+def workspace(
     sizes: Sequence[int],
     rows: int,
     *,
@@ -32,7 +32,7 @@ def room(
     dtype: str = "float32",
     orientation: str = "out_in",
 ) -> ArrayWorkspace:
-    """Room in which `forward`, `backward` and `sgd_step` work, and what they know beside the arrays.
+    """Return the memory in which `forward`, `backward` and `sgd_step` work, and what they know beside the arrays.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def room(
     Examples
     --------
     >>> import fastnn
-    >>> room = fastnn.compiled.room([784, 30, 10], 32, orientation="in_out")
+    >>> workspace = fastnn.compiled.workspace([784, 30, 10], 32, orientation="in_out")
     """
     rows = check_int("rows", rows, 1)
     if orientation not in ("out_in", "in_out"):
@@ -70,7 +70,10 @@ def room(
     gradient = aligned_zeros(net._buffer.size, net.dtype)
     records = layout.Records(np.empty(0, np.int64), np.zeros(3, np.int64), np.zeros(3), np.zeros((1, 4)), gradient[:0])
     rule = plain_sgd_rule(net._buffer)
-    network = net._kernel_view(plan, gradient, pieces=kernel_table.pieces_for(rule, UNDISTURBED, (examples.kind,) * 2))
+    kernels = kernel_table.required_for_training(rule, UNDISTURBED, [examples.kind], gradient=False)
+    network = net._kernel_view(plan, gradient, kernels)
     sync = threads.new_barrier(1)
-    turned = int(orientation == "in_out")
-    return ArrayWorkspace(net.compiled(), network, work, examples, records, rule, UNDISTURBED, X, targets, sync, turned)
+    transposed = int(orientation == "in_out")
+    return ArrayWorkspace(
+        net.compiled(), network, work, examples, records, rule, UNDISTURBED, X, targets, sync, transposed
+    )

@@ -178,14 +178,14 @@ class Model:
             raise ValueError("out must be C-contiguous, aligned and writable")
         if rows.kind == gather.CSR:
             plan, work = self._room("predict", min(max(1, rows.n_rows), PREDICT_ROWS), sparse=True)
-            code = self._addresses((*kernel_table.PREDICTION, layout.SPARSE_FORWARD))
+            code = self._kernel_table(kernel_table.required_for_prediction(sparse=True))
             examples = inputs.without_targets(rows, self._spec)
             given = (plan.table, self._buffer, work.buffer, NO_ORDER, plan.block, code)
             predict.predict_sparse(out.reshape(-1), examples, *given)
         elif rows.n_rows:
             wanted = threads.max_threads() if rows.n_rows * self.n_parameters > WORTH_A_LAUNCH else 1
             plan, work = self._room("predict", min(rows.n_rows, PREDICT_ROWS * wanted))
-            flat, code = out.reshape(-1), self._addresses(kernel_table.PREDICTION)
+            flat, code = out.reshape(-1), self._kernel_table(kernel_table.required_for_prediction(sparse=False))
             source = (rows.inputs, rows.kind, rows.stride, self.input_scale)
             room = (plan.table, self._buffer, work.buffer, NO_ORDER)
             with threads.team_of(min(wanted, plan.block)) as n_threads:
@@ -212,7 +212,7 @@ class Model:
         """
         plan = make_layout(self._spec, FEW_ROWS)
         work = make_workspace(plan, self._spec.dtype)
-        code = self._addresses(kernel_table.PREDICTION)
+        code = self._kernel_table(kernel_table.required_for_prediction(sparse=False))
         return Compiled(plan.table, self._buffer, work.buffer, self.input_scale, plan.block, code)
 
     def _set_parameters(self, vector: np.ndarray) -> None:
@@ -235,7 +235,7 @@ class Model:
             room = self._rooms.few
         except AttributeError:
             plan, work = self._room("small", self._few)
-            code = self._addresses(kernel_table.PREDICTION)
+            code = self._kernel_table(kernel_table.required_for_prediction(sparse=False))
             room = self._rooms.few = (plan.table, self._buffer, work.buffer, self._spec.input_scale, code)
         return out if predict.predict_few(out, X, *room) < 0 else None
 
@@ -276,7 +276,7 @@ class Model:
             predict.predict_rows(
                 out, block_inputs, rows.kind, rows.stride, self.input_scale,
                 plan.table, self._buffer, work.buffer, NO_ORDER, 0, n_rows, 0, plan.block,
-                self._addresses(kernel_table.PREDICTION),
+                self._kernel_table(kernel_table.required_for_prediction(sparse=False)),
             )  # fmt: skip
             offsets = [(plan.table[0, layout.INPUTS], plan.table[0, layout.LD_IN])]
             offsets += [(row[layout.OUTPUTS], row[layout.LD]) for row in plan.table]
@@ -429,10 +429,10 @@ class Model:
         """An independent network with the same parameters, names and position in its training."""
         return copy.deepcopy(self)
 
-    def _addresses(self, pieces: tuple[int, ...]) -> np.ndarray:
+    def _kernel_table(self, kernels: kernel_table.Kernels) -> np.ndarray:
         """The table of the kernels' code, the user's own functions included."""
         activations = tuple(activation_code(name) for name in self.activation)
-        return kernel_table.addresses(self._spec.dtype, pieces, activations, loss_code(self.loss_name))
+        return kernel_table.build_kernel_table(self._spec.dtype, kernels, activations, loss_code(self.loss_name))
 
     def _lay_out(self, block: int, sparse: bool) -> Layout:
         return make_layout(self._spec, block, sparse)

@@ -393,9 +393,10 @@ class Network(Model):
             distortion = make_stochastic_regularization(self.dropout, regularisation, self.seed)
             if gather.CSR in (examples.kind, validation.kind) and (self.dropout[0] or regularisation.input_noise):
                 raise ValueError("sparse inputs are left as they are: no dropout of inputs, no input_noise")
-            pieces = kernel_table.pieces_for(rule, distortion, (examples.kind, validation.kind))
             gradient = self._gradient_room(batch_size, rule.plain if comm is None else 0)
-            network = self._kernel_view(plan, gradient, True, pieces)
+            kinds = (examples.kind, validation.kind)
+            kernels = kernel_table.required_for_training(rule, distortion, kinds, gradient=gradient.size > 0)
+            network = self._kernel_view(plan, gradient, kernels, learning=True)
             if called:  # which may freeze layers and unfreeze them
                 network = network._replace(table=network.table.copy())
                 self._flags = network.table[:, layout.FROZEN]
@@ -727,18 +728,16 @@ class Network(Model):
         return kept
 
     def _kernel_view(
-        self, plan: Layout, gradient: np.ndarray, learning: bool = False, pieces: tuple[int, ...] = ()
+        self, plan: Layout, gradient: np.ndarray, kernels: kernel_table.Kernels, learning: bool = False
     ) -> layout.NetworkView:
         table = plan.table
         if learning and self._frozen:
             table = table.copy()
             self._show_frozen(table[:, layout.FROZEN])
-        if learning and gradient.size:
-            pieces = kernel_table.BY_RULE + pieces
-        code = self._addresses(kernel_table.TRAINING + pieces)
         return layout.NetworkView(
-            table, loss_code(self.loss_name), self._spec.loss_setting, self._buffer, gradient, code
-        )
+            table, loss_code(self.loss_name), self._spec.loss_setting, self._buffer, gradient,
+            self._kernel_table(kernels),
+        )  # fmt: skip
 
     def _one_step(self, examples: layout.Examples, rate: float, gradient: np.ndarray, update: int = 0) -> float:
         plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS), inputs.all_sparse(examples))
@@ -768,8 +767,9 @@ class Network(Model):
         rule = plain_sgd_rule(self._buffer)
         plan = layout.StepRange(0, steps, n, 0, 0, 0, update, 0)
         wanted = threads.max_threads() if n * self.n_parameters > WORTH_A_LAUNCH else 1
-        pieces = kernel_table.pieces_for(rule, UNDISTURBED, (examples.kind, validation.kind))
-        network = self._kernel_view(room, gradient, bool(update), pieces)
+        by_gradient, kinds = bool(update) and gradient.size > 0, (examples.kind, validation.kind)
+        kernels = kernel_table.required_for_training(rule, UNDISTURBED, kinds, gradient=by_gradient)
+        network = self._kernel_view(room, gradient, kernels, learning=bool(update))
         given = (network, work, examples, validation, plan, rule, UNDISTURBED, records)
         threads.run_on_team(train_loop.train, train_loop.train_steps, wanted, *given)
         return records

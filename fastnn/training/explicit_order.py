@@ -9,7 +9,7 @@ import numpy as np
 from .. import inputs
 from ..callbacks import Callbacks
 from ..history import History
-from ..kernels import gather, kernel_table, layout
+from ..kernels import kernel_table, layout
 from ..network import Network
 from ..workspace import BLOCK_ROWS
 from . import loop
@@ -69,12 +69,13 @@ class ExplicitOrderTraining:
         distortion: layout.StochasticRegularization = UNDISTURBED,
     ) -> None:
         plan, work = net._room("train", min(BLOCK_ROWS, batch_size), inputs.all_sparse(examples))
-        pieces = kernel_table.pieces_for(rule, distortion, (examples.kind, gather.UINT8))
+        gradient = net._gradient_room(batch_size, rule.plain)
+        kernels = kernel_table.required_for_training(rule, distortion, [examples.kind], gradient=gradient.size > 0)
         self._rates = _OneRate(net.dtype)
         self._order = np.arange(examples.n_rows)
         self.net = net
         job = loop.Job(
-            network=net._kernel_view(plan, net._gradient_room(batch_size, rule.plain), True, pieces),
+            network=net._kernel_view(plan, gradient, kernels, learning=True),
             work=work,
             examples=examples._replace(prefetch_distance=inputs.prefetch_distance(examples, batch_size)),
             validation=inputs.empty_examples(net._spec),
