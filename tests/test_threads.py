@@ -60,7 +60,7 @@ def test_those_who_come_in_time_are_the_team_and_the_next_is_not():
     sync = threads.new_barrier(2)
     enter = from_python(barrier.join_team)
     sync[barrier.ARRIVED] = 1  # another came first, and waits
-    sync[barrier.MEMBERS] = 2  # and has closed the door
+    sync[barrier.TEAM_SIZE] = 2  # and has closed the door
     assert tuple(enter(sync, 2)) == (1, 2)
     assert enter(threads.new_barrier(1), 1) == (0, 1)
     closed = threads.new_barrier(3)
@@ -126,7 +126,7 @@ def test_who_comes_second_waits_for_the_first_to_close_the_door(monkeypatch):
     second.start()
     second.join(0.05)
     assert not found
-    sync[barrier.MEMBERS] = 2
+    sync[barrier.TEAM_SIZE] = 2
     second.join(10)
     assert found == [(1, 2)]
 
@@ -159,7 +159,7 @@ def test_who_comes_first_to_a_meeting_waits_for_the_others(monkeypatch):
     first.start()
     first.join(0.1)
     assert not found
-    sync[barrier.FLAGS + barrier.SYNC_STRIDE] = 1
+    sync[barrier.FLAGS + barrier.LINE] = 1
     first.join(10)
     assert found == [2]
 
