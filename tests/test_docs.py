@@ -63,7 +63,8 @@ def test_a_block_that_fails_is_reported_and_ends_the_page(tmp_path):
     results = json.loads((tmp_path / "results.json").read_text("utf-8"))
     assert done.returncode == 1
     assert [(result["line"], result["status"]) for result in results] == [(2, "passed"), (6, "failed")]
-    assert "ZeroDivisionError" in results[1]["detail"] and f'{page}", line 6' in results[1]["detail"]
+    assert "ZeroDivisionError" in results[1]["detail"]
+    assert f'{page}", line 6' in results[1]["detail"]
 
 
 def test_marks_are_understood():

@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 BLOCK = re.compile(
-    r"(?:^ *<!-- block: (?P<mark>[^\n]*?) -->\n)?^(?P<indent> *)```(?P<language>\w+)(?: +title=\"(?P<title>[^\"]+)\")?\n"
+    r"(?:^ *<!-- block: (?P<mark>[^\n]*?) -->\n)?"
+    r"^(?P<indent> *)```(?P<language>\w+)(?: +title=\"(?P<title>[^\"]+)\")?\n"
     r"(?P<code>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
