@@ -97,7 +97,9 @@ def network_diagram(
     return figure
 
 
-def _draw_weights(net: Network, places: list, largest: float, line_width: float, axes: Axes) -> None:
+def _draw_weights(
+    net: Network, places: list[list[tuple[float, float]]], largest: float, line_width: float, axes: Axes
+) -> None:
     for layer, weights in enumerate(net.weights):
         for j, row in enumerate(weights):
             for k, weight in enumerate(row):
@@ -108,7 +110,9 @@ def _draw_weights(net: Network, places: list, largest: float, line_width: float,
                 line.set(alpha=0.3 + 0.6 * size, zorder=1 + size)  # large weights lie on top of small ones
 
 
-def _draw_neurons(net: Network, places: list, largest: float, line_width: float, radius: float, axes: Axes) -> None:
+def _draw_neurons(
+    net: Network, places: list[list[tuple[float, float]]], largest: float, line_width: float, radius: float, axes: Axes
+) -> None:
     from matplotlib.patches import Circle
 
     for layer, column in enumerate(places):
