@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from ..io.model_file import load
-from ..network import Network
+from ..network import Network, load
 from .results import model_file
 
 MOST_NAMES = 12
