@@ -319,7 +319,7 @@ class Model:
         Raises
         ------
         ValueError
-            For an activation of your own, and for parameters that are not finite.
+            For a registered activation, and for parameters that are not finite.
 
         Notes
         -----
@@ -350,7 +350,7 @@ class Model:
         Raises
         ------
         ValueError
-            For an activation of your own, and for parameters that are not finite.
+            For a registered activation, and for parameters that are not finite.
         ImportError
             Without the package onnx: pip install 'fastnn[onnx]'.
         """
@@ -376,7 +376,7 @@ class Model:
         Raises
         ------
         ValueError
-            For an activation of which PyTorch has no module: "step", or one of your own.
+            For an activation of which PyTorch has no module: "step", or a registered one.
         ImportError
             Without PyTorch: pip install 'fastnn[torch]'.
 
