@@ -145,7 +145,7 @@ def test_the_file_says_that_a_scaler_is_not_in_it(tmp_path):
 
 def test_what_cannot_be_written_says_why(tmp_path):
     fastnn.register_activation("cubed", lambda z: z**3, lambda z: 3 * z**2)
-    with pytest.raises(ValueError, match="'cubed' is one of your own"):
+    with pytest.raises(ValueError, match="'cubed' is a registered one"):
         fastnn.Network([2, 2], activation="cubed", seed=0).to_c(tmp_path / "net.c")
     net = fastnn.Network([2, 2], seed=0)
     net.weights[0][0, 0] = np.nan

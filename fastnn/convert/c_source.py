@@ -103,7 +103,7 @@ def source(model: SavedModel, name: str) -> str:
     activation = model.spec.activation
     unknown = set(activation) - ACTIVATIONS.keys() - {"softmax"}
     if unknown:
-        raise ValueError(f"activation {sorted(unknown)[0]!r} is one of your own, of which there is no C source")
+        raise ValueError(f"activation {sorted(unknown)[0]!r} is a registered one, for which there is no C source")
     if not np.isfinite(model.parameters).all():
         raise ValueError("this network has parameters that are not finite; it is not written")
     single = model.spec.dtype == "float32"

@@ -119,4 +119,4 @@ class _Graph:
             half = self.node("Mul", [z, self.constant("half", 0.5)], f"{z}.half")
             self.node("Mul", [half, share], output)
         else:
-            raise ValueError(f"activation {name!r} is one of your own, of which ONNX knows nothing")
+            raise ValueError(f"activation {name!r} is a registered one, for which ONNX has no operator")
