@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from fastnn.model import FEW_ROWS
+from fastnn.training.engine import FEW_ROWS
 from numba import njit
 
 import fastnn

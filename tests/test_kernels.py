@@ -6,7 +6,7 @@ taken: the results must then be equal, not close.
 
 import numpy as np
 import pytest
-from fastnn.workspace import BLOCK_ROWS
+from fastnn.parameters import BLOCK_ROWS
 
 import fastnn
 from fastnn import reference
@@ -398,8 +398,8 @@ def test_padding_of_the_parameters_stays_plus_zero(batch_size, activation, loss,
     net = fastnn.Network(sizes, activation=activation, loss=loss, dtype=dtype, seed=0)
     X = np.random.default_rng(0).normal(size=(n_rows, 3))
     net.fit(X, np.arange(n_rows) % 2, epochs=2, batch_size=batch_size, learning_rate=0.5)
-    assert net._buffer.size > net.n_parameters
+    assert net.engine.buffer.size > net.n_parameters
     for part in (*net.weights, *net.biases):
         assert part.any()
         part[...] = 0
-    assert not net._buffer.view(np.uint8).any()
+    assert not net.engine.buffer.view(np.uint8).any()

@@ -274,7 +274,7 @@ def test_a_description_from_before_there_was_the_key(key, saved):
     before = fastnn.load(saved)
     rewrite(saved, without(key))
     net = fastnn.load(saved)
-    assert net._spec == before._spec
+    assert net.engine.spec == before.engine.spec
     assert (net.parameters == before.parameters).all()
 
 

@@ -36,7 +36,7 @@ def test_a_model_file_loads_and_predicts_as_it_did(version, name):
     if name == "dropped":
         assert (net.dropout, net.input_scale) == ((0.1, 0.2, 0.3), 0.5)
     if name == "quantile":
-        assert net._spec.loss_setting == 0.8
+        assert net.engine.spec.loss_setting == 0.8
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -1,6 +1,5 @@
 """How many threads a call may use."""
 
-import os
 import threading
 
 import numpy as np
@@ -162,14 +161,3 @@ def test_who_comes_first_to_a_meeting_waits_for_the_others(monkeypatch):
     sync[barrier.FLAGS + barrier.SYNC_STRIDE] = 1
     first.join(10)
     assert found == [2]
-
-
-def test_a_lock_that_a_fork_left_behind_is_replaced():
-    net = fastnn.Network([2, 1], seed=0)
-    net._fitting.acquire()
-    net._fitted_by = os.getpid()
-    with pytest.raises(RuntimeError, match="another thread is training"):
-        net.fit(np.eye(2), [0.0, 1.0], epochs=1)
-    net._fitted_by = -1
-    net.fit(np.eye(2), [0.0, 1.0], epochs=1)
-    assert not net._fitting.locked()
