@@ -6,7 +6,6 @@ taken: the results must then be equal, not close.
 
 import numpy as np
 import pytest
-from fastnn.parameters import BLOCK_ROWS
 
 import fastnn
 from fastnn import reference
@@ -14,6 +13,7 @@ from fastnn.kernels import weight_gradient
 from fastnn.kernels.jit import COMPILED, from_python
 from fastnn.kernels.layout import COLUMNS, INNER_BLOCK, N_IN
 from fastnn.kernels.simd import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
+from fastnn.parameters import BLOCK_ROWS
 
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from fastnn.parameters import BLOCK_ROWS
 
 import fastnn
+from fastnn.parameters import BLOCK_ROWS
 
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
