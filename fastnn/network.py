@@ -14,6 +14,7 @@ from . import inputs
 from .callbacks.runner import CallbackRunner
 from .checks import check_int, check_learning_rate
 from .convert import c_source, onnx
+from .errors import DivergenceError
 from .history import History
 from .initialisers import as_initialisers, initialise
 from .io import model_file
@@ -671,8 +672,8 @@ class Network:
             self.column_names = inputs.column_names_of(X)
         try:
             yield
-        except (TypeError, ValueError, RuntimeError):
-            if self.epochs_trained == epochs:
+        except BaseException as error:
+            if self.epochs_trained == epochs and not isinstance(error, DivergenceError):
                 self.column_names = before
             raise
 

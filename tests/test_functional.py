@@ -213,11 +213,11 @@ def test_what_does_not_fit_is_named(call, error, message):
         call()
 
 
-def test_arrays_are_looked_at_once(monkeypatch):
-    """A call with the arrays of an earlier one finds what that made of them, whoever called in between."""
+def test_arrays_are_checked_once(monkeypatch):
+    """A call with the arrays of an earlier one finds the engine that was made for them, whatever was called between."""
     made = []
-    monkeypatch.setattr(functional, "Borrowed", lambda *about: made.append(about) or Borrowed(*about))
-    several = [problem((5, 3), "float32") for _ in range(functional.MOST_KEPT)]
+    monkeypatch.setattr(functional, "ArrayEngine", lambda *given: made.append(given) or ArrayEngine(*given))
+    several = [problem((5, 3), "float32") for _ in range(functional.MAX_CACHED)]
     for _ in range(2):
         for _net, weights, biases, X, _y, _rooms in several:
             functional.forward(weights, biases, X, activation="tanh")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn.training import lr_finder
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3))
@@ -63,8 +64,8 @@ def test_the_same_seed_finds_the_same():
     ("options", "error", "word"),
     [
         ({"steps": 9}, ValueError, "steps must be 10 or more"),
-        ({"smallest": 1.0, "largest": 1.0}, ValueError, "smallest must be below largest"),
-        ({"smallest": 0}, ValueError, "smallest must be positive"),
+        ({"min_lr": 1.0, "max_lr": 1.0}, ValueError, "min_lr must be below max_lr, got 1.0 and 1.0"),
+        ({"min_lr": 0}, ValueError, "min_lr must be positive"),
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"optimizer": "adams"}, ValueError, "optimizer"),
     ],
@@ -99,19 +100,19 @@ def test_sparse_rows_are_searched_too():
 
 def test_ctrl_c_ends_the_search(monkeypatch):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    fit, fitted = fastnn.Network.fit, []
+    fit_steps, steps = lr_finder.fit_steps, []
 
-    def press(net, *given, **named):
-        fitted.append(1)
-        if len(fitted) == 3:
+    def press(*given, **named):
+        steps.append(1)
+        if len(steps) == 3:
             signal.raise_signal(signal.SIGINT)
-        return fit(net, *given, **named)
+        return fit_steps(*given, **named)
 
-    monkeypatch.setattr(fastnn.Network, "fit", press)
+    monkeypatch.setattr(lr_finder, "fit_steps", press)
     try:
         with pytest.raises(KeyboardInterrupt):
             network().find_learning_rate(X, Y)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
-    assert len(fitted) == 3
+    assert len(steps) == 3

@@ -412,7 +412,7 @@ def test_the_bits_are_the_same_for_one_thread_and_two(options, dtype):
         ({"label_smoothing": 1.0}, ValueError, "label_smoothing must be at least 0 and below 1"),
         ({"label_smoothing": 0.1}, ValueError, "label_smoothing takes a cross-entropy as loss, got 'squared_error'"),
         ({"input_noise": -0.1}, ValueError, "input_noise must be 0 or more"),
-        ({"ema_decay": 1}, ValueError, "averaging must be at least 0 and below 1"),
+        ({"ema_decay": 1}, ValueError, "ema_decay must be at least 0 and below 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(options, error, word):

@@ -54,7 +54,7 @@ def make_fit_options(
     shuffle: Any = True,
     n_threads: Any = None,
     on_divergence: Any = "raise",
-    progress: bool | None = None,
+    progress: Any = None,
     l1: Any = 0.0,
     l2: Any = 0.0,
     clip_norm: Any = None,
@@ -84,6 +84,10 @@ def make_fit_options(
         n_threads = check_int("n_threads", n_threads, 1)
     if not isinstance(shuffle, bool | np.bool_):
         raise TypeError(f"shuffle must be True or False, got {shuffle!r}")
+    if progress is not None:
+        if not isinstance(progress, bool | np.bool_):
+            raise TypeError(f"progress must be True, False or None, got {progress!r}")
+        progress = bool(progress)
     rates = (rate for rate in (learning_rate, chosen.learning_rate, chosen.default_rate) if rate is not None)
     resolved = as_learning_rates(next(rates), np.dtype(spec.dtype))
     if isinstance(chosen, LBFGS):
