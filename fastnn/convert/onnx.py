@@ -109,6 +109,9 @@ class _Graph:
             self.node(operator, [z], output, **attributes)
         elif name == "silu":
             self.node("Mul", [z, self.node("Sigmoid", [z], f"{z}.sigmoid")], output)
+        elif name == "mish":
+            softplus = self.node("Softplus", [z], f"{z}.softplus")
+            self.node("Mul", [z, self.node("Tanh", [softplus], f"{z}.tanh")], output)
         elif name == "step":
             chosen = self.node("GreaterOrEqual", [z, self.constant("zero", 0.0)], f"{z}.right")
             self.node("Cast", [chosen], output, to=self.number)
