@@ -19,6 +19,7 @@ from ..parameters import (
     flatten,
     make_layout,
     make_workspace,
+    scale_view,
     unflatten,
     views,
 )
@@ -51,6 +52,8 @@ class Engine:
         All parameters, laid out for the kernels: see `fastnn.parameters`.
     weights, biases : tuple of ndarray
         Views of the buffer: (n_out, n_in) and (n_out,) for each layer.
+    input_scales : ndarray
+        View of the buffer: the learned scale of each input, (n_in,), or empty.
 
     Notes
     -----
@@ -64,18 +67,20 @@ class Engine:
         memory = make_layout(spec)
         self.buffer = aligned_zeros(memory.n_parameters, self.dtype)
         self.weights, self.biases = views(self.buffer, memory.table)
+        self.input_scales = scale_view(self.buffer, memory.table)
+        self.input_scales[:] = 1
         self._max_direct_rows = FEW_ROWS if FEW_ROWS * spec.n_parameters <= MIN_PARALLEL_WORK else 1
         self._workspaces = threading.local()
 
     @property
     def parameters(self) -> np.ndarray:
         """A copy of all parameters, in the order of `fastnn.parameters.flatten`."""
-        return flatten(self.weights, self.biases)
+        return flatten(self.weights, self.biases, self.input_scales)
 
     def set_parameters(self, vector: np.ndarray) -> None:
         """Write all parameters, and 0 into the padding, where a training that diverged leaves NaN."""
         self.buffer[:] = 0
-        unflatten(vector, self.weights, self.biases)
+        unflatten(vector, self.weights, self.biases, self.input_scales)
 
     def check_trainable(self) -> None:
         """Raise ValueError if gradient descent cannot train this network."""
@@ -240,7 +245,7 @@ class Engine:
 
     def step(self, examples: layout.Examples, learning_rate: float, frozen: Collection[int] = ()) -> float:
         """Make one update of gradient descent on all examples together; return the loss before it."""
-        gradient = self.gradient_buffer(examples.n_rows)
+        gradient = self.gradient_buffer(examples.n_rows, not self.spec.learned_input_scale)
         nothing = inputs.empty_examples(self.spec)
         return float(self._run(examples, nothing, 1, gradient, learning_rate, frozen, update=1).history[0, 0])
 
@@ -259,7 +264,11 @@ class Engine:
         memory, work = self.workspace("train", min(n_rows, BLOCK_ROWS), inputs.all_sparse(examples, validation))
         rule = plain_sgd_rule(self.buffer)
         kernels = required_for_training(
-            rule, NO_STOCHASTIC_REGULARIZATION, (examples.kind, validation.kind), bool(update and gradient.size)
+            rule,
+            NO_STOCHASTIC_REGULARIZATION,
+            (examples.kind, validation.kind),
+            bool(update and gradient.size),
+            self.spec.learned_input_scale,
         )
         records = layout.Records(
             order=NO_ORDER,
@@ -276,7 +285,7 @@ class Engine:
             work,
             examples,
             validation,
-            layout.StepRange(0, n_steps, n_rows, 0, 0, 0, update, 0),
+            layout.StepRange(0, n_steps, n_rows, 0, 1, 0, 0, update, 0),
             rule,
             NO_STOCHASTIC_REGULARIZATION,
             records,
