@@ -59,7 +59,7 @@ def test_a_perceptron_on_xor_does_all_its_epochs():
     assert (history.stop_reason, history.epochs) == ("epochs", 50)
 
 
-def test_on_the_boundary_a_perceptron_has_not_converged():
+def test_a_perceptron_on_its_boundary_has_not_converged():
     net = fastnn.Network([1, 1], activation="step", loss="perceptron", seed=0)
     net.parameters = [0, 0]
     history = net.fit([[1.0]], [0.0], epochs=5, batch_size=1, learning_rate=0.5)

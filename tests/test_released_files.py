@@ -19,7 +19,7 @@ def expected(version):
     return json.loads((keep_files.FOLDER / version / "expected.json").read_text("utf-8"))
 
 
-def test_this_version_has_files():
+def test_the_current_version_has_files():
     assert fastnn.__version__ in VERSIONS
 
 
@@ -40,7 +40,7 @@ def test_a_model_file_loads_and_predicts_as_it_did(version, name):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_checkpoint_goes_on_as_it_would_have(version, tmp_path):
+def test_a_checkpoint_resumes_as_it_would_have(version, tmp_path):
     shutil.copytree(keep_files.FOLDER / version, tmp_path, dirs_exist_ok=True)
     X, y = keep_files.rows()
     net = keep_files.training_network()
