@@ -41,7 +41,7 @@ def test_an_epoch_has_the_bits_of_a_fit_on_the_rows_in_that_order(batch, dtype):
 
 
 def shared_rule(net, l2, times):
-    norms = np.zeros(net.engine.buffer.size // optimizer_steps.STRETCH + len(net.sizes))
+    norms = np.zeros(net.engine.buffer.size // optimizer_steps.PENALTY_CHUNK + len(net.sizes))
     return plain_sgd_rule(net.engine.buffer)._replace(plain=0, l2=l2, penalty_per_batch=times, norms=norms)
 
 
@@ -73,7 +73,7 @@ def test_sums_of_squares_are_exact_for_any_length(count, dtype):
     w = aligned_zeros(count, np.dtype(dtype))
     w[:] = RNG.integers(-3, 4, count)  # exact in any order
     found, lanes = (
-        np.full(-(-count // optimizer_steps.STRETCH) + 1, np.nan),
+        np.full(-(-count // optimizer_steps.PENALTY_CHUNK) + 1, np.nan),
         np.full(layout.scratch_size(1, 4), 9, dtype),
     )
     call = from_python(optimizer_steps.sum_stretches)

@@ -80,7 +80,7 @@ def test_biases_are_zero(init):
 @pytest.mark.parametrize(
     ("activation", "expected"),
     [
-        *((name, "he_normal") for name in ("relu", "leaky_relu", "elu", "softplus", "silu", "gelu")),
+        *((name, "he_normal") for name in ("relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "mish")),
         ("selu", "lecun_normal"),
         *((name, "glorot_uniform") for name in ("identity", "sigmoid", "tanh", "arctan", "softsign", "hard_sigmoid")),
     ],

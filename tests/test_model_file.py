@@ -13,6 +13,7 @@ from helpers import BOTH
 from safetensors.numpy import load_file, save_file
 
 import fastnn
+from fastnn.io import model_file
 from fastnn.preprocessing import MinMaxScaler, StandardScaler
 
 LABELS = np.array([0, 1, 1, 0, 1])
@@ -162,19 +163,19 @@ def header(path):
 
 
 def test_the_description_is_json_with_a_format_number(saved):
-    about = json.loads(header(saved)[0]["__metadata__"]["fastnn"])
-    assert about["format"] == 1
-    assert (about["sizes"], about["activation"], about["epochs"]) == ([3, 4, 2], ["relu", "softmax"], 3)
+    config = json.loads(header(saved)[0]["__metadata__"]["fastnn"])
+    assert config["format"] == 1
+    assert (config["sizes"], config["activation"], config["epochs"]) == ([3, 4, 2], ["relu", "softmax"], 3)
 
 
 # ---- Nothing unsound comes in
 
 
-def rewrite(path, change_about=lambda about: about, change_tensors=lambda tensors: tensors):
+def rewrite(path, change_config=lambda config: config, change_tensors=lambda tensors: tensors):
     """Write the file again with another description or other tensors."""
-    tensors, about = load_file(path), json.loads(header(path)[0]["__metadata__"]["fastnn"])
-    about = change_about(about)
-    text = about if isinstance(about, str) else json.dumps(about)
+    tensors, config = load_file(path), json.loads(header(path)[0]["__metadata__"]["fastnn"])
+    config = change_config(config)
+    text = config if isinstance(config, str) else json.dumps(config)
     save_file(change_tensors(tensors), path, {"fastnn": text})
 
 
@@ -239,13 +240,13 @@ def test_a_safetensors_file_of_another_program_with_metadata(path):
 
 @pytest.mark.parametrize("number", [2, 0, "1", None, 1.5, [1]])
 def test_a_later_format(number, saved):
-    rewrite(saved, lambda about: {**about, "format": number})
+    rewrite(saved, lambda config: {**config, "format": number})
     assert_refused(saved, r"has format .*; this fastnn reads format 1")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '"text"', "{}", "[" * 100_000], ids=lambda text: text[:8])
 def test_a_description_that_is_not_json(text, saved):
-    rewrite(saved, lambda about: text)
+    rewrite(saved, lambda config: text)
     assert_refused(saved, "damaged description")
 
 
@@ -271,11 +272,11 @@ def test_a_description_that_lacks_a_key(key, saved):
 
 @pytest.mark.parametrize("key", ["loss_setting", "dropout"])
 def test_a_description_from_before_a_key_existed(key, saved):
-    before = fastnn.load(saved)
+    before = model_file.read(saved)
     rewrite(saved, without(key))
-    net = fastnn.load(saved)
-    assert net.engine.spec == before.engine.spec
-    assert (net.parameters == before.parameters).all()
+    again = model_file.read(saved)
+    assert again.spec == before.spec
+    assert (again.parameters == before.parameters).all()
 
 
 @pytest.mark.parametrize(
@@ -328,7 +329,7 @@ def test_a_description_from_before_a_key_existed(key, saved):
     ],
 )
 def test_an_invalid_description(key, value, saved):
-    rewrite(saved, lambda about: {**about, key: value})
+    rewrite(saved, lambda config: {**config, key: value})
     assert_refused(saved)
 
 
@@ -346,7 +347,7 @@ def test_an_invalid_description(key, value, saved):
     ],
 )
 def test_labels_that_their_type_cannot_hold(names, dtype, saved):
-    rewrite(saved, lambda about: {**about, "class_names": names, "class_dtype": dtype})
+    rewrite(saved, lambda config: {**config, "class_names": names, "class_dtype": dtype})
     assert_refused(saved, "damaged description")
 
 
@@ -386,7 +387,7 @@ def test_what_is_registered_in_another_process_is_named_not_called_damaged(tmp_p
     ],
 )
 def test_one_unknown_function_names_the_one_to_register(config, message, saved):
-    rewrite(saved, lambda about: about | config)
+    rewrite(saved, lambda found: found | config)
     assert_refused(saved, message)
 
 
