@@ -25,8 +25,8 @@ int main(void) {
 }
 """
 HIDDEN = [
-    "identity", "step", "sigmoid", "tanh", "arctan", "relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "selu", "mish",
-    "softsign", "hard_sigmoid", "exponential",
+    "identity", "step", "sigmoid", "tanh", "arctan", "relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "selu",
+    "mish", "softsign", "hard_sigmoid", "exponential",
 ]  # fmt: skip
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler here")
 

@@ -11,8 +11,8 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 HIDDEN = [
-    "identity", "step", "sigmoid", "tanh", "arctan", "relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "selu", "mish",
-    "softsign", "hard_sigmoid", "exponential",
+    "identity", "step", "sigmoid", "tanh", "arctan", "relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "selu",
+    "mish", "softsign", "hard_sigmoid", "exponential",
 ]  # fmt: skip
 
 

@@ -103,6 +103,16 @@ def test_gradients_see_scaled_inputs():
     np.testing.assert_allclose(net.gradients(X, y, flat=True), by_differences(net, X, y, None), **DIFFERENCES)
 
 
+@pytest.mark.parametrize("n_rows", [1, RAGGED])
+def test_gradients_of_learned_input_scales(n_rows):
+    rng = np.random.default_rng(0)
+    net = fastnn.Network([3, 4, 2], activation="tanh", dtype="float64", seed=0, learned_input_scale=True)
+    net.parameters = rng.normal(size=net.n_parameters)
+    X, y, weight = rng.normal(size=(n_rows, 3)), rng.normal(size=(n_rows, 2)), rng.random(n_rows) + 0.1
+    gradient = net.gradients(X, y, sample_weight=weight, flat=True)
+    np.testing.assert_allclose(gradient, by_differences(net, X, y, weight), **DIFFERENCES)
+
+
 @pytest.mark.parametrize(("output", "loss"), OUTPUTS)
 def test_gradients_of_integer_labels_are_those_of_one_hot_rows(output, loss):
     net, X, _, _ = case([3, 4, 3], ["tanh", output], loss, RAGGED)
