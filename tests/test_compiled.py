@@ -58,9 +58,9 @@ def test_a_compiled_network_cannot_be_pickled():
 
 
 @njit
-def all_three(out, slopes, weights, biases, X, y, rate, workspace):
+def all_three(out, gradients, weights, biases, X, y, rate, workspace):
     fastnn.compiled.forward(out, X, weights, biases, workspace)
-    value = fastnn.compiled.backward(slopes[0], slopes[1], X, y, weights, biases, workspace)
+    value = fastnn.compiled.backward(gradients[0], gradients[1], X, y, weights, biases, workspace)
     return value, fastnn.compiled.sgd_step(weights, biases, X, y, rate, workspace)
 
 
@@ -73,17 +73,17 @@ def test_functions_on_plain_arrays_have_the_bits_of_the_network(dtype, orientati
     X, y = rng.normal(size=(n_rows, 5)).astype(dtype), rng.uniform(size=(n_rows, 3)).astype(dtype)
     weights = tuple((w if orientation == "out_in" else w.T).copy() for w in net.weights)
     biases = tuple(b.copy() for b in net.biases)
-    slopes = tuple(np.empty_like(w) for w in weights), tuple(np.empty_like(b) for b in biases)
+    gradients = tuple(np.empty_like(w) for w in weights), tuple(np.empty_like(b) for b in biases)
     out = np.empty((n_rows, 3), dtype)
     workspace = fastnn.compiled.workspace(
         net.sizes, 300, activation=net.activation, dtype=dtype, orientation=orientation
     )
-    values = all_three(out, slopes, weights, biases, X, y, 0.25, workspace)
+    values = all_three(out, gradients, weights, biases, X, y, 0.25, workspace)
     assert np.array_equal(out, net.predict(X))
     wanted = net.gradients(X, y)
-    for found, right in zip(slopes[0], wanted[0], strict=True):
+    for found, right in zip(gradients[0], wanted[0], strict=True):
         assert np.array_equal(found if orientation == "out_in" else found.T, right)
-    assert all(np.array_equal(found, right) for found, right in zip(slopes[1], wanted[1], strict=True))
+    assert all(np.array_equal(found, right) for found, right in zip(gradients[1], wanted[1], strict=True))
     assert values == (net.step(X, y, 0.25),) * 2
     for found, right in zip(weights, net.weights, strict=True):
         assert np.array_equal(found if orientation == "out_in" else found.T, right)

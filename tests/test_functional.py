@@ -19,39 +19,39 @@ GUARD = -7.25
 
 def guarded(matrix, layout):
     """The numbers of a matrix in an array of that layout, inside memory full of guards; and that memory."""
-    room = np.full(4 * matrix.size + 4096, GUARD, matrix.dtype)
-    start = (-room.ctypes.data % 64) // room.itemsize + 64
+    memory = np.full(4 * matrix.size + 4096, GUARD, matrix.dtype)
+    start = (-memory.ctypes.data % 64) // memory.itemsize + 64
     n, m = matrix.shape
     if layout == "C":
-        view = room[start : start + n * m].reshape(n, m)
+        view = memory[start : start + n * m].reshape(n, m)
     elif layout == "F":
-        view = room[start : start + n * m].reshape(m, n).T
+        view = memory[start : start + n * m].reshape(m, n).T
     elif layout == "strided":
-        view = room[start : start + 4 * n * m].reshape(2 * n, 2 * m)[::2, ::2]
+        view = memory[start : start + 4 * n * m].reshape(2 * n, 2 * m)[::2, ::2]
     else:
-        view = room[start : start + n * m].reshape(n, m)[::-1, ::-1]
+        view = memory[start : start + n * m].reshape(n, m)[::-1, ::-1]
     view[...] = matrix
-    return view, room
+    return view, memory
 
 
 def problem(sizes, dtype, orientation="out_in", layout="C", column_biases=False):
     net = fastnn.Network(sizes, activation="tanh", dtype=dtype, seed=1)
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, sizes[0])).astype(dtype), rng.normal(size=(40, sizes[-1])).astype(dtype)
-    weights, biases, rooms = [], [], []
+    weights, biases, memories = [], [], []
     for weight, bias in zip(net.weights, net.biases, strict=True):
         bias[:] = rng.normal(size=bias.shape)
-        array, room = guarded(weight if orientation == "out_in" else weight.T, layout)
+        array, memory = guarded(weight if orientation == "out_in" else weight.T, layout)
         weights.append(array)
         biases.append(bias.reshape(-1, 1).copy() if column_biases else bias.copy())
-        rooms.append(room)
-    return net, weights, biases, X, y, rooms
+        memories.append(memory)
+    return net, weights, biases, X, y, memories
 
 
-def assert_guards_stand(weights, rooms):
-    for weight, room in zip(weights, rooms, strict=True):
+def assert_guards_stand(weights, memories):
+    for weight, memory in zip(weights, memories, strict=True):
         weight[...] = GUARD
-        assert (room == GUARD).all()
+        assert (memory == GUARD).all()
 
 
 LAYOUTS = pytest.mark.parametrize("layout", ["C", "F", "strided", "reversed"])
@@ -63,7 +63,7 @@ ORIENTATIONS = pytest.mark.parametrize("orientation", ["out_in", "in_out"])
 @ORIENTATIONS
 @pytest.mark.parametrize("sizes", SIZES)
 def test_all_four_functions_have_the_bits_of_the_network(sizes, orientation, layout, dtype):
-    net, weights, biases, X, y, rooms = problem(sizes, dtype, orientation, layout, column_biases=True)
+    net, weights, biases, X, y, memories = problem(sizes, dtype, orientation, layout, column_biases=True)
     given = {**ARGUMENTS, "orientation": orientation}
     out = functional.forward(weights, biases, X, activation="tanh", orientation=orientation)
     assert np.array_equal(out, net.predict(X))
@@ -78,7 +78,7 @@ def test_all_four_functions_have_the_bits_of_the_network(sizes, orientation, lay
         assert np.array_equal(found.T if orientation == "in_out" else found, wanted)
     for found, wanted in zip(biases, net.biases, strict=True):
         assert np.array_equal(found[:, 0], wanted)
-    assert_guards_stand(weights, rooms)
+    assert_guards_stand(weights, memories)
 
 
 @BOTH
@@ -95,12 +95,12 @@ def test_weights_laid_out_as_the_kernels_need_them_are_used_in_place(dtype):
 
 @pytest.mark.parametrize("sizes", [(5, 32, 3), (5, 32, 16)])
 def test_a_batch_of_several_blocks_has_the_bits_of_the_network(sizes):
-    net, weights, biases, _, _, rooms = problem(sizes, "float32", "in_out")
+    net, weights, biases, _, _, memories = problem(sizes, "float32", "in_out")
     X, y = np.random.default_rng(1).normal(size=(2, 700, 5)).astype("float32")
     y = np.resize(y, (700, sizes[-1]))
     assert functional.sgd_step(weights, biases, X, y, 0.1, orientation="in_out", **ARGUMENTS) == net.step(X, y, 0.1)
     assert all(np.array_equal(a.T, b) for a, b in zip(weights, net.weights, strict=True))
-    assert_guards_stand(weights, rooms)
+    assert_guards_stand(weights, memories)
 
 
 def test_changes_of_the_arrays_between_calls_are_seen():
@@ -225,7 +225,7 @@ def test_arrays_are_checked_once(monkeypatch):
 
 
 def test_a_project_with_layer_classes_of_its_own_learns_digits():
-    """A layer class of somebody's project keeps its arrays; fastnn does the arithmetic on them."""
+    """A layer class of a user's project keeps its arrays; fastnn does the arithmetic on them."""
 
     class Layer:
         def __init__(self, n_in, n_out, rng):

@@ -31,7 +31,7 @@ def test_l2_is_half_the_sum_of_squared_weights_and_leaves_the_biases():
     net = linear()
     net.fit(X, Y, epochs=100, optimizer=fastnn.LBFGS(tolerance=1e-10), l2=0.3)
     inputs = np.column_stack([X, np.ones(len(X))])
-    # the slope of mean |a - y|^2 + 0.3 / 2 |w|^2 is 0 where (2/n A'A + 0.3 D) w = 2/n A'y
+    # the gradient of mean |a - y|^2 + 0.3 / 2 |w|^2 is 0 where (2/n A'A + 0.3 D) w = 2/n A'y
     wanted = np.linalg.solve(2 / 60 * inputs.T @ inputs + 0.3 * np.diag([1, 1, 0]), 2 / 60 * inputs.T @ Y)
     np.testing.assert_allclose(net.weights[0], wanted[:2].T, atol=1e-7)
     np.testing.assert_allclose(net.biases[0], wanted[2], atol=1e-7)

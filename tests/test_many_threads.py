@@ -41,7 +41,7 @@ for thread in crowd:
 assert alone == together
 print(threads.layer())
 """
-# Somebody else's parallel function runs all the while; under workqueue a second caller of the pool ends the process.
+# Another library's parallel function runs all the while; under workqueue a second caller of the pool ends the process.
 NEIGHBOUR = """
 import threading
 import numpy as np

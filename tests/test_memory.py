@@ -26,18 +26,21 @@ class Guards:
     """Buffers between bytes that nobody may touch."""
 
     def __init__(self):
-        self.rooms = []
+        self.memories = []
 
     def aligned_zeros(self, count, dtype):
         size = count * dtype.itemsize
-        room = np.full(size + 2 * GUARD_BYTES + 64, PATTERN, np.uint8)
-        start = GUARD_BYTES + -(room.ctypes.data + GUARD_BYTES) % 64
-        room[start : start + size] = 0
-        self.rooms.append((room, start, start + size))
-        return room[start : start + size].view(dtype)
+        memory = np.full(size + 2 * GUARD_BYTES + 64, PATTERN, np.uint8)
+        start = GUARD_BYTES + -(memory.ctypes.data + GUARD_BYTES) % 64
+        memory[start : start + size] = 0
+        self.memories.append((memory, start, start + size))
+        return memory[start : start + size].view(dtype)
 
     def stand(self):
-        return all((room[:start] == PATTERN).all() and (room[end:] == PATTERN).all() for room, start, end in self.rooms)
+        return all(
+            (memory[:start] == PATTERN).all() and (memory[end:] == PATTERN).all()
+            for memory, start, end in self.memories
+        )
 
 
 @pytest.fixture
@@ -70,7 +73,7 @@ def exercise(sizes, dtype, optimizer, batch, rows, seed=0, n_threads=None, spars
 def test_the_guards_notice_a_write_outside_a_buffer(guards):
     net = fastnn.Network([3, 2], seed=0)
     assert guards.stand()
-    whole = next(room for room, start, end in guards.rooms if np.shares_memory(room, net.engine.buffer))
+    whole = next(memory for memory, start, end in guards.memories if np.shares_memory(memory, net.engine.buffer))
     whole[GUARD_BYTES - 1] = 0
     assert not guards.stand()
 

@@ -685,7 +685,7 @@ def test_number_of_parameters(sizes):
 
 @BOTH
 @pytest.mark.parametrize(
-    ("loss", "y", "value", "slopes"),
+    ("loss", "y", "value", "derivatives"),
     [
         ("cross_entropy", [0, 1], 2000, [1, -1]),
         ("cross_entropy", [1, 0], 0, [0, 0]),
@@ -697,11 +697,11 @@ def test_number_of_parameters(sizes):
         ("perceptron", [1, 0], 0, [0, 0]),
     ],
 )
-def test_losses_at_a_thousand_are_exact(loss, y, value, slopes, dtype):
+def test_losses_at_a_thousand_are_exact(loss, y, value, derivatives, dtype):
     net = one_layer(np.eye(2), activation=OUTPUT_OF[loss], loss=loss, dtype=dtype)
     X = [[1000, -1000]]
     assert net.loss(X, [y]) == pytest.approx(value, rel=0, abs=1e-30)
-    np.testing.assert_allclose(net.gradients(X, [y])[1][0], slopes, rtol=0, atol=1e-30)
+    np.testing.assert_allclose(net.gradients(X, [y])[1][0], derivatives, rtol=0, atol=1e-30)
 
 
 @BOTH

@@ -113,7 +113,7 @@ def test_batches_are_prefetched_no_further_than_requested():
             while len(fetched) < min(6, len(seen) + 3) and time.monotonic() < deadline:
                 time.sleep(0.001)
             seen.append(len(fetched))
-    # of those received the last, two in the queue, one that waits for room in it
+    # of those received the last, two in the queue, one that waits for space in it
     assert seen[0] in (3, 4)
     assert all(after - place <= 4 for place, after in enumerate(seen))
 
