@@ -83,9 +83,10 @@ def differences_by_layer(f, net, h=1e-5):
 
 
 def gradient_by_differences(f, net, h=1e-5):
-    """The same in one vector, in the order of `net.parameters`."""
+    """Central differences with respect to every parameter, in the order of `net.parameters`."""
     pairs = zip(*differences_by_layer(f, net, h), strict=True)
-    return np.concatenate([part.ravel() for pair in pairs for part in pair])
+    parts = [part.ravel() for pair in pairs for part in pair]
+    return np.concatenate([*parts, central_differences(f, net.input_scales, h)])
 
 
 # ---- Replacing what modules import

@@ -20,7 +20,7 @@ def test_damaged_files_are_refused_or_harmless(seed):
     assert fuzzing.fuzz(1500, seed) == []
 
 
-def test_the_fuzzing_can_fail(monkeypatch):
+def test_the_fuzzer_can_fail(monkeypatch):
     monkeypatch.setattr(fuzzing.fastnn.datasets, "read_idx", lambda path: path.read_bytes()[10_000])
     assert fuzzing.fuzz(50, 0)
 
@@ -74,7 +74,7 @@ def setting(**values):
         (setting(), lambda t: t.pop("training.state.second"), "state.second must have"),
     ],
 )
-def test_a_checkpoint_that_lies_with_a_sound_checksum_is_refused(change, tensors, message, tmp_path):
+def test_a_wrong_checkpoint_with_a_valid_checksum_is_refused(change, tensors, message, tmp_path):
     trained(tmp_path)
     (tmp_path / checkpoint_file.PREVIOUS).unlink(missing_ok=True)
     rewrite(tmp_path, change, tensors)
@@ -82,7 +82,7 @@ def test_a_checkpoint_that_lies_with_a_sound_checksum_is_refused(change, tensors
         checkpoint_file.read(tmp_path)
 
 
-def test_a_state_that_the_optimizer_does_not_keep_is_refused(tmp_path):
+def test_a_state_that_the_optimizer_does_not_have_is_refused(tmp_path):
     """Without it the kernels would read beyond an empty array."""
     trained(tmp_path, optimizer="adam")
     rewrite(tmp_path, setting(), lambda t: t.update({"training.state.first": np.empty(0, "f4")}))
@@ -210,7 +210,7 @@ print(len(outcomes), "kills;", *sorted(path.name for path in (folder / "line 5")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the test forks")
-def test_a_writer_killed_at_any_line_or_stopped_at_any_byte_leaves_one_of_the_two(tmp_path):
+def test_a_writer_killed_at_any_line_or_stopped_at_any_byte_leaves_the_old_or_the_new_checkpoint(tmp_path):
     found = subprocess.run(
         [sys.executable, "-c", WRITERS, str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
     )

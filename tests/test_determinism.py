@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import BOTH, bits, classification, classifier, regression, regressor, run_python, team_of_python_threads
-from training_cases import CASES, OPTIMIZERS
+from training_cases import CASES, OPTIMIZERS, train
 
 import fastnn
 from fastnn.kernels import threads
@@ -70,6 +70,17 @@ def test_a_training_uses_the_threads_it_is_told_to(layer, digests):
 def test_different_trainings_have_different_bits(digests):
     results = [by_count["1"][1] for by_count in digests["omp"]["results"].values()]
     assert len(set(results)) == len(results) == 2 * len(CASES)
+
+
+@pytest.mark.skipif(threads.max_threads() == 1, reason="there is one thread to train on")
+@BOTH
+@pytest.mark.parametrize("case", CASES)
+def test_a_training_has_the_same_bits_on_one_thread_and_on_all(case, dtype):
+    results = []
+    for n_threads in (1, threads.max_threads()):
+        net, _, _, history = train(case, dtype, n_threads)
+        results.append((net.parameters.tobytes(), repr({name: history[name] for name in history})))
+    assert results[0] == results[1]
 
 
 def test_the_cases_leave_no_loss_and_no_optimizer_out():

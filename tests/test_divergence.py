@@ -60,7 +60,7 @@ def test_divergence_that_is_let_pass_warns_and_trains_all_epochs():
 
 @BOTH
 @pytest.mark.parametrize("n_outputs", [2, 20])
-def test_a_network_that_went_to_nan_is_sound_again_with_sound_parameters(n_outputs, dtype):
+def test_a_network_full_of_nan_works_again_after_its_parameters_are_set(n_outputs, dtype):
     rng = np.random.default_rng(0)
     X, y = 1e3 * rng.normal(size=(64, 4)), rng.normal(size=(64, n_outputs))
     net = fastnn.Network([4, 7, n_outputs], activation=["relu", "identity"], dtype=dtype, seed=0)
@@ -74,7 +74,7 @@ def test_a_network_that_went_to_nan_is_sound_again_with_sound_parameters(n_outpu
     )
 
 
-def test_a_sound_training_does_not_warn_when_divergence_may_continue():
+def test_a_training_that_converges_does_not_warn_with_on_divergence_continue():
     X, y = regression()
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from helpers import BOTH
 
 import fastnn
 from fastnn import reference
@@ -25,7 +26,6 @@ ALL = {
     "adagrad": fastnn.Adagrad(learning_rate=0.05),
 }
 EVERY = pytest.mark.parametrize("optimizer", ALL.values(), ids=ALL)
-BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def network(dtype="float64", **options):
@@ -79,7 +79,7 @@ def train_by_hand(net, optimizer, epochs, batch_size, X=X, Y=Y):
 
 @EVERY
 @pytest.mark.parametrize("batch_size", [13, 60])
-def test_float64_is_the_formula_to_rounding(optimizer, batch_size):
+def test_float64_follows_the_formula_to_rounding(optimizer, batch_size):
     net = network()
     expected = train_by_hand(net, optimizer, 4, batch_size)
     net.fit(X, Y, epochs=4, batch_size=batch_size, shuffle=False, optimizer=optimizer)
@@ -160,7 +160,7 @@ def test_padding_stays_zero(optimizer, dtype):
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop", "adagrad"])
-def test_a_name_is_its_object_with_the_documented_rate(name):
+def test_a_name_stands_for_its_object_with_the_documented_learning_rate(name):
     kinds = {"sgd": fastnn.SGD, "adam": fastnn.Adam, "adamw": fastnn.AdamW, "rmsprop": fastnn.RMSprop}
     rates = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001, "rmsprop": 0.01, "adagrad": 0.01}
     nets = network(), network()
@@ -207,7 +207,7 @@ def test_adamw_without_decay_is_adam():
         (lambda: fastnn.LBFGS(tolerance=-1), ValueError, "tolerance"),
     ],
 )
-def test_what_makes_no_sense_is_refused(make, error, word):
+def test_invalid_settings_are_refused(make, error, word):
     with pytest.raises(error, match=word):
         make()
 
@@ -243,7 +243,7 @@ def test_every_step_is_that_of_pytorch(name):
 @pytest.mark.parametrize(
     "optimizer", [fastnn.Adam(beta_1=1 - 1e-8), fastnn.Adam(beta_2=1 - 1e-8), fastnn.RMSprop(rho=1 - 1e-8)]
 )
-def test_a_beta_that_is_1_in_float32_still_takes_its_share(optimizer):
+def test_a_beta_that_rounds_to_1_in_float32_still_decays(optimizer):
     losses = []
     for dtype in ("float32", "float64"):
         net = fastnn.Network([3, 2], activation="identity", dtype=dtype, seed=0)
@@ -253,7 +253,7 @@ def test_a_beta_that_is_1_in_float32_still_takes_its_share(optimizer):
 
 
 @pytest.mark.parametrize("optimizer", [fastnn.Adam, fastnn.AdamW, fastnn.RMSprop, fastnn.Adagrad])
-def test_an_epsilon_that_is_0_in_float32_is_refused_there(optimizer):
+def test_an_epsilon_that_is_0_in_float32_is_refused_for_float32(optimizer):
     options = {"epochs": 2, "optimizer": optimizer(epsilon=1e-46)}
     X, y = np.eye(3) - [1, 0, 0], np.eye(3)[:, :2]
     with pytest.raises(ValueError, match=r"epsilon must be at least 1\.18e-38 for float32, got 1e-46"):

@@ -83,6 +83,14 @@ REFUSED = {
     "label_smoothing": [(1.0, ValueError), (-0.1, ValueError), ("1", TypeError), (None, TypeError)],
     "input_noise": [(-0.1, ValueError), (np.inf, ValueError), ("1", TypeError), (None, TypeError)],
     "ema_decay": [(1, ValueError), (-0.1, ValueError), ("1", TypeError)],
+    "lr_factors": [
+        (2.0, TypeError),
+        ({"speed": 1.0}, TypeError),
+        ({"weights": [1.0, 2.0, 3.0]}, ValueError),
+        ({"biases": -1.0}, ValueError),
+        ({"input_scales": "1"}, TypeError),
+    ],
+    "drop_last": [("no", TypeError), (1, TypeError), (None, TypeError)],
 }
 
 
@@ -113,7 +121,13 @@ def test_a_learning_rate_is_given_once():
 
 @pytest.mark.parametrize(
     ("given", "word"),
-    [({"learning_rate": 0.1}, "learning_rate"), ({"l1": 0.1}, "l1"), ({"max_norm": 1.0}, "max_norm")],
+    [
+        ({"learning_rate": 0.1}, "learning_rate"),
+        ({"l1": 0.1}, "l1"),
+        ({"max_norm": 1.0}, "max_norm"),
+        ({"lr_factors": {"biases": 2.0}}, "lr_factors"),
+        ({"drop_last": True}, "drop_last"),
+    ],
 )
 def test_lbfgs_takes_l2_alone(given, word):
     with pytest.raises(ValueError, match=rf"'lbfgs' minimizes one smooth function and takes l2 alone; got .*'{word}'"):
@@ -160,6 +174,12 @@ def test_a_schedule_stays_a_schedule():
 
 def test_without_regularization_every_setting_is_off():
     assert set(dataclasses.asdict(options().regularization).values()) == {0.0}
+
+
+def test_factors_of_the_learning_rate_are_laid_out_by_layer():
+    assert options().rate_factors == ()
+    assert options(lr_factors={"weights": [1, 2], "biases": 0.5}).rate_factors == (1, 0.5, 2, 0.5, 1)
+    assert options(lr_factors={"input_scales": 9}).rate_factors == (1, 1, 1, 1, 9)
 
 
 def test_options_cannot_be_changed():

@@ -13,7 +13,7 @@ def test_progress_is_shown_on_request(capsys):
 
 
 @pytest.mark.parametrize("progress", [None, False])
-def test_progress_is_silent_outside_a_terminal_and_where_it_is_refused(progress, capsys):
+def test_progress_is_silent_outside_a_terminal_and_when_switched_off(progress, capsys):
     X, y = regression()
     regressor().fit(X, y, epochs=3, progress=progress)
     assert capsys.readouterr() == ("", "")

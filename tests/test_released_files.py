@@ -20,7 +20,7 @@ def expected(version):
     return json.loads((keep_files.FOLDER / version / "expected.json").read_text("utf-8"))
 
 
-def test_this_version_has_files():
+def test_the_current_version_has_files():
     assert fastnn.__version__ in VERSIONS
 
 

@@ -11,7 +11,7 @@ from fastnn.training import thread_tuner
 from fastnn.training.thread_tuner import ThreadTuner
 
 
-def test_measuring_the_threads_changes_nothing():
+def test_measuring_changes_no_bit():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(256 if COMPILED else 64, 32)), rng.normal(size=(256 if COMPILED else 64, 8))
     measured, fixed = (fastnn.Network([32, 64, 8], seed=0) for _ in range(2))

@@ -26,7 +26,7 @@ def assert_same_course(net, history, twin, losses):
     ],
     ids=["squared_error", "cross_entropy", "binary_cross_entropy", "perceptron"],
 )
-def test_trajectory_is_that_of_the_as_reference(sizes, activation, loss, batch_size):
+def test_trajectory_is_that_of_the_specification(sizes, activation, loss, batch_size):
     net = fastnn.Network(sizes, activation=activation, loss=loss, dtype="float64", seed=3)
     X, labels = classification(n_classes=2)
     twin = as_reference(net)
@@ -35,7 +35,7 @@ def test_trajectory_is_that_of_the_as_reference(sizes, activation, loss, batch_s
     assert_same_course(net, history, twin, losses)
 
 
-def test_trajectory_with_sample_weights_is_that_of_the_as_reference():
+def test_trajectory_with_sample_weights_is_that_of_the_specification():
     net, (X, y) = regressor(), regression()
     twin, weight = as_reference(net), np.random.default_rng(1).random(23)
     history = net.fit(X, y, batch_size=5, shuffle=False, sample_weight=weight, **SETTINGS)
@@ -50,7 +50,7 @@ def test_trajectory_with_shuffling_is_that_of_the_specification_in_the_same_orde
     assert_same_course(net, history, twin, losses)
 
 
-def test_trajectory_in_float32_stays_beside_that_in_float64():
+def test_trajectory_in_float32_stays_close_to_that_in_float64():
     X, y = regression()
     single, double = regressor("float32"), regressor("float64")
     for net in (single, double):
@@ -113,7 +113,7 @@ def test_training_accuracy_is_the_running_mean_of_each_batch_before_its_update(w
     assert history["accuracy"] == [pytest.approx(correct / weight.sum(), rel=1e-13)]
 
 
-def test_the_loss_of_an_epoch_forgets_the_one_before():
+def test_the_loss_of_an_epoch_does_not_include_earlier_epochs():
     net, (X, y) = regressor(), regression()
     history = net.fit(X, y, epochs=3, batch_size=23, learning_rate=1e-300)
     np.testing.assert_allclose(history["loss"], [net.loss(X, y)] * 3, rtol=1e-14)

@@ -20,6 +20,8 @@ WIDE = [70, 130, 90, 5]
 
 HIDDEN = [name for name in ACTIVATION_CODES if name not in ("softmax", "step")]
 CLASSIFIER = {"activation": ["relu", "tanh", "softmax"], "loss": "cross_entropy"}
+DROPPED = CLASSIFIER | {"dropout": 0.3}
+LIMITS = {"clip_norm": 1.0, "max_norm": 0.9}
 EVERYTHING = {"l1": 1e-4, "l2": 1e-3, "clip_norm": 1.0, "max_norm": 3.0, "input_noise": 0.1, "ema_decay": 0.9}
 OPTIMIZERS = {
     "sgd": "sgd",
@@ -47,13 +49,19 @@ def make_cases():
         cases[f"batches of {batch_size}"] = CLASSIFIER, {"batch_size": batch_size, "validation_split": 0.4}
     return cases | {
         "no shuffle": (CLASSIFIER, {"shuffle": False}),
-        "label smoothing": (CLASSIFIER | {"dropout": 0.3}, {"label_smoothing": 0.2, "max_norm": 0.9}),
-        "clipped large batch": (CLASSIFIER | {"dropout": 0.3}, {"batch_size": BLOCK_ROWS + 40, "clip_norm": 0.2}),
-        "max norm and noise": (CLASSIFIER | {"dropout": 0.3}, {"max_norm": 0.7, "input_noise": 0.3}),
+        "adam, l1, average": (DROPPED, {"optimizer": "adam", "l1": 1e-3, "ema_decay": 0.9}),
+        "nesterov, clipped, l2": (DROPPED, {"optimizer": OPTIMIZERS["nesterov"], "clip_norm": 0.3, "l2": 0.1}),
+        "rmsprop, max norm, noise": (DROPPED, {"optimizer": "rmsprop", "max_norm": 0.7, "input_noise": 0.3}),
+        "adagrad, smoothed, clipped": (DROPPED, {"optimizer": "adagrad", "label_smoothing": 0.2} | LIMITS),
+        "clipped large batch": (DROPPED, {"batch_size": BLOCK_ROWS + 40, "clip_norm": 0.2}),
         "class weights": (CLASSIFIER, {"class_weight": "balanced"}),
         "schedule": (CLASSIFIER, {"learning_rate": fastnn.schedules.Cosine(0.2, epochs=2)}),
         "plateau": (CLASSIFIER, {"learning_rate": fastnn.schedules.ReduceOnPlateau(0.1, patience=1, min_delta=9.0)}),
         "callbacks": (CLASSIFIER, {"callbacks": [lambda net, history: net.freeze(1)]}),
+        "learned input scales": (CLASSIFIER | {"learned_input_scale": True}, {}),
+        "learned input scales, adam": (CLASSIFIER | {"learned_input_scale": True}, EVERYTHING | {"optimizer": "adam"}),
+        "learning rate factors": (CLASSIFIER, {"lr_factors": {"weights": [1.0, 0.5, 2.0], "biases": 0.1}}),
+        "incomplete batches dropped": (CLASSIFIER, {"batch_size": 70, "drop_last": True}),
         "inputs of bytes": (CLASSIFIER | {"input_scale": 1 / 255}, {}),
         "sparse inputs": (CLASSIFIER, {"batch_size": 64}),
         "L-BFGS": (CLASSIFIER, {"optimizer": "lbfgs", "l2": 1e-3, "learning_rate": None}),

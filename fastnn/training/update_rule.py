@@ -123,7 +123,7 @@ def make_update_rule(
     """
     settings = regularization
     plain = isinstance(optimizer, SGD) and not any(
-        (optimizer.momentum, settings.l1, settings.l2, settings.clip_norm, settings.ema_decay, *rate_factors)
+        (optimizer.momentum, settings.l1, settings.l2, settings.clip_norm, settings.ema_decay, rate_factors)
     )
     n_norms = int((table[:, layout.N_IN] + 1).sum())
     values: dict[str, Any] = {
