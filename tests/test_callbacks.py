@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from helpers import bits, regression, regressor
 
 import fastnn
 from fastnn.callbacks import (
@@ -29,7 +30,7 @@ def small(seed=0, **options):
 
 
 class Script:
-    """Puts prescribed values into a column of the history, as if the training had brought them."""
+    """A callback that writes given values over a column of the history."""
 
     def __init__(self, name, values):
         self.name, self.values = name, list(values)
@@ -221,27 +222,6 @@ def test_settings_that_make_no_sense_are_refused(make, error, word):
         make()
 
 
-def test_the_history_becomes_a_frame():
-    pandas = pytest.importorskip("pandas")
-    history = small().fit(X, Y, epochs=3)
-    frame = history.to_frame()
-    assert isinstance(frame, pandas.DataFrame)
-    assert frame.index.tolist() == [1, 2, 3]
-    assert frame["loss"].tolist() == history["loss"]
-
-
-def test_a_frame_without_pandas_says_what_is_missing(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
-    with pytest.raises(ImportError, match="pip install pandas"):
-        fastnn.History().to_frame()
-
-
-def test_a_column_that_the_history_does_not_have_is_named():
-    history = fastnn.History()
-    with pytest.raises(ValueError, match="no column 'val_loss'; it has none yet"):
-        history.column("val_loss")
-
-
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_a_copy_made_after_an_epoch_goes_on_as_the_network_does(optimizer):
     made = []
@@ -284,11 +264,6 @@ def test_a_column_of_some_epochs_has_nan_for_the_others(tmp_path):
     np.testing.assert_array_equal(resumed["test"], [math.nan, 2, math.nan, 4, math.nan, 6])
 
 
-def test_what_is_no_number_does_not_go_into_the_history():
-    with pytest.raises(TypeError, match="test must be a number, got 'good'"):
-        fastnn.History().add(test="good")
-
-
 @pytest.mark.parametrize(
     ("state", "message"),
     [
@@ -313,18 +288,18 @@ def test_a_state_that_no_file_holds_is_refused_before_the_first_step(state, mess
 
 def test_numbers_of_numpy_are_kept_as_numbers(tmp_path):
     class Keeps(Callback):
-        kept = np.float32(0.5)
+        value = np.float32(0.5)
 
         def state(self):
-            return {"kept": self.kept}
+            return {"value": self.value}
 
         def restore(self, state):
-            self.kept = state["kept"]
+            self.value = state["value"]
 
     small().fit(X, Y, epochs=1, callbacks=[Keeps()], checkpoint=tmp_path)
     other = Keeps()
     small().fit(X, Y, epochs=2, callbacks=[other], checkpoint=tmp_path, resume=True)
-    assert other.kept == 0.5
+    assert other.value == 0.5
 
 
 def test_an_answer_that_is_neither_true_nor_false_is_refused():
@@ -362,3 +337,62 @@ def test_a_checkpoint_is_restored_under_the_former_names_of_callbacks(callback, 
 def test_a_checkpoint_of_more_callbacks_is_refused():
     with pytest.raises(ValueError, match=r"made with the callbacks \['function', 'TimeLimit'\], not \['TimeLimit'\]"):
         CallbackRunner([TimeLimit(9)], small(), fastnn.History()).restore([["function", {}], ["TimeLimit", {}]], {})
+
+
+@pytest.mark.parametrize("batch_size", [5, 23])
+@pytest.mark.parametrize("n_threads", [None, 1])
+def test_callbacks_are_called_after_every_epoch(n_threads, batch_size):
+    net, (X, y), calls = regressor(), regression(), []
+    history = net.fit(
+        X,
+        y,
+        epochs=6,
+        batch_size=batch_size,
+        n_threads=n_threads,
+        callbacks=[lambda *given: calls.append((*given, len(given[1]["loss"])))],
+    )
+    assert [n_epochs for _, _, n_epochs in calls] == [1, 2, 3, 4, 5, 6]
+    assert all(given is net and record is history for given, record, _ in calls)
+
+
+def test_a_callback_sees_the_parameters_of_its_epoch():
+    net, (X, y), seen = regressor(), regression(), []
+    net.fit(X, y, epochs=4, batch_size=5, callbacks=[lambda net, history: seen.append(bits(net.parameters))])
+    by_hand = regressor()
+    for parameters in seen:
+        by_hand.fit(X, y, epochs=1, batch_size=5)
+        assert bits(by_hand.parameters) == parameters
+
+
+def test_a_true_result_of_any_callback_stops_the_training():
+    net, (X, y), late = regressor(), regression(), []
+    history = net.fit(
+        X,
+        y,
+        epochs=9,
+        callbacks=[lambda net, history: history.epochs == 3, lambda net, history: late.append(history.epochs)],
+    )
+    assert (history.stop_reason, history.epochs, net.epochs_trained) == ("callback", 3, 3)
+    assert late == [1, 2, 3]
+
+
+def test_what_a_callback_writes_into_the_parameters_stays():
+    net, (X, y) = regressor(), regression()
+
+    def clip(net, history):
+        net.weights[1][...] = 0
+
+    net.fit(X, y, epochs=3, callbacks=[clip])
+    assert not net.weights[1].any()
+
+
+def test_an_error_in_a_callback_is_raised_and_releases_the_network():
+    net, (X, y) = regressor(), regression()
+
+    def fail(net, history):
+        raise LookupError("from the callback")
+
+    with pytest.raises(LookupError, match="from the callback"):
+        net.fit(X, y, epochs=3, callbacks=[fail])
+    assert net.epochs_trained == 1
+    assert net.fit(X, y, epochs=1).stop_reason == "epochs"

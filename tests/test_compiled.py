@@ -7,7 +7,7 @@ import pytest
 from numba import njit
 
 import fastnn
-from fastnn.model import FEW_ROWS
+from fastnn.training.engine import FEW_ROWS
 
 
 @njit

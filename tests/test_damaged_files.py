@@ -39,16 +39,16 @@ def rewrite(folder, change, tensors_too=None):
     tensors = load_file(path)
     with open(path, "rb") as file:
         texts = json.loads(file.read(int.from_bytes(file.read(8), "little")))["__metadata__"]
-    about = json.loads(texts["fastnn_training"])
-    change(about)
+    progress = json.loads(texts["fastnn_training"])
+    change(progress)
     if tensors_too:
         tensors_too(tensors)
-    texts = {"fastnn": texts["fastnn"], "fastnn_training": json.dumps(about)}
+    texts = {"fastnn": texts["fastnn"], "fastnn_training": json.dumps(progress)}
     save_file(tensors, path, texts | {"sha256": checkpoint_file.checksum(texts, tensors)})
 
 
 def setting(**values):
-    return lambda about: about.update(values)
+    return lambda progress: progress.update(values)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 import fastnn
 import fastnn.compiled
-from fastnn import model, network, parameters, workspace
 from fastnn.kernels.jit import COMPILED
-from fastnn.training import update_rule
+from fastnn.parameters import aligned_zeros
 
 GUARD_BYTES, PATTERN = 4096, 0xA5
 OPTIMIZERS = ["sgd", fastnn.SGD(momentum=0.9), "adam", fastnn.RMSprop(momentum=0.5), "adagrad", "adamw", "lbfgs"]
@@ -43,9 +42,11 @@ class Guards:
 @pytest.fixture
 def guards(monkeypatch):
     found = Guards()
-    for module in (parameters, model, network, update_rule, workspace):
-        if hasattr(module, "aligned_zeros"):
-            monkeypatch.setattr(module, "aligned_zeros", found.aligned_zeros)
+    holders = [module for name, module in sys.modules.items() if name.startswith("fastnn.")]
+    holders = [module for module in holders if getattr(module, "aligned_zeros", None) is aligned_zeros]
+    assert holders
+    for module in holders:
+        monkeypatch.setattr(module, "aligned_zeros", found.aligned_zeros)
     return found
 
 
@@ -55,7 +56,7 @@ def exercise(sizes, dtype, optimizer, batch, rows, seed=0, n_threads=None, spars
     X, y = rng.normal(size=(rows, sizes[0])).astype(dtype), rng.uniform(size=(rows, sizes[-1])).astype(dtype)
     dropout = 0.0 if optimizer == "lbfgs" or sparse or len(sizes) == 2 else 0.3
     net = fastnn.Network(sizes, activation="tanh", dtype=dtype, seed=seed, dropout=dropout)
-    options = {} if optimizer in ("lbfgs", "sgd") else {"clip_norm": 1.0, "max_norm": 2.0, "l1": 1e-3, "averaging": 0.9}
+    options = {} if optimizer in ("lbfgs", "sgd") else {"clip_norm": 1.0, "max_norm": 2.0, "l1": 1e-3, "ema_decay": 0.9}
     rows_given = scipy.sparse.csr_array(X) if sparse else X
     net.fit(
         rows_given, y, epochs=2, batch_size=batch, optimizer=optimizer, n_threads=n_threads, on_divergence="continue",
@@ -72,7 +73,7 @@ def exercise(sizes, dtype, optimizer, batch, rows, seed=0, n_threads=None, spars
 def test_the_guards_notice(guards):
     net = fastnn.Network([3, 2], seed=0)
     assert guards.stand()
-    whole = next(room for room, start, end in guards.rooms if np.shares_memory(room, net._buffer))
+    whole = next(room for room, start, end in guards.rooms if np.shares_memory(room, net.engine.buffer))
     whole[GUARD_BYTES - 1] = 0
     assert not guards.stand()
 

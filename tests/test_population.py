@@ -236,7 +236,7 @@ def test_a_config_that_fails_ends_the_others():
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_trained(config, options, message, monkeypatch):
-    monkeypatch.setattr("fastnn.population.train_part", None)
+    monkeypatch.setattr("fastnn.population.sweep.train_segment", None)
     with pytest.raises((ValueError, TypeError), match=message):
         fastnn.fit_many([{"sizes": [3, 2], "epochs": 1}, {"sizes": [3, 2], "epochs": 1} | config], X, Y, **options)
 

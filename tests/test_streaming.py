@@ -13,9 +13,9 @@ import fastnn
 from fastnn.callbacks import EarlyStopping
 from fastnn.kernels.jit import COMPILED
 from fastnn.schedules import Cosine, ReduceOnPlateau
-from fastnn.training import streaming
+from fastnn.training import prefetcher
 from fastnn.training.interrupts import Interruption
-from fastnn.training.streaming import Prefetcher
+from fastnn.training.prefetcher import Prefetcher
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(96, 4))
@@ -238,7 +238,7 @@ def test_a_file_four_times_the_memory_allowed_trains_within_it(dtype, tmp_path):
 
 
 def test_who_is_slower_is_waited_for(monkeypatch):
-    monkeypatch.setattr(streaming, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(prefetcher, "POLL_SECONDS", 0.001)
     items = range(3)
 
     def slow():

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..io.labels import kind_of
 from ..io.model_file import SavedModel
 from ..parameters import flatten
 from ..spec import Spec, make_spec
@@ -49,15 +50,21 @@ def from_estimator(estimator: Any) -> SavedModel:
         loss = LOSSES[names[-1]]
     sizes = [len(coefs[0]), *(coef.shape[1] for coef in coefs)]
     spec = make_spec(sizes, names, loss, np.result_type(*coefs).name)
-    classes = getattr(estimator, "classes_", ())
+    classes = np.asarray(getattr(estimator, "classes_", ()))
     columns = getattr(estimator, "feature_names_in_", None)
     return SavedModel(
         spec=spec,
         parameters=flatten(tuple(coef.T for coef in coefs), tuple(estimator.intercepts_)).astype(spec.dtype),
         seed=0,
         column_names=None if columns is None else tuple(columns),
-        class_names=tuple(str(label) for label in classes) if len(classes) == max(2, sizes[-1]) else None,
+        class_names=_as_names(classes) if len(classes) == max(2, sizes[-1]) else None,
     )
+
+
+def _as_names(classes: np.ndarray) -> tuple[Any, ...]:
+    """Return the labels as Python's values, or as NumPy's where these would lose their type."""
+    plain = tuple(classes.tolist())
+    return plain if np.asarray(plain).dtype.kind == "U" or np.asarray(plain).dtype == classes.dtype else tuple(classes)
 
 
 def to_estimator(model: SavedModel, classes: Sequence[Any] | None = None) -> Any:
@@ -70,7 +77,7 @@ def to_estimator(model: SavedModel, classes: Sequence[Any] | None = None) -> Any
         "random_state": model.seed % (1 << 32),
         "activation": SKLEARN_ACTIVATIONS[hidden[0]] if hidden else "relu",
     }
-    layers = [(np.ascontiguousarray(weight.T), bias.copy()) for weight, bias in model.layers()]
+    layers = [(np.ascontiguousarray(weight.T), bias.copy()) for weight, bias in model.folded_layers()]
     layers[0][0][...] *= np.dtype(spec.dtype).type(spec.input_scale)
     last = spec.activation[-1]
     if _classifies(spec):
@@ -147,4 +154,10 @@ def _labels(model: SavedModel, classes: Sequence[Any] | None) -> np.ndarray:
     found = np.asarray(classes)
     if found.shape != (count,) or len(set(found.tolist())) < count:
         raise ValueError(f"classes must be {count} different labels, one for each output; got {classes!r}")
+    kind = kind_of(classes)
+    if kind is None or (kind is float and not (np.mod(found, 1) == 0).all()):
+        raise ValueError(
+            f"classes must be labels that scikit-learn takes, all of them texts, booleans or whole numbers; "
+            f"got {classes!r}"
+        )
     return found

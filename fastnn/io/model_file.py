@@ -2,8 +2,8 @@
 
 The tensors are `layers.0.weight` (n_out, n_in), `layers.0.bias` (n_out,), and so on. The metadata holds one key,
 `fastnn`, with JSON: format (1), sizes, activation, loss, loss_setting, input_scale, dropout, seed, epochs, and what
-prediction needs besides: scaler, column_names, class_names. A checkpoint (io/checkpoint_file.py) is such a file with
-more in it.
+prediction needs besides: scaler, column_names, class_names, and class_dtype if the latter are numbers of a NumPy type
+that JSON does not tell. A checkpoint (io/checkpoint_file.py) is such a file with more in it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import numpy as np
 from ..checks import check_int
 from ..errors import FileFormatError
 from ..preprocessing import MinMaxScaler, StandardScaler, scaler_from_state
-from ..spec import Spec, make_spec
+from ..spec import Spec, activation_code, loss_code, make_spec
 from .files import write_bytes
+from .labels import as_plain, from_plain
 
 FORMAT = 1
 DTYPES = {"F32": "float32", "F64": "float64"}
@@ -39,15 +40,18 @@ class SavedModel:
     spec : Spec
         Its architecture.
     parameters : ndarray, (n_parameters,)
-        Of the spec's dtype; layer by layer, the weights row by row, (n_out, n_in), then the biases.
+        Of the spec's dtype; layer by layer, the weights row by row, (n_out, n_in), then the biases; the learned input
+        scales last, if any.
     seed : int
         Seed of the weights and of the shuffles.
     epochs : int
         Epochs trained so far.
     scaler : MinMaxScaler or StandardScaler or None
         The preprocessing of its inputs.
-    column_names, class_names : tuple of str or None
-        Names of the inputs and of the classes.
+    column_names : tuple of str or None
+        Names of the inputs.
+    class_names : tuple of str, int, bool or float, or None
+        Labels of the classes, all of one kind; NumPy's scalars where their type matters.
     """
 
     spec: Spec
@@ -56,7 +60,7 @@ class SavedModel:
     epochs: int = 0
     scaler: Any = None
     column_names: tuple[str, ...] | None = None
-    class_names: tuple[str, ...] | None = None
+    class_names: tuple[Any, ...] | None = None
 
     def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return weights (n_out, n_in) and biases (n_out,) of each layer, as views of the parameters."""
@@ -67,6 +71,21 @@ class SavedModel:
             start = end + n_out
         return found
 
+    def input_scales(self) -> np.ndarray:
+        """Return the learned scales of the inputs, (n_in,), as a view of the parameters; empty if there are none."""
+        return (
+            self.parameters[len(self.parameters) - self.spec.sizes[0] :]
+            if self.spec.learned_input_scale
+            else self.parameters[:0]
+        )
+
+    def folded_layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the layers of the same network without input scales: the first weights are times them."""
+        layers, scales = self.layers(), self.input_scales()
+        if scales.size:
+            layers[0] = (layers[0][0] * scales, layers[0][1])
+        return layers
+
 
 def write(path: str | os.PathLike[str], model: SavedModel) -> None:
     """Write a model file, in one step.
@@ -75,7 +94,7 @@ def write(path: str | os.PathLike[str], model: SavedModel) -> None:
     ------
     ValueError, TypeError
         For what could not be read again: parameters that are not finite, a scaler that is not fitted, names that are
-        not texts or not as many as there are columns or classes.
+        of several kinds, or not as many as there are columns or classes.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -87,20 +106,27 @@ def write(path: str | os.PathLike[str], model: SavedModel) -> None:
 def description(model: SavedModel) -> dict[str, Any]:
     """Return what the file says of a network besides its tensors; raise for what could not be read again."""
     spec = model.spec
-    return {
-        "format": FORMAT,
-        "sizes": list(spec.sizes),
-        "activation": list(spec.activation),
-        "loss": spec.loss,
-        "input_scale": spec.input_scale,
-        "dropout": list(spec.dropout),
-        "loss_setting": spec.loss_setting,
-        "seed": model.seed,
-        "epochs": model.epochs,
-        "scaler": check_scaler(model.scaler, spec.sizes[0]).state() if model.scaler is not None else None,
-        "column_names": check_names("column_names", model.column_names, spec.sizes[0]),
-        "class_names": check_names("class_names", model.class_names, max(2, spec.sizes[-1])),
-    }
+    labels, dtype = None, None
+    if model.class_names is not None:
+        labels, dtype = as_plain("class_names", model.class_names, max(2, spec.sizes[-1]))
+    return (
+        {
+            "format": FORMAT,
+            "sizes": list(spec.sizes),
+            "activation": list(spec.activation),
+            "loss": spec.loss,
+            "input_scale": spec.input_scale,
+            "dropout": list(spec.dropout),
+            "loss_setting": spec.loss_setting,
+            "seed": model.seed,
+            "epochs": model.epochs,
+            "scaler": check_scaler(model.scaler, spec.sizes[0]).state() if model.scaler is not None else None,
+            "column_names": check_names("column_names", model.column_names, spec.sizes[0]),
+            "class_names": labels,
+        }
+        | ({} if dtype is None else {"class_dtype": dtype})
+        | ({"learned_input_scale": True} if spec.learned_input_scale else {})
+    )
 
 
 def tensors_of(model: SavedModel) -> dict[str, np.ndarray]:
@@ -109,7 +135,7 @@ def tensors_of(model: SavedModel) -> dict[str, np.ndarray]:
     for number, (weight, bias) in enumerate(model.layers()):
         tensors[f"layers.{number}.weight"] = weight
         tensors[f"layers.{number}.bias"] = bias
-    return tensors
+    return tensors | ({"input_scales": model.input_scales()} if model.spec.learned_input_scale else {})
 
 
 def check_names(key: str, names: Any, count: int) -> list[str] | None:
@@ -158,13 +184,9 @@ def read(path: str | os.PathLike[str]) -> SavedModel:
             parameters = _read_parameters(path, file, spec)
     except SafetensorError as error:
         raise FileFormatError(f"{path} is not a sound safetensors file: {error}") from None
+    columns = None if config["column_names"] is None else tuple(config["column_names"])
     return SavedModel(
-        spec,
-        parameters,
-        config["seed"],
-        config["epochs"],
-        config["scaler"],
-        *(None if config[key] is None else tuple(config[key]) for key in ("column_names", "class_names")),
+        spec, parameters, config["seed"], config["epochs"], config["scaler"], columns, config["class_names"]
     )
 
 
@@ -180,13 +202,16 @@ def _read_description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
         dtypes = {file.get_slice(name).get_dtype() for name in _tensor_names(file)}
         if len(dtypes) != 1 or not dtypes <= set(DTYPES):
             raise FileFormatError(f"{path} must hold F32 or F64 tensors of one kind, got {sorted(dtypes)}")
+        _check_registered(path, config)
         loss = (config["loss"], config["loss_setting"]) if "loss_setting" in config else config["loss"]
-        rest = (config["input_scale"], config.get("dropout", 0.0))
+        rest = (config["input_scale"], config.get("dropout", 0.0), config.get("learned_input_scale", False))
         spec = make_spec(config["sizes"], config["activation"], loss, DTYPES[dtypes.pop()], *rest)
         if check_int("seed", config["seed"], 0) >= 1 << 63 or check_int("epochs", config["epochs"], 0) >= 1 << 63:
             raise ValueError("seed and epochs must be below 2**63")
         check_names("column_names", config["column_names"], spec.sizes[0])
-        check_names("class_names", config["class_names"], max(2, spec.sizes[-1]))
+        if config["class_names"] is not None:
+            labels, _ = as_plain("class_names", config["class_names"], max(2, spec.sizes[-1]))
+            config["class_names"] = from_plain(labels, config.get("class_dtype"))
         if config["scaler"] is not None:
             config["scaler"] = check_scaler(scaler_from_state(config["scaler"]), spec.sizes[0])
     except FileFormatError as error:
@@ -194,6 +219,24 @@ def _read_description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise FileFormatError(f"{path} has a damaged description: {error!r:.400}") from None
     return spec, config
+
+
+def _check_registered(path: Any, config: dict[str, Any]) -> None:
+    """Raise for activations and losses that this process lacks, which the file's writer had registered."""
+    unknown = []
+    for kind, code in (("activation", activation_code), ("loss", loss_code)):
+        given = config[kind] if isinstance(config[kind], list) else [config[kind]]
+        for name in dict.fromkeys(name for name in given if isinstance(name, str)):
+            try:
+                code(name)
+            except ValueError:
+                unknown.append((kind, name))
+    if unknown:
+        functions = " and ".join(f"fastnn.register_{kind}" for kind in dict.fromkeys(kind for kind, _ in unknown))
+        raise FileFormatError(
+            f"{path} is of a network with {', '.join(f'{kind} {name!r:.80}' for kind, name in unknown)}, which this "
+            f"process does not know: call {functions} first, with the functions that it was trained with"
+        )
 
 
 def _tensor_names(file: Any) -> set[str]:
@@ -206,7 +249,7 @@ def _read_parameters(path: Any, file: Any, spec: Spec) -> np.ndarray:
         f"layers.{number}.{part}": shape
         for number, (n_in, n_out) in enumerate(pairwise(spec.sizes))
         for part, shape in (("weight", [n_out, n_in]), ("bias", [n_out]))
-    }
+    } | ({"input_scales": [spec.sizes[0]]} if spec.learned_input_scale else {})
     names = _tensor_names(file)
     if names != set(expected):
         raise FileFormatError(f"{path} must hold the tensors {sorted(expected)}, got {sorted(names)}")

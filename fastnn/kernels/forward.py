@@ -8,7 +8,9 @@ from .layout import (
     BIASES,
     COLUMNS,
     DELTAS,
+    GRADIENT_INPUTS,
     INNER_BLOCK,
+    INPUT_SCALES,
     INPUTS,
     LD,
     LD_IN,
@@ -79,8 +81,23 @@ def activate_hidden(buffer, layer, first, last, kernel_table):
 
 
 @kernel
+def scale_inputs(buffer, parameters, layer, first, last):
+    """buffer[INPUTS]: rows first..last of s * x, s the learned scales of the inputs; x: buffer[GRADIENT_INPUTS]."""
+    ld, n_in = layer[LD_IN], layer[N_IN]
+    scales = parameters[layer[INPUT_SCALES] : layer[INPUT_SCALES] + n_in]
+    for r in range(first, last):
+        x = buffer[layer[GRADIENT_INPUTS] + r * ld : layer[GRADIENT_INPUTS] + r * ld + n_in]
+        scaled = buffer[layer[INPUTS] + r * ld : layer[INPUTS] + r * ld + n_in]
+        for k in range(n_in):
+            scaled[k] = scales[k] * x[k]
+        buffer[layer[INPUTS] + r * ld + n_in : layer[INPUTS] + (r + 1) * ld] = 0
+
+
+@kernel
 def forward_layer(buffer, parameters, table, index, first, last, kernel_table):
     """buffer[OUTPUTS]: activations of layer `index`, or z if it is the output layer, for rows first..last."""
+    if table[index, INPUT_SCALES] >= 0:
+        scale_inputs(buffer, parameters, table[index], first, last)
     weighted_inputs(buffer, parameters, table[index], first, last)
     if index + 1 < len(table):
         activate_hidden(buffer, table[index], first, last, kernel_table)

@@ -11,7 +11,7 @@ import math
 from .argument_types import Floats, Scalar
 from .intrinsics import multiply_add
 from .jit import kernel
-from .layout import BIASES, COLUMNS, LD, N_IN, WEIGHTS, UpdateRule
+from .layout import BIASES, COLUMNS, INPUT_SCALES, LD, N_IN, WEIGHTS, UpdateRule
 from .registry import Slot, call, linked_kernel
 from .simd import SQUARE_VECTORS, VECTOR_BYTES, squares
 
@@ -156,6 +156,23 @@ def sum_of_squares(row):
 
 
 @kernel
+def input_scales_gradient(network, layer, first, last):
+    """gradient: of rows k in first..last of W and of the input scales s, from G = x^T delta, which lies there before.
+
+    With z = (s * x) W: dW_k = s_k G_k and ds_k = sum over j of W_kj G_kj, summed in float64 and in order.
+    """
+    parameters, gradient = network.parameters, network.gradient
+    for k in range(first, last):
+        start = layer[WEIGHTS] + k * layer[LD]
+        w, g = parameters[start : start + layer[COLUMNS]], gradient[start : start + layer[COLUMNS]]
+        scale, total = parameters[layer[INPUT_SCALES] + k], 0.0
+        for j in range(layer[COLUMNS]):
+            total += float(w[j]) * float(g[j])
+            g[j] *= scale
+        gradient[layer[INPUT_SCALES] + k] = total
+
+
+@kernel
 def prepare_gradient(network, rule, layer, norms, weight, first, last):
     """gradient: plus the penalties in rows first..last of W; norms: (n_in + 1,) the rows' sums of squares, b's last.
 
@@ -170,6 +187,8 @@ def prepare_gradient(network, rule, layer, norms, weight, first, last):
         for k in range(first, last):
             row = layer[WEIGHTS] + k * ld
             norms[k] = sum_of_squares(g[row : row + layer[COLUMNS]])
+            if layer[INPUT_SCALES] >= 0:
+                norms[k] += float(g[layer[INPUT_SCALES] + k]) ** 2
         if first == 0:
             norms[layer[N_IN]] = sum_of_squares(g[layer[BIASES] : layer[BIASES] + layer[COLUMNS]])
 
@@ -185,17 +204,32 @@ def clip_scale(rule):
 
 
 @kernel
-def update_layer(network, rule, layer, learning_rate, scale, step, weight, first, last):
-    """parameters: one step by the rule in rows first..last of W, and in b if row 0 is among them."""
-    l2 = l2_in_step(rule, weight)
-    start, end, decays = layer[WEIGHTS] + first * layer[LD], layer[WEIGHTS] + last * layer[LD], 1
-    for _ in range(2 if first == 0 else 1):
-        call(
-            network.kernel_table, optimizer_step,
-            network.parameters[start:end], network.gradient[start:end], rule.moment1[start:end],
-            rule.moment2[start:end], rule.ema[start:end], rule, learning_rate, scale, l2, step, decays,
-        )  # fmt: skip
-        start, end, decays, l2 = layer[BIASES], layer[BIASES] + layer[LD], 0, 0.0
+def update_layer(network, rule, index, learning_rate, scale, step, weight, first, last):
+    """parameters: one step by the rule in rows first..last of W and of the input scales, and in b with row 0.
+
+    learning_rate: times the factor of each, rule.rate_factors.
+    """
+    layer = network.table[index]
+    for part in range(3):
+        l2, decays, factor_index = 0.0, 0, 2 * index + part
+        if part == 0:
+            start, end = layer[WEIGHTS] + first * layer[LD], layer[WEIGHTS] + last * layer[LD]
+            l2, decays = l2_in_step(rule, weight), 1
+        elif part == 1:
+            start, end = layer[BIASES], layer[BIASES] + (layer[LD] if first == 0 else 0)
+        else:
+            scales = layer[INPUT_SCALES]
+            start, end = (scales + first, scales + last) if scales >= 0 else (0, 0)
+            factor_index = len(rule.rate_factors) - 1
+        if start < end:
+            rate = learning_rate
+            if len(rule.rate_factors):
+                rate = network.parameters.dtype.type(learning_rate * rule.rate_factors[factor_index])
+            call(
+                network.kernel_table, optimizer_step,
+                network.parameters[start:end], network.gradient[start:end], rule.moment1[start:end],
+                rule.moment2[start:end], rule.ema[start:end], rule, rate, scale, l2, step, decays,
+            )  # fmt: skip
 
 
 @kernel

@@ -10,7 +10,7 @@ from .barrier import join_team
 from .forward import forward
 from .gather import gather_rows
 from .jit import entry, parallel_entry
-from .layout import ACTIVATION, DELTAS, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS
+from .layout import ACTIVATION, DELTAS, GRADIENT_INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS
 from .losses import activate_outputs
 from .registry import Slot, call, linked_entry, linked_kernel
 from .sparse import sparse_forward
@@ -44,7 +44,7 @@ def predict_rows(
     row = first_block_row
     for start in range(first, last, block):
         n_rows = min(block, last - start)
-        rows = buffer[bottom[INPUTS] + row * ld_in : bottom[INPUTS] + (row + n_rows) * ld_in]
+        rows = buffer[bottom[GRADIENT_INPUTS] + row * ld_in : bottom[GRADIENT_INPUTS] + (row + n_rows) * ld_in]
         call(
             kernel_table, gather_rows,
             rows, inputs, kind, stride, scale, no_order, start, n_rows, 0, bottom[N_IN], ld_in,
@@ -63,7 +63,7 @@ def predict_few(out, X, table, parameters, buffer, scale, kernel_table):
     n_rows, n_in, n_out, ld, ld_in = len(X), bottom[N_IN], top[N_OUT], top[LD], bottom[LD_IN]
     factor = buffer.dtype.type(scale)
     for r in range(n_rows):
-        dst = buffer[bottom[INPUTS] + r * ld_in : bottom[INPUTS] + r * ld_in + n_in]
+        dst = buffer[bottom[GRADIENT_INPUTS] + r * ld_in : bottom[GRADIENT_INPUTS] + r * ld_in + n_in]
         row = X[r]
         n_finite = 0
         for k in range(n_in):

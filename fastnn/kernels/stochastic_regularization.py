@@ -17,7 +17,7 @@ from .layout import (
     DROP_UNIT,
     DROPPED,
     DROPPED_IN,
-    INPUTS,
+    GRADIENT_INPUTS,
     LD,
     LD_IN,
     N_IN,
@@ -92,14 +92,14 @@ def smooth_labels(targets, smoothing, n_rows, n_out, ld):
 
 @linked_kernel(Slot.PERTURB_EXAMPLES, (Floats, Floats, Int64Matrix, StochasticRegularization, int, int, int, int))
 def perturb_examples(buffer, targets, table, stochastic_regularization, epoch, position, first, last):
-    """buffer[INPUTS]: rows first..last with noise and dropout; targets: those of the rows, smoothed.
+    """buffer[GRADIENT_INPUTS]: rows first..last with noise and dropout; targets: those of the rows, smoothed.
 
     Row `first` is at `position` of the order.
     """
     settings = stochastic_regularization
     layer, top = table[0], table[len(table) - 1]
     n_rows, n_in, ld = last - first, layer[N_IN], layer[LD_IN]
-    a = buffer[layer[INPUTS] + first * ld : layer[INPUTS] + last * ld]
+    a = buffer[layer[GRADIENT_INPUTS] + first * ld : layer[GRADIENT_INPUTS] + last * ld]
     stream = epoch * STREAMS
     if settings.input_noise > 0:
         add_noise(a, settings.input_noise, settings.seed, stream + STREAMS - 1, position, n_rows, n_in, ld)

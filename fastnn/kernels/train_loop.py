@@ -18,7 +18,8 @@ from .layout import (
     BIASES,
     DELTAS,
     FROZEN,
-    INPUTS,
+    GRADIENT_INPUTS,
+    INPUT_SCALES,
     LD,
     LD_IN,
     N_IN,
@@ -38,7 +39,15 @@ from .layout import (
     Workspace,
 )
 from .losses import count_correct, output_deltas
-from .optimizer_steps import PENALTY_CHUNK, clip_scale, limit_norms, prepare_gradient, sum_chunk_squares, update_layer
+from .optimizer_steps import (
+    PENALTY_CHUNK,
+    clip_scale,
+    input_scales_gradient,
+    limit_norms,
+    prepare_gradient,
+    sum_chunk_squares,
+    update_layer,
+)
 from .registry import Slot, call, linked_entry, linked_kernel
 from .simd import CACHE_LINE
 from .sparse import sparse_forward, sparse_gradient_pass
@@ -69,7 +78,7 @@ def forward_examples(network, work, examples, order, start, total, first, last, 
     bottom, top = table[0], table[len(table) - 1]
     n_rows, n_out, ld, ld_in = last - first, top[N_OUT], top[LD], bottom[LD_IN]
     if examples.kind != CSR:
-        inputs = buffer[bottom[INPUTS] + first * ld_in : bottom[INPUTS] + last * ld_in]
+        inputs = buffer[bottom[GRADIENT_INPUTS] + first * ld_in : bottom[GRADIENT_INPUTS] + last * ld_in]
         call(
             network.kernel_table, gather_rows,
             inputs, examples.inputs, examples.kind, examples.stride, examples.scale, order, start + first, n_rows,
@@ -147,6 +156,14 @@ def weight_gradient_pass(network, work, rate, n_rows, thread, team_size, lowest,
             subtract_bias_gradient(out, work.buffer, scratch, layer, factor, n_rows)
 
 
+@linked_kernel(Slot.INPUT_SCALES_PASS, (NetworkView, int, int))
+def input_scales_pass(network, thread, team_size):
+    """gradient: one thread's part of the first layer, weights and input scales, see input_scales_gradient."""
+    first, last = owned_rows(network.table, 0, thread, team_size)
+    if first < last and not network.table[0, FROZEN]:
+        input_scales_gradient(network, network.table[0], first, last)
+
+
 @linked_kernel(Slot.PENALTY_PASS, (NetworkView, Workspace, UpdateRule, int, int))
 def penalty_pass(network, work, rule, thread, team_size):
     """rule.norms: one thread's part of the sums of squared weights, biases left out, one for each chunk."""
@@ -181,7 +198,7 @@ def update_pass(network, rule, learning_rate, thread, team_size, step, weight):
         if first < last and not layer[FROZEN]:
             prepare_gradient(network, rule, layer, rule.norms[norms - layer[N_IN] - 1 : norms], weight, first, last)
             if rule.clip_norm == 0:
-                update_layer(network, rule, layer, learning_rate, 1.0, step, weight, first, last)
+                update_layer(network, rule, index, learning_rate, 1.0, step, weight, first, last)
 
 
 @linked_kernel(Slot.CLIPPED_UPDATE_PASS, (NetworkView, UpdateRule, Scalar, int, int, int))
@@ -191,7 +208,7 @@ def clipped_update_pass(network, rule, learning_rate, thread, team_size, step):
     for index in range(len(network.table)):
         first, last = owned_rows(network.table, index, thread, team_size)
         if first < last and not network.table[index, FROZEN]:
-            update_layer(network, rule, network.table[index], learning_rate, scale, step, 1.0, first, last)
+            update_layer(network, rule, index, learning_rate, scale, step, 1.0, first, last)
 
 
 @linked_kernel(Slot.MAX_NORM_PASS, (NetworkView, Workspace, UpdateRule, int, int))
@@ -274,7 +291,8 @@ def train_batch(
         barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
         if weight > 0:
             first_block, last_block = offset == 0, offset + n_rows == size
-            fused_update = first_block and last_block and step_range.update and rule.plain
+            scaled = network.table[0, INPUT_SCALES] >= 0
+            fused_update = first_block and last_block and step_range.update and rule.plain and not scaled
             if sparse:
                 call(
                     network.kernel_table, sparse_gradient_pass,
@@ -285,6 +303,8 @@ def train_batch(
                 network.kernel_table, weight_gradient_pass,
                 network, work, learning_rate, n_rows, thread, team_size, sparse, int(first_block), int(fused_update),
             )  # fmt: skip
+            if last_block and scaled:
+                call(network.kernel_table, input_scales_pass, network, thread, team_size)
             if last_block and step_range.update and not fused_update:
                 call(
                     network.kernel_table, update_pass,
@@ -332,7 +352,7 @@ def train_steps(
     Thread 0 keeps the records.
     """
     n = examples.n_rows
-    steps_per_epoch = (n + step_range.batch_size - 1) // step_range.batch_size
+    steps_per_epoch = step_range.steps_per_epoch
     state = records.state
     barrier_count = 1
     unperturbed = StochasticRegularization(0, 0.0, 0.0, 0)
@@ -388,7 +408,7 @@ def batch_gradient(network, work, examples, records, start, size, rule, stochast
 
     For one thread of a training of many processes, which add their gradients up.
     """
-    step_range = StepRange(0, 1, size, 0, 0, 0, 0, 0)
+    step_range = StepRange(0, 1, size, 0, 1, 0, 0, 0, 0)
     unused_rate = network.parameters.dtype.type(0)
     train_batch(
         network, work, examples, records, unused_rate, start, size, step_range, rule, stochastic_regularization, epoch,

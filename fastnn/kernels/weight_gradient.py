@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .forward import next_tile_rows
 from .jit import kernel
-from .layout import BIASES, COLUMNS, COST, DELTAS, GROUP_TILES, INPUTS, LD, LD_IN, N_IN, WEIGHTS
+from .layout import BIASES, COLUMNS, COST, DELTAS, GRADIENT_INPUTS, GROUP_TILES, LD, LD_IN, N_IN, WEIGHTS
 from .pack import MIN_PACKED_ROWS, pack_narrow, pack_panel
 from .simd import PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, gradient_tiles
 
@@ -61,7 +61,7 @@ def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, n_r
         if packing:
             k, panel = group, 0
             while k < end:
-                pack_narrow(scratch, panel, buffer, layer[INPUTS] + k, ld_in, n_rows)
+                pack_narrow(scratch, panel, buffer, layer[GRADIENT_INPUTS] + k, ld_in, n_rows)
                 k += next_tile_rows(end - k, TILE_ROWS)
                 panel += PANEL * n_rows
         for j in range(0, columns, width):
@@ -75,7 +75,7 @@ def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, n_r
                 )  # fmt: skip
             else:
                 gradient_column(
-                    out, w, ld, buffer, layer[INPUTS] + group, ld_in, 0, buffer, delta, ld,
+                    out, w, ld, buffer, layer[GRADIENT_INPUTS] + group, ld_in, 0, buffer, delta, ld,
                     end - group, n_rows, vectors, rate,
                 )  # fmt: skip
 

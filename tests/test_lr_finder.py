@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn.training import lr_finder
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3))
@@ -35,21 +36,21 @@ def test_the_network_is_left_as_it_is():
 
 
 def test_the_search_ends_where_the_loss_explodes():
-    search = network().find_learning_rate(X, Y, largest=1e4, steps=60)
+    search = network().find_learning_rate(X, Y, max_lr=1e4, steps=60)
     assert 6 < len(search.learning_rates) < 60
     assert len(search.learning_rates) == len(search.losses) == len(search.smoothed)
     assert np.isfinite(search.losses).all()
 
 
 def test_rates_rise_by_one_factor():
-    search = network().find_learning_rate(X, Y, smallest=1e-4, largest=1e-2, steps=21)
+    search = network().find_learning_rate(X, Y, min_lr=1e-4, max_lr=1e-2, steps=21)
     ratios = search.learning_rates[1:] / search.learning_rates[:-1]
     np.testing.assert_allclose(ratios, 100 ** (1 / 20), rtol=1e-12)
     assert (search.learning_rates[0], len(ratios)) == (1e-4, 20)
 
 
 def test_the_running_mean_by_hand():
-    search = network().find_learning_rate(X, Y, steps=12, largest=1e-3)
+    search = network().find_learning_rate(X, Y, steps=12, max_lr=1e-3)
     first, second = search.losses[:2]
     np.testing.assert_allclose(search.smoothed[:2], [first, (0.09 * first + 0.1 * second) / 0.19], rtol=1e-12)
 
@@ -63,8 +64,8 @@ def test_the_same_seed_finds_the_same():
     ("options", "error", "word"),
     [
         ({"steps": 9}, ValueError, "steps must be 10 or more"),
-        ({"smallest": 1.0, "largest": 1.0}, ValueError, "smallest must be below largest"),
-        ({"smallest": 0}, ValueError, "smallest must be positive"),
+        ({"min_lr": 1.0, "max_lr": 1.0}, ValueError, "min_lr must be below max_lr, got 1.0 and 1.0"),
+        ({"min_lr": 0}, ValueError, "min_lr must be positive"),
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"optimizer": "adams"}, ValueError, "optimizer"),
     ],
@@ -80,7 +81,7 @@ def test_data_that_do_not_fit_are_refused():
 
 
 def test_a_rate_that_diverges_at_once_is_the_end():
-    search = network().find_learning_rate(X, Y, smallest=1e200, largest=1e300, steps=20)
+    search = network().find_learning_rate(X, Y, min_lr=1e200, max_lr=1e300, steps=20)
     assert len(search.learning_rates) < 3
     assert search.suggestion == 1e200
 
@@ -99,19 +100,19 @@ def test_sparse_rows_are_searched_too():
 
 def test_ctrl_c_ends_the_search(monkeypatch):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    fit, fitted = fastnn.Network.fit, []
+    fit_steps, steps = lr_finder.fit_steps, []
 
-    def press(net, *given, **named):
-        fitted.append(1)
-        if len(fitted) == 3:
+    def press(*given, **named):
+        steps.append(1)
+        if len(steps) == 3:
             signal.raise_signal(signal.SIGINT)
-        return fit(net, *given, **named)
+        return fit_steps(*given, **named)
 
-    monkeypatch.setattr(fastnn.Network, "fit", press)
+    monkeypatch.setattr(lr_finder, "fit_steps", press)
     try:
         with pytest.raises(KeyboardInterrupt):
             network().find_learning_rate(X, Y)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
-    assert len(fitted) == 3
+    assert len(steps) == 3

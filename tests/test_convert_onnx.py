@@ -11,7 +11,7 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 HIDDEN = [
-    "identity", "step", "sigmoid", "tanh", "arctan", "relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "selu",
+    "identity", "step", "sigmoid", "tanh", "arctan", "relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "selu", "mish",
     "softsign", "hard_sigmoid", "exponential",
 ]  # fmt: skip
 
@@ -59,6 +59,13 @@ def test_versions_names_and_metadata(tmp_path):
     assert np.array_equal(onnx.numpy_helper.to_array(model.graph.initializer[0]), net.weights[0])
 
 
+def test_class_names_that_are_numbers_are_written_as_texts(tmp_path):
+    net = fastnn.Network([2, 3], seed=0)
+    net.class_names = (0, 1, 10)
+    net.to_onnx(tmp_path / "net.onnx")
+    assert [part.value for part in onnx.load(tmp_path / "net.onnx").metadata_props] == ["0\n1\n10"]
+
+
 def test_without_onnx_the_error_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"fastnn\[onnx\]"):
@@ -67,7 +74,7 @@ def test_without_onnx_the_error_names_the_extra(monkeypatch, tmp_path):
 
 def test_what_cannot_be_written_says_why(tmp_path):
     fastnn.register_activation("fourth", lambda z: z**4, lambda z: 4 * z**3)
-    with pytest.raises(ValueError, match="'fourth' is one of your own"):
+    with pytest.raises(ValueError, match="'fourth' is a registered one"):
         fastnn.Network([2, 2], activation="fourth", seed=0).to_onnx(tmp_path / "net.onnx")
     net = fastnn.Network([2, 2], seed=0)
     net.biases[0][0] = np.inf

@@ -24,7 +24,7 @@ int main(void) {
 }
 """
 HIDDEN = [
-    "identity", "step", "sigmoid", "tanh", "arctan", "relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "selu",
+    "identity", "step", "sigmoid", "tanh", "arctan", "relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "selu", "mish",
     "softsign", "hard_sigmoid", "exponential",
 ]  # fmt: skip
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler here")
@@ -110,6 +110,22 @@ def test_names_come_along_and_can_be_chosen(tmp_path):
         net.to_c(path, name="a gate")
 
 
+@pytest.mark.parametrize(
+    "names", [("ä", "\U0001f600"), ("a\nb", "\x01\x7f\x85"), ("trigraph ??/", "\u2028\ud800"), (3, 5), (False, True)]
+)
+def test_class_names_of_any_kind_are_texts_of_c(names, tmp_path):
+    net = fastnn.Network([2, 2], seed=0)
+    net.class_names = names
+    net.to_c(tmp_path / "net.c")
+    main = '#include <stdio.h>\nint main(void) { printf("%s\\n%s", net_class_names[0], net_class_names[1]); return 0; }'
+    (tmp_path / "net.c").write_text((tmp_path / "net.c").read_text() + main)
+    command = [COMPILER, "-std=c99", *STRICT, str(tmp_path / "net.c"), "-o", str(tmp_path / "net"), "-lm"]
+    compiled = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert compiled.returncode == 0, compiled.stderr
+    printed = subprocess.run([tmp_path / "net"], capture_output=True, check=True).stdout
+    assert printed == "\n".join(map(str, names)).encode("utf-8", "surrogatepass")
+
+
 def test_it_allocates_nothing(tmp_path):
     net = fastnn.Network([2, 3, 2], seed=0)
     net.to_c(tmp_path / "net.c")
@@ -129,7 +145,7 @@ def test_the_file_says_that_a_scaler_is_not_in_it(tmp_path):
 
 def test_what_cannot_be_written_says_why(tmp_path):
     fastnn.register_activation("cubed", lambda z: z**3, lambda z: 3 * z**2)
-    with pytest.raises(ValueError, match="'cubed' is one of your own"):
+    with pytest.raises(ValueError, match="'cubed' is a registered one"):
         fastnn.Network([2, 2], activation="cubed", seed=0).to_c(tmp_path / "net.c")
     net = fastnn.Network([2, 2], seed=0)
     net.weights[0][0, 0] = np.nan

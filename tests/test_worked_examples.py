@@ -142,6 +142,7 @@ def exact(name, z):
             "elu": lambda: (z, ONE) if positive else (e - 1, e),
             "softplus": lambda: ((1 + e).ln(), e / (1 + e)),
             "silu": lambda: (z * e / (1 + e), e / (1 + e) + z * e / (1 + e) ** 2),
+            "mish": lambda: (z * (t := ((1 + e) ** 2 - 1) / ((1 + e) ** 2 + 1)), t + z * (1 - t * t) * e / (1 + e)),
             "gelu": lambda: (z * normal(z)[0], normal(z)[0] + z * normal(z)[1]),
             "selu": lambda: (
                 (SELU[0] * z, SELU[0]) if positive else (SELU[0] * SELU[1] * (e - 1), SELU[0] * SELU[1] * e)
@@ -167,7 +168,7 @@ def test_row_03_activation_value(name, dtype):
     limits = np.finfo(dtype)
     # sigmoid ends at the smallest normal numbers instead of 0, and silu takes that times z; gelu's erfc multiplies the
     # rounding of its argument by z^2, 110 at -10.5
-    ulps, tiny = {"silu": (4, 2000), "gelu": (120, 2)}.get(name, (4, 2))
+    ulps, tiny = {"silu": (4, 2000), "mish": (8, 2000), "gelu": (120, 2)}.get(name, (4, 2))
     np.testing.assert_allclose(net.predict(z)[0], wanted, rtol=ulps * limits.eps, atol=tiny * limits.tiny)
 
 
