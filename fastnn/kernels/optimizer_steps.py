@@ -131,16 +131,16 @@ def add_penalties(g, w, l1, l2):
 
 
 @kernel
-def sum_chunk_squares(sums, w, scratch, first, last):
-    """sums[first..last] = sum w^2 of each chunk of PENALTY_CHUNK weights of w, (n,); scratch: one round's sums."""
+def sum_chunk_squares(sums, w, round_sums, first, last):
+    """sums[first..last] = sum w^2 of each chunk of PENALTY_CHUNK weights of w, (n,); round_sums: scratch."""
     step = SQUARE_VECTORS * VECTOR_BYTES // w.itemsize
     for chunk in range(first, last):
         start, end = chunk * PENALTY_CHUNK, min((chunk + 1) * PENALTY_CHUNK, len(w))
         rounds = (end - start) // step
-        squares(scratch, 0, w, start, rounds)
+        squares(round_sums, 0, w, start, rounds)
         total = 0.0
         for i in range(step):
-            total += scratch[i]
+            total += round_sums[i]
         for i in range(start + rounds * step, end):
             total += float(w[i]) * float(w[i])
         sums[chunk] = total

@@ -167,13 +167,13 @@ def input_scales_pass(network, thread, team_size):
 @linked_kernel(Slot.PENALTY_PASS, (NetworkView, Workspace, UpdateRule, int, int))
 def penalty_pass(network, work, rule, thread, team_size):
     """rule.norms: one thread's part of the sums of squared weights, biases left out, one for each chunk."""
-    scratch = work.scratch[thread * work.scratch_size + ZEROS : (thread + 1) * work.scratch_size]
+    round_sums = work.scratch[thread * work.scratch_size + ZEROS : (thread + 1) * work.scratch_size]
     first_chunk = 0
     for layer in network.table:
         w = network.parameters[layer[WEIGHTS] : layer[BIASES]]
         count = count_chunks(layer)
         first, last = partition_start(count, thread, team_size), partition_start(count, thread + 1, team_size)
-        sum_chunk_squares(rule.norms[first_chunk : first_chunk + count], w, scratch, first, last)
+        sum_chunk_squares(rule.norms[first_chunk : first_chunk + count], w, round_sums, first, last)
         first_chunk += count
 
 
