@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,26 +62,38 @@ class ColumnBuilder:
     _known: dict[str, int] = field(default_factory=dict)
 
     def add(self, fields: Sequence[str]) -> None:
-        """Take the fields of some more rows."""
-        if self.broken:
-            return
-        part = self._codes(fields) if self.format is None else self._numbers(fields, self.format)
-        self.broken = part is None
-        if part is not None:
-            self._parts.append(part)
-        self.n_rows += len(fields)
+        """Take the fields of some more rows, as they stand in the file."""
+        if self.format is None:
+            self.add_codes(*_factorized(fields))
+        else:
+            self._append(self._numbers(fields, self.format), len(fields))
 
-    def _codes(self, fields: Sequence[str]) -> NDArray[np.int32]:
-        known, seen = self._known, dict[str, int]()
-        codes = np.empty(len(fields), np.int32)
-        for row, text in enumerate(fields):
-            code = seen.get(text)
-            if code is None:
-                bare = text.strip()
-                missing = is_missing(bare, self.missing)
-                code = seen[text] = -1 if missing else known.setdefault(bare, len(known))
-            codes[row] = code
-        return codes
+    def add_codes(self, codes: NDArray[Any], texts: Sequence[str]) -> None:
+        """Take the fields of some more rows of texts as codes of distinct texts; -1 is a missing value."""
+        known, mapped = self._known, np.empty(len(texts) + 1, np.int32)
+        for code, text in enumerate(texts):
+            bare = text.strip()
+            mapped[code] = -1 if is_missing(bare, self.missing) else known.setdefault(bare, len(known))
+        mapped[-1] = -1
+        self._append(mapped.astype(np.min_scalar_type(-len(known) - 1))[codes], len(codes))
+
+    def add_numbers(self, numbers: NDArray[Any]) -> bool:
+        """Take the numbers of some more rows as a library has parsed them; False if their texts must be looked at."""
+        if numbers.dtype.kind not in "iuf" or np.isinf(numbers).any():
+            return False
+        whole = numbers.dtype.kind != "f"
+        numbers = numbers.astype(np.float64)
+        largest = float(np.nanmax(np.abs(numbers), initial=0.0))
+        if whole and largest >= LARGEST_WHOLE:
+            return False
+        self._append(_smallest(numbers, whole, largest), len(numbers))
+        return True
+
+    def _append(self, part: NDArray[Any] | None, n_rows: int) -> None:
+        self.broken |= part is None
+        if part is not None and not self.broken:
+            self._parts.append(part)
+        self.n_rows += n_rows
 
     def _numbers(self, fields: Sequence[str], chosen: NumberFormat) -> NDArray[Any] | None:
         if has_leading_zeros(fields):
@@ -89,7 +102,7 @@ class ColumnBuilder:
         if self.missing:
             numbers[[text.strip() in self.missing for text in fields]] = np.nan
         self._note_texts(fields, np.flatnonzero(np.isnan(numbers)))
-        whole = not chosen.signs and not any("." in text or "e" in text or "E" in text for text in fields)
+        whole = not chosen.signs and not re.search("[.eE]", "\0".join(fields))
         largest = float(np.nanmax(np.abs(numbers), initial=0.0))
         too_many = len(self.damaged) > max(MOST_DAMAGED * (self.n_rows + len(fields)), 1)
         return None if too_many or (whole and largest >= LARGEST_WHOLE) else _smallest(numbers, whole, largest)
@@ -106,8 +119,7 @@ class ColumnBuilder:
 
     def finish(self, decimal: str | None = None, *, keep_texts: bool = False) -> Column:
         """Return the column of all the fields taken; see `settle` for texts."""
-        kind = np.int32 if self.format is None else np.float64
-        values = np.concatenate(self._parts) if self._parts else np.empty(0, kind)
+        values = np.concatenate(self._parts) if self._parts else np.empty(0, np.int32)
         self._parts.clear()
         if self.format is not None:
             return values
@@ -134,6 +146,12 @@ class ColumnBuilder:
                 self.damaged.extend((row, text) for row in rows.tolist())
         self.damaged.sort()
         return _smallest(column.spread(numbers, np.nan), whole, largest)
+
+
+def _factorized(fields: Sequence[str]) -> tuple[NDArray[np.int32], list[str]]:
+    known = dict[str, int]()
+    codes = [known.setdefault(text, len(known)) for text in fields]
+    return np.array(codes, np.int32), list(known)
 
 
 def _smallest(numbers: NDArray[np.float64], whole: bool, largest: float) -> NDArray[Any]:

@@ -21,6 +21,7 @@ __all__ = [
     "take",
 ]
 
+MISSING_AS_WRITTEN = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "#N/A", "#NA", "<NA>")
 MISSING = frozenset(
     {
         "",
@@ -47,7 +48,7 @@ MISSING = frozenset(
 class Texts:
     """A column of texts: `distinct[codes[row]]` is the text of a row, code -1 a missing value."""
 
-    codes: NDArray[np.int32]
+    codes: NDArray[np.signedinteger[Any]]
     distinct: tuple[str, ...]
 
     def __len__(self) -> int:

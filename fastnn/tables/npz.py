@@ -80,7 +80,7 @@ def _read_member(archive: zipfile.ZipFile, path: str, names: Sequence[str], kind
         return None
     info = archive.getinfo(f"{name}.npy")
     file_size = os.path.getsize(path)
-    if not 0 <= info.header_offset:
+    if info.header_offset < 0:
         raise FileFormatError(f"{path}: damaged, {name} should begin at byte {info.header_offset}")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise FileFormatError(f"{path}: {name} is compressed in a way that NumPy does not use")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileFormatError
 from .builder import ColumnBuilder, Damage
-from .columns import Column, is_missing, missing_rows
+from .columns import MISSING_AS_WRITTEN, Column, is_missing, missing_rows
 from .dialect import BLANKS, DELIMITER, Dialect, find_dialect
 from .encoding import Encoding, find_encoding
 from .header import has_header, make_names
@@ -200,25 +201,57 @@ def _parse(pandas: Any, block: Block, head: _Head, builders: Sequence[ColumnBuil
     """Let pandas find the fields of a block, and give them to the columns; the lines of its rows."""
     dialect: Dialect = head.dialect
     separator = r"\s+" if dialect.separator == BLANKS else DELIMITER.get(dialect.separator, dialect.separator)
+    codes_before = re.search(
+        rf"(?:^|[\n\s{re.escape(separator[-1])}{dialect.quote}])[-+]?0\d+\b(?![.,/:-])", block.text
+    )
+    plain = [
+        position
+        for position, builder in enumerate(builders)
+        if codes_before is None and builder.format is not None and not builder.format.thousands + builder.format.signs
+    ]
+    options: dict[str, Any] = {
+        "sep": separator,
+        "header": None,
+        "names": range(dialect.width),
+        "index_col": False,
+        "quotechar": dialect.quote,
+        "skipinitialspace": True,
+        "engine": "c",
+        "low_memory": False,
+        "keep_default_na": False,
+    }
+    markers = [*MISSING_AS_WRITTEN, *head.layout.missing]
+    kinds = {
+        i: "category" if builder.format is None else object for i, builder in enumerate(builders) if i not in plain
+    }
+    decimal = "," if any(builders[i].format.decimal == "," for i in plain) else "."  # type: ignore[union-attr]
     frame = pandas.read_csv(
         io.StringIO(block.text),
-        sep=separator,
-        header=None,
-        names=range(dialect.width),
-        index_col=False,
-        dtype=object,
-        na_filter=False,
-        quotechar=dialect.quote,
-        skipinitialspace=True,
-        engine="c",
+        dtype=kinds,
+        na_values=dict.fromkeys(plain, markers),
+        decimal=decimal,
+        float_precision="round_trip",
+        **options,
     )
     if len(frame) != len(block.lines):
         raise FileFormatError(
             f"{path}, lines {block.lines[0]} to {block.lines[-1]}: {len(block.lines)} rows are read as {len(frame)}; "
             "check the quotes there"
         )
+    again = []
     for position, builder in enumerate(builders):
-        builder.add(frame[position].tolist())
+        column = frame[position]
+        if position in kinds:
+            if builder.format is None:
+                builder.add_codes(column.cat.codes.to_numpy(), column.cat.categories.tolist())
+            else:
+                builder.add(column.tolist())
+        elif not builder.add_numbers(column.to_numpy()):
+            again.append(position)
+    if again:
+        frame = pandas.read_csv(io.StringIO(block.text), dtype=object, na_filter=False, usecols=again, **options)
+        for position in again:
+            builders[position].add(frame[position].tolist())
     return block.lines
 
 
