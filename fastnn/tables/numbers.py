@@ -80,6 +80,17 @@ class NumberFormat:
         """Return the format as plain data."""
         return asdict(self)
 
+    @classmethod
+    def from_state(cls, state: Any) -> NumberFormat:
+        """Rebuild a format from what `as_dict` returned, or raise ValueError."""
+        if not isinstance(state, dict) or set(state) != {"decimal", "thousands", "signs"}:
+            raise ValueError(f"a format of numbers must have decimal, thousands and signs, got {state!r:.80}")
+        found = cls(**state)
+        sound = found.decimal in (".", ",") and found.thousands in ("", ",", ".", " ", "'")
+        if not sound or not isinstance(found.signs, str) or not set(found.signs) <= set(CURRENCY + "%"):
+            raise ValueError(f"a format of numbers cannot be {state!r:.80}")
+        return found
+
     def describe(self) -> list[str]:
         """Return what is unusual in it, in words."""
         found = ["decimal commas"] if self.decimal == "," else []
