@@ -6,12 +6,10 @@ import importlib
 from typing import Any
 
 from . import callbacks, compiled, datasets, functional, initialisers, losses, optimizers, preprocessing, schedules
-from .compat import from_sklearn, from_torch
 from .errors import DivergenceError, FileFormatError
 from .history import History
-from .io.model_file import load
 from .losses import register_activation, register_loss
-from .network import Network
+from .network import Network, from_sklearn, from_torch, load
 from .optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop
 from .population import Ensemble, Population, fit_many
 from .warmup import warmup

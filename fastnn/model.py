@@ -12,6 +12,8 @@ import numpy as np
 
 from . import inputs
 from .initialisers import draws_of, initialise
+from .io import model_file
+from .io.model_file import SavedModel
 from .kernels import gather, kernel_table, layout, predict, threads
 from .kernels.njit_api import Compiled
 from .parameters import Layout, aligned_zeros, flatten, make_layout, unflatten, views
@@ -286,16 +288,23 @@ class Model:
         return [np.concatenate(part) if part else none for part, none in zip(parts, empty, strict=True)]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to a safetensors file: weights, description, scaler, names.
+        """Write the network to a safetensors file, which `fastnn.load` reads.
+
+        It holds the parameters, what the network was built with, its seed and its epochs, `scaler`, `column_names` and
+        `class_names`.
 
         Parameters
         ----------
         path : path
-            A file that is there is replaced in one step.
-        """
-        from .io.model_file import save
+            A file that exists is replaced in one step.
 
-        save(self, path)
+        Raises
+        ------
+        ValueError, TypeError
+            For what could not be loaded again: parameters that are not finite, a scaler that is not fitted on the
+            network's columns, names of another number than columns or classes. Nothing is written then.
+        """
+        model_file.write(path, self._to_saved())
 
     def to_c(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
         """Write the network as one C99 file that needs nothing but the C library's `math.h`.
@@ -303,9 +312,9 @@ class Model:
         Parameters
         ----------
         path : path
-            "digits.c", say; a file that is there is replaced in one step.
+            "digits.c", say; a file that exists is replaced in one step.
         name : str, optional
-            What the functions' names begin with: digits_predict, digits_classify. None: the name of the file.
+            Prefix of the functions' names: digits_predict, digits_classify. None: the name of the file.
 
         Raises
         ------
@@ -325,17 +334,17 @@ class Model:
         >>> "void gate_predict(const float *inputs, float *outputs);" in path.read_text()
         True
         """
-        from .convert.c_source import save
+        from .convert import c_source
 
-        save(self, path, name)
+        c_source.write(path, self._to_saved(), name)
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
-        """Write the network as an ONNX model (opset 17, IR version 8) with any number of rows.
+        """Write the network as an ONNX model (opset 17, IR version 8) for any number of rows.
 
         Parameters
         ----------
         path : path
-            "digits.onnx", say; a file that is there is replaced in one step. The model's input is "X", (rows,
+            "digits.onnx", say; a file that exists is replaced in one step. The model's input is "X", (rows,
             n_inputs) of the network's dtype, its output "outputs".
 
         Raises
@@ -345,12 +354,12 @@ class Model:
         ImportError
             Without the package onnx: pip install 'fastnn[onnx]'.
         """
-        from .convert.onnx import save
+        from .convert import onnx
 
-        save(self, path)
+        onnx.write(path, self._to_saved())
 
     def to_torch(self, *, logits: bool = False) -> Any:
-        """The network as a PyTorch module.
+        """Return the network as a PyTorch module.
 
         Parameters
         ----------
@@ -386,10 +395,10 @@ class Model:
         """
         from .convert.torch import to_module
 
-        return to_module(self, logits)
+        return to_module(self._to_saved(), logits)
 
     def to_sklearn(self, classes: Sequence[Any] | None = None) -> Any:
-        """The network as a fitted scikit-learn estimator.
+        """Return the network as a fitted scikit-learn estimator.
 
         Parameters
         ----------
@@ -399,14 +408,14 @@ class Model:
         Returns
         -------
         sklearn.neural_network.MLPClassifier or MLPRegressor
-            By the loss: a classifier for the cross-entropies, its outputs in the order of its sorted `classes_`; a
-            regressor for others, which learns on by "poisson" after exponential outputs, else by "squared_error".
+            A classifier for the cross-entropies, its outputs in the order of its sorted `classes_`; a regressor for
+            other losses. Its training continues with "poisson" after exponential outputs, else with "squared_error".
             `input_scale` is in its first weights; two softmax outputs are one, as scikit-learn has them.
 
         Raises
         ------
         ValueError
-            For what scikit-learn's cannot be: other activations, or several ones in the hidden layers.
+            For what scikit-learn's perceptrons cannot be: other activations, or several ones in the hidden layers.
         ImportError
             Without scikit-learn: pip install 'fastnn[sklearn]'.
 
@@ -423,7 +432,19 @@ class Model:
         """
         from .convert.sklearn import to_estimator
 
-        return to_estimator(self, classes)
+        return to_estimator(self._to_saved(), classes)
+
+    def _to_saved(self) -> SavedModel:
+        """Return the network as files and other libraries describe it, with a copy of the parameters."""
+        return SavedModel(
+            spec=self._spec,
+            parameters=self.parameters,
+            seed=self.seed,
+            epochs=self._epochs,
+            scaler=self.scaler,
+            column_names=self.column_names,
+            class_names=self.class_names,
+        )
 
     def copy(self) -> Self:
         """An independent network with the same parameters, names and position in its training."""

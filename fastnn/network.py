@@ -14,7 +14,9 @@ import numpy as np
 from . import inputs
 from .callbacks import Callbacks, check_callbacks, check_monitor
 from .history import History
+from .io import model_file
 from .io.checkpoint_file import Checkpoint
+from .io.model_file import SavedModel
 from .kernels import gather, kernel_table, layout, threads, train_loop
 from .model import NO_FLAGS, NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
 from .optimizers import LBFGS, Optimizer, as_optimizer
@@ -22,7 +24,7 @@ from .parameters import Layout, aligned_zeros, flatten, make_layout, views
 from .schedules import Schedule, check_learning_rate, make_rates
 from .spec import check_float, check_int, loss_code
 from .training import loop
-from .training.checkpointing import Checkpointer, DirectoryCheckpointer, run_fingerprint
+from .training.checkpointing import Checkpointer, DirectoryCheckpointer, run_fingerprint, state_arrays
 from .training.data_parallel import RankCallbacks, RankRun, Ranks, SingleThread, check_rows
 from .training.lbfgs import Search
 from .training.lr_finder import RateSearch, find_learning_rate
@@ -330,7 +332,7 @@ class Network(Model):
         if validation_split is not None:
             if validation_data is not None:
                 raise ValueError("give validation_data or validation_split, not both")
-            seed = saved.net.seed if saved else self.seed
+            seed = saved.model.seed if saved else self.seed
             X, y, sample_weight, validation_data = self._split(X, y, sample_weight, validation_split, seed)
         examples, are_classes = inputs.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
         validation, val_classes = inputs.empty_examples(self._spec), False
@@ -558,6 +560,25 @@ class Network(Model):
         self._check_trainable()
         return find_learning_rate(self, X, y, batch_size, smallest, largest, steps, optimizer)
 
+    @classmethod
+    def _from_saved(cls, saved: SavedModel) -> Network:
+        """Build the network that a file or another library describes."""
+        spec = saved.spec
+        net = cls(
+            spec.sizes,
+            activation=spec.activation,
+            loss=(spec.loss, spec.loss_setting),
+            init="zeros",
+            dtype=spec.dtype,
+            seed=saved.seed,
+            input_scale=spec.input_scale,
+            dropout=spec.dropout,
+        )
+        net.parameters = saved.parameters
+        net._epochs = saved.epochs
+        net.scaler, net.column_names, net.class_names = saved.scaler, saved.column_names, saved.class_names
+        return net
+
     def averaged(self) -> Network:
         """A copy whose parameters are the exponential average that `fit(..., averaging=...)` kept.
 
@@ -679,13 +700,13 @@ class Network(Model):
         if saved is None:
             return
         wanted = initial_state(optimizer, regularisation.averaging, self._buffer)
-        for name in ("first", "second", "average"):
-            if bool(saved.arrays[f"state.{name}"].size) != bool(getattr(wanted, name).size):
-                raise ValueError(f"the checkpoint's state.{name} is not that of {optimizer!r} with this averaging")
-        self._set_parameters(saved.net.parameters)
-        self.seed, self._epochs = saved.net.seed, saved.epochs
-        buffers = (self._laid_out(saved.arrays[f"state.{name}"]) for name in ("first", "second", "average"))
-        self._state = State(optimizer.kind, saved.about["steps"], *buffers)
+        for key, buffer in state_arrays(wanted).items():
+            if bool(saved.arrays[key].size) != bool(buffer.size):
+                raise ValueError(f"the checkpoint's {key} is not that of {optimizer!r} with this averaging")
+        self._set_parameters(saved.model.parameters)
+        self.seed, self._epochs = saved.model.seed, saved.epochs
+        buffers = (self._laid_out(saved.arrays[key]) for key in state_arrays(wanted))
+        self._state = State(optimizer.kind, saved.progress["steps"], *buffers)
 
     def _check_lbfgs(self, learning_rate: Any, about: Regularization) -> None:
         others = {name: value for name, value in asdict(about).items() if value and name != "l2"}
@@ -789,3 +810,109 @@ class _Release:
 
     def __exit__(self, *error: object) -> None:
         self._lock.release()
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Read a network that `Network.save` wrote, or the one in a checkpoint.
+
+    Parameters
+    ----------
+    path : path
+        The safetensors file.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    FileFormatError
+        If it is damaged, not fastnn's, or of a later format. Nothing in it is executed.
+
+    Examples
+    --------
+    >>> import fastnn, os, tempfile
+    >>> net = fastnn.Network([2, 1], seed=0)
+    >>> path = os.path.join(tempfile.mkdtemp(), "gate.safetensors")
+    >>> net.save(path)
+    >>> bool((fastnn.load(path).weights[0] == net.weights[0]).all())
+    True
+    """
+    return Network._from_saved(model_file.read(path))
+
+
+def from_torch(module: Any, loss: Any = None) -> Network:
+    """Build a network with the layers and parameters of a PyTorch module.
+
+    Parameters
+    ----------
+    module : torch.nn.Sequential or torch.nn.Linear
+        Of Linear, activations, Dropout and Flatten, and of Sequentials of these. In `Network`'s words: Sigmoid, Tanh,
+        ReLU, LeakyReLU (slope 0.01), ELU (alpha 1), Softplus (beta 1, threshold 20), SiLU, GELU (not approximated),
+        SELU, Softsign, Hardsigmoid, Identity; Softmax or LogSoftmax at the end, whose outputs are probabilities here.
+    loss : str or object, optional
+        As in `Network`. "cross_entropy", "binary_cross_entropy" and "poisson" put their outputs behind a last Linear,
+        as PyTorch's losses on logits do. None: "cross_entropy" after Softmax and LogSoftmax, "binary_cross_entropy"
+        after Sigmoid, else "squared_error".
+
+    Returns
+    -------
+    Network
+        Of the module's dtype; a copy. A Linear without bias has biases 0, which learn; one that stands at several
+        places becomes as many layers, which learn apart.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what fastnn lacks, naming its place in the module.
+    ImportError
+        Without PyTorch: pip install 'fastnn[torch]'.
+
+    Examples
+    --------
+    >>> import fastnn, torch  # doctest: +SKIP
+    >>> module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))  # doctest: +SKIP
+    >>> fastnn.from_torch(module, loss="cross_entropy").activation  # doctest: +SKIP
+    ('relu', 'softmax')
+    """
+    from .convert.torch import from_module
+
+    return Network._from_saved(from_module(module, loss))
+
+
+def from_sklearn(estimator: Any) -> Network:
+    """Build a network with the layers and weights of a fitted scikit-learn perceptron.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+        scikit-learn's or fastnn's, fitted.
+
+    Returns
+    -------
+    Network
+        Of the dtype of `coefs_`; a copy. Its outputs are those of `predict_proba`, of two classes that of the second,
+        or of a regression's `predict`. `classes_` and `feature_names_in_` become `class_names` and `column_names`.
+
+    Raises
+    ------
+    TypeError
+        For other estimators.
+    sklearn.exceptions.NotFittedError
+        Before `fit`.
+    ImportError
+        Without scikit-learn: pip install 'fastnn[sklearn]'.
+
+    Examples
+    --------
+    >>> import fastnn  # doctest: +SKIP
+    >>> from sklearn.neural_network import MLPRegressor  # doctest: +SKIP
+    >>> estimator = MLPRegressor(max_iter=500).fit([[0.0], [1.0]], [0.0, 1.0])  # doctest: +SKIP
+    >>> fastnn.from_sklearn(estimator).sizes  # doctest: +SKIP
+    (1, 100, 1)
+    """
+    from .convert.sklearn import from_estimator
+
+    return Network._from_saved(from_estimator(estimator))

@@ -110,6 +110,22 @@ def test_names_come_along_and_can_be_chosen(tmp_path):
         net.to_c(path, name="a gate")
 
 
+@pytest.mark.parametrize(
+    "names", [("ä", "\U0001f600"), ("a\nb", "\x01\x7f\x85"), ("trigraph ??/", "\u2028\ud800"), (3, 5), (False, True)]
+)
+def test_class_names_of_any_kind_are_texts_of_c(names, tmp_path):
+    net = fastnn.Network([2, 2], seed=0)
+    net.class_names = names
+    net.to_c(tmp_path / "net.c")
+    main = '#include <stdio.h>\nint main(void) { printf("%s\\n%s", net_class_names[0], net_class_names[1]); return 0; }'
+    (tmp_path / "net.c").write_text((tmp_path / "net.c").read_text() + main)
+    command = [COMPILER, "-std=c99", *STRICT, str(tmp_path / "net.c"), "-o", str(tmp_path / "net"), "-lm"]
+    compiled = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert compiled.returncode == 0, compiled.stderr
+    printed = subprocess.run([tmp_path / "net"], capture_output=True, check=True).stdout
+    assert printed == "\n".join(map(str, names)).encode("utf-8", "surrogatepass")
+
+
 def test_it_allocates_nothing(tmp_path):
     net = fastnn.Network([2, 3, 2], seed=0)
     net.to_c(tmp_path / "net.c")

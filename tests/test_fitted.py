@@ -1,5 +1,6 @@
 """Networks from fitted scikit-learn perceptrons and back."""
 
+import pickle
 import sys
 import warnings
 
@@ -62,8 +63,78 @@ def test_names_travel():
         theirs = MLPClassifier((4,), max_iter=2).fit(frame, LABELS > 4)
     net = fastnn.from_sklearn(theirs)
     assert net.column_names == ("a", "b", "c")
-    assert net.class_names == ("False", "True")
+    assert net.class_names == (False, True)
     assert list(net.to_sklearn().feature_names_in_) == ["a", "b", "c"]
+
+
+def saved_and_loaded(net, folder):
+    net.save(folder / "net.safetensors")
+    return fastnn.load(folder / "net.safetensors")
+
+
+def resumed(net, folder):
+    """The network out of a checkpoint of a training that began with it."""
+    net.fit(DIGITS, np.eye(max(2, net.sizes[-1]))[LABELS % 2][:, -net.sizes[-1] :], epochs=0, checkpoint=folder)
+    return fastnn.load(folder / "checkpoint.safetensors")
+
+
+WAYS = {
+    "at once": lambda net, folder: net,
+    "file": saved_and_loaded,
+    "file of a file": lambda net, folder: saved_and_loaded(saved_and_loaded(net, folder), folder),
+    "checkpoint": resumed,
+    "pickle": lambda net, folder: pickle.loads(pickle.dumps(net)),
+    "copy": lambda net, folder: net.copy(),
+    "estimator": lambda net, folder: fastnn.from_sklearn(net.to_sklearn()),
+}
+LABELS_OF_CLASSES = [
+    np.array(["no", "yes", "zebra"]),
+    np.array(["False", "True"]),
+    np.array(["0", "1", "10"]),
+    np.array([0, 1, 2]),
+    np.array([-3, 5, 2**40]),
+    np.array([3, 5, 9], "int32"),
+    np.array([3, 5], "uint8"),
+    np.array([0.0, 1.0, 4.0]),
+    np.array([0.0, 1.0, 4.0], "float32"),
+    np.array([False, True]),
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("labels", LABELS_OF_CLASSES, ids=lambda labels: f"{labels.dtype}-{labels[-1]}")
+@pytest.mark.parametrize("kind", [MLPClassifier, fastnn.sklearn.MLPClassifier])
+def test_labels_and_their_type_survive_every_way(kind, labels, way, tmp_path):
+    theirs = fitted(kind, labels[LABELS % len(labels)])
+    net = WAYS[way](fastnn.from_sklearn(theirs), tmp_path)
+    assert isinstance(net.class_names, tuple)
+    assert list(net.class_names) == labels.tolist()
+    again = net.to_sklearn()
+    for found, wanted in ((again.classes_, theirs.classes_), (again.predict(DIGITS), theirs.predict(DIGITS))):
+        assert found.dtype == wanted.dtype
+        assert (found == wanted).all()
+    assert again.coefs_[0].dtype == theirs.coefs_[0].dtype
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        again.partial_fit(DIGITS, labels[LABELS % len(labels)])  # which checks the labels against classes_
+
+
+def test_labels_of_every_usual_type_are_pythons_own_values():
+    for labels, kind in ((["a", "b"], str), ([0, 1], int), ([False, True], bool), ([0.0, 1.0], float)):
+        net = fastnn.from_sklearn(fitted(MLPClassifier, np.array(labels)[LABELS % 2]))
+        assert [type(name) for name in net.class_names] == [kind, kind]
+
+
+@pytest.mark.parametrize(
+    "classes", [(0, "1", 2), (0, 2, True), [0, 1, 2.5], (0.5, 1.5, 2.5), (None, 1, 2), np.array([0, "1", 2], object)]
+)
+def test_labels_that_scikit_learn_does_not_take_are_refused(classes):
+    net = fastnn.Network([2, 3], activation="softmax", loss="cross_entropy", seed=0)
+    with pytest.raises(ValueError, match="labels that scikit-learn takes, all of them texts, booleans or whole"):
+        net.to_sklearn(classes)
+    net.class_names = classes
+    with pytest.raises(ValueError, match="labels that scikit-learn takes, all of them texts, booleans or whole"):
+        net.to_sklearn()
 
 
 def test_fastnns_own_estimators_are_read_too():

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import struct
+import subprocess
 import sys
 
 import numpy as np
@@ -92,6 +93,44 @@ def test_a_standard_scaler_comes_back(path):
     net.scaler = StandardScaler().fit(rows())
     net.save(path)
     assert fastnn.load(path).scaler.transform(rows()).tobytes() == net.scaler.transform(rows()).tobytes()
+
+
+def kinds(labels):
+    return [type(label) for label in labels]
+
+
+@pytest.mark.parametrize(
+    ("labels", "plain", "dtype"),
+    [
+        (("no", "yes"), ["no", "yes"], None),
+        ((0, 1), [0, 1], None),
+        ((-3, 2**70), [-3, 2**70], None),
+        ((False, True), [False, True], None),
+        ((0.1, 2.0), [0.1, 2.0], None),
+        (tuple(np.array([3, 5], "int32")), [3, 5], "int32"),
+        (tuple(np.array([0, 2**64 - 1], "uint64")), [0, 2**64 - 1], "uint64"),
+        (tuple(np.array([0.1, 2.0], "float32")), [float(np.float32(0.1)), 2.0], "float32"),
+    ],
+)
+def test_class_names_come_back_as_what_they_were(labels, plain, dtype, path):
+    net = fastnn.Network([3, 2], seed=0)
+    net.class_names = labels
+    net.save(path)
+    config = json.loads(header(path)[0]["__metadata__"]["fastnn"])
+    assert (config["class_names"], config.get("class_dtype")) == (plain, dtype)
+    assert kinds(config["class_names"]) == kinds(plain)
+    again = fastnn.load(path).class_names
+    assert (again, kinds(again)) == (labels, kinds(labels))
+
+
+def test_numpys_usual_scalars_come_back_as_pythons(path):
+    net = fastnn.Network([3, 2], seed=0)
+    for labels in (np.array([3, 5]), np.array([False, True]), np.array([0.5, 1.5]), np.array(["a", "b"])):
+        net.class_names = tuple(labels)
+        net.save(path)
+        again = fastnn.load(path).class_names
+        assert again == tuple(labels.tolist())
+        assert kinds(again) == kinds(labels.tolist())
 
 
 @pytest.mark.parametrize("kind", [str, os.fspath, lambda path: path], ids=["str", "fspath", "Path"])
@@ -275,13 +314,80 @@ def test_a_description_from_before_there_was_the_key(key, saved):
         ("column_names", ["a", "b"]),
         ("column_names", ["a", "b", 3]),
         ("class_names", "no"),
-        ("class_names", [0, 1]),
-        ("class_names", ["no", "yes", "perhaps"]),  # of 3 classes, not 2
+        ("class_names", [0, "yes"]),
+        ("class_names", [0, True]),
+        ("class_names", [0, 0.5]),
+        ("class_names", [0.5, float("nan")]),
+        ("class_names", [["no"], ["yes"]]),
+        ("class_names", [None, None]),
+        ("class_names", []),
+        ("class_names", [0, 1, 2]),  # of 3 classes, not 2
+        ("class_names", ["no", "yes", "perhaps"]),
+        ("class_dtype", "int8"),  # of texts
+        ("class_dtype", ["int8"]),
     ],
 )
 def test_a_description_that_makes_no_sense(key, value, saved):
     rewrite(saved, lambda about: {**about, key: value})
     assert_refused(saved)
+
+
+@pytest.mark.parametrize(
+    ("names", "dtype"),
+    [
+        ([0, 300], "int8"),
+        ([0, 1], "uint128"),
+        ([0, 1], "float32"),
+        ([0, 1], "object"),
+        ([0, 1], 8),
+        ([0.1, 1.0], "float32"),  # which float32 has not
+        ([0.5, 1e6], "float16"),
+        ([False, True], "int8"),
+    ],
+)
+def test_labels_that_their_type_cannot_hold(names, dtype, saved):
+    rewrite(saved, lambda about: {**about, "class_names": names, "class_dtype": dtype})
+    assert_refused(saved, "damaged description")
+
+
+REGISTER = """
+import math, sys, fastnn
+if sys.argv[1] == "write":
+    fastnn.register_activation("cubed", lambda z: z**3, lambda z: 3 * z**2)
+    fastnn.register_activation("sine", math.sin, math.cos)
+    fastnn.register_loss("sixth", lambda a, y: (a - y) ** 6, lambda a, y: 6 * (a - y) ** 5)
+    net = fastnn.Network([2, 3, 3, 1], activation=["cubed", "sine", "cubed"], loss="sixth", seed=0)
+    net.save("model")
+    net.fit([[0.0, 1.0], [1.0, 0.0]], [0.1, 0.2], epochs=1, checkpoint=".")
+"""
+
+
+def test_what_is_registered_in_another_process_is_named_not_called_damaged(tmp_path):
+    command = [sys.executable, "-c", REGISTER, "write"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    for name in ("model", "checkpoint.safetensors"):
+        with pytest.raises(fastnn.FileFormatError) as caught:
+            fastnn.load(tmp_path / name)
+        message = str(caught.value)
+        assert message.startswith(f"{tmp_path / name} is of a network with ")
+        assert "activation 'cubed', activation 'sine', loss 'sixth'" in message
+        assert "call fastnn.register_activation and fastnn.register_loss first" in message
+        assert "damaged" not in message
+    with pytest.raises(fastnn.FileFormatError, match="is of a network with activation"):
+        fastnn.Network([2, 1], seed=0).fit([[0.0, 1.0]], [0.1], epochs=1, checkpoint=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"activation": ["softmaximum", "softmax"]}, "activation 'softmaximum', .*register_activation first"),
+        ({"loss": "mystery"}, "loss 'mystery', .*register_loss first"),
+    ],
+)
+def test_one_unknown_function_names_the_one_to_register(config, message, saved):
+    rewrite(saved, lambda about: about | config)
+    assert_refused(saved, message)
 
 
 def replaced(name, change):
@@ -379,7 +485,13 @@ def test_a_network_that_is_not_finite_is_not_saved(number, saved):
         ("column_names", ("a", "b")),
         ("column_names", ("a", "b", 3)),
         ("class_names", ("a", "b", "c")),
-        ("class_names", (0, 1)),
+        ("class_names", (0, 1, 2)),
+        ("class_names", (0, "b")),
+        ("class_names", (0, True)),
+        ("class_names", (0.0, float("inf"))),
+        ("class_names", (None, "b")),
+        ("class_names", (b"a", b"b")),
+        ("class_names", tuple(np.array([0, 1], "longdouble"))),
         ("class_names", "no"),
         ("scaler", MinMaxScaler()),  # not fitted
         ("scaler", MinMaxScaler().fit([[0.0], [1.0]])),  # of 1 column, not 3

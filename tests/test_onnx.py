@@ -59,6 +59,13 @@ def test_versions_names_and_metadata(tmp_path):
     assert np.array_equal(onnx.numpy_helper.to_array(model.graph.initializer[0]), net.weights[0])
 
 
+def test_class_names_that_are_numbers_are_written_as_texts(tmp_path):
+    net = fastnn.Network([2, 3], seed=0)
+    net.class_names = (0, 1, 10)
+    net.to_onnx(tmp_path / "net.onnx")
+    assert [part.value for part in onnx.load(tmp_path / "net.onnx").metadata_props] == ["0\n1\n10"]
+
+
 def test_without_onnx_the_error_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"fastnn\[onnx\]"):

@@ -336,7 +336,8 @@ def test_a_saved_network_is_read_by_others(tmp_path):
 
 def test_without_torch_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "fastnn.convert.torch")
+    for name in ("fastnn.convert.torch", "fastnn.convert.torch_modules"):
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ImportError, match=r"fastnn\[torch\]"):
         fastnn.from_torch(None)
 

@@ -60,7 +60,7 @@ def samples(folder: Path) -> dict[str, tuple[bytes, Callable[[Path], Any]]]:
     network2.Network([3, 4, 2]).save(folder / "net.json")
     return {
         "model": ((folder / "model.safetensors").read_bytes(), fastnn.load),
-        "checkpoint": ((folder / "run" / checkpoint_file.NAME).read_bytes(), checkpoint_file._read),
+        "checkpoint": ((folder / "run" / checkpoint_file.NAME).read_bytes(), checkpoint_file.read_file),
         "idx": (header + rows, fastnn.datasets.read_idx),
         "idx.gz": (gzip.compress(header + rows), fastnn.datasets.read_idx),
         "csv": (table.encode(), lambda path: read_table(path, target="label")),

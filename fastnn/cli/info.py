@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
-from ..io.model_file import load
-from ..network import Network
+from ..network import Network, load
 from .results import model_file
 
 MOST_NAMES = 12
@@ -40,8 +40,8 @@ def describe(net: Network) -> list[str]:
     return lines + [f"{name:8}  {text}" for name, text in about.items()]
 
 
-def _listed(names: Sequence[str] | None) -> str:
+def _listed(names: Sequence[Any] | None) -> str:
     if names is None:
         return "not named"
     more = f", ... ({len(names):,} in all)" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more
+    return ", ".join(map(str, names[:MOST_NAMES])) + more

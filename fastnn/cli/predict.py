@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileFormatError
-from ..io.model_file import load
-from ..network import Network
+from ..network import Network, load
 from ..plots import brightest
 from ..tables.reading import Table, read_table
 from .results import model_file

@@ -183,7 +183,7 @@ def what_is_left(settings: Settings) -> str:
     saved = read(settings.folder)
     if saved is None:
         return f"{settings.folder} holds no checkpoint: the training begins"
-    done, reason = len(saved.arrays.get("history.loss", ())), saved.about["stop_reason"]
+    done, reason = len(saved.arrays.get("history.loss", ())), saved.progress["stop_reason"]
     if reason not in GOES_ON or done >= settings.epochs:
         more = "" if reason not in GOES_ON else "; more are asked for with --epochs"
         return f"the training in {settings.folder} has ended after {done} epochs, nothing is left to do{more}"

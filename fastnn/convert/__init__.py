@@ -1,1 +1,1 @@
-"""Convert foreign models to and from descriptions: spec, tensors, names."""
+"""Convert models of other libraries to descriptions (`fastnn.io.model_file.SavedModel`), and back."""

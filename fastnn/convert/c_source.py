@@ -1,4 +1,4 @@
-"""A network as one C99 file: constant weights and two functions, for programs without Python."""
+"""Write a network as one C99 file: constant weights and two functions, for programs without Python."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..io.files import write_bytes
-
-if TYPE_CHECKING:
-    from ..model import Model
+from ..io.model_file import SavedModel
 
 NUMBERS_PER_LINE = 8
 
@@ -85,67 +82,94 @@ BRIGHTEST = """    {
     }"""
 
 
-def save(net: Model, path: str | os.PathLike[str], name: str | None = None) -> None:
-    """Write the file; see `Network.to_c`."""
-    write_bytes(path, source(net, _identifier(Path(path).stem if name is None else name, name is None)).encode())
+def write(path: str | os.PathLike[str], model: SavedModel, name: str | None = None) -> None:
+    """Write the file; `Network.to_c` documents it.
+
+    Parameters
+    ----------
+    path : path
+        The C file.
+    model : SavedModel
+        The network.
+    name : str, optional
+        Prefix of the functions; None takes the file's name.
+    """
+    prefix = identifier_of(Path(path).stem) if name is None else check_identifier(name)
+    write_bytes(path, source(model, prefix).encode())
 
 
-def source(net: Model, name: str) -> str:
-    """The text of the file."""
-    unknown = set(net.activation) - ACTIVATIONS.keys() - {"softmax"}
+def source(model: SavedModel, name: str) -> str:
+    """Return the text of the file, whose functions' names begin with `name`."""
+    activation = model.spec.activation
+    unknown = set(activation) - ACTIVATIONS.keys() - {"softmax"}
     if unknown:
         raise ValueError(f"activation {sorted(unknown)[0]!r} is one of your own, of which there is no C source")
-    if not np.isfinite(net.parameters).all():
+    if not np.isfinite(model.parameters).all():
         raise ValueError("this network has parameters that are not finite; it is not written")
-    single = net.dtype == np.float32
-    about = {"number": "float" if single else "double", "name": name, "macro": name.upper()}
-    parts = [_head(net, **about)]
-    for number, (weight, bias) in enumerate(zip(net.weights, net.biases, strict=True)):
-        parts.append(_constants(f"{name}_w{number}", weight.T.ravel(), about["number"]))
-        parts.append(_constants(f"{name}_b{number}", bias, about["number"]))
-    parts.append(LAYER.format(**about))
-    formulas = {activation: ACTIVATIONS[activation] for activation in net.activation if activation in ACTIVATIONS}
+    single = model.spec.dtype == "float32"
+    names = {"number": "float" if single else "double", "name": name, "macro": name.upper()}
+    parts = [_head(model, **names)]
+    for number, (weight, bias) in enumerate(model.layers()):
+        parts.append(_constants(f"{name}_w{number}", weight.T.ravel(), names["number"]))
+        parts.append(_constants(f"{name}_b{number}", bias, names["number"]))
+    parts.append(LAYER.format(**names))
+    formulas = {key: ACTIVATIONS[key] for key in activation if key in ACTIVATIONS}
     if any("logistic" in formula for formula in formulas.values()):
-        parts.append(LOGISTIC.format(**about))
-    for activation, formula in formulas.items():
-        if activation != "identity":
+        parts.append(LOGISTIC.format(**names))
+    for key, formula in formulas.items():
+        if key != "identity":
             formula = formula.replace("logistic(", f"{name}_logistic(")
-            parts.append(FUNCTION.format(activation=activation, formula=formula, **about))
-    if net.activation[-1] == "softmax":
-        parts.append(SOFTMAX.format(**about))
-    parts.append(_predict(net, **about))
-    choice = ONE_OUTPUT if net.sizes[-1] == 1 else BRIGHTEST.replace("MACRO", about["macro"])
-    parts.append(CLASSIFY.format(choice=choice, **about))
+            parts.append(FUNCTION.format(activation=key, formula=formula, **names))
+    if activation[-1] == "softmax":
+        parts.append(SOFTMAX.format(**names))
+    parts.append(_predict(model, **names))
+    choice = ONE_OUTPUT if model.spec.sizes[-1] == 1 else BRIGHTEST.replace("MACRO", names["macro"])
+    parts.append(CLASSIFY.format(choice=choice, **names))
     return _typed("".join(parts), single)
 
 
 def _typed(text: str, single: bool) -> str:
-    """F(exp) as expf or exp, L(1.0) as 1.0f or 1.0."""
+    """Replace F(exp) by expf or exp, and L(1.0) by 1.0f or 1.0."""
     text = re.sub(r"\bF\((\w+)\)", r"\1f" if single else r"\1", text)
     return re.sub(r"\bL\(([-.\w]+)\)", r"\1f" if single else r"\1", text)
 
 
-def _head(net: Model, number: str, name: str, macro: str) -> str:
-    layers = " - ".join(map(str, net.sizes))
+def _head(model: SavedModel, number: str, name: str, macro: str) -> str:
+    sizes, activation = model.spec.sizes, model.spec.activation
+    layers = " - ".join(map(str, sizes))
     lines = [
-        f"/* A network of {layers} neurons ({', '.join(net.activation)}), written by fastnn. C99; link with -lm.",
+        f"/* A network of {layers} neurons ({', '.join(activation)}), written by fastnn. C99; link with -lm.",
         "   No allocation and no state: every function may be called by many threads at once.",
         "",
         f"   void {name}_predict(const {number} *inputs, {number} *outputs): the outputs for one example.",
         f"   int {name}_classify(const {number} *inputs): "
-        + ("1 where the output is 0.5 or more, else 0. */" if net.sizes[-1] == 1 else "the brightest output. */"),
+        + ("1 where the output is 0.5 or more, else 0. */" if sizes[-1] == 1 else "the brightest output. */"),
     ]
-    if net.scaler is not None:
+    if model.scaler is not None:
         lines.append("/* The inputs are those after the network's scaler, which is not in this file. */")
-    lines += ["", "#include <math.h>", "", f"#define {macro}_INPUTS {net.sizes[0]}"]
-    lines += [f"#define {macro}_OUTPUTS {net.sizes[-1]}", ""]
+    lines += ["", "#include <math.h>", "", f"#define {macro}_INPUTS {sizes[0]}"]
+    lines += [f"#define {macro}_OUTPUTS {sizes[-1]}", ""]
     lines += [f"void {name}_predict(const {number} *inputs, {number} *outputs);"]
     lines += [f"int {name}_classify(const {number} *inputs);", ""]
-    if net.class_names is not None:
-        names = ", ".join(json.dumps(text).replace("??", "?\\?") for text in net.class_names)
-        lines += [f"extern const char *const {name}_class_names[{len(net.class_names)}];"]
-        lines += [f"const char *const {name}_class_names[{len(net.class_names)}] = {{{names}}};", ""]
+    if model.class_names is not None:
+        names = ", ".join(_string(str(label)) for label in model.class_names)
+        lines += [f"extern const char *const {name}_class_names[{len(model.class_names)}];"]
+        lines += [f"const char *const {name}_class_names[{len(model.class_names)}] = {{{names}}};", ""]
     return "\n".join(lines)
+
+
+def _string(text: str) -> str:
+    """Return a text as a literal of C99."""
+    return '"' + "".join(map(_escaped, text)).replace("??", "?\\?") + '"'
+
+
+def _escaped(character: str) -> str:
+    code, escaped = ord(character), json.dumps(character)[1:-1]
+    if code > 0xFFFF:
+        return f"\\U{code:08x}"
+    if escaped.startswith("\\u") and (code < 0xA0 or 0xD800 <= code < 0xE000):  # of which C99 has no such name
+        return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogatepass"))
+    return escaped
 
 
 def _constants(name: str, values: np.ndarray, number: str) -> str:
@@ -156,37 +180,41 @@ def _constants(name: str, values: np.ndarray, number: str) -> str:
     return f"\nstatic const {number} {name}[{len(texts)}] = {{\n    " + ",\n    ".join(lines) + "\n};\n"
 
 
-def _predict(net: Model, number: str, name: str, macro: str) -> str:
-    widest = max(net.sizes)
-    n_layers = len(net.sizes) - 1
+def _predict(model: SavedModel, number: str, name: str, macro: str) -> str:
+    spec = model.spec
+    n_layers = len(spec.sizes) - 1
     lines = [f"void {name}_predict(const {number} *inputs, {number} *outputs) {{"]
-    rooms = ["a", "b"][: n_layers if net.input_scale != 1 else n_layers - 1]
-    for room in rooms:
-        lines.append(f"    {number} {room}[{widest}];")
-    if net.input_scale != 1 or any(activation not in ("identity", "softmax") for activation in net.activation):
+    buffers = ["a", "b"][: n_layers if spec.input_scale != 1 else n_layers - 1]
+    for buffer in buffers:
+        lines.append(f"    {number} {buffer}[{max(spec.sizes)}];")
+    if spec.input_scale != 1 or any(activation not in ("identity", "softmax") for activation in spec.activation):
         lines.append("    int j;")
     source = "inputs"
-    if net.input_scale != 1:
-        scale = f"{np.asarray(net.input_scale, net.dtype).item():.17g}"
+    if spec.input_scale != 1:
+        scale = f"{np.asarray(spec.input_scale, spec.dtype).item():.17g}"
         scale = f"({number})({scale if '.' in scale or 'e' in scale else scale + '.0'})"
-        lines.append(f"    for (j = 0; j < {net.sizes[0]}; j++) a[j] = inputs[j] * {scale};")
+        lines.append(f"    for (j = 0; j < {spec.sizes[0]}; j++) a[j] = inputs[j] * {scale};")
         source = "a"
-    for layer, activation in enumerate(net.activation):
-        n_in, n_out = net.sizes[layer : layer + 2]
-        into = "outputs" if layer == n_layers - 1 else ("b" if source == "a" else "a")
-        lines.append(f"    {name}_layer({into}, {source}, {name}_w{layer}, {name}_b{layer}, {n_in}, {n_out});")
+    for layer, activation in enumerate(spec.activation):
+        n_in, n_out = spec.sizes[layer : layer + 2]
+        target = "outputs" if layer == n_layers - 1 else ("b" if source == "a" else "a")
+        lines.append(f"    {name}_layer({target}, {source}, {name}_w{layer}, {name}_b{layer}, {n_in}, {n_out});")
         if activation == "softmax":
-            lines.append(f"    {name}_softmax({into}, {n_out});")
+            lines.append(f"    {name}_softmax({target}, {n_out});")
         elif activation != "identity":
-            lines.append(f"    for (j = 0; j < {n_out}; j++) {into}[j] = {name}_{activation}({into}[j]);")
-        source = into
+            lines.append(f"    for (j = 0; j < {n_out}; j++) {target}[j] = {name}_{activation}({target}[j]);")
+        source = target
     return "\n" + "\n".join([*lines, "}", ""])
 
 
-def _identifier(name: str, repair: bool) -> str:
-    """A name for C: of a file's, whatever it is; one that is given must be one already."""
-    found = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") or "net"
-    found = f"net_{found}" if found[0].isdigit() else found
-    if not repair and found != name:
+def identifier_of(text: str) -> str:
+    """Return an identifier of C that is close to a text."""
+    found = re.sub(r"\W", "_", text, flags=re.ASCII).strip("_") or "net"
+    return f"net_{found}" if found[0].isdigit() else found
+
+
+def check_identifier(name: str) -> str:
+    """Return the name if it is an identifier of C that starts with a letter."""
+    if identifier_of(name) != name:
         raise ValueError(f"name must be an identifier of C that starts with a letter, got {name!r}")
-    return found
+    return name

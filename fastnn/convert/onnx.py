@@ -1,21 +1,20 @@
-"""A network as an ONNX model: Gemm and standard operators, opset 17."""
+"""Write a network as an ONNX model: Gemm and standard operators, opset 17."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..io.files import write_bytes
-
-if TYPE_CHECKING:
-    from ..model import Model
+from ..io.model_file import SavedModel
 
 OPSET, IR_VERSION = 17, 8
 INPUT, OUTPUT = "X", "outputs"
 
 SINGLE: dict[str, tuple[str, dict[str, Any]]] = {
+    "identity": ("Identity", {}),
     "sigmoid": ("Sigmoid", {}),
     "tanh": ("Tanh", {}),
     "arctan": ("Atan", {}),
@@ -32,71 +31,92 @@ SINGLE: dict[str, tuple[str, dict[str, Any]]] = {
 """Activations that are one operator."""
 
 
-def save(net: Model, path: str | os.PathLike[str]) -> None:
-    """Write the model; see `Network.to_onnx`."""
-    write_bytes(path, model_of(net).SerializeToString())
+def write(path: str | os.PathLike[str], model: SavedModel) -> None:
+    """Write the model; `Network.to_onnx` documents it."""
+    write_bytes(path, to_model(model).SerializeToString())
 
 
-def model_of(net: Model) -> Any:
-    """The model as onnx has it in memory."""
+def to_model(model: SavedModel) -> Any:
+    """Return the network as an `onnx.ModelProto`."""
     try:
         import onnx
-        from onnx import helper, numpy_helper
+        from onnx import helper
     except ImportError as error:
         raise ImportError("to_onnx needs the package onnx: pip install 'fastnn[onnx]'") from error
-    if not np.isfinite(net.parameters).all():
+    if not np.isfinite(model.parameters).all():
         raise ValueError("this network has parameters that are not finite; it is not written")
-    constants: dict[str, np.ndarray] = {}
-    nodes: list[Any] = []
+    made = helper.make_model(
+        _Graph(model).build(),
+        producer_name="fastnn",
+        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+    )
+    names = {"column_names": model.column_names, "class_names": model.class_names}
+    texts = {key: "\n".join(map(str, found)) for key, found in names.items() if found is not None}
+    if texts:
+        helper.set_model_props(made, texts)
+    onnx.checker.check_model(made, full_check=True)
+    return made
 
-    def constant(name: str, value: Any) -> str:
-        constants[name] = np.asarray(value, net.dtype)
+
+class _Graph:
+    """The nodes and constants of a network's graph."""
+
+    def __init__(self, model: SavedModel) -> None:
+        from onnx import helper
+
+        self.model, self.helper = model, helper
+        self.number = helper.np_dtype_to_tensor_dtype(np.dtype(model.spec.dtype))
+        self.constants: dict[str, np.ndarray] = {}
+        self.nodes: list[Any] = []
+
+    def build(self) -> Any:
+        """Return the graph."""
+        from onnx import numpy_helper
+
+        spec, value_info = self.model.spec, self.helper.make_tensor_value_info
+        a = INPUT
+        if spec.input_scale != 1:
+            a = self.node("Mul", [a, self.constant("input_scale", spec.input_scale)], "scaled")
+        for layer, ((weight, bias), name) in enumerate(zip(self.model.layers(), spec.activation, strict=True)):
+            weight_name = self.constant(f"layers.{layer}.weight", weight)
+            bias_name = self.constant(f"layers.{layer}.bias", bias)
+            z = self.node("Gemm", [a, weight_name, bias_name], f"layers.{layer}.z", transB=1)
+            a = OUTPUT if layer == len(spec.activation) - 1 else f"layers.{layer}.a"
+            self.activate(name, z, a)
+        return self.helper.make_graph(
+            self.nodes,
+            "fastnn",
+            [value_info(INPUT, self.number, ["rows", spec.sizes[0]])],
+            [value_info(OUTPUT, self.number, ["rows", spec.sizes[-1]])],
+            [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in self.constants.items()],
+        )
+
+    def constant(self, name: str, value: Any) -> str:
+        """Add a constant and return its name."""
+        self.constants[name] = np.asarray(value, self.model.spec.dtype)
         return name
 
-    def node(operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+    def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Add a node, named after its output, and return that name."""
+        self.nodes.append(self.helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
-    def activate(name: str, z: str, output: str) -> None:
+    def activate(self, name: str, z: str, output: str) -> None:
+        """Add the nodes of an activation."""
         if name in SINGLE:
             operator, attributes = SINGLE[name]
-            node(operator, [z], output, **attributes)
-        elif name == "identity":
-            node("Identity", [z], output)
+            self.node(operator, [z], output, **attributes)
         elif name == "silu":
-            node("Mul", [z, node("Sigmoid", [z], f"{z}.sigmoid")], output)
+            self.node("Mul", [z, self.node("Sigmoid", [z], f"{z}.sigmoid")], output)
         elif name == "step":
-            chosen = node("GreaterOrEqual", [z, constant("zero", 0.0)], f"{z}.right")
-            node("Cast", [chosen], output, to=number)
-        elif name == "gelu":
-            root = node("Mul", [z, constant("root half", np.sqrt(0.5))], f"{z}.scaled")
-            below = node("Add", [node("Erf", [root], f"{z}.erf"), constant("one", 1.0)], f"{z}.share")
-            node("Mul", [node("Mul", [z, constant("half", 0.5)], f"{z}.half"), below], output)
+            chosen = self.node("GreaterOrEqual", [z, self.constant("zero", 0.0)], f"{z}.right")
+            self.node("Cast", [chosen], output, to=self.number)
+        elif name == "gelu":  # z (1 + erf(z / sqrt 2)) / 2
+            scaled = self.node("Mul", [z, self.constant("root half", np.sqrt(0.5))], f"{z}.scaled")
+            erf = self.node("Erf", [scaled], f"{z}.erf")
+            share = self.node("Add", [erf, self.constant("one", 1.0)], f"{z}.share")
+            half = self.node("Mul", [z, self.constant("half", 0.5)], f"{z}.half")
+            self.node("Mul", [half, share], output)
         else:
             raise ValueError(f"activation {name!r} is one of your own, of which ONNX knows nothing")
-
-    number = helper.np_dtype_to_tensor_dtype(net.dtype)
-    a = INPUT
-    if net.input_scale != 1:
-        a = node("Mul", [a, constant("input_scale", net.input_scale)], "scaled")
-    for layer, (weight, bias, name) in enumerate(zip(net.weights, net.biases, net.activation, strict=True)):
-        given = [a, constant(f"layers.{layer}.weight", weight), constant(f"layers.{layer}.bias", bias)]
-        z = node("Gemm", given, f"layers.{layer}.z", transB=1)
-        a = OUTPUT if layer == len(net.weights) - 1 else f"layers.{layer}.a"
-        activate(name, z, a)
-    graph = helper.make_graph(
-        nodes,
-        "fastnn",
-        [helper.make_tensor_value_info(INPUT, number, ["rows", net.sizes[0]])],
-        [helper.make_tensor_value_info(OUTPUT, number, ["rows", net.sizes[-1]])],
-        [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(
-        graph, producer_name="fastnn", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
-    )
-    for key in ("column_names", "class_names"):
-        names = getattr(net, key)
-        if names is not None:
-            helper.set_model_props(model, {**{p.key: p.value for p in model.metadata_props}, key: "\n".join(names)})
-    onnx.checker.check_model(model, full_check=True)
-    return model

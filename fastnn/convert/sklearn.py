@@ -1,4 +1,4 @@
-"""Networks from fitted scikit-learn perceptrons, and fitted perceptrons from networks."""
+"""Read fitted scikit-learn perceptrons, and make them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..model import Model
-from ..network import Network
+from ..io.labels import kind_of
+from ..io.model_file import SavedModel
+from ..parameters import flatten
+from ..spec import Spec, make_spec
 
 ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 OUTPUTS = {"identity": "identity", "logistic": "sigmoid", "softmax": "softmax", "exp": "exponential"}
@@ -18,6 +20,8 @@ LOSSES = {
     "exponential": "poisson",
     "identity": "squared_error",
 }
+SKLEARN_ACTIVATIONS = {name: key for key, name in ACTIVATIONS.items()}
+SKLEARN_OUTPUTS = {name: key for key, name in OUTPUTS.items()}
 
 
 def _sklearn() -> Any:
@@ -28,8 +32,8 @@ def _sklearn() -> Any:
     return sklearn
 
 
-def from_estimator(estimator: Any) -> Network:
-    """See `fastnn.from_sklearn`."""
+def from_estimator(estimator: Any) -> SavedModel:
+    """Return the description of a fitted perceptron; `fastnn.from_sklearn` documents it."""
     sklearn = _sklearn()
     from sklearn.utils.validation import check_is_fitted
 
@@ -37,92 +41,123 @@ def from_estimator(estimator: Any) -> Network:
     if not isinstance(estimator, kinds):
         raise TypeError(f"estimator must be an MLPClassifier or an MLPRegressor, got {type(estimator).__name__}")
     check_is_fitted(estimator)
-    n_hidden = len(estimator.coefs_) - 1
+    coefs = estimator.coefs_
     given = estimator.activation
-    hidden = [given] * n_hidden if isinstance(given, str) else list(given)
+    hidden = [given] * (len(coefs) - 1) if isinstance(given, str) else list(given)
     names = [ACTIVATIONS.get(name, name) for name in hidden] + [OUTPUTS[estimator.out_activation_]]
     loss = estimator.loss
     if isinstance(loss, str) and loss == "log_loss":
         loss = LOSSES[names[-1]]
-    sizes = [len(estimator.coefs_[0]), *(coef.shape[1] for coef in estimator.coefs_)]
-    dtype = np.result_type(*estimator.coefs_).name
-    net = Network(sizes, activation=names, loss=loss, dtype=dtype, init="zeros", seed=0)
-    for weight, bias, coef, intercept in zip(
-        net.weights, net.biases, estimator.coefs_, estimator.intercepts_, strict=True
-    ):
-        weight[...], bias[...] = coef.T, intercept
-    classes = getattr(estimator, "classes_", None)
-    if classes is not None and len(classes) == max(2, net.sizes[-1]):
-        net.class_names = tuple(str(label) for label in classes)
+    sizes = [len(coefs[0]), *(coef.shape[1] for coef in coefs)]
+    spec = make_spec(sizes, names, loss, np.result_type(*coefs).name)
+    classes = np.asarray(getattr(estimator, "classes_", ()))
     columns = getattr(estimator, "feature_names_in_", None)
-    if columns is not None:
-        net.column_names = tuple(columns)
-    return net
+    return SavedModel(
+        spec=spec,
+        parameters=flatten(tuple(coef.T for coef in coefs), tuple(estimator.intercepts_)).astype(spec.dtype),
+        seed=0,
+        column_names=None if columns is None else tuple(columns),
+        class_names=_as_names(classes) if len(classes) == max(2, sizes[-1]) else None,
+    )
 
 
-def to_estimator(net: Model, classes: Sequence[Any] | None = None) -> Any:
-    """See `Network.to_sklearn`."""
-    sklearn = _sklearn()
-    from sklearn.preprocessing import LabelBinarizer
+def _as_names(classes: np.ndarray) -> tuple[Any, ...]:
+    """Return the labels as Python's values, or as NumPy's where these would lose their type."""
+    plain = tuple(classes.tolist())
+    return plain if np.asarray(plain).dtype.kind == "U" or np.asarray(plain).dtype == classes.dtype else tuple(classes)
 
-    theirs = {name: key for key, name in ACTIVATIONS.items()}
-    hidden = set(net.activation[:-1])
-    if len(hidden) > 1 or hidden - theirs.keys():
-        raise ValueError(
-            f"scikit-learn has one activation for all hidden layers, of {', '.join(theirs)}; got {net.activation[:-1]}"
-        )
-    last = net.activation[-1]
-    outputs = {name: key for key, name in OUTPUTS.items()}
-    classifies = net.loss_name in ("cross_entropy", "binary_cross_entropy")
-    if last not in outputs or (last == "sigmoid" and not classifies):
-        raise ValueError(f"scikit-learn has no {last!r} outputs with loss {net.loss_name!r}")
-    several = last == "sigmoid" and net.sizes[-1] > 1  # labels at once
-    if classes is not None and (several or not classifies):
-        raise ValueError(f"classes are for one label of several, got loss {net.loss_name!r}, {net.sizes[-1]} outputs")
-    coefs = [np.ascontiguousarray(weight.T) for weight in net.weights]
-    coefs[0] *= net.dtype.type(net.input_scale)
-    intercepts = [bias.copy() for bias in net.biases]
-    about: dict[str, Any] = {"hidden_layer_sizes": net.sizes[1:-1], "random_state": net.seed % (1 << 32)}
-    about["activation"] = theirs[hidden.pop()] if hidden else "relu"
-    if classifies:
-        estimator = sklearn.neural_network.MLPClassifier(**about)
-        binarizer = LabelBinarizer()
-        if several:
-            binarizer.fit(np.tri(net.sizes[-1], dtype=int))  # rows with several ones
+
+def to_estimator(model: SavedModel, classes: Sequence[Any] | None = None) -> Any:
+    """Return a fitted estimator; `Network.to_sklearn` documents it."""
+    sklearn, spec = _sklearn(), model.spec
+    _check_convertible(spec, classes)
+    hidden = spec.activation[:-1]
+    settings: dict[str, Any] = {
+        "hidden_layer_sizes": spec.sizes[1:-1],
+        "random_state": model.seed % (1 << 32),
+        "activation": SKLEARN_ACTIVATIONS[hidden[0]] if hidden else "relu",
+    }
+    layers = [(np.ascontiguousarray(weight.T), bias.copy()) for weight, bias in model.layers()]
+    layers[0][0][...] *= np.dtype(spec.dtype).type(spec.input_scale)
+    last = spec.activation[-1]
+    if _classifies(spec):
+        estimator = sklearn.neural_network.MLPClassifier(**settings)
+        if _has_several_labels(spec):
+            binarizer = sklearn.preprocessing.LabelBinarizer()
+            binarizer.fit(np.tri(spec.sizes[-1], dtype=int))  # rows with several ones
         else:
-            labels = _classes(net, classes)
-            binarizer.fit(labels)
+            labels = _labels(model, classes)
+            binarizer = sklearn.preprocessing.LabelBinarizer().fit(labels)
             order = np.argsort(labels)
-            coefs[-1], intercepts[-1] = (_in_order(part, order) for part in (coefs[-1], intercepts[-1]))
+            layers[-1] = _in_order(layers[-1][0], order), _in_order(layers[-1][1], order)
             last = last if len(labels) > 2 else "sigmoid"
         estimator._label_binarizer, estimator.classes_ = binarizer, binarizer.classes_
     else:
         loss = "poisson" if last == "exponential" else "squared_error"
-        estimator = sklearn.neural_network.MLPRegressor(loss=loss, **about)
-    estimator.coefs_, estimator.intercepts_ = coefs, intercepts
-    estimator.n_layers_, estimator.n_outputs_ = len(net.sizes), len(intercepts[-1])
-    estimator.n_features_in_, estimator.out_activation_ = net.sizes[0], outputs[last]
-    if net.column_names is not None:
-        estimator.feature_names_in_ = np.array(net.column_names, dtype=object)
-    estimator.n_iter_, estimator.t_, estimator._no_improvement_count = net.epochs_trained, 0, 0
-    estimator.loss_curve_, estimator.loss_, estimator.best_loss_ = [], np.inf, np.inf
-    estimator.validation_scores_ = estimator.best_validation_score_ = None
+        estimator = sklearn.neural_network.MLPRegressor(loss=loss, **settings)
+    estimator.out_activation_ = SKLEARN_OUTPUTS[last]
+    _set_fitted(estimator, model, layers)
     return estimator
 
 
+def _set_fitted(estimator: Any, model: SavedModel, layers: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Set the attributes that `fit` leaves behind."""
+    estimator.coefs_, estimator.intercepts_ = [coef for coef, _ in layers], [bias for _, bias in layers]
+    estimator.n_layers_, estimator.n_outputs_ = len(model.spec.sizes), len(estimator.intercepts_[-1])
+    estimator.n_features_in_ = model.spec.sizes[0]
+    if model.column_names is not None:
+        estimator.feature_names_in_ = np.array(model.column_names, dtype=object)
+    estimator.n_iter_, estimator.t_, estimator._no_improvement_count = model.epochs, 0, 0
+    estimator.loss_curve_, estimator.loss_, estimator.best_loss_ = [], np.inf, np.inf
+    estimator.validation_scores_ = estimator.best_validation_score_ = None
+
+
+def _classifies(spec: Spec) -> bool:
+    return spec.loss in ("cross_entropy", "binary_cross_entropy")
+
+
+def _has_several_labels(spec: Spec) -> bool:
+    """Return whether an example can have several labels at once."""
+    return spec.activation[-1] == "sigmoid" and spec.sizes[-1] > 1
+
+
+def _check_convertible(spec: Spec, classes: Sequence[Any] | None) -> None:
+    """Raise for what scikit-learn's perceptrons cannot be."""
+    hidden, last = set(spec.activation[:-1]), spec.activation[-1]
+    if len(hidden) > 1 or hidden - SKLEARN_ACTIVATIONS.keys():
+        raise ValueError(
+            f"scikit-learn has one activation for all hidden layers, of {', '.join(SKLEARN_ACTIVATIONS)}; "
+            f"got {spec.activation[:-1]}"
+        )
+    if last not in SKLEARN_OUTPUTS or (last == "sigmoid" and not _classifies(spec)):
+        raise ValueError(f"scikit-learn has no {last!r} outputs with loss {spec.loss!r}")
+    if classes is not None and (_has_several_labels(spec) or not _classifies(spec)):
+        raise ValueError(f"classes are for one label of several, got loss {spec.loss!r}, {spec.sizes[-1]} outputs")
+
+
 def _in_order(part: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """The last layer for classes in ascending order; of two, one output for the second: softmax is sigmoid(z1 - z0)."""
+    """Return weights or biases of the last layer for classes in ascending order.
+
+    Of two classes one output is left, that of the second: softmax is sigmoid(z1 - z0).
+    """
     if part.shape[-1] == 1:
         return part if order[0] == 0 else -part
     part = part[..., order]
     return np.ascontiguousarray(part if len(order) > 2 else part[..., 1:] - part[..., :1])
 
 
-def _classes(net: Model, classes: Sequence[Any] | None) -> np.ndarray:
-    count = max(2, net.sizes[-1])
+def _labels(model: SavedModel, classes: Sequence[Any] | None) -> np.ndarray:
+    """Return the label of each output, or of 0 and 1 of a single one."""
+    count = max(2, model.spec.sizes[-1])
     if classes is None:
-        classes = range(count) if net.class_names is None else net.class_names
+        classes = range(count) if model.class_names is None else model.class_names
     found = np.asarray(classes)
     if found.shape != (count,) or len(set(found.tolist())) < count:
         raise ValueError(f"classes must be {count} different labels, one for each output; got {classes!r}")
+    kind = kind_of(classes)
+    if kind is None or (kind is float and not (np.mod(found, 1) == 0).all()):
+        raise ValueError(
+            f"classes must be labels that scikit-learn takes, all of them texts, booleans or whole numbers; "
+            f"got {classes!r}"
+        )
     return found

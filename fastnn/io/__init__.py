@@ -1,1 +1,1 @@
-"""The files that fastnn reads and writes, one module for each kind."""
+"""Read and write fastnn's files, one module for each kind."""

@@ -1,4 +1,4 @@
-"""Files that are replaced in one step and are on the disk before they show."""
+"""Replace files atomically and durably."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes, previous: str | os.PathLike[str] | None = None) -> None:
-    """Replace a file: the old one or the new one is there at any moment; the old one is kept as `previous`.
+    """Replace a file in one step, so that at any moment either the old or the new one is there.
 
-    What a link points to is replaced, not the link; the new file has the rights of the old one.
+    With `previous`, the old file is kept under that name. A symbolic link stays a link: its target is replaced. The
+    new file has the permissions of the old one.
     """
     target = Path(os.path.realpath(path))
     before = target.stat() if target.exists() else None
@@ -38,14 +39,14 @@ def write_bytes(path: str | os.PathLike[str], content: bytes, previous: str | os
 
 
 def remove_unfinished(path: str | os.PathLike[str]) -> None:
-    """Remove what writers of this file left that were killed."""
+    """Remove the temporary files that killed writers of this file left behind."""
     target = Path(path)
     for unfinished in target.parent.glob(f".{target.name}-{'[0-9a-f]' * 16}"):
         unfinished.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, where the system can."""
+    """Flush a folder's directory entries to disk, where the system allows it."""
     if os.name != "posix":  # pragma: no cover - elsewhere folders cannot be opened
         return
     handle = os.open(folder, os.O_RDONLY)

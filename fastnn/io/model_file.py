@@ -1,8 +1,9 @@
-"""The model file: safetensors with plain names and a versioned description.
+"""Read and write the model file: safetensors with plain tensor names and a versioned description.
 
-Tensors `layers.0.weight` (n_out, n_in) and `layers.0.bias` (n_out,), and so on. The metadata holds one key,
-`fastnn`, with JSON: format (1), sizes, activation, loss, input_scale, seed, epochs, and what a user of the model
-needs: scaler, column_names, class_names. A checkpoint (io/checkpoint.py) is such a file with more in it.
+The tensors are `layers.0.weight` (n_out, n_in), `layers.0.bias` (n_out,), and so on. The metadata holds one key,
+`fastnn`, with JSON: format (1), sizes, activation, loss, loss_setting, input_scale, dropout, seed, epochs, and what
+prediction needs besides: scaler, column_names, class_names, and class_dtype if the latter are numbers of a NumPy type
+that JSON does not tell. A checkpoint (io/checkpoint_file.py) is such a file with more in it.
 """
 
 from __future__ import annotations
@@ -11,43 +12,113 @@ import errno
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from ..errors import FileFormatError
 from ..preprocessing import MinMaxScaler, StandardScaler, scaler_from_state
-from ..spec import Spec, check_int, make_spec
+from ..spec import Spec, activation_code, check_int, loss_code, make_spec
 from .files import write_bytes
-
-if TYPE_CHECKING:
-    from ..model import Model
-    from ..network import Network
+from .labels import as_plain, from_plain
 
 FORMAT = 1
 DTYPES = {"F32": "float32", "F64": "float64"}
+TRAINING_PREFIX = "training."
+"""Begins the names of the tensors that a checkpoint adds to those of the model."""
 
 
-def description(net: Model) -> dict[str, Any]:
-    """What the file says of the network besides its numbers; an error for what could not be loaded again."""
+@dataclass(frozen=True, eq=False)
+class SavedModel:
+    """A network as a file or another library describes it.
+
+    Attributes
+    ----------
+    spec : Spec
+        Its architecture.
+    parameters : ndarray, (n_parameters,)
+        Of the spec's dtype; layer by layer, the weights row by row, (n_out, n_in), then the biases.
+    seed : int
+        Seed of the weights and of the shuffles.
+    epochs : int
+        Epochs trained so far.
+    scaler : MinMaxScaler or StandardScaler or None
+        The preprocessing of its inputs.
+    column_names : tuple of str or None
+        Names of the inputs.
+    class_names : tuple of str, int, bool or float, or None
+        Labels of the classes, all of one kind; NumPy's scalars where their type matters.
+    """
+
+    spec: Spec
+    parameters: np.ndarray
+    seed: int
+    epochs: int = 0
+    scaler: Any = None
+    column_names: tuple[str, ...] | None = None
+    class_names: tuple[Any, ...] | None = None
+
+    def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return weights (n_out, n_in) and biases (n_out,) of each layer, as views of the parameters."""
+        found, start = [], 0
+        for n_in, n_out in pairwise(self.spec.sizes):
+            end = start + n_out * n_in
+            found.append((self.parameters[start:end].reshape(n_out, n_in), self.parameters[end : end + n_out]))
+            start = end + n_out
+        return found
+
+
+def write(path: str | os.PathLike[str], model: SavedModel) -> None:
+    """Write a model file, in one step.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what could not be read again: parameters that are not finite, a scaler that is not fitted, names that are
+        of several kinds, or not as many as there are columns or classes.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    if not np.isfinite(model.parameters).all():
+        raise ValueError("this network has parameters that are not finite; it is not saved")
+    write_bytes(path, to_bytes(tensors_of(model), {"fastnn": json.dumps(description(model))}))
+
+
+def description(model: SavedModel) -> dict[str, Any]:
+    """Return what the file says of a network besides its tensors; raise for what could not be read again."""
+    spec = model.spec
+    labels, dtype = None, None
+    if model.class_names is not None:
+        labels, dtype = as_plain("class_names", model.class_names, max(2, spec.sizes[-1]))
     return {
         "format": FORMAT,
-        "sizes": list(net.sizes),
-        "activation": list(net.activation),
-        "loss": net.loss_name,
-        "input_scale": net.input_scale,
-        "dropout": list(net.dropout),
-        "loss_setting": net._spec.loss_setting,
-        "seed": net.seed,
-        "epochs": net.epochs_trained,
-        "scaler": checked_scaler(net.scaler, net.sizes[0]).state() if net.scaler is not None else None,
-        "column_names": checked_names("column_names", net.column_names, net.sizes[0]),
-        "class_names": checked_names("class_names", net.class_names, max(2, net.sizes[-1])),
-    }
+        "sizes": list(spec.sizes),
+        "activation": list(spec.activation),
+        "loss": spec.loss,
+        "input_scale": spec.input_scale,
+        "dropout": list(spec.dropout),
+        "loss_setting": spec.loss_setting,
+        "seed": model.seed,
+        "epochs": model.epochs,
+        "scaler": check_scaler(model.scaler, spec.sizes[0]).state() if model.scaler is not None else None,
+        "column_names": check_names("column_names", model.column_names, spec.sizes[0]),
+        "class_names": labels,
+    } | ({} if dtype is None else {"class_dtype": dtype})
 
 
-def checked_names(key: str, names: Any, count: int) -> list[str] | None:
-    """The names as a list of `count` texts, or None."""
+def tensors_of(model: SavedModel) -> dict[str, np.ndarray]:
+    """Return the weights (n_out, n_in) and biases by their names in the file."""
+    tensors = {}
+    for number, (weight, bias) in enumerate(model.layers()):
+        tensors[f"layers.{number}.weight"] = weight
+        tensors[f"layers.{number}.bias"] = bias
+    return tensors
+
+
+def check_names(key: str, names: Any, count: int) -> list[str] | None:
+    """Return the names as a list of `count` texts, or None."""
     if names is None:
         return None
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
@@ -57,62 +128,26 @@ def checked_names(key: str, names: Any, count: int) -> list[str] | None:
     return list(names)
 
 
-def checked_scaler(scaler: Any, n_columns: int) -> MinMaxScaler | StandardScaler:
-    """A fitted scaler for that many columns."""
+def check_scaler(scaler: Any, n_columns: int) -> MinMaxScaler | StandardScaler:
+    """Return the scaler if it is one that is fitted on that many columns."""
     if not isinstance(scaler, MinMaxScaler | StandardScaler):
         raise TypeError(f"scaler must be a MinMaxScaler or a StandardScaler, got {type(scaler).__name__}")
     state = scaler.state()
-    found = len(state["minimum" if isinstance(scaler, MinMaxScaler) else "mean"])
-    if found != n_columns:
-        raise ValueError(f"scaler must be fitted on the network's {n_columns} columns, got {found}")
+    fitted_on = len(state["minimum" if isinstance(scaler, MinMaxScaler) else "mean"])
+    if fitted_on != n_columns:
+        raise ValueError(f"scaler must be fitted on the network's {n_columns} columns, got {fitted_on}")
     return scaler
 
 
-def save(net: Model, path: str | os.PathLike[str]) -> None:
-    """Write a network; see `Network.save`."""
-    from safetensors.numpy import save as to_bytes
-
-    if not np.isfinite(net.parameters).all():
-        raise ValueError("this network has parameters that are not finite; it is not saved")
-    write_bytes(path, to_bytes(tensors_of(net), {"fastnn": json.dumps(description(net))}))
-
-
-def tensors_of(net: Model) -> dict[str, np.ndarray]:
-    """Weights (n_out, n_in) and biases by their names in the file."""
-    tensors = {}
-    for number, (weight, bias) in enumerate(zip(net.weights, net.biases, strict=True)):
-        tensors[f"layers.{number}.weight"] = np.ascontiguousarray(weight)
-        tensors[f"layers.{number}.bias"] = np.ascontiguousarray(bias)
-    return tensors
-
-
-def load(path: str | os.PathLike[str]) -> Network:
-    """Read a network that `Network.save` wrote, or the one in a checkpoint.
-
-    Parameters
-    ----------
-    path : path
-        The safetensors file.
-
-    Returns
-    -------
-    Network
+def read(path: str | os.PathLike[str]) -> SavedModel:
+    """Read a model file, or the network in a checkpoint. Everything is checked, and nothing is executed.
 
     Raises
     ------
     OSError
         If the file cannot be read.
     FileFormatError
-        If it is damaged, not fastnn's, or of a later format. Nothing in it is executed.
-
-    Examples
-    --------
-    >>> import fastnn, os, tempfile
-    >>> net = fastnn.Network([2, 1], seed=0)
-    >>> path = os.path.join(tempfile.mkdtemp(), "gate.safetensors")
-    >>> net.save(path)
-    >>> bool((fastnn.load(path).weights[0] == net.weights[0]).all())
-    True
+        If it is damaged, not fastnn's, or of a later format.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -121,75 +156,91 @@ def load(path: str | os.PathLike[str]) -> Network:
     if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     with open(path, "rb"):
-        pass  # the operating system's own error, with the file's name, where it cannot be read
+        pass  # raises the operating system's own error, with the file's name, if it cannot be read
     try:
         with safe_open(path, framework="numpy") as file:
-            spec, about = _description(path, file)
-            return _network(path, file, spec, about)
+            spec, config = _read_description(path, file)
+            parameters = _read_parameters(path, file, spec)
     except SafetensorError as error:
         raise FileFormatError(f"{path} is not a sound safetensors file: {error}") from None
+    columns = None if config["column_names"] is None else tuple(config["column_names"])
+    return SavedModel(
+        spec, parameters, config["seed"], config["epochs"], config["scaler"], columns, config["class_names"]
+    )
 
 
-def _description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
+def _read_description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
     text = (file.metadata() or {}).get("fastnn")
     if text is None:
         raise FileFormatError(f"{path} is a safetensors file, but not one that fastnn wrote")
     try:
-        about = json.loads(text)
-        found = about["format"]
+        config = json.loads(text)
+        found = config["format"]
         if found != FORMAT:
             raise FileFormatError(f"{path} has format {found!r}; this fastnn reads format {FORMAT}")
-        names = {name for name in file.keys() if not name.startswith("training.")}  # noqa: SIM118
-        kinds = {file.get_slice(name).get_dtype() for name in names}
-        if len(kinds) != 1 or not kinds <= set(DTYPES):
-            raise FileFormatError(f"{path} must hold F32 or F64 tensors of one kind, got {sorted(kinds)}")
-        loss = (about["loss"], about["loss_setting"]) if "loss_setting" in about else about["loss"]
-        described = (about["input_scale"], about.get("dropout", 0.0))
-        spec = make_spec(about["sizes"], about["activation"], loss, DTYPES[kinds.pop()], *described)
-        if check_int("seed", about["seed"], 0) >= 1 << 63 or check_int("epochs", about["epochs"], 0) >= 1 << 63:
+        dtypes = {file.get_slice(name).get_dtype() for name in _tensor_names(file)}
+        if len(dtypes) != 1 or not dtypes <= set(DTYPES):
+            raise FileFormatError(f"{path} must hold F32 or F64 tensors of one kind, got {sorted(dtypes)}")
+        _check_registered(path, config)
+        loss = (config["loss"], config["loss_setting"]) if "loss_setting" in config else config["loss"]
+        rest = (config["input_scale"], config.get("dropout", 0.0))
+        spec = make_spec(config["sizes"], config["activation"], loss, DTYPES[dtypes.pop()], *rest)
+        if check_int("seed", config["seed"], 0) >= 1 << 63 or check_int("epochs", config["epochs"], 0) >= 1 << 63:
             raise ValueError("seed and epochs must be below 2**63")
-        checked_names("column_names", about["column_names"], spec.sizes[0])
-        checked_names("class_names", about["class_names"], max(2, spec.sizes[-1]))
-        if about["scaler"] is not None:
-            about["scaler"] = checked_scaler(scaler_from_state(about["scaler"]), spec.sizes[0])
+        check_names("column_names", config["column_names"], spec.sizes[0])
+        if config["class_names"] is not None:
+            labels, _ = as_plain("class_names", config["class_names"], max(2, spec.sizes[-1]))
+            config["class_names"] = from_plain(labels, config.get("class_dtype"))
+        if config["scaler"] is not None:
+            config["scaler"] = check_scaler(scaler_from_state(config["scaler"]), spec.sizes[0])
     except FileFormatError as error:
         raise FileFormatError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise FileFormatError(f"{path} has a damaged description: {error!r:.400}") from None
-    wanted = {
+    return spec, config
+
+
+def _check_registered(path: Any, config: dict[str, Any]) -> None:
+    """Raise for activations and losses that this process lacks, which the file's writer had registered."""
+    unknown = []
+    for kind, code in (("activation", activation_code), ("loss", loss_code)):
+        given = config[kind] if isinstance(config[kind], list) else [config[kind]]
+        for name in dict.fromkeys(name for name in given if isinstance(name, str)):
+            try:
+                code(name)
+            except ValueError:
+                unknown.append((kind, name))
+    if unknown:
+        functions = " and ".join(f"fastnn.register_{kind}" for kind in dict.fromkeys(kind for kind, _ in unknown))
+        raise FileFormatError(
+            f"{path} is of a network with {', '.join(f'{kind} {name!r:.80}' for kind, name in unknown)}, which this "
+            f"process does not know: call {functions} first, with the functions that it was trained with"
+        )
+
+
+def _tensor_names(file: Any) -> set[str]:
+    """Return the names of the model's own tensors."""
+    return {name for name in file.keys() if not name.startswith(TRAINING_PREFIX)}  # noqa: SIM118
+
+
+def _read_parameters(path: Any, file: Any, spec: Spec) -> np.ndarray:
+    expected = {
         f"layers.{number}.{part}": shape
-        for number, (n_in, n_out) in enumerate(zip(spec.sizes, spec.sizes[1:], strict=False))
+        for number, (n_in, n_out) in enumerate(pairwise(spec.sizes))
         for part, shape in (("weight", [n_out, n_in]), ("bias", [n_out]))
     }
-    if names != set(wanted):
-        raise FileFormatError(f"{path} must hold the tensors {sorted(wanted)}, got {sorted(names)}")
-    for name, shape in wanted.items():
+    names = _tensor_names(file)
+    if names != set(expected):
+        raise FileFormatError(f"{path} must hold the tensors {sorted(expected)}, got {sorted(names)}")
+    for name, shape in expected.items():
         found = list(file.get_slice(name).get_shape())
         if found != shape:
             raise FileFormatError(f"{path}: {name} must have shape {shape}, got {found}")
-    return spec, about
-
-
-def _network(path: Any, file: Any, spec: Spec, about: dict[str, Any]) -> Network:
-    from ..network import Network
-
-    net = Network(
-        spec.sizes,
-        activation=spec.activation,
-        loss=(spec.loss, spec.loss_setting),
-        dtype=spec.dtype,
-        seed=about["seed"],
-        input_scale=spec.input_scale,
-        dropout=spec.dropout,
-    )
-    for number, (weight, bias) in enumerate(zip(net.weights, net.biases, strict=True)):
-        for part, name in ((weight, "weight"), (bias, "bias")):
-            values = file.get_tensor(f"layers.{number}.{name}")
-            if not np.isfinite(values).all():
-                raise FileFormatError(f"{path}: layers.{number}.{name} holds numbers that are not finite")
-            part[...] = values
-    net._epochs = about["epochs"]
-    net.scaler = about["scaler"]
-    net.column_names = tuple(about["column_names"]) if about["column_names"] is not None else None
-    net.class_names = tuple(about["class_names"]) if about["class_names"] is not None else None
-    return net
+    parameters, start = np.empty(spec.n_parameters, spec.dtype), 0
+    for name in expected:
+        values = file.get_tensor(name)
+        if not np.isfinite(values).all():
+            raise FileFormatError(f"{path}: {name} holds numbers that are not finite")
+        parameters[start : start + values.size] = values.ravel()
+        start += values.size
+    return parameters

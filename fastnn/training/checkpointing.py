@@ -7,7 +7,6 @@ import os
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,33 +67,33 @@ class Checkpointer:
         """Set a run to where the checkpoint was written."""
         if self.saved is None:
             return
-        about, arrays = self.saved.about, self.saved.arrays
-        run.records.state[layout.NEXT_STEP] = about["position"]
+        progress, arrays = self.saved.progress, self.saved.arrays
+        run.records.state[layout.NEXT_STEP] = progress["position"]
         run.records.sums[:] = arrays["sums"]
-        self.callbacks.restore(about["callbacks"], arrays)
+        self.callbacks.restore(progress["callbacks"], arrays)
 
     def keep(self, run: Run, reason: str = "") -> None:
         """Called between steps, and where the training ended for a reason."""
 
     def checkpoint(self, run: Run, reason: str) -> Checkpoint:
-        """All that the next step depends on; the network itself, not a copy."""
+        """Return a copy of all that the next step depends on."""
         net, state = self.net, self.state
         states, arrays = self.callbacks.state()
         arrays |= {
             "sums": run.records.sums.copy(),
             "learning_rates": np.array(run.history.learning_rates, np.float64),
             **{f"history.{name}": np.array(values) for name, values in run.history._filled().items()},
-            **{f"state.{name}": net._in_order(getattr(state, name)) for name in ("first", "second", "average")},
+            **{key: net._in_order(buffer) for key, buffer in state_arrays(state).items()},
         }
-        about = {
+        progress = {
             "position": run.position,
             "seconds": run.seconds,
             "stop_reason": reason,
             "steps": self.before[1],
-            "terms": self.terms(),
+            "fingerprint": self.terms(),
             "callbacks": states,
         }
-        return Checkpoint(net, about, arrays, self.before[0])
+        return Checkpoint(net._to_saved(), progress, arrays, self.before[0])
 
 
 class DirectoryCheckpointer(Checkpointer):
@@ -122,7 +121,7 @@ class DirectoryCheckpointer(Checkpointer):
             found = files.read(self.folder)
         except FileFormatError:
             return
-        if found is not None and found.about["stop_reason"] in UNFINISHED:
+        if found is not None and found.progress["stop_reason"] in UNFINISHED:
             raise ValueError(
                 f"{self.folder} holds the checkpoint of a training that was not finished "
                 f"({_history(found).epochs} epochs): pass resume=True (--resume) to go on with it, or another folder"
@@ -130,13 +129,14 @@ class DirectoryCheckpointer(Checkpointer):
 
     def check(self, net: Network, terms: Terms) -> None:
         """An error that names what the checkpoint does not share with the training that wants to go on from it."""
-        description(net)  # what could not be written is an error now, not in a minute
+        description(net._to_saved())  # what could not be written is an error now, not in a minute
         if self.saved is None:
             return
-        if self.saved.net._spec != net._spec:
-            raise ValueError(f"the checkpoint in {self.folder} is of {self.saved.net!r}, not of {net!r}")
+        if self.saved.model.spec != net._spec:
+            saved_net = net._from_saved(self.saved.model)
+            raise ValueError(f"the checkpoint in {self.folder} is of {saved_net!r}, not of {net!r}")
         for name, value in terms().items():
-            kept = self.saved.about["terms"].get(name)
+            kept = self.saved.progress["fingerprint"].get(name)
             if kept != value:
                 raise ValueError(f"the checkpoint in {self.folder} was made with {name}={kept!r}, not {value!r}")
 
@@ -167,8 +167,7 @@ class InMemoryCheckpointer(Checkpointer):
     def keep(self, run: Run, reason: str = "") -> None:
         """Copy what the next part goes on from."""
         if reason == Pause.stop_reason:
-            found = self.checkpoint(run, "")
-            self.saved = replace(found, net=found.net.copy())
+            self.saved = self.checkpoint(run, "")
 
 
 class Pause(Callback):
@@ -184,6 +183,11 @@ class Pause(Callback):
         return history.epochs == self.epoch
 
 
+def state_arrays(state: State) -> dict[str, np.ndarray]:
+    """The optimizer's buffers by their names in a checkpoint, in the order of `State`'s fields."""
+    return {"state.moment1": state.first, "state.moment2": state.second, "state.ema": state.average}
+
+
 def _history(saved: Checkpoint | None) -> History:
     history = History()
     if saved is not None:
@@ -192,8 +196,8 @@ def _history(saved: Checkpoint | None) -> History:
         for name in sorted(columns, key=lambda name: (order.index(name) if name in order else len(order), name)):
             history._columns[name] = columns[name].tolist()
         history.learning_rates = saved.arrays["learning_rates"].tolist()
-        history.seconds = float(saved.about["seconds"])
-        history.stop_reason = saved.about["stop_reason"]
+        history.seconds = float(saved.progress["seconds"])
+        history.stop_reason = saved.progress["stop_reason"]
     return history
 
 
