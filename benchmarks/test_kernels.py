@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from fastnn.workspace import make_workspace
 from numba import njit
 
 from fastnn import Network, reference
 from fastnn.kernels import backward, forward, layout, weight_gradient
 from fastnn.parameters import make_layout
-from fastnn.workspace import make_workspace
 
 SHAPES = [(10, 784, 16), (32, 64, 64), (128, 784, 128), (128, 512, 512), (256, 1024, 1024)]
 
@@ -31,7 +31,7 @@ def run_backward(numbers, scratch, parameters, layer, below, rows):
 @njit(nogil=True)
 def run_slopes(out, numbers, scratch, layer, rate, rows):
     """Weight slopes and their step."""
-    weight_gradient.subtract_weight_slopes(out, numbers, scratch, layer, rate, 0, layer[0], rows)
+    weight_gradient.subtract_weight_gradient(out, numbers, scratch, layer, rate, 0, layer[0], rows)
 
 
 class Products:
@@ -43,7 +43,7 @@ class Products:
         self.parameters = net._buffer
         room = make_layout(net._spec, rows)
         work = make_workspace(room, "float32")
-        self.numbers, self.scratch = work.numbers, work.scratch
+        self.numbers, self.scratch = work.buffer, work.scratch
         self.below, self.layer = room.table
         generator = np.random.default_rng(0)
         self.a = self.part(layout.INPUTS, layout.LD_IN, n_in)
@@ -89,7 +89,7 @@ def test_weight_slopes(benchmark, products):
     start, ld = int(products.layer[layout.WEIGHTS]), int(products.layer[layout.LD])
     n_out, n_in = products.weights.shape
     found = out[start : start + n_in * ld].reshape(n_in, ld)[:, :n_out].T
-    wanted = reference.weight_slope(products.a, products.delta)
+    wanted = reference.weight_gradient(products.a, products.delta)
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
     measure(
         benchmark,

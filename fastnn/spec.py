@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, is_dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .checks import check_float
 from .kernels.activations import CODES as ACTIVATION_CODES
 from .kernels.losses import CODES as LOSS_CODES
 
@@ -63,6 +63,14 @@ class Spec:
     def classifies(self) -> bool:
         """Whether the loss is one for classification."""
         return self.loss in LOSS_OUTPUT and self.loss != "poisson"
+
+    def network_text(self, seed: int | None = None) -> str:
+        """Return the call that builds such a network, as its `repr` shows it."""
+        names = self.activation[0] if len(set(self.activation)) == 1 else list(self.activation)
+        extras = f", seed={seed}" if seed is not None else ""
+        extras += f", input_scale={self.input_scale!r}" if self.input_scale != 1 else ""
+        extras += f", dropout={list(self.dropout)}" if any(self.dropout) else ""
+        return f"Network({list(self.sizes)}, activation={names!r}, loss={self.loss!r}, dtype={self.dtype!r}{extras})"
 
     def why_not_trainable(self) -> str | None:
         """The reason why gradient descent cannot train this network; None where it can."""
@@ -197,34 +205,3 @@ def _dropout(value: object, n_layers: int) -> tuple[float, ...]:
     if not all(0 <= rate < 1 for rate in rates):
         raise ValueError(f"dropout must be at least 0 and below 1, got {value!r}")
     return rates
-
-
-def number_of(name: str, value: object) -> float:
-    """The argument `name` as a float, finite or not, or an error that names it."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name} must be a number, got {value!r:.200}")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{name} must be within float64, got an integer of {int(value).bit_length()} bits") from None
-
-
-def check_float(name: str, value: object) -> float:
-    """The argument `name` as a finite float, or an error that names it."""
-    number = number_of(name, value)
-    if not math.isfinite(number):
-        raise ValueError(f"{name} must be finite, got {value!r}")
-    return number
-
-
-def check_int(name: str, value: object, least: int) -> int:
-    """The argument `name` as an int of at least `least`, or an error that names it."""
-    if isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if number < least:
-        raise ValueError(f"{name} must be {least} or more, got {number}")
-    return number

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .kernels import kernel_table, layout
+from .kernels import gather, kernel_table
 from .network import Network
 from .spec import DTYPES
 from .training.progress import shown_by_default
+from .training.update_rule import NO_STOCHASTIC_REGULARIZATION, plain_sgd_rule
 
 
 def warmup(dtypes: Sequence[str] = ("float32", "float64"), *, progress: bool | None = None) -> None:
@@ -70,7 +71,10 @@ def _share(dtype: str) -> None:
 
 
 def _estimators(dtype: str) -> None:
-    kernel_table.addresses(dtype, (layout.PENALTY_PASS,))
+    rule = plain_sgd_rule(np.zeros(0, dtype))._replace(plain=0, penalty_per_batch=1.0)
+    kinds = (gather.KINDS[dtype],) * 2
+    kernels = kernel_table.required_for_training(rule, NO_STOCHASTIC_REGULARIZATION, kinds, gradient=True)
+    kernel_table.build_kernel_table(dtype, kernels)
 
 
 JOBS: dict[str, Callable[[str], None]] = {

@@ -68,9 +68,11 @@ def train_by_hand(net, optimizer, epochs, batch_size, X=X, Y=Y):
     parts = [ByHand(optimizer, w, True) for w in plain.weights] + [ByHand(optimizer, b, False) for b in plain.biases]
     for _ in range(epochs):
         for start in range(0, len(X), batch_size):
-            weight_slopes, bias_slopes = plain.gradients(X[start : start + batch_size], Y[start : start + batch_size])
-            for part, slope in zip(parts, [*weight_slopes, *bias_slopes], strict=True):
-                part.step(slope)
+            weight_gradients, bias_gradients = plain.gradients(
+                X[start : start + batch_size], Y[start : start + batch_size]
+            )
+            for part, gradient in zip(parts, [*weight_gradients, *bias_gradients], strict=True):
+                part.step(gradient)
     return np.concatenate([p.ravel() for pair in zip(plain.weights, plain.biases, strict=True) for p in pair])
 
 
@@ -199,7 +201,7 @@ def test_adamw_without_decay_is_adam():
         (lambda: fastnn.SGD(momentum=1.0), ValueError, "momentum"),
         (lambda: fastnn.SGD(nesterov=True), ValueError, "nesterov takes a momentum"),
         (lambda: fastnn.LBFGS(learning_rate=0.1), ValueError, "LBFGS takes no learning_rate"),
-        (lambda: fastnn.LBFGS(memory=0), ValueError, "memory"),
+        (lambda: fastnn.LBFGS(history_size=0), ValueError, "history_size"),
         (lambda: fastnn.LBFGS(tolerance=-1), ValueError, "tolerance"),
     ],
 )

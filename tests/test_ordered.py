@@ -42,7 +42,7 @@ def test_an_epoch_has_the_bits_of_a_fit_on_rows_in_that_order(batch, dtype):
 
 def shared_rule(net, l2, times):
     norms = np.zeros(net._buffer.size // optimizer_steps.STRETCH + len(net.sizes))
-    return plain_sgd_rule(net._buffer)._replace(plain=0, l2=l2, shared=times, norms=norms)
+    return plain_sgd_rule(net._buffer)._replace(plain=0, l2=l2, penalty_per_batch=times, norms=norms)
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])

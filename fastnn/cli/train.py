@@ -20,7 +20,7 @@ from ..io.checkpoint_file import read
 from ..network import Network
 from ..preprocessing import StandardScaler
 from ..spec import LOSS_OUTPUT
-from ..training.loop import GOES_ON
+from ..training.loop import RESUMABLE
 from ..warmup import warmup
 from .results import MODEL, report, write_results
 from .tasks import Task, load_task
@@ -184,8 +184,8 @@ def what_is_left(settings: Settings) -> str:
     if saved is None:
         return f"{settings.folder} holds no checkpoint: the training begins"
     done, reason = len(saved.arrays.get("history.loss", ())), saved.progress["stop_reason"]
-    if reason not in GOES_ON or done >= settings.epochs:
-        more = "" if reason not in GOES_ON else "; more are asked for with --epochs"
+    if reason not in RESUMABLE or done >= settings.epochs:
+        more = "" if reason not in RESUMABLE else "; more are asked for with --epochs"
         return f"the training in {settings.folder} has ended after {done} epochs, nothing is left to do{more}"
     return f"the training in {settings.folder} goes on after epoch {done}"
 

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_int
 from ..errors import FileFormatError
 from ..preprocessing import MinMaxScaler, StandardScaler, scaler_from_state
-from ..spec import Spec, activation_code, check_int, loss_code, make_spec
+from ..spec import Spec, activation_code, loss_code, make_spec
 from .files import write_bytes
 from .labels import as_plain, from_plain
 

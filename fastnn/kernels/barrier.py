@@ -25,7 +25,7 @@ def room(n_threads: int) -> int:
 
 
 @kernel
-def join(sync, wanted):
+def join_team(sync, wanted):
     """Rank of the thread and number of threads in the team; the team is 0 for one that comes too late."""
     rank = atomic_add(sync, ARRIVED, 1)
     if rank >= CLOSED:
@@ -46,15 +46,15 @@ def join(sync, wanted):
 
 
 @kernel
-def meet(sync, rank, team, meetings):
-    """Wait until the whole team has come to this, its `meetings`-th, barrier; the number of the next."""
+def barrier_wait(sync, rank, team, barrier_count):
+    """Wait until the whole team has come to this, its `barrier_count`-th, barrier; the number of the next."""
     if team > 1:
-        atomic_store(sync, FLAGS + rank * SYNC_STRIDE, meetings)
+        atomic_store(sync, FLAGS + rank * SYNC_STRIDE, barrier_count)
         for other in range(team):
             turns = 0
-            while atomic_load(sync, FLAGS + other * SYNC_STRIDE) < meetings:
+            while atomic_load(sync, FLAGS + other * SYNC_STRIDE) < barrier_count:
                 pause()
                 turns += 1
                 if turns > SPINS:
                     yield_thread()
-    return meetings + 1
+    return barrier_count + 1

@@ -275,11 +275,13 @@ def prefetch(typingctx, array, index):
 
 
 SIGNATURES: dict[Any, set[tuple[Any, ...]]] = {}  # of what is called by address; see linking.py
-OWN_BLOCKS: list[Any] = []  # the user's functions over blocks; where nothing is compiled, their "address" is -1 - place
+USER_FUNCTIONS: list[
+    Any
+] = []  # the user's functions over blocks; where nothing is compiled, their "address" is -1 - place
 
 
 def _call_at(address, function, *args):
-    return OWN_BLOCKS[-1 - address](*args) if address < 0 else function(*args)
+    return USER_FUNCTIONS[-1 - address](*args) if address < 0 else function(*args)
 
 
 @twin(_call_at)

@@ -59,12 +59,12 @@ def _kept(dispatcher: Any) -> Any:
     if not COMPILED:
         return np.errstate(all="ignore")(dispatcher)  # compiled arithmetic does not warn either
     dispatcher._cache = KernelCache(dispatcher.py_func)
-    dispatcher.compile = undisturbed()(dispatcher.compile)
+    dispatcher.compile = defer_sigint()(dispatcher.compile)
     return dispatcher
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def defer_sigint() -> Iterator[None]:
     """Ctrl-C is answered at the end: what is raised in LLVM's callbacks is lost, or leaves half a kernel."""
     answer: Any = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(answer):

@@ -25,9 +25,9 @@ from . import (
     stochastic_regularization,
     train_loop,
 )
-from .intrinsics import OWN_BLOCKS, SIGNATURES
-from .jit import COMPILED, undisturbed
-from .user_functions import OWN, own_activation, own_loss
+from .intrinsics import SIGNATURES, USER_FUNCTIONS
+from .jit import COMPILED, defer_sigint
+from .user_functions import USER_FUNCTION_BASE, user_activation, user_loss
 
 
 def _samples(dtype: str) -> dict[str, Any]:
@@ -111,10 +111,10 @@ def pieces_for(
     rule: layout.UpdateRule, distortion: layout.StochasticRegularization, kinds: tuple[int, int]
 ) -> tuple[int, ...]:
     """What a training needs beside plain descent: the first `fit` of a process compiles no more than it calls."""
-    disturbed = distortion.dropping or distortion.noise or distortion.smoothing
+    disturbed = distortion.dropout or distortion.input_noise or distortion.label_smoothing
     by_rule = not rule.plain or rule.max_norm
     pieces = (BY_RULE if by_rule else ()) + (DISTURBED if disturbed else ())
-    pieces += (layout.PENALTY_PASS,) if rule.shared else ()
+    pieces += (layout.PENALTY_PASS,) if rule.penalty_per_batch else ()
     return pieces + (SPARSE if gather.CSR in kinds else ())
 
 
@@ -131,12 +131,12 @@ def signature(arguments: str, dtype: str) -> tuple[Any, ...]:
 @lru_cache(maxsize=2)
 def declare(dtype: str) -> None:
     """Say what every piece is called with, for the kernels that call it by its address."""
-    own = [(own_activation, ACTIVATION_OF_BLOCK), (own_loss, LOSS_OF_BLOCK)]
+    own = [(user_activation, ACTIVATION_OF_BLOCK), (user_loss, LOSS_OF_BLOCK)]
     for dispatcher, arguments in [*PIECES.values(), *own]:
         SIGNATURES.setdefault(dispatcher, set()).add(signature(arguments, dtype))
 
 
-@undisturbed()
+@defer_sigint()
 @global_compiler_lock  # of LLVM's own calls too, so that a fork finds no lock of theirs taken; see jit.py
 def machine_code(dispatcher: Any, arguments: str, dtype: str) -> int:
     """Where the machine code of a kernel starts, compiled or fetched from disk where it is not there yet."""
@@ -151,15 +151,27 @@ def machine_code(dispatcher: Any, arguments: str, dtype: str) -> int:
 @lru_cache(maxsize=64)
 def addresses(dtype: str, pieces: tuple[int, ...], activations: tuple[int, ...] = (), loss: int = 0) -> np.ndarray:
     """The table of addresses of these kernels, and of the user's own by their codes; 0 for the others."""
-    own_places = {code - OWN: ACTIVATION_OF_BLOCK for code in activations if code >= OWN}
-    if loss >= OWN:
-        own_places[loss - OWN] = LOSS_OF_BLOCK
-    table = np.zeros(max([layout.N_PIECES, *[place + 1 for place in own_places]]), np.int64)
+    user_slots = {code - USER_FUNCTION_BASE: ACTIVATION_OF_BLOCK for code in activations if code >= USER_FUNCTION_BASE}
+    if loss >= USER_FUNCTION_BASE:
+        user_slots[loss - USER_FUNCTION_BASE] = LOSS_OF_BLOCK
+    table = np.zeros(max([layout.N_PIECES, *[place + 1 for place in user_slots]]), np.int64)
     if COMPILED:
         declare(dtype)
         for piece in pieces:
             table[piece] = machine_code(*PIECES[piece], dtype)
-    for place, arguments in own_places.items():
+    for place, arguments in user_slots.items():
         number = place - layout.N_PIECES
-        table[place] = machine_code(OWN_BLOCKS[number], arguments, dtype) if COMPILED else -1 - number
+        table[place] = machine_code(USER_FUNCTIONS[number], arguments, dtype) if COMPILED else -1 - number
     return table
+
+
+def required_for_prediction(sparse=False):
+    return (*PREDICTION, layout.SPARSE_FORWARD) if sparse else PREDICTION
+
+
+def required_for_training(rule, stochastic, kinds, gradient):
+    return (BY_RULE if gradient else ()) + TRAINING + pieces_for(rule, stochastic, kinds)
+
+
+def build_kernel_table(dtype, kernels, activations=(), loss=0):
+    return addresses(dtype, kernels, activations, loss)

@@ -45,7 +45,7 @@ class Examples(NamedTuple):
     stride: int  # numbers from one row to the next
     scale: float  # each input is multiplied by it
     n_rows: int
-    ahead: int  # places in the order after which a thread comes to its next rows: fetched in time
+    prefetch_distance: int  # places in the order after which a thread comes to its next rows: fetched in time
     targets: np.ndarray  # rows of n_out numbers, or empty
     labels: np.ndarray  # int64, or empty
     weights: np.ndarray  # one for each row, or empty
@@ -59,22 +59,22 @@ class NetworkView(NamedTuple):
 
     table: np.ndarray  # (layers, N_FIELDS) int64
     loss: int  # code, see losses.py
-    loss_setting: float  # huber's limit, the quantile
+    loss_parameter: float  # huber's limit, the quantile
     parameters: np.ndarray
     gradient: np.ndarray  # laid out as the parameters, or empty where no step needs it
-    code: np.ndarray  # int64: addresses of the separately compiled kernels, see linking.py
+    kernel_table: np.ndarray  # int64: addresses of the separately compiled kernels, see linking.py
 
 
 class Workspace(NamedTuple):
     """Preallocated room for one block of rows; nothing in it outlives a block."""
 
-    numbers: np.ndarray  # activations and deltas, layer by layer
+    buffer: np.ndarray  # activations and deltas, layer by layer
     targets: np.ndarray  # (block, ld of the last layer)
     scratch: np.ndarray  # (threads, scratch_size)
     scratch_size: int
     row_factor: np.ndarray  # (block,) weight of the example over its batch's sum
     row_loss: np.ndarray  # (block,)
-    row_hit: np.ndarray  # (block,) 1 where the brightest output is the right one
+    row_correct: np.ndarray  # (block,) 1 where the brightest output is the right one
     block: int  # rows
 
 
@@ -87,28 +87,30 @@ class UpdateRule(NamedTuple):
     beta_2: float
     epsilon: float
     nesterov: int
-    early_epsilon: int  # 1: Adam adds epsilon before the bias is corrected
-    decay: float  # decoupled from the slope: w (1 - rate * decay)
+    epsilon_before_correction: int  # 1: Adam adds epsilon before the bias is corrected
+    weight_decay: float  # decoupled from the slope: w (1 - rate * decay)
     l1: float
     l2: float
-    shared: float  # above 0: l2 counts once for a batch, shared out over its examples, and enters the loss times this
-    clip: float  # most that the norm of the whole slope may be; 0: any
+    penalty_per_batch: (
+        float  # above 0: l2 counts once for a batch, shared out over its examples, and enters the loss times this
+    )
+    clip_norm: float  # most that the norm of the whole slope may be; 0: any
     max_norm: float  # most that the norm of the weights into a neuron may be; 0: any
-    averaging: float  # share of the average that a step keeps
+    ema_decay: float  # share of the average that a step keeps
     steps_before: int  # steps that the state has seen before step 0
     norms: np.ndarray  # float64: sums of squares of the slope's rows, layer by layer, each followed by its biases';
     # where l2 is shared, of stretches of the weights
-    first: np.ndarray  # state, laid out as the parameters
-    second: np.ndarray
-    average: np.ndarray
+    moment1: np.ndarray  # state, laid out as the parameters
+    moment2: np.ndarray
+    ema: np.ndarray
 
 
 class StochasticRegularization(NamedTuple):
     """What is disturbed on purpose while training, see distortion.py."""
 
-    dropping: int  # 1: neurons are dropped as the layer table says
-    noise: float  # standard deviation added to the inputs
-    smoothing: float  # share of a target that is spread over the classes
+    dropout: int  # 1: neurons are dropped as the layer table says
+    input_noise: float  # standard deviation added to the inputs
+    label_smoothing: float  # share of a target that is spread over the classes
     seed: int
 
 
@@ -132,7 +134,7 @@ class Records(NamedTuple):
     state: np.ndarray  # int64: [epoch that `order` belongs to or -1, next step, stopped]
     sums: np.ndarray  # float64: loss, weight and hits since the epoch began
     history: np.ndarray  # (epochs of the call, 4) float64: loss, accuracy, validation loss, validation accuracy
-    rates: np.ndarray  # one learning rate for each step of the call
+    learning_rates: np.ndarray  # one learning rate for each step of the call
 
 
 ORDER_EPOCH, NEXT_STEP, STOPPED = 0, 1, 2

@@ -10,7 +10,7 @@ from .activations import SOFTMAX
 from .elementary import exp, log, log1p, logistic
 from .intrinsics import call_at
 from .jit import kernel, piece
-from .user_functions import OWN, apply_activation, own_loss
+from .user_functions import USER_FUNCTION_BASE, apply_activation, user_loss
 
 SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, PERCEPTRON = range(4)
 ABSOLUTE_ERROR, HUBER, QUANTILE, POISSON, HALF_SQUARED_ERROR = range(4, 9)
@@ -205,9 +205,9 @@ def output_deltas(a, delta, row_loss, targets, row_factor, loss, setting, activa
         binary_cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
     elif loss == POISSON:
         poisson(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
-    elif loss >= OWN:
+    elif loss >= USER_FUNCTION_BASE:
         finish_outputs(a, delta, activation, n_rows, n_out, ld, code)
-        call_at(code[loss - OWN], own_loss, a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
+        call_at(code[loss - USER_FUNCTION_BASE], user_loss, a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
     elif loss >= ABSOLUTE_ERROR:
         finish_outputs(a, delta, activation, n_rows, n_out, ld, code)
         robust_error(a, delta, row_loss, targets, row_factor, loss, setting, n_rows, n_out, ld)
@@ -219,8 +219,8 @@ def output_deltas(a, delta, row_loss, targets, row_factor, loss, setting, activa
 
 
 @kernel
-def hits(row_hit, a, targets, n_rows, n_out, ld):
-    """row_hit: (n_rows,) 1 where the brightest output is the target's, for one output: on its side of 1/2.
+def count_correct(row_correct, a, targets, n_rows, n_out, ld):
+    """row_correct: (n_rows,) 1 where the brightest output is the target's, for one output: on its side of 1/2.
 
     a, targets: (n_rows, ld).
     """
@@ -240,4 +240,4 @@ def hits(row_hit, a, targets, n_rows, n_out, ld):
                 brightest = value if value > brightest else brightest
                 wanted = j if target > most else wanted
                 most = target if target > most else most
-        row_hit[r] = 1 if best == wanted else 0
+        row_correct[r] = 1 if best == wanted else 0

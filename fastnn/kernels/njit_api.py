@@ -20,16 +20,16 @@ class Compiled(NamedTuple):
 
     table: np.ndarray
     parameters: np.ndarray
-    numbers: np.ndarray
+    workspace: np.ndarray
     scale: float
     block: int
-    code: np.ndarray
+    kernel_table: np.ndarray
 
     def __reduce__(self) -> Any:
         raise TypeError("the addresses in it hold in this process alone: send the network, and call compiled() there")
 
 
-class Room(NamedTuple):
+class ArrayWorkspace(NamedTuple):
     """Where functions on plain arrays work; `fastnn.compiled.room` makes one."""
 
     model: Compiled
@@ -38,11 +38,11 @@ class Room(NamedTuple):
     examples: layout.Examples
     records: layout.Records
     rule: layout.UpdateRule
-    distortion: layout.StochasticRegularization
+    stochastic_regularization: layout.StochasticRegularization
     inputs: np.ndarray  # (rows, n_inputs), what `examples` reads
     targets: np.ndarray  # (rows, n_outputs), likewise
-    sync: np.ndarray
-    turned: int  # 1: weights are (n_in, n_out)
+    barrier: np.ndarray
+    transposed: int  # 1: weights are (n_in, n_out)
 
     def __reduce__(self) -> Any:
         raise TypeError("the addresses in it hold in this process alone: make another room there")
@@ -80,7 +80,7 @@ def predict(out, X, model):
     >>> bool((x == net.predict(net.predict(np.zeros((1, 2))))).all())
     True
     """
-    table, numbers = model.table, model.numbers
+    table, numbers = model.table, model.workspace
     bottom, top = table[0], table[len(table) - 1]
     n_rows, n_in, n_out = X.shape[0], bottom[N_IN], top[N_OUT]
     if X.shape[1] != n_in or out.shape[0] != n_rows or out.shape[1] != n_out:
@@ -92,7 +92,9 @@ def predict(out, X, model):
             into = numbers[bottom[INPUTS] + r * bottom[LD_IN] :]
             for k in range(n_in):
                 into[k] = numbers.dtype.type(X[start + r, k]) * factor
-        call_at(model.code[FORWARD], forward_rows, numbers, model.parameters, table, 0, 0, size, model.code)
+        call_at(
+            model.kernel_table[FORWARD], forward_rows, numbers, model.parameters, table, 0, 0, size, model.kernel_table
+        )
         for r in range(size):
             a = numbers[top[OUTPUTS] + r * top[LD] :]
             for j in range(n_out):
@@ -107,7 +109,7 @@ def check_layers(weights, biases, room):
         raise ValueError("weights and biases must have one array for each layer of the room")
     for number in range(len(table)):
         n_in, n_out = table[number, N_IN], table[number, N_OUT]
-        rows, columns = (n_in, n_out) if room.turned else (n_out, n_in)
+        rows, columns = (n_in, n_out) if room.transposed else (n_out, n_in)
         shape = weights[number].shape
         if shape[0] != rows or shape[1] != columns or len(biases[number]) != n_out:
             raise ValueError("weights and biases must have the shapes of the room's layers, in its orientation")
@@ -122,13 +124,13 @@ def load(weights, biases, room):
         for k in range(layer[N_IN]):
             row = into[layer[WEIGHTS] + k * layer[LD] :]
             for j in range(layer[N_OUT]):
-                row[j] = w[k, j] if room.turned else w[j, k]
+                row[j] = w[k, j] if room.transposed else w[j, k]
         for j in range(layer[N_OUT]):
             into[layer[BIASES] + j] = b[j]
 
 
 @njit(**OPTIONS)
-def find_slopes(X, y, weights, biases, room):
+def find_gradient(X, y, weights, biases, room):
     """The room's gradient, from the caller's arrays; the loss."""
     check_layers(weights, biases, room)
     inputs, targets = room.inputs, room.targets
@@ -146,7 +148,16 @@ def find_slopes(X, y, weights, biases, room):
     sums = room.records.sums
     sums[:] = 0
     batch_gradient(
-        room.network, room.work, room.examples, room.records, 0, n_rows, room.rule, room.distortion, 0, room.sync
+        room.network,
+        room.work,
+        room.examples,
+        room.records,
+        0,
+        n_rows,
+        room.rule,
+        room.stochastic_regularization,
+        0,
+        room.barrier,
     )
     return sums[0] / sums[1]
 
@@ -163,7 +174,7 @@ def forward(out, X, weights, biases, room):
         Any strides, any kind of number.
     weights, biases : tuples of ndarray
         One for each layer, all of one type: weights in the room's orientation, biases (n_out,); any strides.
-    room : Room
+    room : ArrayWorkspace
         Of `fastnn.compiled.room`, used by one thread at a time.
 
     Raises
@@ -191,12 +202,12 @@ def forward(out, X, weights, biases, room):
 
 
 @njit(**OPTIONS)
-def backward(weight_slopes, bias_slopes, X, y, weights, biases, room):
+def backward(weight_gradients, bias_gradients, X, y, weights, biases, room):
     """Write the slopes of the loss into arrays shaped like weights and biases: for functions compiled by Numba.
 
     Parameters
     ----------
-    weight_slopes, bias_slopes : tuples of ndarray
+    weight_gradients, bias_gradients : tuples of ndarray
         Written; they must not overlap anything else that is given.
     X : ndarray, (n, n_inputs)
         At most as many rows as the room has. Numbers that are not finite are not noticed.
@@ -215,14 +226,14 @@ def backward(weight_slopes, bias_slopes, X, y, weights, biases, room):
     ValueError
         For the wrong shape.
     """
-    check_layers(weight_slopes, bias_slopes, room)
-    loss = find_slopes(X, y, weights, biases, room)
+    check_layers(weight_gradients, bias_gradients, room)
+    loss = find_gradient(X, y, weights, biases, room)
     for number in range(len(weights)):
-        layer, w, b = room.network.table[number], weight_slopes[number], bias_slopes[number]
+        layer, w, b = room.network.table[number], weight_gradients[number], bias_gradients[number]
         for k in range(layer[N_IN]):
             row = room.network.gradient[layer[WEIGHTS] + k * layer[LD] :]
             for j in range(layer[N_OUT]):
-                if room.turned:
+                if room.transposed:
                     w[k, j] = row[j]
                 else:
                     w[j, k] = row[j]
@@ -268,14 +279,14 @@ def sgd_step(weights, biases, X, y, learning_rate, room):
     >>> print(train(weights, biases, np.array([[0.0], [1.0]]), np.array([[1.0], [3.0]]), 500, room) < 1e-9)
     True
     """
-    loss = find_slopes(X, y, weights, biases, room)
+    loss = find_gradient(X, y, weights, biases, room)
     rate = -room.network.parameters.dtype.type(learning_rate)
     for number in range(len(weights)):
         layer, w, b = room.network.table[number], weights[number], biases[number]
         for k in range(layer[N_IN]):
             row = room.network.gradient[layer[WEIGHTS] + k * layer[LD] :]
             for j in range(layer[N_OUT]):
-                if room.turned:
+                if room.transposed:
                     w[k, j] = multiply_add(rate, row[j], w[k, j])
                 else:
                     w[j, k] = multiply_add(rate, row[j], w[j, k])

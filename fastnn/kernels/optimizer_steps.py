@@ -70,13 +70,13 @@ def descend(w, g, first, second, average, rule, rate, scale, l2, step, decays):
     factor, rate_, beta_1, beta_2 = number(scale), number(rate), number(rule.beta_1), number(rule.beta_2)
     take_1, take_2 = number(1 - rule.beta_1), number(1 - rule.beta_2)  # of float64: a beta near 1 is 1 in float32
     epsilon, share = number(rule.epsilon), number(l2)
-    if decays and rule.decay > 0:
-        kept = number(1 - rate * rule.decay)
+    if decays and rule.weight_decay > 0:
+        kept = number(1 - rate * rule.weight_decay)
         for i in range(len(w)):
             w[i] *= kept
     if rule.method == ADAM:
         first_part, second_part = 1 - rule.beta_1**step, 1 - rule.beta_2**step
-        if rule.early_epsilon:
+        if rule.epsilon_before_correction:
             pace, root_scale = number(rate * math.sqrt(second_part) / first_part), number(1)
         else:
             pace, root_scale = number(rate / first_part), number(1 / math.sqrt(second_part))
@@ -91,7 +91,7 @@ def descend(w, g, first, second, average, rule, rate, scale, l2, step, decays):
         for i in range(len(w)):
             w[i] = multiply_add(-rate_, multiply_add(share, w[i], factor * g[i]), w[i])
     if len(average):
-        part = number(1 - rule.averaging)
+        part = number(1 - rule.ema_decay)
         for i in range(len(w)):
             average[i] += part * (w[i] - average[i])
 
@@ -99,7 +99,7 @@ def descend(w, g, first, second, average, rule, rate, scale, l2, step, decays):
 @kernel
 def l2_in_step(rule, weight):
     """The factor of w that the step itself can add to the slope; 0 where the slope must have it before."""
-    if rule.clip > 0 or rule.l1 > 0 or rule.decay > 0:
+    if rule.clip_norm > 0 or rule.l1 > 0 or rule.weight_decay > 0:
         return 0.0
     return l2_of_batch(rule, weight)
 
@@ -107,7 +107,7 @@ def l2_in_step(rule, weight):
 @kernel
 def l2_of_batch(rule, weight):
     """The penalty's factor, for a batch whose weights sum to `weight`."""
-    return rule.l2 / weight if rule.shared > 0 else rule.l2
+    return rule.l2 / weight if rule.penalty_per_batch > 0 else rule.l2
 
 
 @kernel
@@ -145,7 +145,7 @@ def sum_of_squares(row):
 
 
 @kernel
-def prepare_slope(network, rule, layer, norms, weight, first, last):
+def prepare_gradient(network, rule, layer, norms, weight, first, last):
     """gradient: plus the penalties in rows first..last of W; norms: (n_in + 1,) the rows' sums of squares, b's last.
 
     weight: the sum of the batch's weights.
@@ -155,7 +155,7 @@ def prepare_slope(network, rule, layer, norms, weight, first, last):
     if rule.l1 > 0 or (rule.l2 > 0 and l2_in_step(rule, weight) == 0):
         l2 = l2_of_batch(rule, weight)
         add_penalties(g[begin:end], w[begin:end], w.dtype.type(rule.l1), w.dtype.type(l2))
-    if rule.clip > 0:
+    if rule.clip_norm > 0:
         for k in range(first, last):
             row = layer[WEIGHTS] + k * ld
             norms[k] = sum_of_squares(g[row : row + layer[COLUMNS]])
@@ -170,7 +170,7 @@ def clip_scale(rule):
     for value in rule.norms:
         total += value
     norm = math.sqrt(total)
-    return rule.clip / norm if norm > rule.clip else 1.0
+    return rule.clip_norm / norm if norm > rule.clip_norm else 1.0
 
 
 @kernel
@@ -180,9 +180,9 @@ def descend_layer(network, rule, layer, rate, scale, step, weight, first, last):
     begin, end, decays = layer[WEIGHTS] + first * layer[LD], layer[WEIGHTS] + last * layer[LD], 1
     for _ in range(2 if first == 0 else 1):
         call_at(
-            network.code[DESCEND], descend,
-            network.parameters[begin:end], network.gradient[begin:end], rule.first[begin:end],
-            rule.second[begin:end], rule.average[begin:end], rule, rate, scale, l2, step, decays,
+            network.kernel_table[DESCEND], descend,
+            network.parameters[begin:end], network.gradient[begin:end], rule.moment1[begin:end],
+            rule.moment2[begin:end], rule.ema[begin:end], rule, rate, scale, l2, step, decays,
         )  # fmt: skip
         begin, end, decays, l2 = layer[BIASES], layer[BIASES] + layer[LD], 0, 0.0
 

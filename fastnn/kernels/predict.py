@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from .barrier import join
+from .barrier import join_team
 from .forward import forward
 from .gather import gather_rows
 from .intrinsics import call_at
@@ -121,7 +121,7 @@ def predict(
 ):  # fmt: skip
     """out: (n_rows * n_out,) outputs. Each thread takes a run of rows and a part of the workspace."""
     for _ in prange(n_threads):
-        rank, team = join(sync, n_threads)
+        rank, team = join_team(sync, n_threads)
         if team > 0:
             size = block // team
             begin, end = n_rows * rank // team, n_rows * (rank + 1) // team

@@ -147,7 +147,7 @@ def emit_forward(emitter: Emitter, args: list[ir.Value], rows: int, vectors: int
         emitter.store_row(sums[i * vectors : (i + 1) * vectors], emitter.row(c, c_stride, i))
 
 
-def emit_slope(emitter: Emitter, args: list[ir.Value], rows: int, vectors: int) -> None:
+def emit_gradient(emitter: Emitter, args: list[ir.Value], rows: int, vectors: int) -> None:
     """C = C - rate * A^T.B for `tiles` tiles of rows x vectors registers, one below the other.
 
     A's rows, columns of A^T, are `a_stride` apart; the next tile's begin `a_step` further.
@@ -309,7 +309,7 @@ def _forward_tile(rows, vectors, c, c0, c_stride, start, s0, s_stride, a, a0, a_
     _block(c, c0, rows, c_stride, columns)[:] = total
 
 
-def _slope_tiles(rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step, b, b0, b_stride, inner, rate):
+def _gradient_tiles(rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step, b, b0, b_stride, inner, rate):
     columns = vectors * TARGET.lanes(c.itemsize)
     deltas = _block(b, b0, inner, b_stride, columns)
     for t in range(tiles):
@@ -342,13 +342,13 @@ def forward_tile(
     return tile_intrinsic("forward", emit_forward, PRODUCT_SHAPES + ONE_ROW_SHAPES, given)
 
 
-@twin(_slope_tiles)
-def slope_tiles(
+@twin(_gradient_tiles)
+def gradient_tiles(
     typingctx, rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step, b, b0, b_stride, inner, rate
 ):
     """C[i, v] = C[i, v] - rate * sum over k of A[k, i] B[k, v], for tiles one below the other."""
     given = (rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step, b, b0, b_stride, inner, rate)
-    return tile_intrinsic("slope", emit_slope, PRODUCT_SHAPES, given)
+    return tile_intrinsic("gradient", emit_gradient, PRODUCT_SHAPES, given)
 
 
 @twin(_transpose_square)

@@ -10,7 +10,7 @@ from .gather import example_at
 from .intrinsics import multiply_add
 from .jit import kernel, piece
 from .layout import BIASES, COLUMNS, DELTAS, FROZEN, LD, OUTPUTS, WEIGHTS, ZEROS
-from .weight_gradient import clear, owned_rows, subtract_bias_slopes
+from .weight_gradient import clear, owned_rows, subtract_bias_gradient
 
 
 @piece
@@ -38,7 +38,7 @@ def sparse_forward(numbers, parameters, table, examples, order, place, first, la
 
 
 @kernel
-def subtract_sparse_slopes(out, numbers, examples, order, place, layer, rate, first, last, n_rows):
+def subtract_sparse_gradient(out, numbers, examples, order, place, layer, rate, first, last, n_rows):
     """out[WEIGHTS]: W_k less rate * x_k delta for the rows k in first..last of W that the block's examples have."""
     columns, ld = layer[COLUMNS], layer[LD]
     for r in range(n_rows):
@@ -54,17 +54,17 @@ def subtract_sparse_slopes(out, numbers, examples, order, place, layer, rate, fi
 
 
 @piece
-def sparse_pass(network, work, examples, order, place, rate, n_rows, rank, team, begins, straight):
+def sparse_pass(network, work, examples, order, place, rate, n_rows, rank, team, first_block, fused_update):
     """As weights_pass, for the first layer; the block's first example is at `place` of the order."""
     layer = network.table[0]
-    out = network.parameters if straight else network.gradient
-    factor = rate if straight else network.parameters.dtype.type(-1)
+    out = network.parameters if fused_update else network.gradient
+    factor = rate if fused_update else network.parameters.dtype.type(-1)
     scratch = work.scratch[rank * work.scratch_size : (rank + 1) * work.scratch_size]
     first, last = owned_rows(network.table, 0, rank, team)
     if layer[FROZEN] or first == last:
         return
-    if begins and not straight:
+    if first_block and not fused_update:
         clear(out, layer, first, last)
-    subtract_sparse_slopes(out, work.numbers, examples, order, place, layer, factor, first, last, n_rows)
+    subtract_sparse_gradient(out, work.buffer, examples, order, place, layer, factor, first, last, n_rows)
     if first == 0:
-        subtract_bias_slopes(out, work.numbers, scratch[ZEROS:], layer, factor, n_rows)
+        subtract_bias_gradient(out, work.buffer, scratch[ZEROS:], layer, factor, n_rows)

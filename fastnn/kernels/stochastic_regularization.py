@@ -62,7 +62,7 @@ def add_noise(a, deviation, seed, stream, place, n_rows, n_in, ld):
 
 
 @kernel
-def soften(targets, share, n_rows, n_out, ld):
+def smooth_labels(targets, share, n_rows, n_out, ld):
     """targets: (n_rows, ld) y (1 - share) + share / classes; one output has two classes."""
     kept = targets.dtype.type(1 - share)
     spread = targets.dtype.type(share / max(2, n_out))
@@ -82,12 +82,12 @@ def distort(numbers, targets, table, distortion, epoch, place, first, last):
     n_in, ld = layer[N_IN], layer[LD_IN]
     a = numbers[layer[INPUTS] + first * ld : layer[INPUTS] + last * ld]
     stream = epoch * STREAMS
-    if distortion.noise > 0:
-        add_noise(a, distortion.noise, distortion.seed, stream + STREAMS - 1, place, last - first, n_in, ld)
-    if distortion.dropping and layer[DROPPED_IN] > 0:
+    if distortion.input_noise > 0:
+        add_noise(a, distortion.input_noise, distortion.seed, stream + STREAMS - 1, place, last - first, n_in, ld)
+    if distortion.dropout and layer[DROPPED_IN] > 0:
         drop_inputs(a, layer[DROPPED_IN], distortion.seed, stream, place, last - first, n_in, ld)
-    if distortion.smoothing > 0:
-        soften(targets, distortion.smoothing, last - first, top[N_OUT], top[LD])
+    if distortion.label_smoothing > 0:
+        smooth_labels(targets, distortion.label_smoothing, last - first, top[N_OUT], top[LD])
 
 
 @piece

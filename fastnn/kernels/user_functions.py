@@ -1,6 +1,6 @@
 """Activations and losses of the user's own: compiled over a block of numbers, called by address.
 
-The place of the address in the table of the kernels' code, plus OWN, is the code of the activation or loss.
+The address's place in the kernel table, plus USER_FUNCTION_BASE, is the code of the activation or loss.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from numba.core.errors import NumbaError
 
 from .activations import CODES as ACTIVATION_CODES
 from .activations import activate
-from .intrinsics import OWN_BLOCKS, call_at
+from .intrinsics import USER_FUNCTIONS, call_at
 from .jit import COMPILED, kernel, piece
 from .layout import ACTIVATE, N_PIECES
 
-OWN = 1000
+USER_FUNCTION_BASE = 1000
 
 
 @piece
-def own_activation(a, slope):
+def user_activation(a, slope):
     """The signature of an activation: a: (n,) z before, f(z) after; slope: (n,) f'(z). This one is the identity."""
     slope[:] = 1
 
 
 @piece
-def own_loss(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
+def user_loss(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
     """The signature of a loss, as squared_error of losses.py. This one is 0."""
     row_loss[:n_rows] = 0
     delta[: n_rows * ld] = 0
@@ -36,8 +36,8 @@ def own_loss(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
 @kernel
 def apply_activation(a, slope, activation, code):
     """a: (n,) z before, f(z) after; slope: (n,) f'(z)."""
-    if activation >= OWN:
-        call_at(code[activation - OWN], own_activation, a, slope)
+    if activation >= USER_FUNCTION_BASE:
+        call_at(code[activation - USER_FUNCTION_BASE], user_activation, a, slope)
     else:
         call_at(code[ACTIVATE], activate, a, slope, activation)
 
@@ -88,5 +88,5 @@ def add_loss(codes: dict[str, int], name: str, value: Callable[..., Any], slope:
 
 
 def _add(over_block: Callable[..., Any]) -> int:
-    OWN_BLOCKS.append(kernel(over_block))
-    return OWN + N_PIECES + len(OWN_BLOCKS) - 1
+    USER_FUNCTIONS.append(kernel(over_block))
+    return USER_FUNCTION_BASE + N_PIECES + len(USER_FUNCTIONS) - 1

@@ -6,7 +6,7 @@ from .forward import tile_rows_left
 from .jit import kernel
 from .layout import BIASES, COLUMNS, COST, DELTAS, GROUP_TILES, INPUTS, LD, LD_IN, N_IN, WEIGHTS
 from .pack import WORTH_PACKING, pack_narrow, pack_panel
-from .simd import PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, slope_tiles
+from .simd import PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, gradient_tiles
 
 ROW_GROUP = GROUP_TILES * TILE_ROWS  # rows of W for which the activations stay in the second-level cache
 
@@ -29,7 +29,9 @@ def owned_rows(table, number, rank, team):
 
 
 @kernel
-def slope_column(out, at, ld, a_source, a, a_stride, packed, b_source, b, b_stride, n_weights, n_rows, vectors, rate):
+def gradient_column(
+    out, at, ld, a_source, a, a_stride, packed, b_source, b, b_stride, n_weights, n_rows, vectors, rate
+):
     """out[at:]: `n_weights` rows of W in one column of tiles, the taller tiles first.
 
     packed: the numbers of one panel of A^T, or 0 where A lies as it is.
@@ -38,19 +40,19 @@ def slope_column(out, at, ld, a_source, a, a_stride, packed, b_source, b, b_stri
     rows = (n_weights + tiles - 1) // tiles
     tall = n_weights - tiles * (rows - 1)
     step = packed if packed else rows
-    slope_tiles(
+    gradient_tiles(
         rows, vectors, tall, out, at, ld, a_source, a, a_stride, step, b_source, b, b_stride, n_rows, rate
     )  # fmt: skip
     if tall < tiles:
         at, a, rows = at + tall * rows * ld, a + tall * step, rows - 1
         step = packed if packed else rows
-        slope_tiles(
+        gradient_tiles(
             rows, vectors, tiles - tall, out, at, ld, a_source, a, a_stride, step, b_source, b, b_stride, n_rows, rate
         )  # fmt: skip
 
 
 @kernel
-def subtract_weight_slopes(out, numbers, scratch, layer, rate, first, last, n_rows):
+def subtract_weight_gradient(out, numbers, scratch, layer, rate, first, last, n_rows):
     """out[WEIGHTS]: rows first..last of W, less rate * a^T delta summed over the block's rows in order.
 
     scratch: panels of a group of A^T, and a panel of deltas, where the block is large enough to pack.
@@ -73,19 +75,19 @@ def subtract_weight_slopes(out, numbers, scratch, layer, rate, first, last, n_ro
             at, delta = layer[WEIGHTS] + group * ld + j, layer[DELTAS] + j
             if packing and vectors == TILE_VECTORS:
                 pack_panel(scratch, deltas, numbers, delta, ld, n_rows)
-                slope_column(
+                gradient_column(
                     out, at, ld, scratch, 0, PANEL, PANEL * n_rows, scratch, deltas, width,
                     end - group, n_rows, vectors, rate,
                 )  # fmt: skip
             else:
-                slope_column(
+                gradient_column(
                     out, at, ld, numbers, layer[INPUTS] + group, ld_in, 0, numbers, delta, ld,
                     end - group, n_rows, vectors, rate,
                 )  # fmt: skip
 
 
 @kernel
-def subtract_bias_slopes(out, numbers, scratch, layer, rate, n_rows):
+def subtract_bias_gradient(out, numbers, scratch, layer, rate, n_rows):
     """out[BIASES]: b less rate * delta summed over the block's rows in order; scratch[0]: 1, a bias's input."""
     columns, ld = layer[COLUMNS], layer[LD]
     lanes = VECTOR_BYTES // numbers.itemsize
@@ -93,7 +95,7 @@ def subtract_bias_slopes(out, numbers, scratch, layer, rate, n_rows):
     scratch[0] = 1
     for j in range(0, columns, width):
         vectors = min(width, columns - j) // lanes
-        slope_tiles(
+        gradient_tiles(
             1, vectors, 1, out, layer[BIASES] + j, ld, scratch, 0, 0, 0, numbers, layer[DELTAS] + j, ld, n_rows, rate
         )  # fmt: skip
 

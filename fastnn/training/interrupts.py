@@ -1,4 +1,4 @@
-"""Ctrl-C between steps: asked for while compiled code runs, answered when all that belongs together is done."""
+"""Ctrl-C between steps: requested for while compiled code runs, answered when all that belongs together is done."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 
 class Interruption:
-    """A context in which the first Ctrl-C sets `asked`; the second one raises KeyboardInterrupt as ever.
+    """A context in which the first Ctrl-C sets `requested`; the second one raises KeyboardInterrupt as ever.
 
     Where signals are not this thread's, or somebody else handles Ctrl-C, nothing changes.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._before: Any = None
         self._depth = 0
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
