@@ -97,14 +97,14 @@ def find_dialect(lines: Sequence[str], separator: str | None = None, *, name: st
     comment = next((mark for mark in COMMENTS if any(line.lstrip().startswith(mark) for line in filled)), "")
     bare = [line for line in filled if not (comment and line.lstrip().startswith(comment))] or filled
     quote = _quote(bare)
-    wanted = SEPARATORS if separator is None else (separator,)
+    wanted: tuple[str, ...] = SEPARATORS if separator is None else (separator,)
     if name.lower().removesuffix(".gz").endswith((".csv", ".csv.zip")):
         wanted = tuple(sorted(wanted, key=lambda mark: mark == "\t"))
     best, best_score = Dialect("", quote, 1), 0.0
     for mark in wanted:
-        found = _try(Dialect(mark, quote), bare)
-        if found is not None and (found[1] > best_score + 1e-9 or separator is not None):
-            best, best_score = found
+        fitting = _try(Dialect(mark, quote), bare)
+        if fitting is not None and (fitting[1] > best_score + 1e-9 or separator is not None):
+            best, best_score = fitting
     return _with_comments(best, filled, comment)
 
 

@@ -22,6 +22,9 @@ MOST_LEVELS = 255
 YEAR = 365.2425
 """Days."""
 
+BEYOND = 1e100
+"""Where the square of a softened value would soon overflow."""
+
 PARTS = ("elapsed", "year", "week", "day")
 
 
@@ -101,11 +104,13 @@ class QuantityColumn:
         """Return the numbers, NaN where missing, and the texts that are none."""
         return _numbers(self.name, column, self.format)
 
-    def encode(self, numbers: NDArray[np.float64], out: NDArray[np.float32]) -> None:
+    def encode(self, numbers: NDArray[np.float64], out: NDArray[Any]) -> None:
         """Write the inputs of raw numbers into the columns of `out`."""
         missing = np.isnan(numbers)
-        z = np.where(missing, 0.0, (numbers - self.centre) * self.scale)
+        with np.errstate(over="ignore"):
+            z = np.where(missing, 0.0, (numbers - self.centre) * self.scale)
         if self.clip:
+            z = np.clip(z, -BEYOND, BEYOND)
             z /= np.sqrt(1 + (z / 3) ** 2)
         out[:, 0] = z + self.offset
         if self.indicator:
@@ -190,7 +195,7 @@ class CategoryColumn:
         problems = _problems(self.name, texts, codes < 0, "was not seen, or rarely, in training")
         return texts.spread(codes, np.nan), problems
 
-    def encode(self, codes: NDArray[np.float64], out: NDArray[np.float32]) -> None:
+    def encode(self, codes: NDArray[np.float64], out: NDArray[Any]) -> None:
         """Write the inputs of codes into the columns of `out`."""
         out[...] = 0
         absent = np.isnan(codes)
@@ -272,7 +277,7 @@ class DateColumn:
         """Return the days since 1970-01-01, NaN where missing, and the texts that are no date."""
         return _days(self.name, column, self.format)
 
-    def encode(self, days: NDArray[np.float64], out: NDArray[np.float32]) -> None:
+    def encode(self, days: NDArray[np.float64], out: NDArray[Any]) -> None:
         """Write the inputs of days into the columns of `out`."""
         missing = np.isnan(days)
         t = np.where(missing, 0.0, days)
@@ -326,21 +331,22 @@ def column_from_state(state: Any) -> EncodedColumn:
         raise ValueError(f"the name of a column must be a text, got {name!r:.50}")
     if kind == "quantity":
         rest["format"] = NumberFormat.from_state(rest["format"])
-        found: EncodedColumn = QuantityColumn(**rest)
-        _check(found.name, (found.centre, found.scale, found.offset), (found.clip, found.indicator))
-    elif kind == "category":
+        quantity = QuantityColumn(**rest)
+        _check(name, (quantity.centre, quantity.scale, quantity.offset), (quantity.clip, quantity.indicator))
+        return quantity
+    if kind == "category":
         rest["levels"] = _texts(name, rest["levels"])
-        found = CategoryColumn(**rest)
-        _check(found.name, (), (found.rare, found.missing))
-    elif kind == "date":
-        rest["parts"] = _texts(name, rest["parts"])
-        found = DateColumn(**rest)
-        _check(found.name, (found.centre, found.scale), (found.indicator,))
-        if not set(found.parts) <= set(PARTS) or not (found.format is None or isinstance(found.format, str)):
-            raise ValueError(f"column {name!r}: parts {found.parts!r:.100} or format {found.format!r:.50} is unknown")
-    else:
+        category = CategoryColumn(**rest)
+        _check(name, (), (category.rare, category.missing))
+        return category
+    if kind != "date":
         raise ValueError(f"column {name!r} has the unknown kind {kind!r:.50}")
-    return found
+    rest["parts"] = _texts(name, rest["parts"])
+    date = DateColumn(**rest)
+    _check(name, (date.centre, date.scale), (date.indicator,))
+    if not set(date.parts) <= set(PARTS) or not (date.format is None or isinstance(date.format, str)):
+        raise ValueError(f"column {name!r}: parts {date.parts!r:.100} or format {date.format!r:.50} is unknown")
+    return date
 
 
 def _texts(name: str, values: Any) -> tuple[str, ...]:

@@ -159,23 +159,23 @@ class TableEncoder:
             problems += found
         return values, problems
 
-    def encode(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
+    def encode(self, values: NDArray[np.float64], dtype: Any = np.float32) -> NDArray[Any]:
         """Return the inputs of the network, (n, n_features), of what `raw` returned."""
         widths = [len(column.feature_names) for column in self.columns]
-        inputs = np.empty((len(values), sum(widths)), np.float32)
+        inputs = np.empty((len(values), sum(widths)), dtype)
         at = 0
         for position, (column, width) in enumerate(zip(self.columns, widths, strict=True)):
             column.encode(values[:, position], inputs[:, at : at + width])
             at += width
         return inputs
 
-    def transform(self, X: Any) -> NDArray[np.float32]:
+    def transform(self, X: Any, dtype: Any = np.float32) -> NDArray[Any]:
         """Return the inputs of the network of a table; texts that are no numbers or dates are warned of."""
         values, problems = self.raw(X)
         for problem in problems:
             if not problem.what.startswith("was not seen"):
                 warnings.warn(describe_problem(problem), RuntimeWarning, stacklevel=3)
-        return self.encode(values)
+        return self.encode(values, dtype)
 
     def resolve(self, columns: Mapping[str, Column]) -> dict[str, Column]:
         """Return the columns that the encoder takes: by their names, or by their order where there are none.
@@ -206,8 +206,8 @@ class TableEncoder:
             if len(columns) == len(names):
                 return [columns[names.index(name)] for name in self.column_names]
         raise ValueError(
-            f"the model takes {len(orders[1])} columns, the table has {len(columns)} beside any target; give the columns "
-            "of the training in their order, with or without the target"
+            f"the model takes {len(orders[1])} columns, the table has {len(columns)} beside any target; give the "
+            "columns of the training in their order, with or without the target"
         )
 
     def state(self) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def read_text(source: Source, layout: Layout) -> Content:
 @contextmanager
 def _text_stream(source: Source, encoding: Encoding) -> Iterator[io.TextIOWrapper]:
     with damage_named(source.path), source.open() as file:
-        buffered = file if isinstance(file, io.BufferedIOBase) else io.BufferedReader(file)
+        buffered: Any = file if isinstance(file, io.BufferedIOBase) else io.BufferedReader(file)
         text = io.TextIOWrapper(buffered, encoding.name, encoding.errors)
         try:
             yield text
@@ -142,7 +142,8 @@ class _Head:
     def _records(self, lines: list[str]) -> list[list[str]]:
         """Return the records of the head, a header in a comment first."""
         mark = self.dialect.comment
-        header, bare, last_comment = self.dialect.commented_header, [], ""
+        header, last_comment = self.dialect.commented_header, ""
+        bare: list[str] = []
         for line in lines:
             if mark and line.lstrip().startswith(mark):
                 if not bare:
