@@ -922,20 +922,26 @@ def from_torch(module: Any, loss: Any = None) -> Network:
 
     Parameters
     ----------
-    module : torch.nn.Sequential or torch.nn.Linear
-        Of Linear, activations, Dropout and Flatten, and of Sequentials of these. In `Network`'s words: Sigmoid, Tanh,
-        ReLU, LeakyReLU (slope 0.01), ELU (alpha 1), Softplus (beta 1, threshold 20), SiLU, GELU (not approximated),
-        SELU, Softsign, Hardsigmoid, Identity; Softmax or LogSoftmax at the end, whose outputs are probabilities here.
+    module : torch.nn.Module
+        A Linear, a Sequential, or any module that does nothing but apply its submodules one after the other, which is
+        seen by running a copy of it on random rows. They may be Linear, Dropout, Flatten, BatchNorm1d and activations,
+        in `Network`'s words: Sigmoid, Tanh, ReLU, LeakyReLU (slope 0.01), ELU and CELU (alpha 1), Softplus (beta 1,
+        threshold 20), SiLU, GELU (not approximated), SELU, Softsign, Hardsigmoid, Identity; Softmax or LogSoftmax at
+        the end, whose outputs are probabilities here. Mish, Hardtanh and others are taken once they are registered:
+        the error says how.
     loss : str or object, optional
         As in `Network`. "cross_entropy", "binary_cross_entropy" and "poisson" put their outputs behind a last Linear,
         as PyTorch's losses on logits do. None: "cross_entropy" after Softmax and LogSoftmax, "binary_cross_entropy"
-        after Sigmoid, else "squared_error".
+        after Sigmoid, else "squared_error". A module that ends in a Linear of one output needs it, as that can be a
+        logit, which `classify` must not split at 0.5; where an Identity follows, as in what `to_torch` returns, it
+        is a number.
 
     Returns
     -------
     Network
-        Of the module's dtype; a copy. A Linear without bias has biases 0, which learn; one that stands at several
-        places becomes as many layers, which learn apart.
+        Of the module's dtype; a copy. A Linear without bias has biases 0, which learn; one that is applied several
+        times becomes as many layers, which learn apart. BatchNorm1d, with its statistics as in `eval` mode, becomes
+        part of the Linear before it, or else behind it.
 
     Raises
     ------

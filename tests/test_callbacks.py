@@ -29,7 +29,7 @@ def small(seed=0, **options):
 
 
 class Script:
-    """Puts prescribed values into a column of the history, as if the training had brought them."""
+    """A callback that writes given values over a column of the history."""
 
     def __init__(self, name, values):
         self.name, self.values = name, list(values)
@@ -313,18 +313,18 @@ def test_a_state_that_no_file_holds_is_refused_before_the_first_step(state, mess
 
 def test_numbers_of_numpy_are_kept_as_numbers(tmp_path):
     class Keeps(Callback):
-        kept = np.float32(0.5)
+        value = np.float32(0.5)
 
         def state(self):
-            return {"kept": self.kept}
+            return {"value": self.value}
 
         def restore(self, state):
-            self.kept = state["kept"]
+            self.value = state["value"]
 
     small().fit(X, Y, epochs=1, callbacks=[Keeps()], checkpoint=tmp_path)
     other = Keeps()
     small().fit(X, Y, epochs=2, callbacks=[other], checkpoint=tmp_path, resume=True)
-    assert other.kept == 0.5
+    assert other.value == 0.5
 
 
 def test_an_answer_that_is_neither_true_nor_false_is_refused():

@@ -4,10 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
+from fastnn.model import FEW_ROWS
 from numba import njit
 
 import fastnn
-from fastnn.model import FEW_ROWS
 
 
 @njit
@@ -74,7 +74,7 @@ def test_functions_on_plain_arrays_have_the_networks_bits(dtype, orientation, n_
     biases = tuple(b.copy() for b in net.biases)
     slopes = tuple(np.empty_like(w) for w in weights), tuple(np.empty_like(b) for b in biases)
     out = np.empty((n_rows, 3), dtype)
-    room = fastnn.compiled.room(net.sizes, 300, activation=net.activation, dtype=dtype, orientation=orientation)
+    room = fastnn.compiled.workspace(net.sizes, 300, activation=net.activation, dtype=dtype, orientation=orientation)
     values = all_three(out, slopes, weights, biases, X, y, 0.25, room)
     assert np.array_equal(out, net.predict(X))
     wanted = net.gradients(X, y)
@@ -100,7 +100,7 @@ def test_functions_on_plain_arrays_have_the_networks_bits(dtype, orientation, n_
     ],
 )
 def test_arrays_that_do_not_fit_the_room_are_an_error(weights, biases, X, y, message):
-    room = fastnn.compiled.room([2, 3], 4, dtype="float64")
+    room = fastnn.compiled.workspace([2, 3], 4, dtype="float64")
     weights, biases = (tuple(np.zeros(shape) for shape in shapes) for shapes in (weights, biases))
     with pytest.raises(ValueError, match=message):
         fastnn.compiled.sgd_step(weights, biases, np.zeros(X), np.zeros(y), 0.1, room)
@@ -109,9 +109,9 @@ def test_arrays_that_do_not_fit_the_room_are_an_error(weights, biases, X, y, mes
 @pytest.mark.parametrize(("given", "message"), [({"rows": 0}, "rows must be"), ({"orientation": "x"}, "orientation")])
 def test_a_room_that_makes_no_sense_is_an_error(given, message):
     with pytest.raises(ValueError, match=message):
-        fastnn.compiled.room([2, 3], **{"rows": 4} | given)
+        fastnn.compiled.workspace([2, 3], **{"rows": 4} | given)
 
 
 def test_a_room_stays_in_its_process():
     with pytest.raises(TypeError, match="another room"):
-        pickle.dumps(fastnn.compiled.room([2, 3], 4))
+        pickle.dumps(fastnn.compiled.workspace([2, 3], 4))

@@ -22,9 +22,9 @@ BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.fixture
 def own_names():
     """Forgets the names that a test registers; the compiled blocks stay, as their places are handed out once."""
-    kept = dict(ACTIVATION_CODES), dict(LOSS_CODES)
+    codes_before = dict(ACTIVATION_CODES), dict(LOSS_CODES)
     yield
-    for codes, before in zip((ACTIVATION_CODES, LOSS_CODES), kept, strict=True):
+    for codes, before in zip((ACTIVATION_CODES, LOSS_CODES), codes_before, strict=True):
         for name in set(codes) - set(before):
             del codes[name]
 
@@ -199,15 +199,15 @@ def test_a_network_whose_activation_is_not_known_here_says_so():
 
 @pytest.mark.usefixtures("own_names")
 def test_a_name_given_anew_runs_what_it_stands_for_now():
-    found = []
+    outputs = []
     for factor in (2.0, 3.0):
         fastnn.register_activation("mine", lambda z, factor=factor: factor * z, lambda z, factor=factor: factor)
         net = fastnn.Network([1, 1], activation="mine", dtype="float64", seed=0)
         net.weights[0][...] = 1
         assert net._lay_out(1, False).table[0, ACTIVATION] == ACTIVATION_CODES["mine"]
-        found.append(net.predict([[1.0]]).tolist())
+        outputs.append(net.predict([[1.0]]).tolist())
         del ACTIVATION_CODES["mine"]
-    assert found == [[[2.0]], [[3.0]]]
+    assert outputs == [[[2.0]], [[3.0]]]
 
 
 def test_the_stand_ins_that_give_own_functions_their_signature_do_what_they_say():

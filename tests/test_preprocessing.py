@@ -68,7 +68,7 @@ def test_standard_sees_through_the_rounded_mean_of_a_constant_column():
 
 @pytest.mark.parametrize("kind", SCALERS)
 @pytest.mark.parametrize(
-    ("given", "result"),
+    ("dtype", "result"),
     [
         ("float32", "float32"),
         ("float64", "float64"),
@@ -78,8 +78,8 @@ def test_standard_sees_through_the_rounded_mean_of_a_constant_column():
         ("bool", "float64"),
     ],
 )
-def test_result_type(kind, given, result):
-    table = np.array([[0, 1], [1, 0]], dtype=given)
+def test_result_type(kind, dtype, result):
+    table = np.array([[0, 1], [1, 0]], dtype=dtype)
     scaler = kind().fit(table)
     assert scaler.transform(table).dtype == result
     assert scaler.inverse_transform(table).dtype == result

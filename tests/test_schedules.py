@@ -22,7 +22,7 @@ def small(seed=0):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "times", "wanted"),
+    ("schedule", "times", "expected"),
     [
         (Constant(0.3), (0, 1.5, 100), (0.3, 0.3, 0.3)),
         (Step(1.0), (0, 9.99, 10, 19.99, 20), (1, 1, 0.1, 0.1, 0.01)),
@@ -38,8 +38,8 @@ def small(seed=0):
         ),
     ],
 )
-def test_rates_by_hand(schedule, times, wanted):
-    np.testing.assert_allclose(rates_of(schedule, *times), wanted, rtol=1e-12)
+def test_rates_by_hand(schedule, times, expected):
+    np.testing.assert_allclose(rates_of(schedule, *times), expected, rtol=1e-12)
 
 
 def test_one_cycle_is_that_of_pytorch():

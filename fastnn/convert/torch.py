@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +13,8 @@ from ..inputs import as_numeric_array
 from ..io.model_file import SavedModel
 from ..parameters import flatten
 from ..spec import make_spec
-from .torch_modules import MODULES, NAMES, Scale, check_module, is_sequence, nn, torch
+from .torch_modules import MODULES, NAMES, Scale, check_module, nn, torch
+from .torch_order import submodules_in_order
 
 LAST_OF_LOSS = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid", "poisson": "exponential"}
 """The activation that a loss on logits puts behind a last Linear."""
@@ -24,43 +26,70 @@ LOGITS = tuple(LAST_OF_LOSS.values())
 def from_module(module: Any, loss: Any = None) -> SavedModel:
     """Return the description of a module; `fastnn.from_torch` documents it."""
     if not isinstance(module, nn.Module):
-        raise TypeError(f"module must be a torch.nn.Sequential or a torch.nn.Linear, got {type(module).__name__}")
-    reader = _Reader()
-    # without duplicates, a module that stands at several places would be found at the first alone
-    for name, part in module.named_modules(remove_duplicate=False):
-        place = name or "module"
+        raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
+    parts = submodules_in_order(module)
+    for place, part in parts:
         check_module(place, part)
-        if not is_sequence(part):
-            reader.add(place, part)
+    if not any(isinstance(part, nn.Linear) for _, part in parts):
+        raise ValueError("module must have at least one Linear")
+    reader = _Reader(_dtype_of([part for _, part in parts]))
+    for place, part in parts:
+        reader.add(place, part)
     return reader.finish(loss)
 
 
-class _Reader:
-    """The layers of a module, taken up one after the other."""
+def _dtype_of(modules: list[Any]) -> str:
+    """Return the name of the one dtype of all parameters and statistics."""
+    tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+    dtypes = {tensor.dtype for tensor in tensors if tensor.is_floating_point() or tensor.is_complex()}
+    if len(dtypes) > 1 or dtypes - {torch.float32, torch.float64}:
+        found = ", ".join(sorted(map(str, dtypes)))
+        hint = "; call module.float() first" if all(dtype.is_floating_point for dtype in dtypes) else ""
+        raise TypeError(f"module must be of float32 or of float64 throughout, got {found}{hint}")
+    return str(dtypes.pop()).removeprefix("torch.")
 
-    def __init__(self) -> None:
-        self.linears: list[Any] = []
-        self.activation: list[str | None] = []
+
+@dataclass
+class _Layer:
+    """A Linear with what was folded into it."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+    activation: str | None = None
+
+
+class _Reader:
+    """The layers of a module, taken up one submodule after the other."""
+
+    def __init__(self, dtype: str) -> None:
+        self.dtype = dtype
+        self.layers: list[_Layer] = []
         self.dropout: list[float] = [0.0]
         self.scale = 1.0
+        self.pending: tuple[np.ndarray, np.ndarray] | None = None  # a BatchNorm1d that the next Linear takes in
+        self.ends_in_identity = False
+
+    @property
+    def after_linear(self) -> bool:
+        """Whether the last submodule is a Linear, or one that was folded into it."""
+        return bool(self.layers) and self.layers[-1].activation is None
 
     def add(self, place: str, part: Any) -> None:
-        """Take up the next module; raise if it cannot stand there."""
+        """Take up the next submodule; raise if it cannot stand there."""
         kind = type(part)
-        if kind is nn.Identity or (kind is nn.Flatten and not self.linears):
+        self.ends_in_identity = kind is nn.Identity
+        if kind is nn.Identity or (kind is nn.Flatten and not self.layers):
             return
         if kind is nn.Linear:
             self.add_linear(place, part)
+        elif kind is nn.BatchNorm1d:
+            self.add_batch_norm(place, part)
         elif kind is nn.Dropout:
-            if part.p == 1:
-                raise ValueError(f"{place}: Dropout has p=1, which leaves nothing")
-            if part.p and self.linears and self.activation[-1] is None:
-                self.activation[-1] = "identity"
-            self.dropout[-1] += part.p - self.dropout[-1] * part.p  # each drops a share of what the one before left
-        elif kind is Scale and not self.linears:
+            self.add_dropout(place, part)
+        elif kind is Scale and not self.layers and self.pending is None:
             self.scale *= part.factor
-        elif kind in NAMES and self.linears and self.activation[-1] is None:
-            self.activation[-1] = NAMES[kind]
+        elif kind in NAMES and self.after_linear:
+            self.layers[-1].activation = NAMES[kind]
         elif kind in NAMES:
             raise ValueError(f"{place}: {kind.__name__} must follow a Linear")
         else:
@@ -68,44 +97,82 @@ class _Reader:
 
     def add_linear(self, place: str, linear: Any) -> None:
         """Begin a layer."""
-        if self.linears and linear.in_features != self.linears[-1].out_features:
-            given = self.linears[-1].out_features
-            raise ValueError(f"{place}: Linear takes {linear.in_features} inputs, the layer before has {given} outputs")
-        if self.linears and self.activation[-1] == "softmax":
+        self.check_width(place, "Linear", linear.in_features)
+        if self.layers and self.layers[-1].activation == "softmax":
             raise ValueError(f"{place}: Linear follows a softmax, which fastnn has at the end only")
-        self.linears.append(linear)
-        self.activation.append(None)
+        weight = _array(linear.weight)
+        bias = np.zeros(len(weight), weight.dtype) if linear.bias is None else _array(linear.bias)
+        if self.pending is not None:
+            factor, shift = self.pending  # W (factor x + shift) + b
+            bias, weight = self.cast(bias + weight @ shift), self.cast(weight * factor)
+        self.layers.append(_Layer(weight, bias))
         self.dropout.append(0.0)
+        self.pending = None
+
+    def add_dropout(self, place: str, part: Any) -> None:
+        """Add to what the last layer drops of its outputs, or the network of its inputs."""
+        if part.p == 1:
+            raise ValueError(f"{place}: Dropout has p=1, which leaves nothing")
+        if part.p and self.pending is not None:
+            raise ValueError(f"{place}: Dropout follows a BatchNorm1d, which becomes part of the Linear behind it")
+        if part.p and self.after_linear:
+            self.layers[-1].activation = "identity"
+        self.dropout[-1] += part.p - self.dropout[-1] * part.p  # each drops a share of what the one before left
+
+    def add_batch_norm(self, place: str, norm: Any) -> None:
+        """Fold its statistics, factor * x + shift, into the Linear before it, or else keep them for the next one."""
+        if norm.running_mean is None:
+            raise ValueError(
+                f"{place}: BatchNorm1d has track_running_stats=False, and without statistics it cannot become part of "
+                f"a Linear"
+            )
+        self.check_width(place, "BatchNorm1d", norm.num_features)
+        mean, variance = (_array(part).astype(np.float64) for part in (norm.running_mean, norm.running_var))
+        factor = 1 / np.sqrt(variance + norm.eps)
+        factor = factor if norm.weight is None else factor * _array(norm.weight)
+        shift = -mean * factor if norm.bias is None else _array(norm.bias) - mean * factor
+        if self.after_linear:
+            layer = self.layers[-1]
+            layer.weight = self.cast(layer.weight * factor[:, None])
+            layer.bias = self.cast(layer.bias * factor + shift)
+        elif self.pending is None:
+            self.pending = factor, shift
+        else:
+            self.pending = factor * self.pending[0], factor * self.pending[1] + shift
+
+    def check_width(self, place: str, kind: str, n_inputs: int) -> None:
+        """Raise if a submodule takes another number of inputs than there are."""
+        given = len(self.layers[-1].bias) if self.layers else n_inputs
+        if self.pending is not None:
+            given = len(self.pending[0])
+        if given != n_inputs:
+            raise ValueError(f"{place}: {kind} takes {n_inputs} inputs, the layer before has {given} outputs")
+
+    def cast(self, values: np.ndarray) -> np.ndarray:
+        """Return the numbers in the module's dtype."""
+        with np.errstate(over="ignore"):  # parameters that are not finite are an error of their own
+            return values.astype(self.dtype)
 
     def finish(self, loss: Any) -> SavedModel:
         """Return the description, its outputs and loss by the rules that `fastnn.from_torch` documents."""
-        if not self.linears:
-            raise ValueError("module must have at least one Linear")
         if self.dropout[-1]:
             raise ValueError("module ends in a Dropout: fastnn drops no outputs")
-        names = [name or "identity" for name in self.activation]
-        if self.activation[-1] is None and isinstance(loss, str):
+        if self.pending is not None:
+            raise ValueError("module ends in a BatchNorm1d: fastnn has it as part of a Linear only")
+        sizes = [self.layers[0].weight.shape[1], *(len(layer.bias) for layer in self.layers)]
+        names = [layer.activation or "identity" for layer in self.layers]
+        if self.after_linear and loss is None and sizes[-1] == 1 and not self.ends_in_identity:
+            raise ValueError(
+                "module ends in a Linear of one output, which may be a logit or a number: give "
+                "loss='binary_cross_entropy' for a logit, loss='squared_error' or another one for a number"
+            )
+        if self.after_linear and isinstance(loss, str):
             names[-1] = LAST_OF_LOSS.get(loss, "identity")
         if loss is None:
             loss = LOSS_OF_LAST.get(names[-1], "squared_error")
-        sizes = [self.linears[0].in_features, *(linear.out_features for linear in self.linears)]
-        spec = make_spec(sizes, names, loss, self.dtype(), self.scale, self.dropout[:-1])
-        weights = [_array(linear.weight) for linear in self.linears]
-        biases = [
-            np.zeros(len(weight), weight.dtype) if linear.bias is None else _array(linear.bias)
-            for linear, weight in zip(self.linears, weights, strict=True)
-        ]
-        return SavedModel(spec, flatten(tuple(weights), tuple(biases)), seed=0)
-
-    def dtype(self) -> str:
-        """Return the name of the one dtype of all parameters."""
-        tensors = [tensor for linear in self.linears for tensor in (linear.weight, linear.bias) if tensor is not None]
-        dtypes = {tensor.dtype for tensor in tensors}
-        if len(dtypes) > 1 or dtypes - {torch.float32, torch.float64}:
-            found = ", ".join(sorted(map(str, dtypes)))
-            hint = "; call module.float() first" if all(dtype.is_floating_point for dtype in dtypes) else ""
-            raise TypeError(f"module must be of float32 or of float64 throughout, got {found}{hint}")
-        return str(dtypes.pop()).removeprefix("torch.")
+        spec = make_spec(sizes, names, loss, self.dtype, self.scale, self.dropout[:-1])
+        weights, biases = tuple(layer.weight for layer in self.layers), tuple(layer.bias for layer in self.layers)
+        return SavedModel(spec, flatten(weights, biases), seed=0)
 
 
 def _array(tensor: Any) -> np.ndarray:
@@ -128,8 +195,8 @@ def to_module(model: SavedModel, logits: bool = False) -> Any:
         if name not in MODULES:
             raise ValueError(f"activation {name!r} has no module in PyTorch")
         last = number == len(layers) - 1
-        if name != "identity" and not (last and logits and name in LOGITS):
-            parts.append(MODULES[name]())
+        if (name != "identity" or last) and not (last and logits and name in LOGITS):
+            parts.append(MODULES[name]())  # the last Identity says that the outputs are numbers, not logits
     return nn.Sequential(*parts).eval()
 
 

@@ -11,7 +11,7 @@ from ..kernels import layout
 from ..spec import Spec
 from .arrays import as_numeric_array, read_only
 
-MOST_WEIGHT = 1e300
+MAX_TOTAL_WEIGHT = 1e300
 """Largest sum of weights: beyond it their products with losses may exceed float64."""
 
 
@@ -29,8 +29,8 @@ def as_weights(name: str, values: Any, spec: Spec, n_rows: int) -> np.ndarray:
         raise ValueError(f"{name} must hold finite numbers of 0 or more")
     if not weights.any():
         raise ValueError(f"{name} must not be 0 for every example")
-    if total > MOST_WEIGHT:
-        raise ValueError(f"{name} must have a sum of at most {MOST_WEIGHT:g}, got {total:g}")
+    if total > MAX_TOTAL_WEIGHT:
+        raise ValueError(f"{name} must have a sum of at most {MAX_TOTAL_WEIGHT:g}, got {total:g}")
     return read_only(weights)
 
 

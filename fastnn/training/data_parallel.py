@@ -27,7 +27,7 @@ from .dataset import Dataset
 from .engine import Engine
 from .loop import Hooks, KernelArguments, Metrics, TrainingPlan, TrainingRun, train
 from .options import FitOptions
-from .progress import progress_bar
+from .progress import make_progress_bar
 from .state import TrainingState
 from .thread_tuner import SingleThread
 from .trainer import kernel_arguments, make_plan, own_layer_table, prepare_state, settled
@@ -309,7 +309,7 @@ def fit(
         arguments = kernel_arguments(engine, state, optimizer_state, dataset, options, options.batch_size, fused=False)
         arguments = own_layer_table(arguments, callbacks)
         metrics = Metrics(dataset.has_accuracy, dataset.has_val_accuracy)
-        bar = progress_bar(
+        bar = make_progress_bar(
             options.progress if group.rank == 0 else False, options.epochs, -(-n_rows // options.batch_size), n_rows
         )
         facts = {"network": engine.spec, "seed": state.seed, "epochs": options.epochs}

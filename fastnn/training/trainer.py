@@ -22,7 +22,7 @@ from .engine import PREDICT_ROWS, Engine
 from .lbfgs import LbfgsSolver
 from .loop import Callbacks, Hooks, KernelArguments, Metrics, TrainingPlan, TrainingRun, train
 from .options import FitOptions
-from .progress import progress_bar
+from .progress import make_progress_bar
 from .state import TrainingState
 from .update_rule import OptimizerState, initial_state, make_stochastic_regularization, make_update_rule
 
@@ -81,7 +81,7 @@ def _fit_lbfgs(
     callbacks: CallbackContext,
     history: History,
 ) -> History:
-    bar = progress_bar(options.progress, options.epochs, 1, dataset.examples.n_rows)
+    bar = make_progress_bar(options.progress, options.epochs, 1, dataset.examples.n_rows)
     with bar, callbacks:
         if options.epochs:
             LbfgsSolver(engine, state, dataset, options, callbacks, bar.show).run(history)
@@ -124,7 +124,7 @@ def fit_steps(
     plan = make_plan(state, options, batch_size, steps, start)
     metrics = Metrics(dataset.has_accuracy, dataset.has_val_accuracy)
     with (
-        progress_bar(options.progress, options.epochs, steps, dataset.examples.n_rows) as bar,
+        make_progress_bar(options.progress, options.epochs, steps, dataset.examples.n_rows) as bar,
         callbacks,
     ):
         run = TrainingRun(arguments, plan, metrics, Hooks(callbacks, bar.show, checkpointer), state)
