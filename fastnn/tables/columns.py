@@ -58,6 +58,10 @@ class Texts:
         """Return how many rows hold each distinct text."""
         return np.bincount(self.codes[self.codes >= 0], minlength=len(self.distinct))
 
+    def text_at(self, row: int) -> str:
+        """Return the text of a row, "" for a missing value."""
+        return self.distinct[self.codes[row]] if self.codes[row] >= 0 else ""
+
     def spread(self, values: NDArray[Any], missing: Any) -> NDArray[Any]:
         """Return for each row the value given for its distinct text, or `missing`."""
         return np.append(values, np.asarray([missing], values.dtype))[self.codes]
