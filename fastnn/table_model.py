@@ -279,13 +279,15 @@ def _plain_encoder(saved: SavedModel) -> TableEncoder:
     n = saved.spec.sizes[0]
     names = saved.column_names or tuple(default_name(position) for position in range(n))
     centre, scale, offset = np.zeros(n), np.ones(n), 0.0
-    if isinstance(saved.scaler, MinMaxScaler):
-        low, high = saved.scaler.feature_range
-        centre, spread, offset = saved.scaler.minimum, saved.scaler.maximum - saved.scaler.minimum, low
-        scale = np.where(spread > 0, (high - low) / np.where(spread > 0, spread, 1), 0)
-    elif saved.scaler is not None:
-        centre, spread = saved.scaler.mean, saved.scaler.std
-        scale = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1), 0)
+    if saved.scaler is not None:
+        state, gain = saved.scaler.state(), 1.0
+        if isinstance(saved.scaler, MinMaxScaler):
+            offset, high = state["feature_range"]
+            centre, gain = np.array(state["minimum"]), high - offset
+            spread = np.array(state["maximum"]) - centre
+        else:
+            centre, spread = np.array(state["mean"]), np.array(state["std"])
+        scale = np.where(spread > 0, gain / np.where(spread > 0, spread, 1), 0)
     columns = [
         QuantityColumn(name, PLAIN, float(centre[i]), float(scale[i]), float(offset), clip=False)
         for i, name in enumerate(names)

@@ -39,15 +39,12 @@ def load_table_task(arguments: argparse.Namespace, tell: Callable[[str], None]) 
     columns = _without_missing_targets(table, targets, tell)
     n_rows = len(next(iter(columns.values())))
     kinds = _kinds(columns, targets, arguments)
-    task = arguments.task
-    target = make_target_of(table.path, columns, targets, task)
+    target = _make_target(table.path, columns, targets, arguments.task)
     labels = target.labels(columns) if isinstance(target, ClassTarget) else None
     share = 0.0 if arguments.test else arguments.held_out
     split = split_rows(labels, n_rows, share, arguments.seed, _split_column(columns, arguments.split_by))
     if isinstance(target, QuantityTarget):
-        target = make_target_of(table.path, columns, targets, "regression", split.train, target.reason)
-        if not _outputs_are_linear(arguments):
-            target = replace(target, mean=np.zeros(len(targets)), std=np.ones(len(targets)))
+        target = _standardised(target, columns, split.train, _outputs_are_linear(arguments))
     image_shape = _image_shape(columns, kinds, arguments.image_shape, table)
     kinds = kinds if image_shape is None else {name: ColumnKind("quantity", "a pixel") for name in kinds}
     try:
@@ -135,8 +132,8 @@ def tell_reading(table: Table, tell: Callable[[str], None]) -> None:
         more = f" and {len(lines) - 3:,} more" if len(lines) > 3 else ""
         where = f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines[:3]))}{more}"
         tell(
-            f"warning: column {column!r}, {where}: {text!r:.60} is not a number; taken as a missing value (correct it, or "
-            "give --categorical if the column holds categories)"
+            f"warning: column {column!r}, {where}: {text!r:.60} is not a number; taken as a missing value (correct "
+            "it, or give --categorical if the column holds categories)"
         )
     if len(fields) > MOST_WARNINGS:
         tell(f"warning: {len(fields) - MOST_WARNINGS:,} more texts among numbers are taken as missing values")
@@ -187,8 +184,8 @@ def _without_missing_targets(table: Table, targets: Sequence[str], tell: Callabl
     for damage in table.damaged:
         if damage.column in targets:
             raise FileFormatError(
-                f"{table.path}, line {damage.line}, column {damage.column!r}: {damage.text!r:.60} is not a number, and the "
-                "column is the target; correct it, remove the row, or give --missing with this text"
+                f"{table.path}, line {damage.line}, column {damage.column!r}: {damage.text!r:.60} is not a number, and "
+                "the column is the target; correct it, remove the row, or give --missing with this text"
             )
     lacking = np.zeros(table.n_rows, bool)
     for name in targets:
@@ -236,22 +233,28 @@ def _split_column(columns: Mapping[str, Column], given: str | None) -> tuple[str
     return name, columns[name]
 
 
-def make_target_of(
-    path: str,
-    columns: Mapping[str, Column],
-    targets: Sequence[str],
-    task: Any,
-    rows: NDArray[Any] | None = None,
-    reason: str = "",
+def _make_target(
+    path: str, columns: Mapping[str, Column], targets: Sequence[str], task: Any
 ) -> ClassTarget | QuantityTarget:
-    """Return the target, with the file in errors and the options of the command line in their words."""
+    """Return the target; errors name the file and the options of the command line."""
     try:
-        found = make_target(columns, targets, rows, task)
+        return make_target(columns, targets, None, task)
     except ValueError as error:
         text = re.sub(r"task='(\w+)'", r"--task \1", str(error))
         text = text.replace("name another column", "name another column with --target")
         raise FileFormatError(f"{path}: {text}") from None
-    return replace(found, reason=reason) if rows is not None and isinstance(found, QuantityTarget) else found
+
+
+def _standardised(
+    target: QuantityTarget, columns: Mapping[str, Column], rows: NDArray[Any], linear: bool
+) -> QuantityTarget:
+    """Return the target with mean and deviation of the training rows; as it is where outputs are bounded."""
+    n = len(target.names)
+    if not linear:
+        return replace(target, mean=np.zeros(n), std=np.ones(n))
+    numbers = target.numbers(columns)[rows]
+    std = numbers.std(axis=0)
+    return replace(target, mean=numbers.mean(axis=0), std=np.where(std > 0, std, 1.0))
 
 
 def _outputs_are_linear(arguments: argparse.Namespace) -> bool:
@@ -307,7 +310,7 @@ def _test_columns(
     target: ClassTarget | QuantityTarget,
     tell: Callable[[str], None],
 ) -> dict[str, Column]:
-    """Return the columns of the file of --test, under the names of the training's, without rows that lack the target."""
+    """Return the columns of the file of --test that the model knows, without rows that lack the target."""
     table = read_rows(arguments.test, encoder, arguments, targets=isinstance(target, ClassTarget))
     tell_reading(table, tell)
     columns = table.columns

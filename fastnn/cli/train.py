@@ -76,9 +76,10 @@ def train(arguments: argparse.Namespace, comm: Any) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     prepare_kernels(net)
     print(f"{task.name}: {len(task.X):,} examples to train on, {len(task.X_held):,} held out")
+    at_most = "at most " if settings.patience else ""
     print(
         f"{'-'.join(map(str, net.sizes))} ({', '.join(net.activation)}; {net.loss_name}), {net.n_parameters:,} "
-        f"parameters: {'at most ' * bool(settings.patience)}{settings.epochs} epochs, batches of {settings.batch_size}, rate {settings.rate:g}",
+        f"parameters: {at_most}{settings.epochs} epochs, batches of {settings.batch_size}, rate {settings.rate:g}",
         flush=True,
     )
     if settings.resume:
