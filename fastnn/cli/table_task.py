@@ -346,7 +346,7 @@ def read_rows(path: str, encoder: TableEncoder, arguments: argparse.Namespace, *
     options["missing"] = encoder.missing | set(options["missing"])
     as_texts = encoder.text_columns | (set(encoder.targets) if targets else set())
     known = encoder.file_columns if has_own_names(encoder.column_names) else ()
-    return read_table(path, as_texts=as_texts, known_names=known, **options)
+    return read_table(path, as_texts=as_texts, known_names=known, keep_empty=True, **options)
 
 
 def tell_problems(table: Table, problems: Sequence[Any], tell: Callable[[str], None]) -> None:

@@ -19,7 +19,8 @@ __all__ = ["table_source", "write"]
 MOST_LISTED = 40
 """Values of a category that a comment lists; the array of them is whole."""
 
-HELPERS = """
+HELPERS = {
+    "quantity": """
 static {number} {name}_quantity(double x, double centre, double scale, double offset, int clip) {{
     double z;
     if (x != x) return ({number})offset;
@@ -30,7 +31,8 @@ static {number} {name}_quantity(double x, double centre, double scale, double of
     }}
     return ({number})(z + offset);
 }}
-
+""",
+    "category": """
 /* 1 at the place of a category's code, or at `other` for a code not listed, or at `missing` for NAN; none if -1 */
 static void {name}_category(double x, {number} *z, int n_levels, int n, int other, int missing) {{
     int j, at;
@@ -38,14 +40,16 @@ static void {name}_category(double x, {number} *z, int n_levels, int n, int othe
     at = x != x ? missing : (x >= 0.0 && x < (double)n_levels ? (int)x : other);
     if (at >= 0) z[at] = 1;
 }}
-
+""",
+    "turn": """
 /* sine and cosine of the part of a turn */
 static void {name}_turn(double t, {number} *z) {{
     const double angle = 6.283185307179586 * (t - floor(t));
     z[0] = ({number})sin(angle);
     z[1] = ({number})cos(angle);
 }}
-"""
+""",
+}
 
 
 def write(
@@ -64,8 +68,9 @@ def table_source(model: SavedModel, encoder: TableEncoder, target: ClassTarget |
     """Return the text of the file, whose functions' names begin with `name`."""
     number = "float" if model.spec.dtype == "float32" else "double"
     network = source(replace(model, table=None), f"{name}_network")
-    parts = [_head(encoder, target, name), network, HELPERS.format(number=number, name=name)]
-    parts.append(_encode(encoder.columns, number, name))
+    encode = _encode(encoder.columns, number, name)
+    used = [text for helper, text in HELPERS.items() if f"{name}_{helper}(" in encode]
+    parts = [_head(encoder, target, name), network, *[text.format(number=number, name=name) for text in used], encode]
     parts.append(_predict(model, target, number, name))
     return "".join(parts)
 

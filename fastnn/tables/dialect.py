@@ -144,6 +144,8 @@ def _try(dialect: Dialect, lines: Sequence[str]) -> tuple[Dialect, float] | None
     n_preamble = next(i for i, found in enumerate(widths) if found == width)
     if n_preamble and abs(widths[n_preamble - 1] - width) == 1:
         n_preamble -= 1  # a header of one name more or less than the rows have fields
+    while n_preamble + 1 < len(records) and _is_title(records[n_preamble], records[n_preamble + 1]):
+        n_preamble += 1
     if n_preamble > MOST_PREAMBLE:
         return None
     table = [record for record in records[n_preamble:] if len(record) == width]
@@ -155,6 +157,12 @@ def _try(dialect: Dialect, lines: Sequence[str]) -> tuple[Dialect, float] | None
     numeric = np.mean([looks_like_number(cell) for cell in cells])
     found = replace(dialect, width=width, n_preamble=n_preamble)
     return found, consistent + 0.3 * float(clean) + 0.3 * float(numeric) - 0.001 * n_preamble
+
+
+def _is_title(record: Sequence[str], following: Sequence[str]) -> bool:
+    """Tell whether a record holds a text in its first field alone, where the next one is filled: a title."""
+    filled = sum(map(bool, record))
+    return filled == 1 < sum(map(bool, following)) - 1 and bool(record[0]) and not looks_like_number(record[0])
 
 
 def _is_clean(cell: str) -> bool:

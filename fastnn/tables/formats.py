@@ -137,15 +137,7 @@ def read_arff(source: Source, layout: Layout) -> Content:
     with damage_named(source.path), source.open() as file:
         text = io.StringIO(file.read().decode(encoding.name, encoding.errors), newline=None)
     try:
-        found = library.load(text, encode_nominal=False, return_type=library.DENSE)
-        sparse = False
-    except library.BadLayout:
-        text.seek(0)
-        sparse = True
-        try:
-            found = library.load(text, encode_nominal=False, return_type=library.LOD)
-        except library.ArffException as error:
-            raise FileFormatError(f"{source.path}: {error}") from None
+        found = library.load(text, encode_nominal=False)
     except library.ArffException as error:
         raise FileFormatError(f"{source.path}: {error}") from None
     if not found["data"]:
@@ -153,18 +145,14 @@ def read_arff(source: Source, layout: Layout) -> Content:
     names, name_notes = make_names([str(name).strip() for name, _ in found["attributes"]], len(found["attributes"]))
     columns: dict[str, Column] = {}
     for position, (name, (_, kind)) in enumerate(zip(names, found["attributes"], strict=True)):
-        nominal = isinstance(kind, list)
-        if sparse:  # what is not written is 0, of a nominal attribute its first value
-            values = [row.get(position, kind[0] if nominal else 0.0) for row in found["data"]]
-        else:
-            values = [row[position] for row in found["data"]]
-        if nominal or name in layout.as_texts:
+        values = [row[position] for row in found["data"]]
+        if isinstance(kind, list) or name in layout.as_texts:
             columns[name] = texts_of(values, layout.missing)
         elif kind in ("NUMERIC", "REAL", "INTEGER"):
             columns[name] = np.array([np.nan if value is None else value for value in values], np.float64)
         else:
             columns[name] = column_of(name, np.array(values, object), layout.missing)
-    notes = [*source.notes, *encoding.notes, "ARFF" + (", sparse" if sparse else ""), *name_notes]
+    notes = [*source.notes, *encoding.notes, "ARFF", *name_notes]
     return Content(columns, None, True, tuple(notes))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,7 @@ def read_table(
     missing: Iterable[str] = (),
     as_texts: Iterable[str] = (),
     known_names: Iterable[str] = (),
+    keep_empty: bool = False,
 ) -> Table:
     r"""Read a table from a file.
 
@@ -119,6 +120,8 @@ def read_table(
         Columns whose fields stay texts even where all are numbers.
     known_names : iterable of str, optional
         Names that the columns may have: a first row that holds half of them is a header.
+    keep_empty : bool, default False
+        Whether rows of a text file that hold separators and nothing else are rows, whose values are all missing.
 
     Returns
     -------
@@ -158,6 +161,7 @@ def read_table(
     ('separated by semicolons', 'the first row holds the names', "decimal commas in 'price'")
     """
     layout = _layout(header, separator, decimal, encoding, missing, as_texts, known_names)
+    layout = replace(layout, keep_empty=bool(keep_empty))
     source = open_source(path)
     content: Content
     targets: tuple[str, ...] = ()

@@ -49,6 +49,8 @@ class Records:
         Fields that a record has at least; up to `dialect.width` more may be missing at its end.
     n_skipped : int
         Records before the first one to be yielded: lines before the table, and its header.
+    keep_empty : bool
+        Whether rows that hold separators and nothing else are rows.
     n_rows, n_blank : int
         Records that were yielded, and rows without anything in them that were left out.
     bad : list of (line, fields)
@@ -59,6 +61,7 @@ class Records:
     dialect: Dialect
     named: int
     n_skipped: int
+    keep_empty: bool = False
     n_rows: int = 0
     n_blank: int = 0
     bad: list[tuple[int, int]] = field(default_factory=list)
@@ -109,7 +112,7 @@ class Records:
         mark, comment = self.dialect.separator, self.dialect.comment
         wanted, blank = self.dialect.width, f" \t\n{mark[:1]}" if mark != BLANKS else " \t\n"
         for number, line in enumerate(lines, start):
-            if line[0] in blank and not line.strip(blank):
+            if line[0] in blank and not line.strip(blank) and not (self.keep_empty and line.strip()):
                 self.n_blank += line != "\n"
                 continue
             width = len(line.split()) if mark == BLANKS else line.count(mark) + 1 if mark else 1
@@ -143,7 +146,7 @@ class Records:
             text, began, n_lines = "".join(taken), number, len(taken)
             number += n_lines
             taken.clear()
-            if not any(map(str.strip, fields)):
+            if not any(map(str.strip, fields)) and not (self.keep_empty and text.strip()):
                 self.n_blank += text != "\n"
                 continue
             if comment and text.lstrip().startswith(comment) and (len(fields) != self.dialect.width or not self._seen):

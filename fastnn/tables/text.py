@@ -46,6 +46,8 @@ class Layout:
         Columns whose fields stay texts, whatever they look like.
     known_names : frozenset of str
         Names that the columns may have: a first record that holds most of them is a header.
+    keep_empty : bool
+        Whether rows that hold separators and nothing else are rows.
     """
 
     header: bool | None = None
@@ -55,6 +57,7 @@ class Layout:
     missing: frozenset[str] = frozenset()
     as_texts: frozenset[str] = frozenset()
     known_names: frozenset[str] = frozenset()
+    keep_empty: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +88,7 @@ def read_text(source: Source, layout: Layout) -> Content:
     texts_only = set(layout.as_texts)
     while True:
         builders = head.builders(texts_only)
-        records = Records(source.path, head.dialect, head.named, head.n_skipped)
+        records = Records(source.path, head.dialect, head.named, head.n_skipped, layout.keep_empty)
         with _text_stream(source, encoding) as stream:
             lines = [_parse(pandas, block, head, builders, source.path) for block in records.blocks(stream)]
         broken = {builder.name for builder in builders if builder.broken}
@@ -244,7 +247,11 @@ def _parse(pandas: Any, block: Block, head: _Head, builders: Sequence[ColumnBuil
         column = frame[position]
         if position in kinds:
             if builder.format is None:
-                builder.add_codes(column.cat.codes.to_numpy(), column.cat.categories.tolist())
+                texts = column.cat.categories.tolist()
+                if all(isinstance(text, str) for text in texts):
+                    builder.add_codes(column.cat.codes.to_numpy(), texts)
+                else:
+                    again.append(position)  # pandas makes numbers of categories that look like them: 007 would be 7
             else:
                 builder.add(column.tolist())
         elif not builder.add_numbers(column.to_numpy()):
@@ -276,13 +283,13 @@ def _content(
         damaged += [Damage(row, int(lines[row]), builder.name, text) for row, text in builder.damaged]
     notes = [*source.notes, *encoding.notes, *_layout_notes(head, records), *column_notes(kept)]
     if len(kept) < len(builders):
-        notes.append(f"{len(builders) - len(kept)} empty columns at the end left out")
+        notes.append(f"{_counted(len(builders) - len(kept), 'empty column')} at the end left out")
     warnings = list(encoding.warnings)
     if records.bad:
         line, found = records.bad[0]
         warnings.append(
-            f"{len(records.bad):,} rows with the wrong number of fields are left out; the first is line {line}, with "
-            f"{found} fields where the table has {head.dialect.width}"
+            f"{_counted(len(records.bad), 'row')} with the wrong number of fields left out; the first is line {line}, "
+            f"with {_counted(found, 'field')} where the table has {head.dialect.width}"
         )
     damaged.sort(key=lambda field: (field.row, field.column))
     return Content(columns, lines, head.has_names, tuple(notes), tuple(warnings), tuple(damaged))
@@ -297,11 +304,11 @@ def _layout_notes(head: _Head, records: Records) -> list[str]:
     if dialect.quote != '"':
         notes.append("single quotes")
     if dialect.n_preamble:
-        notes.append(f"the first {dialect.n_preamble} rows are no part of the table and left out")
+        notes.append(f"{_counted(dialect.n_preamble, 'row')} before the table left out")
     if dialect.comment:
         notes.append(f"lines that begin with {dialect.comment} are comments")
     if records.n_blank:
-        notes.append(f"{records.n_blank:,} rows without anything in them left out")
+        notes.append(f"{_counted(records.n_blank, 'row')} without anything in them left out")
     return [*notes, *head.name_notes]
 
 
@@ -318,6 +325,10 @@ def column_notes(builders: Sequence[ColumnBuilder]) -> list[str]:
     return notes + [
         f"{word!r} among numbers is a missing value ({count:,})" for word, count in islice(words.items(), 10)
     ]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def listed(names: Sequence[str]) -> str:
