@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import FileFormatError
 from ..plots import brightest
 from ..table_model import TableModel, load_model
-from ..tables.columns import Column
+from ..tables.columns import Column, default_name
 from ..tables.encoder import has_own_names
 from ..tables.reading import Table
 from ..tables.targets import ClassTarget
@@ -65,12 +65,21 @@ def _without_target(model: TableModel, table: Table, option: str | None) -> dict
         if len(columns) == n and not (has_own_names(columns) and has_own_names(model.encoder.column_names)):
             return dict(zip(model.encoder.column_names, columns.values(), strict=True))
         return columns
-    wanted, n = model.encoder.column_names, len(model.encoder.column_names)
-    named = has_own_names(wanted) and set(wanted) <= set(columns)
-    if not model.encoder.targets and len(columns) == n + 1 and not named and set(wanted) != set(list(columns)[:n]):
-        _say(f"{table.path}: left out {list(columns)[-1]!r}, the last column, as a target")
-        return dict(list(columns.items())[:n])
-    return columns
+    wanted = model.encoder.column_names
+    n, counted = len(wanted), wanted == tuple(map(default_name, range(len(wanted))))
+    if model.encoder.targets or (set(wanted) <= set(columns) and not counted) or len(columns) <= n:
+        return columns
+    if len(columns) > n + 1 or (has_own_names(wanted) and has_own_names(columns)):
+        return columns if has_own_names(wanted) else _refuse(model, table)
+    _say(f"{table.path}: left out {list(columns)[-1]!r}, the last column, as a target")
+    return dict(list(columns.items())[:n])
+
+
+def _refuse(model: TableModel, table: Table) -> dict[str, Column]:
+    raise FileFormatError(
+        f"{table.path}: the model takes {len(model.encoder.columns)} columns, the table has {len(table.columns)} beside "
+        "any target; give the columns of the model in their order, with or without a target (named with --target)"
+    )
 
 
 def write_answers(file: TextIO, model: TableModel, outputs: NDArray) -> None:

@@ -37,6 +37,8 @@ class Table:
     ----------
     path : str
         The file.
+    kind : str
+        Its format: "text", "npz", "parquet", "xlsx", "xls", "arff" or "libsvm".
     columns : dict
         Each column by its name: an array of numbers or times, NaN and NaT where a value is missing, or `Texts`.
     has_names : bool
@@ -56,6 +58,7 @@ class Table:
     """
 
     path: str
+    kind: str
     columns: dict[str, Column]
     has_names: bool
     targets: tuple[str, ...]
@@ -171,6 +174,7 @@ def read_table(
         content = READERS[source.kind](source, layout)
     return Table(
         source.path,
+        source.kind,
         content.columns,
         content.has_names,
         targets,

@@ -29,6 +29,8 @@ HEAD = 1 << 18
 """Characters on which separator, header and number formats are found."""
 
 MOST_LISTED = 5
+EXACT_PANDAS = (3, 1)
+"""From this version on pandas parses floats to the last bit without being told so."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,8 @@ def _parse(pandas: Any, block: Block, head: _Head, builders: Sequence[ColumnBuil
         "low_memory": False,
         "keep_default_na": False,
     }
+    if tuple(map(int, pandas.__version__.split(".")[:2])) < EXACT_PANDAS:
+        options["float_precision"] = "round_trip"
     markers = [*MISSING_AS_WRITTEN, *head.layout.missing]
     kinds = {
         i: "category" if builder.format is None else object for i, builder in enumerate(builders) if i not in plain
@@ -234,7 +238,6 @@ def _parse(pandas: Any, block: Block, head: _Head, builders: Sequence[ColumnBuil
         dtype=kinds,
         na_values=dict.fromkeys(plain, markers),
         decimal=decimal,
-        float_precision="round_trip",
         **options,
     )
     if len(frame) != len(block.lines):
