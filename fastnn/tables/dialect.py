@@ -142,7 +142,8 @@ def _try(dialect: Dialect, lines: Sequence[str]) -> tuple[Dialect, float] | None
     if width < 2:
         return None
     n_preamble = next(i for i, found in enumerate(widths) if found == width)
-    if n_preamble and abs(widths[n_preamble - 1] - width) == 1:
+    data_follow = any(map(looks_like_number, records[n_preamble]))
+    if n_preamble and abs(widths[n_preamble - 1] - width) == 1 and data_follow:
         n_preamble -= 1  # a header of one name more or less than the rows have fields
     while n_preamble + 1 < len(records) and _is_title(records[n_preamble], records[n_preamble + 1]):
         n_preamble += 1

@@ -71,7 +71,7 @@ def read_excel(source: Source, layout: Layout) -> Content:
     engine = import_library(*library, "excel", f"reading {source.path}").__name__
     try:
         with damage_named(source.path), pandas.ExcelFile(in_memory(source), engine=engine) as book:
-            sheets = {str(name): book.parse(name, header=None, dtype=object) for name in book.sheet_names}
+            sheets = pandas.read_excel(book, sheet_name=None, header=None, dtype=object)
     except FileFormatError:
         raise
     except Exception as error:  # the libraries have no exception of their own for damaged files
@@ -138,8 +138,8 @@ def read_arff(source: Source, layout: Layout) -> Content:
         text = io.StringIO(file.read().decode(encoding.name, encoding.errors), newline=None)
     try:
         found = library.load(text, encode_nominal=False)
-    except library.ArffException as error:
-        raise FileFormatError(f"{source.path}: {error}") from None
+    except Exception as error:  # besides its own exceptions, the library lets those of its parts pass
+        raise FileFormatError(f"{source.path}: not a sound ARFF file ({error!r:.200})") from None
     if not found["data"]:
         raise FileFormatError(f"{source.path}: the file has a header and no rows")
     names, name_notes = make_names([str(name).strip() for name, _ in found["attributes"]], len(found["attributes"]))

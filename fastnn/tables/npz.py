@@ -40,7 +40,7 @@ def read_npz(source: Source) -> tuple[Content, tuple[str, ...]]:
     """
     path = source.path
     try:
-        with zipfile.ZipFile(in_memory(source) if source.notes else path) as archive:
+        with source.open() as packed, zipfile.ZipFile(packed if not source.notes else in_memory(source)) as archive:
             X = _read_member(archive, path, ("X", "x"), "biuf")
             y = _read_member(archive, path, ("y",), "biufU")
     except FileFormatError:
@@ -79,8 +79,8 @@ def _read_member(archive: zipfile.ZipFile, path: str, names: Sequence[str], kind
     if name is None:
         return None
     info = archive.getinfo(f"{name}.npy")
-    file_size = os.path.getsize(path)
-    if info.header_offset < 0:
+    file_size = archive.fp.seek(0, os.SEEK_END)  # type: ignore[union-attr]
+    if not 0 <= info.header_offset < file_size:
         raise FileFormatError(f"{path}: damaged, {name} should begin at byte {info.header_offset}")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise FileFormatError(f"{path}: {name} is compressed in a way that NumPy does not use")
@@ -97,7 +97,7 @@ def _read_member(archive: zipfile.ZipFile, path: str, names: Sequence[str], kind
     if dtype.kind not in kinds or not dtype.itemsize:
         what = "real numbers or texts" if "U" in kinds else "real numbers"
         raise FileFormatError(f"{path}: {name} must hold {what}, got dtype {dtype}")
-    if n_bytes != info.file_size or n_bytes > file_size * MAX_DEFLATE_RATIO**2:
+    if n_bytes != info.file_size or n_bytes > file_size * MAX_DEFLATE_RATIO:
         raise FileFormatError(f"{path}: {name} is not as long as its shape {shape} says")
     with archive.open(info) as member:
         return np.lib.format.read_array(member, allow_pickle=False)

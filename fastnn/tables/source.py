@@ -148,7 +148,7 @@ def damage_named(path: str) -> Iterator[None]:
 def _layer(path: str, head: bytes, opened: Opener) -> tuple[Opener, str] | None:
     """Return how to open what is packed in the file, and a note; None if it is not packed."""
     if head[:2] == b"\x1f\x8b":
-        return _within(opened, lambda file: gzip.GzipFile(fileobj=file)), "unpacked (gzip)"
+        return _within(opened, lambda file: gzip.GzipFile(fileobj=file, mode="rb")), "unpacked (gzip)"
     if head[:3] == b"BZh" and head[4:10] == b"1AY&SY":
         return _within(opened, bz2.BZ2File), "unpacked (bzip2)"
     if head[:6] == b"\xfd7zXZ\0":

@@ -207,13 +207,13 @@ def _parse(pandas: Any, block: Block, head: _Head, builders: Sequence[ColumnBuil
     """Let pandas find the fields of a block, and give them to the columns; the lines of its rows."""
     dialect: Dialect = head.dialect
     separator = r"\s+" if dialect.separator == BLANKS else DELIMITER.get(dialect.separator, dialect.separator)
-    codes_before = re.search(
-        rf"(?:^|[\n\s{re.escape(separator[-1])}{dialect.quote}])[-+]?0\d+\b(?![.,/:-])", block.text
-    )
+    mark = separator[-1] if dialect.separator != BLANKS else " "
+    after = "".join(sign for sign in ".,/:-" if sign != mark)  # decimals, dates and times begin with zeros too
+    codes = re.search(rf"(?:^|[\s{re.escape(mark)}{dialect.quote}])[-+]?0\d+\b(?![{re.escape(after)}])", block.text)
     plain = [
         position
         for position, builder in enumerate(builders)
-        if codes_before is None and builder.format is not None and not builder.format.thousands + builder.format.signs
+        if codes is None and builder.format is not None and not builder.format.thousands + builder.format.signs
     ]
     options: dict[str, Any] = {
         "sep": separator,
