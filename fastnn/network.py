@@ -14,7 +14,7 @@ from . import inputs
 from .callbacks.runner import CallbackRunner
 from .checks import check_int, check_learning_rate
 from .convert import c_source, onnx
-from .errors import DivergenceError
+from .errors import DivergenceError, FileFormatError
 from .history import History
 from .initialisers import as_initialisers, initialise
 from .io import model_file
@@ -918,7 +918,8 @@ def load(path: str | os.PathLike[str]) -> Network:
     OSError
         If the file cannot be read.
     FileFormatError
-        If it is damaged, not fastnn's, or of a later format. Nothing in it is executed.
+        If it is damaged, not fastnn's, or of a later format, or if its inputs need preprocessing, which `load_model`
+        applies. Nothing in it is executed.
 
     Examples
     --------
@@ -929,7 +930,13 @@ def load(path: str | os.PathLike[str]) -> Network:
     >>> bool((fastnn.load(path).weights[0] == net.weights[0]).all())
     True
     """
-    return Network.from_description(model_file.read(path))
+    model = model_file.read(path)
+    if model.table is not None or model.scaler is not None:
+        raise FileFormatError(
+            f"{path} holds a network whose inputs need preprocessing: fastnn.load_model(path) applies it, and its "
+            "attribute network is the network alone"
+        )
+    return Network.from_description(model)
 
 
 def from_torch(module: Any, loss: Any = None) -> Network:
