@@ -26,7 +26,10 @@ from .population import Ensemble, Population, fit_many
 from .table_model import TableModel, load_model
 from .warmup import warmup
 
-__version__ = "0.1.0"
+try:
+    from ._version import __version__
+except ImportError:  # a source tree that was never built or installed
+    __version__ = "0+unknown"
 
 LATER = ("plots", "reference")
 """Modules that are imported when they are first wanted."""

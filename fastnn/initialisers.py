@@ -111,7 +111,7 @@ def _zeros(generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray
 
 
 def _default(generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    return generator.standard_normal(shape) / np.sqrt(shape[1])
+    return generator.standard_normal(shape) / math.sqrt(shape[1])
 
 
 NAMES: dict[str, Initialiser] = {
@@ -152,7 +152,8 @@ def _as_initialiser(entry: Any, activation: str) -> Initialiser:
         return NAMES[name]
     if isinstance(entry, type) or not callable(entry):
         raise TypeError(f"init must be a name, a function, or a sequence of one for each layer; got {entry!r}")
-    return entry
+    chosen: Initialiser = entry
+    return chosen
 
 
 def initialise(

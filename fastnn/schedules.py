@@ -114,7 +114,7 @@ class Exponential(Schedule):
 
     def at(self, t: np.ndarray) -> np.ndarray:
         """Return rate * factor^t."""
-        return self.rate * np.power(float(self.factor), t)
+        return np.asarray(self.rate * np.power(float(self.factor), t))
 
 
 @dataclass(frozen=True)

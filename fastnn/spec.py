@@ -186,7 +186,7 @@ def _dtype_name(dtype: Any) -> str:
         name = str(dtype)
     if dtype is None or name not in DTYPES:
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-    return name
+    return str(name)
 
 
 def _loss_and_setting(loss: Any) -> tuple[Any, float]:

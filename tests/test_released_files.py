@@ -1,6 +1,7 @@
-"""Files of released versions stay readable. `python -m tools.keep_files` adds those of a version."""
+"""Files of released versions stay readable. `python -m tools.keep_files X.Y.Z` adds those of a version."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -20,8 +21,9 @@ def expected(version):
     return json.loads((keep_files.FOLDER / version / "expected.json").read_text("utf-8"))
 
 
-def test_the_current_version_has_files():
-    assert fastnn.__version__ in VERSIONS
+def test_a_release_has_files():
+    released = re.fullmatch(r"\d+\.\d+\.\d+", fastnn.__version__)  # versions between two tags have more in them
+    assert fastnn.__version__ in VERSIONS or not released
 
 
 @pytest.mark.parametrize(("version", "name"), KEPT)

@@ -176,7 +176,8 @@ class _Reader:
 
 
 def _array(tensor: Any) -> np.ndarray:
-    return tensor.detach().cpu().numpy()
+    array: np.ndarray = tensor.detach().cpu().numpy()
+    return array
 
 
 def to_module(model: SavedModel, logits: bool = False) -> Any:

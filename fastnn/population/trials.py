@@ -121,4 +121,4 @@ def resolve_config(number: int, config: Mapping[str, Any], shared: Mapping[str, 
 
 def cost_of(config: Mapping[str, Any]) -> float:
     """Return the work of one network, as far as it is known before its training."""
-    return sum(a * b for a, b in pairwise(config["sizes"])) * config["epochs"]
+    return float(sum(a * b for a, b in pairwise(config["sizes"])) * config["epochs"])
