@@ -1,4 +1,4 @@
-"""The networks that are measured: one list for benchmarks, peers and charts."""
+"""The networks to measure, shared by all benchmarks."""
 
 from __future__ import annotations
 

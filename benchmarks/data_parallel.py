@@ -1,12 +1,13 @@
-"""When training on several machines pays: python -m benchmarks.data_parallel 784,512,512,10 --batch 128.
+"""Estimate when training on several machines pays: python -m benchmarks.data_parallel 784,512,512,10 --batch 128.
 
-A model on paper, fed with what is measured here: the seconds that a rank takes for its part of a batch, its calls and
-its passes over the parameters included. With n ranks of the same part a step takes
+The model takes the measured seconds t of a rank's part of a step, its calls and passes over the parameters included.
+With n ranks of the same part a step takes
 
     t(n) = t + 2 ceil(log2 n) latency + 2 (n - 1) / n bytes / bandwidth,
 
-the last two terms those of an Allreduce by recursive halving and doubling (Thakur, Rabenseifner and Gropp, 2005). Under
-`mpiexec -n 2` latency and bandwidth are measured between the ranks; else the table is for nominal links.
+where the last two terms are those of an Allreduce by recursive halving and doubling (Thakur, Rabenseifner and Gropp,
+2005). Under `mpiexec -n 2` latency and bandwidth are measured between the ranks; otherwise the table is for nominal
+links.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from fastnn import Network
 
 ROWS = 20_000
 WORTH_IT = 0.5
-"""Share of the ideal pace above which another machine is called worth having."""
+"""Fraction of the ideal speed-up that must be reached for more machines to pay."""
 
 
 class Link(NamedTuple):
-    """What connects the ranks: seconds of a message, bytes in a second."""
+    """A network link: seconds per message, bytes per second."""
 
     name: str
     latency: float
@@ -42,17 +43,17 @@ NOMINAL = [
 
 
 def best_of(call: Callable[[], object], times: int = 7) -> float:
-    """The least seconds of a few calls."""
-    spent = []
+    """Return the seconds of the fastest of a few calls."""
+    seconds = []
     for _ in range(times):
         began = time.perf_counter()
         call()
-        spent.append(time.perf_counter() - began)
-    return min(spent)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
 
 
-def seconds_of_step(sizes: list[int], batch: int, comm: Alone | None) -> float:
-    """One step on one thread, as a plain training or as a rank's."""
+def seconds_of_step(sizes: list[int], batch: int, comm: SingleRank | None) -> float:
+    """Return the seconds of a step on one thread, in a plain training or in that of a rank."""
     generator = np.random.default_rng(0)
     X = generator.random((ROWS, sizes[0]), dtype=np.float32)
     y = generator.integers(0, sizes[-1], ROWS)
@@ -63,39 +64,40 @@ def seconds_of_step(sizes: list[int], batch: int, comm: Alone | None) -> float:
     return best_of(lambda: net.fit(X, y, **options), 3) / math.ceil(ROWS / batch)
 
 
-class Alone:
-    """A communicator of one rank, which sends nothing anywhere."""
+class SingleRank:
+    """A communicator of one rank."""
 
     def Get_rank(self) -> int:  # noqa: N802
-        """The only one."""
+        """Return the rank."""
         return 0
 
     def Get_size(self) -> int:  # noqa: N802
-        """One."""
+        """Return the number of ranks."""
         return 1
 
     def allgather(self, value: Any) -> list[Any]:
-        """Its own."""
+        """Return the value of the only rank."""
         return [value]
 
     def bcast(self, value: Any) -> Any:
-        """Its own."""
+        """Return the value of the only rank."""
         return value
 
     def Bcast(self, array: np.ndarray, root: int) -> None:  # noqa: N802
-        """Nothing."""
+        """Do nothing."""
 
-    def Iallreduce(self, sent: np.ndarray, added: np.ndarray) -> Alone:  # noqa: N802
-        """A copy."""
+    def Iallreduce(self, sent: np.ndarray, added: np.ndarray) -> SingleRank:  # noqa: N802
+        """Copy what was sent."""
         added[:] = sent
         return self
 
-    def Wait(self) -> None:  # noqa: N802
-        """Not at all."""
+    def Test(self) -> bool:  # noqa: N802
+        """Return that the request is complete."""
+        return True
 
 
 def measured_link() -> Link | None:
-    """Between the ranks of this program, from Allreduces of 8 bytes and of 16 MB; None where there is one rank."""
+    """Measure the link between the ranks by Allreduces of 8 bytes and of 16 MB; return None for a single rank."""
     try:
         from mpi4py import MPI
     except ImportError:
@@ -108,12 +110,12 @@ def measured_link() -> Link | None:
     def seconds(count: int, times: int) -> float:
         sent, added = np.ones(count, np.float32), np.empty(count, np.float32)
 
-        def turn() -> None:
+        def reduce() -> None:
             for _ in range(times):
                 comm.Allreduce(sent, added)
 
         comm.Barrier()
-        return best_of(turn) / times
+        return best_of(reduce) / times
 
     latency = seconds(2, 1000) / (2 * math.ceil(math.log2(n)))
     size = 1 << 22
@@ -121,10 +123,10 @@ def measured_link() -> Link | None:
     return Link(f"measured between {n} ranks", latency, bandwidth)
 
 
-def pace(link: Link, step: float, size: int, batch: int, n: int) -> float:
-    """Examples per second of n ranks."""
-    reduce = 2 * math.ceil(math.log2(n)) * link.latency + 2 * (n - 1) / n * size / link.bandwidth
-    return n * batch / (step + reduce)
+def examples_per_second(link: Link, step: float, size: int, batch: int, n: int) -> float:
+    """Return the examples per second of n ranks."""
+    communication = 2 * math.ceil(math.log2(n)) * link.latency + 2 * (n - 1) / n * size / link.bandwidth
+    return n * batch / (step + communication)
 
 
 def main() -> None:
@@ -132,25 +134,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sizes", type=lambda text: [int(size) for size in text.split(",")])
     parser.add_argument("--batch", type=int, default=128, help="examples of one rank in a batch")
-    parser.add_argument("--most", type=int, default=64, help="ranks to look at")
-    chosen = parser.parse_args()
+    parser.add_argument("--max-ranks", type=int, default=64, help="largest number of ranks")
+    arguments = parser.parse_args()
     link = measured_link()
     if link is not None:
         from mpi4py import MPI
 
         if MPI.COMM_WORLD.Get_rank() != 0:
             return
-    plain = chosen.batch / seconds_of_step(chosen.sizes, chosen.batch, None)
-    step = seconds_of_step(chosen.sizes, chosen.batch, Alone())
-    count = Network(chosen.sizes, seed=0).n_parameters
-    print(f"{'-'.join(map(str, chosen.sizes))}, {chosen.batch} rows a rank: {plain:,.0f} examples/s without ranks")
-    counts = [2**k for k in range(1, chosen.most.bit_length()) if 2**k <= chosen.most]
-    for one in [link] if link else NOMINAL:
-        paces = {n: pace(one, step, 4 * count, chosen.batch, n) for n in counts}
-        worth = [n for n, found in paces.items() if found >= max(plain, WORTH_IT * n * plain)]
-        print(f"{one.name}: latency {one.latency * 1e6:.1f} us, {one.bandwidth * 1e-9:.2f} GB/s")
-        print("  examples/s of ranks: " + ", ".join(f"{n}: {found:,.0f}" for n, found in paces.items()))
-        print(f"  pays, and keeps half of the ideal pace, {f'up to {max(worth)} ranks' if worth else 'never'}")
+    plain = arguments.batch / seconds_of_step(arguments.sizes, arguments.batch, None)
+    step = seconds_of_step(arguments.sizes, arguments.batch, SingleRank())
+    count = Network(arguments.sizes, seed=0).n_parameters
+    print(
+        f"{'-'.join(map(str, arguments.sizes))}, {arguments.batch} rows a rank: {plain:,.0f} examples/s without ranks"
+    )
+    counts = [2**k for k in range(1, arguments.max_ranks.bit_length()) if 2**k <= arguments.max_ranks]
+    for medium in [link] if link else NOMINAL:
+        speeds = {n: examples_per_second(medium, step, 4 * count, arguments.batch, n) for n in counts}
+        worthwhile = [n for n, speed in speeds.items() if speed >= max(plain, WORTH_IT * n * plain)]
+        print(f"{medium.name}: latency {medium.latency * 1e6:.1f} us, {medium.bandwidth * 1e-9:.2f} GB/s")
+        print("  examples/s of ranks: " + ", ".join(f"{n}: {speed:,.0f}" for n, speed in speeds.items()))
+        limit = f"up to {max(worthwhile)} ranks" if worthwhile else "never"
+        print(f"  pays, at half of the ideal speed-up or more, {limit}")
 
 
 if __name__ == "__main__":

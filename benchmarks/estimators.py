@@ -1,7 +1,8 @@
-"""scikit-learn's classifier beside fastnn's with the same arguments: python -m benchmarks.estimators [--json FILE].
+"""Compare fastnn's classifier with scikit-learn's: python -m benchmarks.estimators [--json FILE].
 
-Each library in a process of its own, in turns; the same `random_state`, hence the same weights and batches; the whole
-of `fit` is timed, checks included, after a turn that compiles. The losses at the end must agree.
+The arguments are the same, `random_state` included, hence the weights and batches too. Each library runs in its own
+process, in turns; all of `fit` is timed, checks included, after an untimed turn that compiles. The final losses must
+agree.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TOLERANCE = {"float32": 1e-3, "float64": 1e-9}
 
 @dataclass(frozen=True)
 class Case:
-    """Inputs, rows, hidden layers, batch, epochs of one `fit`."""
+    """Inputs, rows, hidden layers, batch size and epochs of one `fit`."""
 
     n_inputs: int
     rows: int
@@ -47,46 +48,46 @@ CASES = [
 
 
 def fit(library: str, case: Case, dtype: str, turns: int) -> list[list[float]]:
-    """Seconds and loss of each turn, the first left out."""
+    """Return seconds and loss of each turn after the first."""
     generator = np.random.default_rng(0)
     X = generator.normal(size=(case.rows, case.n_inputs)).astype(dtype)
     y = (X[:, :10] + 0.5 * generator.normal(size=(case.rows, 10))).argmax(axis=1)
-    kind = importlib.import_module(MODULES[library]).MLPClassifier
-    found = []
+    classifier = importlib.import_module(MODULES[library]).MLPClassifier
+    timings = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for _ in range(turns + 1):
-            model = kind(
+            model = classifier(
                 case.hidden, batch_size=case.batch, max_iter=case.epochs, tol=0.0, n_iter_no_change=10**9,
                 random_state=0,
             )  # fmt: skip
             began = time.perf_counter()
             model.fit(X, y)
-            found.append([time.perf_counter() - began, float(model.loss_)])
-    return found[1:]
+            timings.append([time.perf_counter() - began, float(model.loss_)])
+    return timings[1:]
 
 
 def compare(number: int, dtype: str, rounds: int, turns: int) -> dict[str, object]:
-    """All turns of both libraries on one case."""
+    """Run all turns of both libraries on one case."""
     case = CASES[number]
-    seen: dict[str, list[list[float]]] = {library: [] for library in MODULES}
+    turns_of: dict[str, list[list[float]]] = {library: [] for library in MODULES}
     for _ in range(rounds):
-        for library, found in seen.items():
+        for library, timings in turns_of.items():
             command = [sys.executable, "-m", "benchmarks.estimators", "--one", library, "--turns", str(turns)]
             command += ["--case", str(number), "--dtype", dtype]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            found += json.loads(done.stdout.splitlines()[-1])
-    losses = {library: found[0][1] for library, found in seen.items()}
+            completed = subprocess.run(command, capture_output=True, text=True, check=True)
+            timings += json.loads(completed.stdout.splitlines()[-1])
+    losses = {library: timings[0][1] for library, timings in turns_of.items()}
     if abs(losses["fastnn"] / losses["scikit-learn"] - 1) > TOLERANCE[dtype]:
         raise SystemExit(f"{case}, {dtype}: the losses are {losses}")
-    paces = {
-        library: case.rows * case.epochs / statistics.median(seconds for seconds, _ in found)
-        for library, found in seen.items()
+    speeds = {
+        library: case.rows * case.epochs / statistics.median(seconds for seconds, _ in timings)
+        for library, timings in turns_of.items()
     }
     name = f"{case.n_inputs} inputs, {case.hidden}, {case.batch}"
-    ratio = paces["fastnn"] / paces["scikit-learn"]
-    print(f"| {name} | {dtype} | {paces['fastnn']:,.0f} | {paces['scikit-learn']:,.0f} | {ratio:.1f}x |", flush=True)
-    return {"case": name, "dtype": dtype, "examples_per_second": paces, "turns": seen}
+    ratio = speeds["fastnn"] / speeds["scikit-learn"]
+    print(f"| {name} | {dtype} | {speeds['fastnn']:,.0f} | {speeds['scikit-learn']:,.0f} | {ratio:.1f}x |", flush=True)
+    return {"case": name, "dtype": dtype, "examples_per_second": speeds, "turns": turns_of}
 
 
 def main() -> None:
@@ -94,24 +95,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turns", type=int, default=3, help="trainings in each process")
-    parser.add_argument("--dtype", choices=tuple(TOLERANCE), help="one type alone")
-    parser.add_argument("--case", type=int, help="one case alone, counted from 0")
+    parser.add_argument("--dtype", choices=tuple(TOLERANCE), help="only this dtype")
+    parser.add_argument("--case", type=int, help="only this case, counted from 0")
     parser.add_argument("--json", type=Path, help="write the results here")
-    parser.add_argument("--one", help="train with this library alone")
-    chosen = parser.parse_args()
-    if chosen.one:
-        print(json.dumps(fit(chosen.one, CASES[chosen.case], chosen.dtype, chosen.turns)))
+    parser.add_argument("--one", help="train with this library in this process")
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(fit(arguments.one, CASES[arguments.case], arguments.dtype, arguments.turns)))
         return
     print("| inputs, hidden layers, batch | type | fastnn, examples/s | scikit-learn | ratio |")
     print("|---|---|---:|---:|---:|")
-    numbers = range(len(CASES)) if chosen.case is None else [chosen.case]
-    dtypes = [chosen.dtype] if chosen.dtype else list(TOLERANCE)
-    results = [compare(number, dtype, chosen.rounds, chosen.turns) for number in numbers for dtype in dtypes]
-    if chosen.json:
+    numbers = range(len(CASES)) if arguments.case is None else [arguments.case]
+    dtypes = [arguments.dtype] if arguments.dtype else list(TOLERANCE)
+    results = [compare(number, dtype, arguments.rounds, arguments.turns) for number in numbers for dtype in dtypes]
+    if arguments.json:
         from benchmarks.peers import machine
 
-        chosen.json.parent.mkdir(parents=True, exist_ok=True)
-        chosen.json.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n")
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

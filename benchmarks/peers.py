@@ -14,18 +14,17 @@ from typing import Any
 
 from benchmarks.cases import CASES
 from benchmarks.roofline import measure_limits
-from fastnn.bench.libraries import CONTESTANTS
+from fastnn.bench.libraries import LIBRARIES
 from fastnn.bench.runner import measure, print_case
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, versions, commit, date."""
-    model = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        model = next(
-            (line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), model
-        )
+    """Return processor, cores, versions, commit and date."""
+    processor = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        processor = next((line.split(":")[1].strip() for line in lines if "model name" in line), processor)
     versions = {}
     for package in ("fastnn", "numpy", "numba", "llvmlite", "scikit-learn", "torch", "jax"):
         try:
@@ -34,7 +33,7 @@ def machine() -> dict[str, Any]:
             versions[package] = None
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     return {
-        "processor": model,
+        "processor": processor,
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "versions": versions,
@@ -47,15 +46,15 @@ def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", default=",".join(map(str, range(len(CASES)))), help="numbers of cases")
-    parser.add_argument("--peers", default=",".join(CONTESTANTS), help="names of libraries")
+    parser.add_argument("--peers", default=",".join(LIBRARIES), help="names of libraries")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.7, help="length of one turn")
     parser.add_argument("--json", type=Path, help="write the results here")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     results = []
-    for number in map(int, chosen.cases.split(",")):
+    for number in map(int, arguments.cases.split(",")):
         before = measure_limits()
-        result = measure(CASES[number], chosen.peers.split(","), chosen.rounds, chosen.seconds)
+        result = measure(CASES[number], arguments.peers.split(","), arguments.rounds, arguments.seconds)
         after = measure_limits()
         result["limits"] = {name: max(value, after[name]) for name, value in before.items()}
         result["gflops"] = result["entries"]["fastnn"]["median"] * result["flops"] * 1e-9
@@ -63,10 +62,10 @@ def main() -> None:
         results.append(result)
         print_case(result)
         print(f"  {result['gflops']:.1f} GFLOP/s, {result['fraction_of_peak']:.0%} of the peak", flush=True)
-    if chosen.json:
-        chosen.json.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
         content = {"machine": machine(), "results": results}
-        chosen.json.write_text(json.dumps(content, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

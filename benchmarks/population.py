@@ -1,7 +1,7 @@
-"""Train a population beside joblib with scikit-learn and JAX's vmap: python -m benchmarks.population [--json FILE].
+"""Compare `fit_many` with joblib over scikit-learn and JAX's vmap: python -m benchmarks.population [--json FILE].
 
-The same networks, data, batches and number of epochs; each library in a process of its own, in rounds, after a turn
-that compiles. The mean loss of the population must agree.
+Networks, data, batches and number of epochs are the same. Each library runs in its own process, in rounds, after an
+untimed training that compiles. The mean losses of the populations must agree.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import numpy as np
 
 SIZES, ROWS, BATCH, RATE = (20, 64, 64, 1), 10_000, 32, 0.01
 TOLERANCE = 0.15
-"""Relative; the libraries shuffle and draw their weights differently."""
+"""Relative difference allowed between mean losses: the libraries draw weights and orders differently."""
 
 
 def examples() -> tuple[np.ndarray, np.ndarray]:
-    """A smooth function of 20 numbers."""
+    """Return samples of a smooth function of 20 numbers."""
     generator = np.random.default_rng(0)
     X = generator.normal(size=(ROWS, SIZES[0])).astype(np.float32)
     y = np.sin(X[:, :1]) + 0.5 * X[:, 1:2] * X[:, 2:3]
@@ -33,24 +33,24 @@ def examples() -> tuple[np.ndarray, np.ndarray]:
 
 
 def fastnn_population(networks: int, epochs: int) -> Callable[[], float]:
-    """`fit_many` on all processors."""
+    """Build a training by `fit_many` on all processors."""
     import fastnn
 
     X, y = examples()
     configs = [{"seed": seed} for seed in range(networks)]
 
     def train() -> float:
-        found = fastnn.fit_many(
+        result = fastnn.fit_many(
             configs, X, y, sizes=SIZES, activation=["tanh", "tanh", "identity"], init="glorot_uniform",
             learning_rate=RATE, batch_size=BATCH, epochs=epochs, progress=False,
         )  # fmt: skip
-        return float(np.mean(found.scores))
+        return float(np.mean(result.scores))
 
     return train
 
 
 def joblib_population(networks: int, epochs: int) -> Callable[[], float]:
-    """A joblib loop over scikit-learn's regressor, on all processors; its loss is half of ours, the rate double."""
+    """Build a joblib loop over scikit-learn's regressor; its loss is half of fastnn's, its learning rate doubled."""
     import warnings
 
     from joblib import Parallel, delayed
@@ -74,7 +74,7 @@ def joblib_population(networks: int, epochs: int) -> Callable[[], float]:
 
 
 def jax_population(networks: int, epochs: int) -> Callable[[], float]:
-    """The whole epoch jitted with scan, vmapped over the population."""
+    """Build a jitted scan over an epoch, vmapped over the population."""
     import jax
     import jax.numpy as jnp
 
@@ -84,9 +84,9 @@ def jax_population(networks: int, epochs: int) -> Callable[[], float]:
     def start(key: Any) -> Any:
         layers = []
         for n_in, n_out in pairwise(SIZES):
-            key, drawn = jax.random.split(key)
+            key, layer_key = jax.random.split(key)
             bound = (6 / (n_in + n_out)) ** 0.5
-            layers.append((jax.random.uniform(drawn, (n_in, n_out), minval=-bound, maxval=bound), jnp.zeros(n_out)))
+            layers.append((jax.random.uniform(layer_key, (n_in, n_out), minval=-bound, maxval=bound), jnp.zeros(n_out)))
         return layers
 
     def loss_of(layers: Any, a: Any, target: Any) -> Any:
@@ -95,8 +95,8 @@ def jax_population(networks: int, epochs: int) -> Callable[[], float]:
         return ((a @ layers[-1][0] + layers[-1][1] - target) ** 2).sum(axis=1).mean()
 
     def step(layers: Any, batch: Any) -> Any:
-        loss, slopes = jax.value_and_grad(loss_of)(layers, X[batch], y[batch])
-        return jax.tree.map(lambda p, g: p - RATE * g, layers, slopes), loss
+        loss, gradients = jax.value_and_grad(loss_of)(layers, X[batch], y[batch])
+        return jax.tree.map(lambda p, g: p - RATE * g, layers, gradients), loss
 
     def epoch(layers: Any, key: Any) -> Any:
         order = jax.random.permutation(key, ROWS)
@@ -104,14 +104,14 @@ def jax_population(networks: int, epochs: int) -> Callable[[], float]:
         layers, last = step(layers, order[full * BATCH :])
         return layers, (losses.sum() * BATCH + last * (ROWS - full * BATCH)) / ROWS
 
-    of_all = jax.jit(jax.vmap(epoch))
+    population_epoch = jax.jit(jax.vmap(epoch))
 
     def train() -> float:
         keys = jax.random.split(jax.random.key(0), networks)
         layers = jax.vmap(start)(keys)
         for _ in range(epochs):
             keys = jax.vmap(lambda key: jax.random.split(key)[0])(keys)
-            layers, losses = of_all(layers, keys)
+            layers, losses = population_epoch(layers, keys)
         return float(losses.mean())
 
     return train
@@ -125,11 +125,11 @@ LIBRARIES: dict[str, Callable[[int, int], Callable[[], float]]] = {
 
 
 def turn(name: str, networks: int, epochs: int) -> tuple[float, float]:
-    """Seconds and mean loss of one training of the population, in a process of its own."""
+    """Train the population once in a new process; return the seconds and the mean loss."""
     command = [sys.executable, "-m", "benchmarks.population", "--one", name]
     command += ["--networks", str(networks), "--epochs", str(epochs)]
-    found = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds, loss = json.loads(found.stdout.splitlines()[-1])
+    completed = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds, loss = json.loads(completed.stdout.splitlines()[-1])
     return seconds, loss
 
 
@@ -140,39 +140,40 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write the results here")
-    parser.add_argument("--one", help="train with this library alone")
-    chosen = parser.parse_args()
-    if chosen.one:
-        train = LIBRARIES[chosen.one](chosen.networks, chosen.epochs)
+    parser.add_argument("--one", help="train with this library in this process")
+    arguments = parser.parse_args()
+    if arguments.one:
+        train = LIBRARIES[arguments.one](arguments.networks, arguments.epochs)
         train()
         began = time.perf_counter()
         loss = train()
         print(json.dumps([time.perf_counter() - began, loss]))
         return
     turns: dict[str, list[tuple[float, float]]] = {name: [] for name in LIBRARIES}
-    for _ in range(chosen.rounds):
-        for name, found in turns.items():
-            found.append(turn(name, chosen.networks, chosen.epochs))
-    ours = statistics.median(seconds for seconds, _ in turns["fastnn"])
+    for _ in range(arguments.rounds):
+        for name, timings in turns.items():
+            timings.append(turn(name, arguments.networks, arguments.epochs))
+    fastnn_median = statistics.median(seconds for seconds, _ in turns["fastnn"])
     results = {}
-    for name, found in turns.items():
-        seconds = sorted(seconds for seconds, _ in found)
-        loss = found[0][1]
+    for name, timings in turns.items():
+        seconds = sorted(seconds for seconds, _ in timings)
+        loss = timings[0][1]
         if abs(loss / turns["fastnn"][0][1] - 1) > TOLERANCE:
             raise SystemExit(f"{name} reached a mean loss of {loss:.4g}, fastnn {turns['fastnn'][0][1]:.4g}")
         median = statistics.median(seconds)
-        pace = chosen.networks * chosen.epochs * ROWS / median
-        results[name] = {"seconds": seconds, "loss": loss, "examples_per_second": pace}
+        examples_per_second = arguments.networks * arguments.epochs * ROWS / median
+        results[name] = {"seconds": seconds, "loss": loss, "examples_per_second": examples_per_second}
         print(
-            f"{name:24s} {median:8.3f} s ({seconds[0]:.3f} to {seconds[-1]:.3f}), {pace:12,.0f} examples/s, "
-            f"fastnn is {median / ours:.1f} times as fast; loss {loss:.4f}"
+            f"{name:24s} {median:8.3f} s ({seconds[0]:.3f} to {seconds[-1]:.3f}), "
+            f"{examples_per_second:12,.0f} examples/s, fastnn is {median / fastnn_median:.1f} times as fast; "
+            f"loss {loss:.4f}"
         )
-    if chosen.json:
+    if arguments.json:
         from benchmarks.peers import machine
 
-        content = {"machine": machine(), "networks": chosen.networks, "epochs": chosen.epochs, "results": results}
-        chosen.json.parent.mkdir(parents=True, exist_ok=True)
-        chosen.json.write_text(json.dumps(content, indent=1) + "\n")
+        content = {"machine": machine(), "networks": arguments.networks, "epochs": arguments.epochs, "results": results}
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The limits of this machine: multiply-adds in registers, bytes read from memory. python -m benchmarks.roofline."""
+"""Measure the limits of this machine, multiply-adds and memory reads per second: python -m benchmarks.roofline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INNER = 256
 
 @njit(nogil=True)
 def multiply_adds(c, a, b, rounds):
-    """One product tile again and again, on operands that stay in the first-level cache."""
+    """Compute one product tile repeatedly, on operands that stay in the first-level cache."""
     width = TILE_VECTORS * VECTOR_BYTES // c.itemsize
     for _ in range(rounds):
         forward_tile(TILE_ROWS, TILE_VECTORS, c, 0, width, c, 0, width, a, 0, INNER, b, 0, width, INNER)
@@ -25,15 +25,15 @@ def multiply_adds(c, a, b, rounds):
 
 @njit(nogil=True)
 def read_all(numbers):
-    """Sum of integers: one read of each, additions that any order allows."""
+    """Sum integers: each is read once, and the additions may be reordered."""
     total = 0
     for number in numbers:
         total += number
     return total
 
 
-def pace_of_all_cores(work: Callable[[int], None], amount: float, rounds: int = 5) -> float:
-    """`amount` per second and core, summed over all cores, the best of some rounds."""
+def rate_of_all_cores(work: Callable[[int], None], amount: float, rounds: int = 5) -> float:
+    """Run `work`, which does `amount`, on every core at once; return the total amount per second in the best round."""
     cores = os.cpu_count() or 1
     best = 0.0
     for _ in range(rounds):
@@ -48,18 +48,18 @@ def pace_of_all_cores(work: Callable[[int], None], amount: float, rounds: int = 
 
 
 def measure_limits(dtype: str = "float32") -> dict[str, float]:
-    """GFLOP/s and GB/s of all cores together."""
+    """Return GFLOP/s and GB/s of all cores together."""
     cores = os.cpu_count() or 1
     operands = [np.zeros(8192, dtype) for _ in range(3 * cores)]
     repeats = 100_000
     multiply_adds(*operands[:3], 1)
     width = TILE_VECTORS * VECTOR_BYTES // np.dtype(dtype).itemsize
     flops = 2.0 * repeats * TILE_ROWS * width * INNER
-    gflops = pace_of_all_cores(lambda core: multiply_adds(*operands[3 * core : 3 * core + 3], repeats), flops)
+    gflops = rate_of_all_cores(lambda core: multiply_adds(*operands[3 * core : 3 * core + 3], repeats), flops)
     blocks = [np.ones(1 << 24, np.int64) for _ in range(cores)]
     read_all(blocks[0][:8])
-    read = pace_of_all_cores(lambda core: read_all(blocks[core]), blocks[0].nbytes)
-    return {"gflops": gflops * 1e-9, "read_gbytes": read * 1e-9}
+    read_rate = rate_of_all_cores(lambda core: read_all(blocks[core]), blocks[0].nbytes)
+    return {"gflops": gflops * 1e-9, "read_gbytes": read_rate * 1e-9}
 
 
 if __name__ == "__main__":

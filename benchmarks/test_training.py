@@ -1,4 +1,4 @@
-"""Steps and whole epochs of every case, beside the NumPy specification: pytest benchmarks --benchmark-only."""
+"""Steps and whole epochs of every case, beside the reference in NumPy: pytest benchmarks --benchmark-only."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from fastnn.bench.libraries import fastnn_trainer, numpy_trainer
 
 @pytest.fixture(params=CASES, ids=lambda case: case.name)
 def case(request):
-    """One network with its batch and data."""
+    """Return one network with its batch and data."""
     return request.param
 
 
 def same_start(case):
-    """The case's network and its specification, from the same parameters."""
+    """Return the case's network and its reference, with the same parameters."""
     start = case.start()
     net = Network(case.sizes, activation=case.activation, loss=case.loss, seed=0)
-    for mine, given in zip((*net.weights, *net.biases), (*start.weights, *start.biases), strict=True):
-        mine[...] = given
+    for parameters, initial in zip((*net.weights, *net.biases), (*start.weights, *start.biases), strict=True):
+        parameters[...] = initial
     return net, start
 
 

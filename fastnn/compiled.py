@@ -1,7 +1,7 @@
-"""Networks inside functions that you compile with Numba yourself, without a way back through Python.
+"""Call networks inside functions that you compile with Numba, without returning to Python.
 
-`net.compiled()` gives what such a function takes, `predict(out, X, model)` is what it calls. On weights and biases of
-your own, `forward`, `backward` and `sgd_step` do what those of `fastnn.functional` do; `room(...)` is where they work.
+`net.compiled()` gives what such a function takes, `predict(out, X, model)` is what it calls. On arrays of weights and
+biases, `forward`, `backward` and `sgd_step` do what those of `fastnn.functional` do, in a `workspace(...)`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 
 from . import inputs
+from .checks import check_int
 from .kernels import kernel_table, layout, threads
-from .kernels.njit_api import Compiled, Room, backward, forward, predict, sgd_step
-from .network import Network
-from .parameters import aligned_zeros
-from .spec import check_int
-from .training.update_rule import UNDISTURBED, plain_sgd_rule
-from .workspace import BLOCK_ROWS
+from .kernels.njit_api import ArrayWorkspace, Compiled, backward, forward, predict, sgd_step
+from .parameters import BLOCK_ROWS, aligned_zeros
+from .spec import make_spec
+from .training.engine import Engine
+from .training.update_rule import NO_STOCHASTIC_REGULARIZATION, plain_sgd_rule
 
-__all__ = ["Compiled", "Room", "backward", "forward", "predict", "room", "sgd_step"]
+__all__ = ["ArrayWorkspace", "Compiled", "backward", "forward", "predict", "sgd_step", "workspace"]
 
 
-def room(
+def workspace(
     sizes: Sequence[int],
     rows: int,
     *,
@@ -31,8 +31,8 @@ def room(
     loss: Any = "squared_error",
     dtype: str = "float32",
     orientation: str = "out_in",
-) -> Room:
-    """Room in which `forward`, `backward` and `sgd_step` work, and what they know beside the arrays.
+) -> ArrayWorkspace:
+    """Allocate what `forward`, `backward` and `sgd_step` work in and know beside the arrays.
 
     Parameters
     ----------
@@ -45,32 +45,35 @@ def room(
 
     Returns
     -------
-    Room
+    ArrayWorkspace
         For one thread at a time.
 
     Examples
     --------
     >>> import fastnn
-    >>> room = fastnn.compiled.room([784, 30, 10], 32, orientation="in_out")
+    >>> workspace = fastnn.compiled.workspace([784, 30, 10], 32, orientation="in_out")
     """
     rows = check_int("rows", rows, 1)
     if orientation not in ("out_in", "in_out"):
         raise ValueError(f"orientation must be 'out_in' or 'in_out', got {orientation!r}")
-    net = Network(sizes, activation=activation, loss=loss, dtype=dtype, init="zeros", seed=0)
-    net._check_trainable()
-    X, targets = np.zeros((rows, net.sizes[0]), net.dtype), np.zeros((rows, net.sizes[-1]), net.dtype)
-    examples = inputs.empty_examples(net._spec)._replace(
+    engine = Engine(make_spec(sizes, activation, loss, dtype))
+    engine.check_trainable()
+    X = np.zeros((rows, engine.spec.sizes[0]), engine.dtype)
+    targets = np.zeros((rows, engine.spec.sizes[-1]), engine.dtype)
+    examples = inputs.empty_examples(engine.spec)._replace(
         inputs=inputs.read_only(X.reshape(-1).view(np.uint8)),
-        kind=inputs.KINDS[net.dtype],
-        stride=net.sizes[0],
+        kind=inputs.KINDS[engine.dtype],
+        stride=engine.spec.sizes[0],
         n_rows=rows,
         targets=inputs.read_only(targets.reshape(-1)),
     )
-    plan, work = net._room("train", min(rows, BLOCK_ROWS))
-    gradient = aligned_zeros(net._buffer.size, net.dtype)
+    memory, work = engine.workspace("train", min(rows, BLOCK_ROWS))
+    gradient = aligned_zeros(engine.buffer.size, engine.dtype)
     records = layout.Records(np.empty(0, np.int64), np.zeros(3, np.int64), np.zeros(3), np.zeros((1, 4)), gradient[:0])
-    rule = plain_sgd_rule(net._buffer)
-    network = net._kernel_view(plan, gradient, pieces=kernel_table.pieces_for(rule, UNDISTURBED, (examples.kind,) * 2))
-    sync = threads.new_barrier(1)
-    turned = int(orientation == "in_out")
-    return Room(net.compiled(), network, work, examples, records, rule, UNDISTURBED, X, targets, sync, turned)
+    rule, stochastic = plain_sgd_rule(engine.buffer), NO_STOCHASTIC_REGULARIZATION
+    kernels = kernel_table.required_for_training(rule, stochastic, (examples.kind,) * 2, gradient=False)
+    network = engine.network_view(memory, gradient, kernels)
+    barrier, transposed = threads.new_barrier(1), int(orientation == "in_out")
+    return ArrayWorkspace(
+        engine.compiled(), network, work, examples, records, rule, stochastic, X, targets, barrier, transposed
+    )

@@ -1,4 +1,6 @@
-"""Handwritten digits to train on: a small set that comes with fastnn, and MNIST, fetched when asked for."""
+"""Handwritten digits: a small set that comes with fastnn, and MNIST, downloaded on first use."""
+
+from __future__ import annotations
 
 import gzip
 import hashlib
@@ -15,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.errors import FileFormatError
+from .errors import FileFormatError
 
 __all__ = ["load_digits", "load_mnist", "read_idx"]
 
@@ -27,10 +29,10 @@ _IDX_TYPES: dict[int, np.dtype[Any]] = {
     0x0D: np.dtype(">f4"),
     0x0E: np.dtype(">f8"),
 }
-_MAX_IDX_DIMENSIONS = 64  # NumPy's own limit
+_MAX_IDX_DIMENSIONS = 64  # that of NumPy
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile)
-_MAX_DEFLATE_RATIO = 1032  # one byte of deflate's output never stands for more
+_MAX_DEFLATE_RATIO = 1032  # bytes that one byte of deflated data can hold at most
 _CHUNK = 1 << 20
 
 _Examples = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -38,7 +40,7 @@ _Examples = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class _PublishedFile:
-    """A file to download: gzipped on the mirrors; size in bytes and MD5 are those of its content."""
+    """A file to download, gzipped on the mirrors; size in bytes and MD5 are those of its uncompressed content."""
 
     name: str
     size: int
@@ -60,8 +62,8 @@ _MNIST_FILES = (
 def load_digits() -> _Examples:
     """Return 1,797 handwritten digits of 8 x 8 pixels, which are part of the package.
 
-    The test set of E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine
-    Learning Repository, https://doi.org/10.24432/C50P49, as carried by scikit-learn. Licence: CC BY 4.0.
+    This is the test set of E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine
+    Learning Repository, https://doi.org/10.24432/C50P49, as distributed with scikit-learn. Licence: CC BY 4.0.
 
     Returns
     -------
@@ -69,8 +71,6 @@ def load_digits() -> _Examples:
         One image per row, row by row from the top left, from 0 (background) to 16 (ink).
     y : ndarray of int64, shape (1797,)
         The digits, 0 to 9.
-
-        Both arrays are new ones each time.
 
     Examples
     --------
@@ -84,18 +84,18 @@ def load_digits() -> _Examples:
 
 
 def load_mnist(path: str | os.PathLike[str] | None = None) -> tuple[_Examples, _Examples]:
-    """Return MNIST: 60,000 handwritten digits of 28 x 28 pixels to train on and 10,000 to test with.
+    """Return MNIST, handwritten digits of 28 x 28 pixels: 60,000 for training and 10,000 for testing.
 
-    The four files, gzipped or not, are looked for in `path` alone if it is given. Otherwise the first of
-    these folders that holds all four is used: the one named by the environment variable ``FASTNN_DATA``,
-    its subfolder ``mnist``, and a cache in the user's cache folder (``$XDG_CACHE_HOME/fastnn/mnist``,
-    usually ``~/.cache/fastnn/mnist``; ``~/Library/Caches`` on macOS, ``%LOCALAPPDATA%`` on Windows). If
-    none does, the files are downloaded into the cache: 11 MB, checked against the published checksums.
+    With `path`, the four files, gzipped or not, are read from that folder. Otherwise they are read from the first of
+    these folders that holds all four: the one named by the environment variable ``FASTNN_DATA``, its subfolder
+    ``mnist``, and the user's cache (``$XDG_CACHE_HOME/fastnn/mnist``, usually ``~/.cache/fastnn/mnist``;
+    ``~/Library/Caches`` on macOS, ``%LOCALAPPDATA%`` on Windows). If there is none, they are downloaded into the
+    cache: 11 MB, verified by the published checksums.
 
     Parameters
     ----------
     path : str or os.PathLike, optional
-        A folder that holds the files; nothing is downloaded then. Default None.
+        Folder that holds the files. If it is given, nothing is downloaded.
 
     Returns
     -------
@@ -108,14 +108,14 @@ def load_mnist(path: str | os.PathLike[str] | None = None) -> tuple[_Examples, _
     FileNotFoundError
         If `path` is given and lacks one of the files.
     FileFormatError
-        If a file is damaged or holds something other than digits; delete it then.
+        If a file is damaged or holds something other than digits; delete it, so that it is downloaded again.
     OSError
         If a file cannot be read, downloaded or written to the cache.
 
     Notes
     -----
-    Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of handwritten digits". Sets that come in
-    files of the same names and shapes, such as Fashion-MNIST, can be read by giving `path`.
+    Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of handwritten digits". With `path`, data sets whose
+    files have the same names and shapes can be read too, such as Fashion-MNIST.
 
     Examples
     --------
@@ -125,53 +125,51 @@ def load_mnist(path: str | os.PathLike[str] | None = None) -> tuple[_Examples, _
     ((60000, 784), [5, 0, 4, 1, 9])
     """
     if path is not None:
-        found = _find_mnist(Path(path))
-        if missing := [file.name for file in _MNIST_FILES if file.name not in found]:
+        paths = _find_mnist(Path(path))
+        if missing := [file.name for file in _MNIST_FILES if file.name not in paths]:
             raise FileNotFoundError(f"the folder {path} lacks {', '.join(missing)} (each may end in .gz)")
-        return _read_mnist(found)
+        return _read_mnist(paths)
     cache = _cache_folder() / "mnist"
-    candidates = [cache]
-    if named := os.environ.get("FASTNN_DATA"):
-        candidates = [Path(named), Path(named) / "mnist", cache]
-    for folder in candidates:
-        found = _find_mnist(folder)
-        if len(found) == len(_MNIST_FILES):
-            return _read_mnist(found)
+    folders = [cache]
+    if data_folder := os.environ.get("FASTNN_DATA"):
+        folders = [Path(data_folder), Path(data_folder) / "mnist", cache]
+    for folder in folders:
+        paths = _find_mnist(folder)
+        if len(paths) == len(_MNIST_FILES):
+            return _read_mnist(paths)
     try:
         for file in _MNIST_FILES:
-            if file.name not in found:
+            if file.name not in paths:  # of the cache, the last folder
                 _download(file, cache, _MNIST_MIRRORS)
     except OSError as error:
-        if not named:
+        if not data_folder:
             raise
-        raise OSError(f"FASTNN_DATA, {named}, does not hold the four files of MNIST, and {error}") from None
+        raise OSError(f"FASTNN_DATA, {data_folder}, does not hold the four files of MNIST, and {error}") from None
     return _read_mnist(_find_mnist(cache))
 
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
-    r"""Read an array from a file in the IDX format, that of MNIST.
+    r"""Read an array from a file in the IDX format, which MNIST uses.
+
+    No more memory is used than the file really fills, whatever its header says.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The file, plain or gzipped; its first bytes decide which, not its name.
+        The file, plain or gzipped; which of the two is told by its first bytes, not by its name.
 
     Returns
     -------
     ndarray
-        A new, writable array of the shape and type that the file states (uint8, int8, int16, int32,
-        float32 or float64), in the byte order of the machine.
+        An array of the shape and type that the header states (uint8, int8, int16, int32, float32 or float64), in native
+        byte order.
 
     Raises
     ------
     FileFormatError
-        If the file is not in the format, damaged, shorter than its header says, or longer.
+        If the file is in another format, damaged, or shorter or longer than its header says.
     OSError
         If the file cannot be read.
-
-    Notes
-    -----
-    No more memory is taken than the file really fills, whatever its header says.
 
     Examples
     --------
@@ -192,14 +190,14 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
         if not gzipped:
             return _parse_idx(file, size, name)
         try:
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                return _parse_idx(unpacked, size * _MAX_DEFLATE_RATIO, name)
+            with gzip.GzipFile(fileobj=file) as stream:
+                return _parse_idx(stream, size * _MAX_DEFLATE_RATIO, name)
         except _GZIP_ERRORS as error:
             raise FileFormatError(f"{name}: damaged or truncated gzip data ({error})") from None
 
 
-def _parse_idx(stream: BinaryIO | gzip.GzipFile, most: int, name: str) -> NDArray[Any]:
-    """Parse a stream that can hold `most` bytes at the very most; `name` is for errors."""
+def _parse_idx(stream: BinaryIO | gzip.GzipFile, max_bytes: int, name: str) -> NDArray[Any]:
+    """Return the array in a stream of at most `max_bytes`; errors call it `name`."""
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _IDX_TYPES:
         raise FileFormatError(f"{name}: not an IDX file (its first bytes are {magic.hex(' ') or 'missing'})")
@@ -211,30 +209,30 @@ def _parse_idx(stream: BinaryIO | gzip.GzipFile, most: int, name: str) -> NDArra
         raise FileFormatError(f"{name}: truncated within the header")
     shape = tuple(np.frombuffer(sizes, ">u4").tolist())
     n_bytes = math.prod(shape) * dtype.itemsize
-    if len(magic) + len(sizes) + n_bytes > most:
+    if len(magic) + len(sizes) + n_bytes > max_bytes:
         raise FileFormatError(f"{name}: the header announces shape {shape}, more than the file can hold")
     content = bytearray()
     while chunk := stream.read(min(_CHUNK, n_bytes + 1 - len(content))):
         content += chunk
     if len(content) != n_bytes:
-        what = "fewer" if len(content) < n_bytes else "more"
-        raise FileFormatError(f"{name}: {what} bytes than the {n_bytes} that shape {shape} announces")
+        more_or_fewer = "fewer" if len(content) < n_bytes else "more"
+        raise FileFormatError(f"{name}: {more_or_fewer} bytes than the {n_bytes} that shape {shape} announces")
     try:
         array = np.ndarray(shape, dtype, buffer=content)
-    except ValueError as error:  # an empty array whose other sizes are beyond NumPy
+    except ValueError as error:  # an empty array with a size that NumPy cannot hold
         raise FileFormatError(f"{name}: shape {shape}: {error}") from None
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
 def _find_mnist(folder: Path) -> dict[str, Path]:
-    """Return where in `folder` the files are, for those that are there."""
-    found = {}
+    """Return the paths of those files that `folder` holds, by their names."""
+    paths = {}
     for file in _MNIST_FILES:
         for candidate in (folder / file.name, folder / f"{file.name}.gz"):
             if candidate.is_file():
-                found[file.name] = candidate
+                paths[file.name] = candidate
                 break
-    return found
+    return paths
 
 
 def _read_mnist(paths: dict[str, Path]) -> tuple[_Examples, _Examples]:
@@ -280,7 +278,7 @@ def _download(
     pause: float = 1.0,
     timeout: float = 30.0,
 ) -> None:
-    """Put `file`, checked, into `folder`: all mirrors in turn, and again after a pause that doubles."""
+    """Download `file` into `folder` and verify it, trying all mirrors in turn, again after pauses that double."""
     from http.client import HTTPException
 
     problems = {}
@@ -290,12 +288,12 @@ def _download(
         for mirror in mirrors:
             url = f"{mirror}{file.name}.gz"
             try:
-                packed = _fetch(url, file, timeout)
-                _check_published(packed, file)
+                compressed = _fetch(url, file, timeout)
+                _verify(compressed, file)
             except (OSError, HTTPException, FileFormatError) as error:
                 problems[url] = str(error) or type(error).__name__
             else:
-                _write_atomically(folder / f"{file.name}.gz", packed)
+                _write_atomically(folder / f"{file.name}.gz", compressed)
                 return
     tried = "; ".join(f"{url}: {problem}" for url, problem in problems.items())
     raise OSError(
@@ -310,7 +308,7 @@ def _fetch(url: str, file: _PublishedFile, timeout: float) -> bytes:
 
     from tqdm import tqdm
 
-    most = file.size + 1024  # gzip adds a header to what it cannot shrink
+    max_bytes = file.size + 1024  # gzip adds a header to what it cannot compress
     content = bytearray()
     try:
         response = urlopen(url, timeout=timeout)
@@ -325,17 +323,18 @@ def _fetch(url: str, file: _PublishedFile, timeout: float) -> bytes:
         while chunk := response.read(1 << 16):
             content += chunk
             bar.update(len(chunk))
-            if len(content) > most:
-                raise FileFormatError(f"more than the {most} bytes that the file can have")
+            if len(content) > max_bytes:
+                raise FileFormatError(f"more than the {max_bytes} bytes that the file can have")
     return bytes(content)
 
 
-def _check_published(packed: bytes, file: _PublishedFile) -> None:
+def _verify(compressed: bytes, file: _PublishedFile) -> None:
+    """Raise a FileFormatError if the file, decompressed, is not the one published."""
     try:
-        with gzip.GzipFile(fileobj=BytesIO(packed)) as unpacked:
-            content = unpacked.read(file.size + 1)
+        with gzip.GzipFile(fileobj=BytesIO(compressed)) as stream:
+            content = stream.read(file.size + 1)
     except _GZIP_ERRORS as error:
-        raise FileFormatError(f"damaged or truncated on the way ({error})") from None
+        raise FileFormatError(f"damaged or truncated in transit ({error})") from None
     if len(content) > file.size:
         raise FileFormatError(f"unpacks to more than the {file.size} bytes published")
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -18,19 +18,23 @@ The same for functions that you compile with Numba is in `fastnn.compiled`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from .network import Network
-from .training.array_engine import Borrowed
-from .workspace import BLOCK_ROWS
+from . import inputs
+from .checks import check_learning_rate
+from .parameters import BLOCK_ROWS, aligned_zeros, make_layout, views
+from .spec import make_spec
+from .training.array_engine import ArrayEngine
+from .training.dataset import NAMES
+from .training.engine import Engine
 
 __all__ = ["backward", "forward", "loss", "sgd_step"]
 
-MOST_KEPT = 8
-_kept = threading.local()
+MAX_CACHED = 8
+_cache = threading.local()
 
 Arrays = Sequence[np.ndarray]
 
@@ -76,22 +80,22 @@ def forward(
     [[0.0]]
     """
     names = _names(activation)
-    net = _carrier(weights, biases, names, _any_loss(names), orientation)
-    net.take()
+    engine = _engine_on(weights, biases, names, _any_loss(names), orientation)
+    engine.copy_in()
     if out is None:
-        return net.predict(X)
+        return engine.predict(X)
     for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         for name, array in (("weights", weight), ("biases", bias)):
             if np.may_share_memory(out, array):
                 raise ValueError(f"out must not overlap {name}[{number}]")
     if isinstance(out, np.ndarray) and not out.flags.c_contiguous:
-        found = net.predict(X)
-        if out.shape != found.shape or out.dtype != found.dtype or not out.flags.writeable:
+        outputs = engine.predict(X)
+        if out.shape != outputs.shape or out.dtype != outputs.dtype or not out.flags.writeable:
             got = f"{'' if out.flags.writeable else 'read-only '}{out.dtype}{out.shape}"
-            raise ValueError(f"out must be a writable {found.dtype}{found.shape}, got {got}")
-        out[...] = found
+            raise ValueError(f"out must be a writable {outputs.dtype}{outputs.shape}, got {got}")
+        out[...] = outputs
         return out
-    return net.predict(X, out=out)
+    return engine.predict(X, out)
 
 
 def loss(
@@ -128,9 +132,10 @@ def loss(
     >>> fastnn.functional.loss([np.ones((1, 1))], [np.zeros(1)], [[2.0]], [5.0], activation="identity")
     9.0
     """
-    net = _carrier(weights, biases, activation, loss, orientation)
-    net.take()
-    return net.loss(X, y, sample_weight=sample_weight)
+    engine = _engine_on(weights, biases, activation, loss, orientation)
+    engine.copy_in()
+    examples, _ = inputs.as_examples(X, y, sample_weight, engine.spec, NAMES)
+    return engine.evaluate(examples)[0]
 
 
 def backward(
@@ -174,18 +179,22 @@ def backward(
         raise TypeError(f"out must be a pair of sequences of arrays, got {out!r:.80}")
     if out is None:
         out = [np.empty_like(w) for w in weights], [np.empty_like(b) for b in biases]
-    slopes, bias_slopes = _checked(*out, orientation, ("out[0]", "out[1]"))
+    weight_gradients, bias_gradients = _checked(*out, orientation, ("out[0]", "out[1]"))
+    written = (*weight_gradients, *bias_gradients)
     shapes = [array.shape for array in (*matrices, *vectors)]
-    if [array.shape for array in (*slopes, *bias_slopes)] != shapes or slopes[0].dtype != matrices[0].dtype:
+    if [array.shape for array in written] != shapes or written[0].dtype != matrices[0].dtype:
         raise ValueError("out must hold arrays shaped like weights and biases, of their dtype")
     _check_writable(*out, ("out[0]", "out[1]"))
-    written = (*slopes, *bias_slopes)
     if _overlap(written) or any(np.may_share_memory(a, b) for a in written for b in (*matrices, *vectors)):
         raise ValueError("the arrays of out must not overlap one another, weights or biases")
-    net = _copy(matrices, vectors, activation, loss)
-    value, gradient = net._slopes(X, y, sample_weight)
-    for into, found in zip(written, (*(part.T for part in gradient[0]), *gradient[1]), strict=True):
-        into[...] = found
+    engine = _engine_copying(matrices, vectors, activation, loss)
+    examples, _ = inputs.as_examples(X, y, sample_weight, engine.spec, NAMES)
+    engine.check_trainable()
+    gradient = aligned_zeros(engine.buffer.size, engine.dtype)
+    value, _ = engine.gradient(examples, gradient)
+    by_weight, by_bias = views(gradient, make_layout(engine.spec).table)
+    for array, part in zip(written, (*(part.T for part in by_weight), *by_bias), strict=True):
+        array[...] = part
     return value, list(out[0]), list(out[1])
 
 
@@ -225,21 +234,23 @@ def sgd_step(
     ([[2.2]], [0.6])
     """
     _check_writable(weights, biases, ("weights", "biases"))
-    net = _carrier(weights, biases, activation, loss, orientation)
-    if net.overlapping:
+    engine = _engine_on(weights, biases, activation, loss, orientation)
+    if engine.overlapping:
         raise ValueError("weights and biases must not overlap one another")
-    n_rows = X.shape[0] if getattr(X, "shape", ()) else len(X) if isinstance(X, Sized) else 0
-    if n_rows > BLOCK_ROWS and net.copies < len(weights):
-        # a batch of several blocks gathers its slopes first, laid out as the parameters: that takes them together
+    rate = check_learning_rate("learning_rate", learning_rate, engine.dtype)
+    examples, _ = inputs.as_examples(X, y, sample_weight, engine.spec, NAMES)
+    engine.check_trainable()
+    if examples.n_rows > BLOCK_ROWS and engine.n_copied_layers < len(weights):
+        # a batch of several blocks sums its gradient first, laid out as the parameters: a copy holds them together
         matrices, vectors = _checked(weights, biases, orientation)
-        other = _copy(matrices, vectors, activation, loss)
-        value = other.step(X, y, learning_rate, sample_weight=sample_weight)
-        for into, found in zip((*matrices, *vectors), (*(w.T for w in other.weights), *other.biases), strict=True):
-            into[...] = found
+        copied = _engine_copying(matrices, vectors, activation, loss)
+        value = copied.step(examples, rate)
+        for array, part in zip((*matrices, *vectors), (*(w.T for w in copied.weights), *copied.biases), strict=True):
+            array[...] = part
         return value
-    net.take()
-    value = net.step(X, y, learning_rate, sample_weight=sample_weight)
-    net.give()
+    engine.copy_in()
+    value = engine.step(examples, rate)
+    engine.copy_out()
     return value
 
 
@@ -265,40 +276,44 @@ def _hashable(loss: Any) -> Any:
     return loss
 
 
-def _carrier(weights: Arrays, biases: Arrays, activation: Any, loss: Any, orientation: str) -> Borrowed:
-    """A network on these arrays, the one of the last call where they are the same."""
-    kept: list[Borrowed] = _kept.__dict__.setdefault("networks", [])
-    about = (_names(activation), _hashable(loss), orientation)
+def _engine_on(weights: Arrays, biases: Arrays, activation: Any, loss: Any, orientation: str) -> ArrayEngine:
+    """Return an engine on these arrays, that of an earlier call where they are the same."""
+    cached: list[tuple[Any, ArrayEngine]] = _cache.__dict__.setdefault("in_place", [])
+    config = (_names(activation), _hashable(loss), orientation)
     _check_lists(weights, biases, ("weights", "biases"))
     if not isinstance(orientation, str):
         _checked(weights, biases, orientation)
-    given = (*weights, *biases)
-    for place, net in enumerate(kept):
-        if net.about == about and net.serves(given):
+    arrays = (*weights, *biases)
+    for place, (cached_config, engine) in enumerate(cached):
+        if cached_config == config and engine.serves(arrays):
             if place:
-                kept.insert(0, kept.pop(place))
-            return net
+                cached.insert(0, cached.pop(place))
+            return engine
     matrices, vectors = _checked(weights, biases, orientation)
-    net = Borrowed(matrices, vectors, activation, loss, given, about, _overlap((*matrices, *vectors)))
-    kept.insert(0, net)
-    del kept[MOST_KEPT:]
-    return net
+    spec = make_spec(_sizes(matrices), activation, loss, matrices[0].dtype.name)
+    engine = ArrayEngine(spec, matrices, vectors, arrays, _overlap((*matrices, *vectors)))
+    cached.insert(0, (config, engine))
+    del cached[MAX_CACHED:]
+    return engine
 
 
-def _copy(matrices: Arrays, vectors: Arrays, activation: Any, loss: Any) -> Network:
-    """The thread's network of such layers, with the numbers of these arrays."""
-    kept: dict[Any, Network] = _kept.__dict__.setdefault("copies", {})
-    sizes = (len(matrices[0]), *(matrix.shape[1] for matrix in matrices))
-    key = (sizes, _names(activation), _hashable(loss), matrices[0].dtype.name)
-    net = kept.get(key)
-    if net is None:
-        net = Network(sizes, activation=activation, loss=loss, dtype=key[-1], init="zeros", seed=0)
-        if len(kept) == MOST_KEPT:
-            del kept[next(iter(kept))]
-        kept[key] = net
-    for into, given in zip((*net.weights, *net.biases), (*(w.T for w in matrices), *vectors), strict=True):
-        into[...] = given
-    return net
+def _engine_copying(matrices: Arrays, vectors: Arrays, activation: Any, loss: Any) -> Engine:
+    """Return the thread's engine for such layers, with the values of these arrays."""
+    cached: dict[Any, Engine] = _cache.__dict__.setdefault("copies", {})
+    key = (_sizes(matrices), _names(activation), _hashable(loss), matrices[0].dtype.name)
+    engine = cached.get(key)
+    if engine is None:
+        engine = Engine(make_spec(*key))
+        if len(cached) == MAX_CACHED:
+            del cached[next(iter(cached))]
+        cached[key] = engine
+    for part, array in zip((*engine.weights, *engine.biases), (*(w.T for w in matrices), *vectors), strict=True):
+        part[...] = array
+    return engine
+
+
+def _sizes(matrices: Arrays) -> tuple[int, ...]:
+    return (len(matrices[0]), *(matrix.shape[1] for matrix in matrices))
 
 
 def _checked(

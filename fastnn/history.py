@@ -1,36 +1,37 @@
-"""What a training did, epoch by epoch."""
+"""The record of a training: one value per epoch for each loss and accuracy."""
 
 from __future__ import annotations
 
 import csv
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .spec import number_of
+from .checks import check_number
 
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy")
+"""The columns that `fit` itself may add."""
 
 
 class History(Mapping[str, list[float]]):
-    """One value per epoch for each of "loss", "accuracy", "val_loss", "val_accuracy" that applies.
+    """The values of "loss", "accuracy", "val_loss" and "val_accuracy", as far as they apply, one per epoch.
 
-    The training loss is the running mean over the epoch, each batch before its update, by example weight.
+    "loss" and "accuracy" are running means over the epoch, weighted by example, each batch before its update.
 
     Attributes
     ----------
     stop_reason : str
-        "epochs" (all were done), "converged" (an epoch's loss was exactly 0), "diverged", "interrupted", or what the
-        callback says that ended it: "callback", "early_stopping", "time", "nan".
+        What ended the training: "epochs" (all are done), "converged" (the loss of an epoch was exactly 0), "diverged",
+        "interrupted", or the `stop_reason` of a callback: "callback", "early_stopping", "time", "nan".
     learning_rates : list of float
-        The rate of each epoch's last update.
+        Learning rate of each epoch's last update.
     seconds : float
-        Wall time spent training.
+        Wall time of the training.
     examples_per_second : float
-        Training examples per second of it.
+        Training examples processed per second.
     n_threads : int
-        Threads that the training settled on.
+        Number of threads at the end of the training.
 
     Examples
     --------
@@ -49,6 +50,14 @@ class History(Mapping[str, list[float]]):
         self.examples_per_second = 0.0
         self.n_threads = 1
 
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Iterable[float]]) -> History:
+        """Return a history of these columns, those of `fit` first, the others by name."""
+        history = cls()
+        for name in sorted(columns, key=lambda name: (COLUMNS.index(name) if name in COLUMNS else len(COLUMNS), name)):
+            history._columns[name] = [float(value) for value in columns[name]]
+        return history
+
     def __getitem__(self, name: str) -> list[float]:
         return self._columns[name]
 
@@ -60,47 +69,47 @@ class History(Mapping[str, list[float]]):
 
     @property
     def epochs(self) -> int:
-        """Epochs completed."""
+        """Number of epochs completed."""
         return len(self._columns.get("loss", ()))
 
     def add(self, **values: float) -> None:
-        """Append one epoch's values; in a callback, values of the epoch that has just ended.
+        """Append the values of one epoch; in a callback, add columns to the epoch that has just ended.
 
         Parameters
         ----------
         **values : float
-            By column. Epochs for which a column was given none have NaN there.
+            Value for each column. A column is NaN in epochs for which it was given no value.
         """
-        numbers = {name: number_of(name, value) for name, value in values.items()}
-        at = self.epochs if "loss" in numbers else max(0, self.epochs - 1)
+        numbers = {name: check_number(name, value) for name, value in values.items()}
+        index = self.epochs if "loss" in numbers else max(0, self.epochs - 1)
         for name, number in numbers.items():
             column = self._columns.setdefault(name, [])
-            column.extend([math.nan] * (at - len(column)))
-            column[at:] = [number]
+            column.extend([math.nan] * (index - len(column)))
+            column[index:] = [number]
 
-    def _filled(self) -> dict[str, list[float]]:
-        """All columns, as long as there are epochs."""
+    def padded_columns(self) -> dict[str, list[float]]:
+        """Return all columns, each padded with NaN to one value per epoch."""
         return {name: column + [math.nan] * (self.epochs - len(column)) for name, column in self._columns.items()}
 
     def column(self, name: str) -> list[float]:
-        """One value per epoch; an error that names the columns there are where this one is not."""
+        """Return a column, or raise a ValueError that lists the columns."""
         if name not in self._columns:
             raise ValueError(f"the history has no column {name!r}; it has {', '.join(self._columns) or 'none yet'}")
         return self._columns[name]
 
     def to_frame(self) -> Any:
-        """A pandas DataFrame, one row per epoch, the index the epoch counted from 1.
+        """Return a pandas DataFrame with one row per epoch, indexed by the epoch from 1.
 
         Raises
         ------
         ImportError
-            Where pandas is not installed.
+            If pandas is not installed.
         """
         try:
             import pandas as pd
         except ImportError:
             raise ImportError("to_frame needs pandas: pip install pandas") from None
-        return pd.DataFrame(self._filled(), index=pd.RangeIndex(1, self.epochs + 1, name="epoch"))
+        return pd.DataFrame(self.padded_columns(), index=pd.RangeIndex(1, self.epochs + 1, name="epoch"))
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write one row per epoch, the number of the epoch first.
@@ -108,14 +117,33 @@ class History(Mapping[str, list[float]]):
         Parameters
         ----------
         path : path
-            File to write; one that is there is replaced.
+            File to write or to replace.
         """
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["epoch", *self._columns])
-            for epoch, row in enumerate(zip(*self._filled().values(), strict=True), start=1):
+            for epoch, row in enumerate(zip(*self.padded_columns().values(), strict=True), start=1):
                 writer.writerow([epoch, *row])
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={column[-1]:.4g}" for name, column in self._columns.items() if column)
         return f"History({self.epochs} epochs, {last}, stop_reason={self.stop_reason!r})"
+
+
+def check_monitor_type(monitor: object) -> str:
+    """Return the argument `monitor` as a str."""
+    if not isinstance(monitor, str):
+        raise TypeError(f"monitor must be the name of a column of the history, got {monitor!r}")
+    return monitor
+
+
+def check_monitor(monitor: str, columns: Sequence[str]) -> None:
+    """Raise a ValueError if `monitor` is none of the columns that a training will have."""
+    if monitor not in columns:
+        hint = "; give fit validation_data or validation_split" if monitor.startswith("val_") else ""
+        raise ValueError(f"monitor must be one of {', '.join(columns)} in this training, got {monitor!r}{hint}")
+
+
+def monitor_sign(monitor: str) -> float:
+    """Return -1 for accuracies, which improve by rising, and 1 for all other columns: the sign of a loss."""
+    return -1.0 if monitor.endswith("accuracy") else 1.0

@@ -1,23 +1,23 @@
-"""First weights; biases start at 0.
+"""Initial weights; initial biases are 0.
 
 With n_in inputs and n_out neurons of a layer:
 
 ================== ==========================================================================
 None               normal, standard deviation 1/sqrt(n_in): the default
 "glorot_uniform"   uniform within sqrt(6 / (n_in + n_out)) (Glorot and Bengio, AISTATS 2010)
-"glorot_normal"    normal, sqrt(2 / (n_in + n_out))
+"glorot_normal"    normal, standard deviation sqrt(2 / (n_in + n_out))
 "he_uniform"       uniform within sqrt(6 / n_in) (He and others, ICCV 2015)
-"he_normal"        normal, sqrt(2 / n_in)
+"he_normal"        normal, standard deviation sqrt(2 / n_in)
 "lecun_uniform"    uniform within sqrt(3 / n_in) (LeCun and others, "Efficient BackProp", 1998)
-"lecun_normal"     normal, sqrt(1 / n_in)
+"lecun_normal"     normal, standard deviation sqrt(1 / n_in)
 "orthogonal"       orthonormal rows or columns (Saxe, McClelland and Ganguli, ICLR 2014)
 "zeros"            0
 "auto"             by the layer's activation: he_normal for relu, leaky_relu, elu, softplus, silu and gelu, lecun_normal
                    for selu, glorot_uniform for all others
 ================== ==========================================================================
 
-An entry may also be `Normal(deviation)`, `Uniform(limit)`, or a function f(generator, (n_out, n_in)) of your own. The
-same draws serve every dtype.
+An entry may also be `Normal(deviation)`, `Uniform(limit)`, or a function f(generator, (n_out, n_in)) that returns an
+array of that shape. The values drawn do not depend on the network's dtype.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from typing import Any
 
 import numpy as np
 
-from .spec import check_float
+from .checks import check_positive
 
-Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+Initialiser = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Normal:
-    """Normal numbers of one standard deviation in every layer.
+    """Normal weights, with the same standard deviation in every layer.
 
     Parameters
     ----------
     deviation : float
-        Positive.
+        Standard deviation, positive.
 
     Examples
     --------
@@ -54,16 +54,16 @@ class Normal:
     deviation: float
 
     def __post_init__(self) -> None:
-        _check_positive("deviation", self.deviation)
+        check_positive("deviation", self.deviation)
 
     def __call__(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-        """Draw one layer."""
+        """Return the weights of one layer."""
         return generator.standard_normal(shape) * self.deviation
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """Numbers spread evenly from -limit to limit in every layer.
+    """Uniform weights from -limit to limit, the same in every layer.
 
     Parameters
     ----------
@@ -81,25 +81,20 @@ class Uniform:
     limit: float
 
     def __post_init__(self) -> None:
-        _check_positive("limit", self.limit)
+        check_positive("limit", self.limit)
 
     def __call__(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-        """Draw one layer."""
+        """Return the weights of one layer."""
         return generator.uniform(-self.limit, self.limit, shape)
 
 
-def _check_positive(name: str, value: Any) -> None:
-    if check_float(name, value) <= 0:
-        raise ValueError(f"{name} must be positive, got {value!r}")
-
-
-def _spread(square: Callable[[int, int], float], uniform: bool) -> Draw:
-    """Draws whose variance is `square(n_in, n_out)`."""
+def _by_variance(variance: Callable[[int, int], float], uniform: bool) -> Initialiser:
+    """Return an initialiser whose weights have the variance `variance(n_in, n_out)`."""
 
     def draw(generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-        deviation = math.sqrt(square(shape[1], shape[0]))
-        law = Uniform(math.sqrt(3) * deviation) if uniform else Normal(deviation)
-        return law(generator, shape)
+        deviation = math.sqrt(variance(shape[1], shape[0]))
+        distribution = Uniform(math.sqrt(3) * deviation) if uniform else Normal(deviation)
+        return distribution(generator, shape)
 
     return draw
 
@@ -107,7 +102,7 @@ def _spread(square: Callable[[int, int], float], uniform: bool) -> Draw:
 def _orthogonal(generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     tall = generator.standard_normal((max(shape), min(shape)))
     q, r = np.linalg.qr(tall)
-    q *= np.where(np.diag(r) < 0, -1.0, 1.0)  # without the sign, QR's own habit shows in the draws
+    q *= np.where(np.diag(r) < 0, -1.0, 1.0)  # QR fixes the signs of r; without this q is not uniformly distributed
     return q if shape[0] >= shape[1] else q.T
 
 
@@ -119,13 +114,13 @@ def _default(generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarr
     return generator.standard_normal(shape) / np.sqrt(shape[1])
 
 
-NAMES: dict[str, Draw] = {
-    "glorot_uniform": _spread(lambda n_in, n_out: 2 / (n_in + n_out), True),
-    "glorot_normal": _spread(lambda n_in, n_out: 2 / (n_in + n_out), False),
-    "he_uniform": _spread(lambda n_in, n_out: 2 / n_in, True),
-    "he_normal": _spread(lambda n_in, n_out: 2 / n_in, False),
-    "lecun_uniform": _spread(lambda n_in, n_out: 1 / n_in, True),
-    "lecun_normal": _spread(lambda n_in, n_out: 1 / n_in, False),
+NAMES: dict[str, Initialiser] = {
+    "glorot_uniform": _by_variance(lambda n_in, n_out: 2 / (n_in + n_out), True),
+    "glorot_normal": _by_variance(lambda n_in, n_out: 2 / (n_in + n_out), False),
+    "he_uniform": _by_variance(lambda n_in, n_out: 2 / n_in, True),
+    "he_normal": _by_variance(lambda n_in, n_out: 2 / n_in, False),
+    "lecun_uniform": _by_variance(lambda n_in, n_out: 1 / n_in, True),
+    "lecun_normal": _by_variance(lambda n_in, n_out: 1 / n_in, False),
     "orthogonal": _orthogonal,
     "zeros": _zeros,
 }
@@ -134,8 +129,8 @@ BY_ACTIVATION = dict.fromkeys(("relu", "leaky_relu", "elu", "softplus", "silu", 
 }
 
 
-def draws_of(init: Any, activation: Sequence[str]) -> list[Draw]:
-    """One way to draw for each layer of weights."""
+def as_initialisers(init: Any, activation: Sequence[str]) -> list[Initialiser]:
+    """Return one initialiser for each layer of weights, from the argument `init` of `Network`."""
     if isinstance(init, list | tuple):
         if len(init) != len(activation):
             raise ValueError(
@@ -144,10 +139,10 @@ def draws_of(init: Any, activation: Sequence[str]) -> list[Draw]:
         entries = list(init)
     else:
         entries = [init] * len(activation)
-    return [_draw_of(entry, name) for entry, name in zip(entries, activation, strict=True)]
+    return [_as_initialiser(entry, name) for entry, name in zip(entries, activation, strict=True)]
 
 
-def _draw_of(entry: Any, activation: str) -> Draw:
+def _as_initialiser(entry: Any, activation: str) -> Initialiser:
     if entry is None:
         return _default
     if isinstance(entry, str):
@@ -161,12 +156,12 @@ def _draw_of(entry: Any, activation: str) -> Draw:
 
 
 def initialise(
-    weights: tuple[np.ndarray, ...], biases: tuple[np.ndarray, ...], draws: Sequence[Draw], seed: int
+    weights: tuple[np.ndarray, ...], biases: tuple[np.ndarray, ...], initialisers: Sequence[Initialiser], seed: int
 ) -> None:
-    """Fill the weights, layer by layer, from one generator; biases are 0."""
+    """Write initial weights into the arrays, layer by layer from one generator, and 0 into the biases."""
     generator = np.random.default_rng(seed)
-    for weight, bias, draw in zip(weights, biases, draws, strict=True):
-        values = np.asarray(draw(generator, weight.shape))
+    for weight, bias, initialiser in zip(weights, biases, initialisers, strict=True):
+        values = np.asarray(initialiser(generator, weight.shape))
         if values.shape != weight.shape:
             raise ValueError(f"init must give an array of shape {weight.shape}, got {values.shape}")
         with np.errstate(over="ignore"):

@@ -1,15 +1,15 @@
-"""Losses with a setting, and losses and activations of one's own.
+"""Losses that have a parameter, and registration of user-defined losses and activations.
 
-With a an output and y its target, summed over outputs and averaged over examples::
+With a an output and y its target; every loss is summed over the outputs and averaged over the examples::
 
     squared_error          (a - y)^2
     half_squared_error     (a - y)^2 / 2
     absolute_error         |a - y|
-    huber                  (a - y)^2 / 2 where |a - y| <= limit, else limit (|a - y| - limit / 2)
-    quantile               q (y - a) where y > a, else (1 - q) (a - y)
+    huber                  (a - y)^2 / 2 if |a - y| <= delta, else delta (|a - y| - delta / 2)
+    quantile               q (y - a) if y > a, else (1 - q) (a - y)
     poisson                a - y ln a, for "exponential" outputs
     cross_entropy          -y ln a, for "softmax" outputs
-    binary_cross_entropy   -y ln a - (1 - y) ln (1 - a), for "sigmoid" outputs; several outputs: several labels at once
+    binary_cross_entropy   -y ln a - (1 - y) ln (1 - a), for "sigmoid" outputs, each of which is a label by itself
     perceptron             max(0, -(2y - 1) z), for "step" outputs
 """
 
@@ -25,20 +25,20 @@ from typing import Any
 
 import numpy as np
 
+from .checks import check_float, check_number, check_positive
 from .kernels import user_functions
 from .kernels.activations import CODES as ACTIVATION_CODES
 from .kernels.losses import CODES as LOSS_CODES
-from .spec import check_float, number_of
 
 
 @dataclass(frozen=True)
 class Huber:
-    """Squared near 0, absolute beyond (Huber 1964): give it as `loss`.
+    """The Huber loss, squared near 0 and absolute beyond (Huber 1964): give it as `loss`.
 
     Parameters
     ----------
-    limit : float, default 1
-        Error at which the one becomes the other, in units of the targets.
+    delta : float, default 1
+        Error at which the loss changes from squared to absolute, in units of the targets.
 
     Examples
     --------
@@ -47,21 +47,20 @@ class Huber:
     'huber'
     """
 
-    limit: float = 1.0
+    delta: float = 1.0
 
     def __post_init__(self) -> None:
-        if check_float("limit", self.limit) <= 0:
-            raise ValueError(f"limit must be positive, got {self.limit!r}")
+        check_positive("delta", self.delta)
 
 
 @dataclass(frozen=True)
 class Quantile:
-    """The loss whose minimum is a quantile of the targets (Koenker and Bassett 1978): give it as `loss`.
+    """The quantile loss, which is least at a quantile of the targets (Koenker and Bassett 1978): give it as `loss`.
 
     Parameters
     ----------
     q : float, default 0.5
-        Share of the targets that should lie below the output.
+        Fraction of the targets that should lie below the output.
 
     Examples
     --------
@@ -77,22 +76,23 @@ class Quantile:
             raise ValueError(f"q must lie between 0 and 1, got {self.q!r}")
 
 
-def register_activation(name: str, value: Callable[[float], float], slope: Callable[[float], float]) -> None:
-    """Add an activation of your own: f(z) and f'(z), compiled with the network and run at its speed.
+def register_activation(name: str, function: Callable[[float], float], derivative: Callable[[float], float]) -> None:
+    """Register an activation f(z), which is compiled into the network and runs at its speed.
 
     Parameters
     ----------
     name : str
-        What `activation=` will call it. A name that is taken is refused.
-    value, slope : functions of one number
-        Plain Python that Numba compiles, decorated with `@njit` or not.
+        Name for `activation=`. It must not be in use.
+    function, derivative : functions of one number
+        f(z) and f'(z), in Python that Numba can compile, decorated with `@njit` or not.
 
     Raises
     ------
     ValueError
-        If `slope` is not the derivative of `value`, checked by differences at points from -4 to 4, or has a raise.
+        If `derivative` disagrees with finite differences of `function` at points from -4 to 4, or one of them contains
+        a raise.
     TypeError
-        If Numba does not compile them, or they return something other than real numbers.
+        If Numba cannot compile them, or they do not return real numbers.
 
     Examples
     --------
@@ -102,29 +102,32 @@ def register_activation(name: str, value: Callable[[float], float], slope: Calla
     ('square',)
     """
     _check_name(name, ACTIVATION_CODES)
-    value, slope = (_plain(what, function, 1) for what, function in (("value", value), ("slope", slope)))
+    f, f_prime = _compilable("function", function, 1), _compilable("derivative", derivative, 1)
     for z in _points(64):
-        _check_slope(f"slope({z:.4g})", value, z, slope(z))
-    user_functions.add_activation(name, value, slope)
+        _check_derivative(f"derivative({z:.4g})", f, z, f_prime(z))
+    user_functions.add_activation(name, f, f_prime)
 
 
-def register_loss(name: str, value: Callable[[float, float], float], slope: Callable[[float, float], float]) -> None:
-    """Add a loss of your own: l(a, y) of one output and its target, and dl/da.
+def register_loss(
+    name: str, function: Callable[[float, float], float], derivative: Callable[[float, float], float]
+) -> None:
+    """Register a loss l(a, y) of one output a and its target y.
 
     Parameters
     ----------
     name : str
-        What `loss=` will call it. A name that is taken is refused.
-    value, slope : functions of two numbers
-        Plain Python that Numba compiles, decorated with `@njit` or not; summed over outputs, averaged over examples.
+        Name for `loss=`. It must not be in use.
+    function, derivative : functions of two numbers
+        l(a, y) and dl/da, in Python that Numba can compile, decorated with `@njit` or not. The loss is summed over the
+        outputs and averaged over the examples.
 
     Raises
     ------
     ValueError
-        If `slope` is not the derivative of `value` by a, checked by differences at points with a and y within 0 to 1,
-        or has a raise.
+        If `derivative` disagrees with finite differences of `function` by a, at points with a and y from 0 to 1, or one
+        of them contains a raise.
     TypeError
-        If Numba does not compile them, or they return something other than real numbers.
+        If Numba cannot compile them, or they do not return real numbers.
 
     Examples
     --------
@@ -134,39 +137,39 @@ def register_loss(name: str, value: Callable[[float, float], float], slope: Call
     'fourth_power'
     """
     _check_name(name, LOSS_CODES)
-    value, slope = (_plain(what, function, 2) for what, function in (("value", value), ("slope", slope)))
+    f, f_prime = _compilable("function", function, 2), _compilable("derivative", derivative, 2)
     for a, y in zip(_points(64) / 9 + 0.5, _points(64)[::-1] / 9 + 0.5, strict=True):
-        _check_slope(f"slope({a:.4g}, {y:.4g})", functools.partial(_swapped, value, y), a, slope(a, y))
-    user_functions.add_loss(LOSS_CODES, name, value, slope)
+        _check_derivative(f"derivative({a:.4g}, {y:.4g})", functools.partial(_swapped, f, y), a, f_prime(a, y))
+    user_functions.add_loss(LOSS_CODES, name, f, f_prime)
 
 
-def _swapped(value: Callable[[float, float], float], y: float, a: float) -> float:
-    return value(a, y)
+def _swapped(function: Callable[[float, float], float], y: float, a: float) -> float:
+    return function(a, y)
 
 
-def _plain(what: str, given: Any, n_numbers: int) -> Callable[..., Any]:
-    """A function in plain Python that Numba compiles, and that does not raise."""
-    function = getattr(given, "py_func", given)
-    if isinstance(function, BuiltinFunctionType | np.ufunc):
-        function = (lambda z: given(z)) if n_numbers == 1 else (lambda a, y: given(a, y))
-    if not isinstance(function, FunctionType):
-        raise TypeError(f"{what} must be a function, got {given!r:.80}")
-    if _raises(function, set()):
-        raise ValueError(f"{what} must not raise, for nobody hears it in compiled code: return math.nan instead")
-    user_functions.check_compiles(what, function, n_numbers)
-    return function
+def _compilable(name: str, function: Any, n_arguments: int) -> Callable[..., Any]:
+    """Return the argument `name` as a function in plain Python that Numba compiles and that does not raise."""
+    plain = getattr(function, "py_func", function)
+    if isinstance(plain, BuiltinFunctionType | np.ufunc):
+        plain = (lambda z: function(z)) if n_arguments == 1 else (lambda a, y: function(a, y))
+    if not isinstance(plain, FunctionType):
+        raise TypeError(f"{name} must be a function, got {function!r:.80}")
+    if _raises(plain, set()):
+        raise ValueError(f"{name} must not raise, since compiled code cannot report it: return math.nan instead")
+    user_functions.check_compiles(name, plain, n_arguments)
+    return plain
 
 
 def _raises(function: Any, seen: set[Any]) -> bool:
-    """Whether the function, or one of Python's that it calls, has a raise or an assert."""
+    """Return whether the function, or a Python function that it calls, contains a raise or an assert."""
     function = getattr(function, "py_func", function)
     if not isinstance(function, FunctionType) or function in seen:
         return False
     seen.add(function)
-    if any(step.opname == "RAISE_VARARGS" for step in dis.get_instructions(function)):
+    if any(instruction.opname == "RAISE_VARARGS" for instruction in dis.get_instructions(function)):
         return True
-    outside = inspect.getclosurevars(function)
-    return any(_raises(value, seen) for value in (*outside.nonlocals.values(), *outside.globals.values()))
+    outer = inspect.getclosurevars(function)
+    return any(_raises(value, seen) for value in (*outer.nonlocals.values(), *outer.globals.values()))
 
 
 def _check_name(name: Any, taken: dict[str, int]) -> None:
@@ -177,14 +180,17 @@ def _check_name(name: Any, taken: dict[str, int]) -> None:
 
 
 def _points(count: int) -> np.ndarray:
-    return np.linspace(-4, 4, count) + 0.0137  # none of them where functions are usually bent
+    return np.linspace(-4, 4, count) + 0.0137  # an offset, so that no point is a kink such as that of relu at 0
 
 
-def _check_slope(what: str, function: Callable[[float], float], at: float, given: float) -> None:
+def _check_derivative(what: str, function: Callable[[float], float], x: float, derivative: float) -> None:
+    """Raise a ValueError if `derivative` is not that of the function at x."""
     step = 1e-5
-    above, below = function(at + step), function(at - step)
-    for number in (above, below, given):
-        number_of("what value and slope return", number)
-    found = (above - below) / (2 * step)
-    if not abs(found - given) <= 1e-5 * max(1.0, abs(found)):
-        raise ValueError(f"{what} must be the derivative of value, {found:.6g} by differences; it is {given:.6g}")
+    above, below = function(x + step), function(x - step)
+    for number in (above, below, derivative):
+        check_number("what function and derivative return", number)
+    difference = (above - below) / (2 * step)
+    if not abs(difference - derivative) <= 1e-5 * max(1.0, abs(difference)):
+        raise ValueError(
+            f"{what} must be the derivative of function, {difference:.6g} by differences; it is {derivative:.6g}"
+        )

@@ -1,49 +1,41 @@
-"""Network: the Python API over the compiled core; here it learns."""
+"""Network: the public methods of a multilayer perceptron, over an engine and the state of its training."""
 
 from __future__ import annotations
 
+import copy
 import os
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 
 from . import inputs
-from .callbacks import Callbacks, check_callbacks, check_monitor
+from .callbacks.runner import CallbackRunner
+from .checks import check_int, check_learning_rate
+from .convert import c_source, onnx
 from .history import History
+from .initialisers import as_initialisers, initialise
 from .io import model_file
-from .io.checkpoint_file import Checkpoint
 from .io.model_file import SavedModel
-from .kernels import gather, kernel_table, layout, threads, train_loop
-from .model import NO_FLAGS, NO_ORDER, PREDICT_ROWS, WORTH_A_LAUNCH, Model
-from .optimizers import LBFGS, Optimizer, as_optimizer
-from .parameters import Layout, aligned_zeros, flatten, make_layout, views
-from .schedules import Schedule, check_learning_rate, make_rates
-from .spec import check_float, check_int, loss_code
-from .training import loop
-from .training.checkpointing import Checkpointer, DirectoryCheckpointer, run_fingerprint, state_arrays
-from .training.data_parallel import RankCallbacks, RankRun, Ranks, SingleThread, check_rows
-from .training.lbfgs import Search
-from .training.lr_finder import RateSearch, find_learning_rate
-from .training.progress import progress_bar
-from .training.streaming import Stream
-from .training.update_rule import (
-    UNDISTURBED,
-    Regularization,
-    State,
-    initial_state,
-    make_regularization,
-    make_stochastic_regularization,
-    make_update_rule,
-    plain_sgd_rule,
-)
-from .workspace import BLOCK_ROWS
+from .kernels.njit_api import Compiled
+from .optimizers import Optimizer
+from .parameters import buffer_to_vector, flatten, make_layout, views
+from .schedules import Schedule
+from .spec import Spec, make_spec
+from .training import data_parallel, lr_finder, streaming, trainer
+from .training.checkpointing import make_checkpointer
+from .training.data_parallel import RankCallbacks, RankGroup
+from .training.dataset import NAMES, make_dataset
+from .training.engine import Engine
+from .training.lr_finder import RateSearch
+from .training.options import make_fit_options
+from .training.state import TrainingState
+
+__all__ = ["Network", "from_sklearn", "from_torch", "load"]
 
 
-class Network(Model):
+class Network:
     """A multilayer perceptron: a^l = f(W^l a^(l-1) + b^l), trained by backpropagation.
 
     Parameters
@@ -58,7 +50,7 @@ class Network(Model):
         Summed over outputs, averaged over examples. "squared_error": (a - y)^2, no factor 1/2, any outputs;
         "half_squared_error": with it; "cross_entropy": softmax outputs; "binary_cross_entropy": sigmoid outputs;
         "perceptron": step outputs; "absolute_error", "huber", "quantile": any outputs; "poisson": exponential outputs.
-        `fastnn.losses` has their formulas, those with a setting, and `register_loss`.
+        `fastnn.losses` has their formulas, those with a parameter, and `register_loss`.
     init : None, str, function, or a sequence of one for each layer of weights
         None: weights normal with standard deviation 1/sqrt(n_in), biases 0. "auto" chooses by the activation; see
         `fastnn.initialisers` for the others.
@@ -69,9 +61,9 @@ class Network(Model):
     input_scale : float, default 1
         Every input is multiplied by it: 1/255 for images of bytes. It is saved with the network.
     dropout : float or sequence of float, default 0
-        Share of the neurons that each training step leaves out, drawn anew for every example; the others are scaled up
-        so that predictions need no change. A number: of every hidden layer; a sequence: of each hidden layer, or of the
-        inputs and each hidden layer.
+        Fraction of the neurons that each training step leaves out, drawn anew for every example; the others are scaled
+        up so that predictions need no change. A number: of every hidden layer; a sequence: of each hidden layer, or of
+        the inputs and each hidden layer.
 
     Attributes
     ----------
@@ -81,9 +73,15 @@ class Network(Model):
         `weights[l]` has shape (n_out, n_in), row j the weights into neuron j; `biases[l]` (n_out,). Writable views
         of the network's own memory.
     scaler : MinMaxScaler or StandardScaler or None
-        Carried in the model file for whoever prepares the inputs; the network itself does not apply it.
-    column_names, class_names : tuple of str or None
-        Names of the inputs and of the classes, carried in the model file.
+        Saved in the model file for the program that prepares the inputs; the network itself does not apply it.
+    column_names : tuple of str or None
+        Names of the inputs, saved in the model file.
+    class_names : tuple of str, int, bool or float, or None
+        Labels of the classes, all of one kind, saved in the model file.
+    engine : Engine
+        Spec, parameters and kernel calls, for code that builds on the network.
+    training_state : TrainingState
+        Seed, epochs, optimizer state and frozen layers.
 
     Raises
     ------
@@ -105,8 +103,165 @@ class Network(Model):
     [0, 1, 1, 0]
     """
 
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        activation: str | Sequence[str] = "sigmoid",
+        loss: Any = "squared_error",
+        init: Any = None,
+        dtype: str = "float32",
+        seed: int | None = None,
+        input_scale: float = 1.0,
+        dropout: float | Sequence[float] = 0.0,
+    ) -> None:
+        spec = make_spec(sizes, activation, loss, dtype, input_scale, dropout)
+        draws = as_initialisers(init, spec.activation)
+        if seed is None:
+            seed = int(np.random.default_rng().integers(1 << 63))
+        seed = check_int("seed", seed, 0)
+        if seed >= 1 << 63:
+            raise ValueError(f"seed must be below 2**63, got {seed}")
+        self._attach(Engine(spec), TrainingState(len(spec.activation), seed))
+        self.scaler: Any = None
+        self.column_names: tuple[str, ...] | None = None
+        self.class_names: tuple[Any, ...] | None = None
+        initialise(self.weights, self.biases, draws, seed)
+
+    def _attach(self, engine: Engine, state: TrainingState) -> None:
+        self.engine, self.training_state = engine, state
+
+    @property
+    def seed(self) -> int:
+        """Seed of the shuffles, of dropout and of noise; it drew the first weights."""
+        return self.training_state.seed
+
+    @seed.setter
+    def seed(self, value: int) -> None:
+        self.training_state.seed = check_int("seed", value, 0)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Neurons of each layer, the inputs first."""
+        return self.engine.spec.sizes
+
+    @property
+    def activation(self) -> tuple[str, ...]:
+        """Name of the activation of each layer of weights."""
+        return self.engine.spec.activation
+
+    @property
+    def loss_name(self) -> str:
+        """Name of the loss."""
+        return self.engine.spec.loss
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the parameters and results."""
+        return self.engine.dtype
+
+    @property
+    def input_scale(self) -> float:
+        """Factor on every input."""
+        return self.engine.spec.input_scale
+
+    @property
+    def dropout(self) -> tuple[float, ...]:
+        """Fraction of the inputs, then of each hidden layer, that a training step leaves out."""
+        return self.engine.spec.dropout
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return self.engine.spec.n_parameters
+
+    @property
+    def epochs_trained(self) -> int:
+        """Epochs that `fit` has completed so far; the next `fit` continues from there."""
+        return self.training_state.epochs
+
+    @property
+    def weights(self) -> tuple[np.ndarray, ...]:
+        """Views (n_out, n_in), one per layer."""
+        return self.engine.weights
+
+    @property
+    def biases(self) -> tuple[np.ndarray, ...]:
+        """Views (n_out,), one per layer."""
+        return self.engine.biases
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """All weights and biases in one vector, a copy; assign to it to set them.
+
+        Layer by layer: the weights row by row, (n_out, n_in), then the biases.
+        """
+        return self.engine.parameters
+
+    @parameters.setter
+    def parameters(self, vector: Any) -> None:
+        array = inputs.as_numeric_array("parameters", vector)
+        if array.shape != (self.n_parameters,):
+            raise ValueError(f"parameters must have shape ({self.n_parameters},), got {array.shape}")
+        if not (np.abs(array) <= np.finfo(self.dtype).max).all():
+            raise ValueError(f"parameters must be finite within {self.dtype}")
+        self.engine.set_parameters(array)
+
+    def predict(self, X: Any, *, out: np.ndarray | None = None) -> np.ndarray:
+        """Return the activations of the output layer.
+
+        Parameters
+        ----------
+        X : array_like, (n, n_inputs)
+            Examples, one in a row. float32, float64, float16, uint8 and bool are read without a copy; rows of
+            `scipy.sparse` at the cost of their stored numbers.
+        out : ndarray, (n, n_outputs), optional
+            C-contiguous array of the network's dtype to write into and return.
+
+        Returns
+        -------
+        ndarray, (n, n_outputs)
+            A row has the same bits whatever rows stand beside it.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For the wrong shape, kind, or numbers that are not finite; for a table (of pandas, say) whose columns are
+            not those of `column_names` in their order.
+        """
+        if type(X) is not np.ndarray:
+            self._check_columns(X)
+        return self.engine.predict(X, out)
+
+    def classify(self, X: Any) -> np.ndarray:
+        """Return the index of the largest output; with one output 0 or 1, split at 0.5.
+
+        Parameters
+        ----------
+        X : array_like, (n, n_inputs)
+            Examples, one in a row.
+
+        Returns
+        -------
+        ndarray of int64, (n,)
+        """
+        outputs = self.predict(X)
+        if outputs.shape[1] == 1:
+            return (outputs[:, 0] >= 0.5).astype(np.int64)
+        return outputs.argmax(axis=1).astype(np.int64)
+
+    def activations(self, X: Any) -> list[np.ndarray]:
+        """Return every neuron's activation: one array (n, neurons) per layer, the scaled input first.
+
+        Parameters
+        ----------
+        X : array_like, (n, n_inputs)
+            Examples, one in a row.
+        """
+        return self.engine.activations(X)
+
     def loss(self, X: Any, y: Any, *, sample_weight: Any = None) -> float:
-        """The loss on the examples given: summed over outputs, averaged over examples by weight.
+        """Return the loss on the examples: summed over outputs, averaged over examples by weight.
 
         Parameters
         ----------
@@ -117,17 +272,21 @@ class Network(Model):
         sample_weight : array_like, (n,), optional
             Weights of the examples.
         """
-        examples, _ = inputs.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
-        plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS), inputs.all_sparse(examples))
-        records = self._run_step(
-            plan, work, inputs.empty_examples(self._spec), examples, 0, 0.0, np.empty(0, self.dtype), 0
-        )
-        return float(records.sums[0] / records.sums[1])
+        examples, _ = inputs.as_examples(X, y, sample_weight, self.engine.spec, NAMES)
+        return self.engine.evaluate(examples)[0]
+
+    @overload
+    def gradients(
+        self, X: Any, y: Any, *, sample_weight: Any = None, flat: Literal[False] = False
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]: ...
+
+    @overload
+    def gradients(self, X: Any, y: Any, *, sample_weight: Any = None, flat: Literal[True]) -> np.ndarray: ...
 
     def gradients(
         self, X: Any, y: Any, *, sample_weight: Any = None, flat: bool = False
     ) -> tuple[list[np.ndarray], list[np.ndarray]] | np.ndarray:
-        """Slopes of the loss by every weight and bias, averaged over the examples by weight.
+        """Return the gradient of the loss with respect to every weight and bias.
 
         Parameters
         ----------
@@ -138,25 +297,20 @@ class Network(Model):
 
         Returns
         -------
-        (weight slopes, bias slopes), shaped like `weights` and `biases`; or with `flat` one vector
+        (weight gradients, bias gradients), shaped like `weights` and `biases`; or with `flat` one vector
         """
-        _, (weights, biases) = self._slopes(X, y, sample_weight)
+        engine = self.engine
+        examples, _ = inputs.as_examples(X, y, sample_weight, engine.spec, NAMES)
+        engine.check_trainable()
+        gradient = np.zeros_like(engine.buffer)
+        engine.gradient(examples, gradient)
+        weights, biases = views(gradient, make_layout(engine.spec).table)
         if flat:
             return flatten(weights, biases)
         return [np.ascontiguousarray(weight) for weight in weights], [bias.copy() for bias in biases]
 
-    def _slopes(
-        self, X: Any, y: Any, sample_weight: Any
-    ) -> tuple[float, tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]]:
-        """The loss and its slopes, as views of a buffer."""
-        examples, _ = inputs.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
-        self._check_trainable()
-        gradient = np.zeros_like(self._buffer)
-        value = self._one_step(examples, 0.0, gradient)
-        return value, views(gradient, make_layout(self._spec, 1).table)
-
     def step(self, X: Any, y: Any, learning_rate: float, *, sample_weight: Any = None) -> float:
-        """One update of gradient descent on the batch given: W = W - rate * slope, b = b - rate * slope.
+        """Make one update of gradient descent on the batch: W = W - rate * gradient, b = b - rate * gradient.
 
         The same bits as a one-batch `fit`.
 
@@ -173,11 +327,10 @@ class Network(Model):
             The loss before the update.
         """
         rate = check_learning_rate("learning_rate", learning_rate, self.dtype)
-        examples, _ = inputs.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
-        self._check_trainable()
-        with self._alone():
-            gradient = self._gradient_room(examples.n_rows)
-            return self._one_step(examples, rate, gradient, update=1)
+        examples, _ = inputs.as_examples(X, y, sample_weight, self.engine.spec, NAMES)
+        self.engine.check_trainable()
+        with self.training_state.exclusive():
+            return self.engine.step(examples, rate, self.training_state.frozen)
 
     def fit(
         self,
@@ -203,21 +356,23 @@ class Network(Model):
         max_norm: float | None = None,
         label_smoothing: float = 0.0,
         input_noise: float = 0.0,
-        averaging: float | None = None,
+        ema_decay: float | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
         checkpoint_seconds: float = 10.0,
         comm: Any = None,
-        rows: str = "all",
+        data: str = "replicated",
     ) -> History:
-        """Train by mini-batch gradient descent; a second call goes on where the first ended.
+        """Train by mini-batch gradient descent.
+
+        Calling `fit` again continues from the current parameters and optimizer state.
 
         Parameters
         ----------
         X : array_like, (n, n_inputs)
-            Examples, one in a row. float32, float64, float16, uint8 and bool are read where they lie, be it in a file
-            (`numpy.memmap`); rows of `scipy.sparse` are worked on at the price of the numbers that are there. The names
-            of a table's columns become `column_names` where there are none; then they must be those.
+            Examples, one in a row. float32, float64, float16, uint8 and bool are read in place, even in a file
+            (`numpy.memmap`); rows of `scipy.sparse` cost their stored numbers. The names of a table's columns become
+            `column_names` if those are not set; otherwise they must be the same.
         y : array_like
             (n, n_outputs) numbers, or (n,) integer labels that stand for one-hot rows; with one output (n,) numbers.
         epochs : int
@@ -226,60 +381,61 @@ class Network(Model):
             Examples per update; a ragged last batch counts in full, averaged over its own rows.
         learning_rate : float, schedule or callable, optional
             A number, one of `fastnn.schedules`, or a function of the epoch (0, 1, ... over all calls of `fit`) that
-            returns a number. None takes the
-            optimizer's default: 0.1 for "sgd", 0.001 for "adam" and "adamw", 0.01 for "rmsprop" and "adagrad".
+            returns a number. None takes the optimizer's default: 0.1 for "sgd", 0.001 for "adam" and "adamw", 0.01
+            for "rmsprop" and "adagrad".
         optimizer : str or Optimizer, default "sgd"
             "sgd", "adam", "adamw", "rmsprop", "adagrad", "lbfgs", or an object such as `fastnn.Adam(beta_1=0.8)`; see
-            `fastnn.optimizers`. What it gathers stays with the network: a second `fit` with the same kind goes on.
+            `fastnn.optimizers`. Its state stays with the network: a second `fit` with the same kind continues it.
         validation_data : (X, y) or (X, y, sample_weight), optional
-            Judged after every epoch.
+            Evaluated after every epoch.
         validation_split : float, optional
-            Share of the examples, drawn with the network's seed, that is held out for validation.
+            Fraction of the examples, drawn with the network's seed, that is held out for validation.
         shuffle : bool, default True
-            A new order of the examples in each epoch.
+            Draw a new order of the examples for each epoch.
         sample_weight : array_like, (n,), optional
-            Weights of the examples in loss and slopes.
+            Weights of the examples in loss and gradient.
         callbacks : sequence of callables
             Each is called as callback(network, history) after every epoch; a true result ends the training. See
             `fastnn.callbacks` for early stopping, checkpoints, logs.
         progress : bool, optional
             Show a progress bar. None: where stderr is a terminal and the training takes longer than a second.
         n_threads : int, optional
-            Most threads to use. None measures the first steps and keeps the fastest; the results are the same bits.
+            Threads to use at most. None measures the first steps and keeps the fastest; the results are the same bits.
         on_divergence : {"raise", "continue"}
             What to do when the loss or a parameter is not finite, or an epoch's loss exceeds 10,000 times that of
             the first.
         class_weight : dict or "balanced", optional
             Weight of each class, by label, on top of `sample_weight`; "balanced" gives every class present the same
-            weight in all: n / (classes * examples of the class). Takes labels or one-hot rows.
+            total weight: n / (classes * examples of the class). Takes labels or one-hot rows.
         l1, l2 : float, default 0
             Penalties on the weights, not the biases: l1 * sum |w| + l2 / 2 * sum w^2 is added to the loss that is
-            descended (the history's loss is without them).
+            minimized (the history's loss is without them).
         clip_norm : float, optional
-            A slope (all layers, penalties included) whose Euclidean norm is larger is scaled down to it.
+            A gradient (all layers, penalties included) whose Euclidean norm is larger is scaled down to it.
         max_norm : float, optional
             After each step, the weights into a neuron whose Euclidean norm is larger are scaled down to it.
         label_smoothing : float, default 0
-            Share of a target that is spread evenly over the classes, while training; for cross-entropies.
+            Fraction of a target that is spread evenly over the classes, while training; for cross-entropies.
         input_noise : float, default 0
             Standard deviation of normal noise on the (scaled) inputs, while training.
-        averaging : float, optional
-            Keep an exponential average of the parameters, of which each step keeps this share (0.999, say):
+        ema_decay : float, optional
+            Keep an exponential moving average of the parameters, of which each step keeps this fraction (0.999, say):
             `averaged()` returns a network that has it.
         checkpoint : path, optional
-            Folder for the training's checkpoint: written every `checkpoint_seconds`, at Ctrl-C and at the end, the one
-            before kept beside it. `fastnn.load(folder / "checkpoint.safetensors")` reads the network out of it.
+            Directory for the training's checkpoint: written every `checkpoint_seconds`, at Ctrl-C and at the end, the
+            previous one kept beside it. `fastnn.load(directory / "checkpoint.safetensors")` reads the network in it.
         resume : bool, default False
-            Go on from the checkpoint, if there is one, with the bits of a training that was never interrupted: the
-            same data, network, batch size, optimizer and callbacks; more `epochs` may be asked for.
+            Continue from the checkpoint, if there is one, with the bits of a training that was never interrupted: the
+            same data, network, batch size, optimizer and callbacks; `epochs` may be larger.
         checkpoint_seconds : float, default 10
-            Seconds between two checkpoints, at least twenty times what one takes; 0: after every return to Python.
+            Seconds between two checkpoints, at least twenty times what one takes; 0: after every compiled call.
         comm : mpi4py.MPI.Comm, optional
-            Train on all ranks of it together, each on one thread: `batch_size` is then a rank's part of a batch, rank 0
-            begins, calls the callbacks and writes the checkpoint (in a folder that all ranks see), and all end with
-            the same bits. An error on one rank before the training is an error on all; later it ends all.
-        rows : {"all", "own"}
-            Whether every rank is given all examples, of which it takes its part of each batch, or a share of its own.
+            Train on all its ranks together, each on one thread: `batch_size` is then a rank's part of a batch, rank 0's
+            parameters are the start, rank 0 calls the callbacks and writes the checkpoint (in a directory that all
+            ranks see), and all end with the same bits. An error on one rank before the training is raised on all;
+            a later one ends all.
+        data : {"replicated", "sharded"}
+            Whether every rank is given all examples, of which it takes its part of each batch, or a part of its own.
 
         Returns
         -------
@@ -297,160 +453,39 @@ class Network(Model):
         RuntimeError
             If another thread is training this network.
         """
-        check_rows(rows)
-        if comm is not None and not isinstance(comm, Ranks):
-            given = {name: value for name, value in locals().items() if name not in ("self", "comm", "rows")}
-            ranks = Ranks(comm, rows)
-            self.seed = ranks.comm.bcast(self.seed)
-            return ranks.together(lambda: self.fit(**given, comm=ranks))
-        self._check_trainable()
-        chosen = as_optimizer(optimizer)
-        if comm is not None and (isinstance(chosen, LBFGS) or n_threads not in (None, 1)):
-            raise ValueError("several ranks take an optimizer of steps, not 'lbfgs', and each works on one thread")
-        regularisation = make_regularization(l1, l2, clip_norm, max_norm, label_smoothing, input_noise, averaging)
-        if regularisation.label_smoothing and self.loss_name not in ("cross_entropy", "binary_cross_entropy"):
-            raise ValueError(f"label_smoothing takes a cross-entropy as loss, got {self.loss_name!r}")
-        if learning_rate is not None and chosen.learning_rate is not None:
-            raise ValueError(
-                f"give learning_rate to fit or to the optimizer, not to both; got {learning_rate!r} and "
-                f"{chosen.learning_rate!r}"
-            )
-        if on_divergence not in ("raise", "continue"):
-            raise ValueError(f"on_divergence must be 'raise' or 'continue', got {on_divergence!r}")
-        epochs = check_int("epochs", epochs, 0)
-        batch_size = check_int("batch_size", batch_size, 1)
-        if n_threads is not None:
-            n_threads = check_int("n_threads", n_threads, 1)
-        if not isinstance(shuffle, bool | np.bool_):
-            raise TypeError(f"shuffle must be True or False, got {shuffle!r}")
-        given_rates = (rate for rate in (learning_rate, chosen.learning_rate, chosen.default_rate) if rate is not None)
-        rates = make_rates(next(given_rates), self.dtype)
-        keeper = self._keeper(checkpoint, resume, checkpoint_seconds, chosen)
-        saved = keeper.saved
-        self._check_columns(X)
-        names = inputs.column_names_of(X)
-        if validation_split is not None:
-            if validation_data is not None:
-                raise ValueError("give validation_data or validation_split, not both")
-            seed = saved.model.seed if saved else self.seed
-            X, y, sample_weight, validation_data = self._split(X, y, sample_weight, validation_split, seed)
-        examples, are_classes = inputs.as_examples(X, y, sample_weight, self._spec, ("X", "y", "sample_weight"))
-        validation, val_classes = inputs.empty_examples(self._spec), False
-        if validation_data is not None:
-            validation, val_classes = self._validation(validation_data)
-        if self.column_names is None and names:
-            self.column_names = names
-        if class_weight is not None:
-            examples = inputs.apply_class_weight(examples, class_weight, self._spec, are_classes)
-        columns = ["loss"] + ["accuracy"] * (are_classes or self._spec.classifies)
-        if validation.n_rows:
-            columns += ["val_loss"] + ["val_accuracy"] * (val_classes or self._spec.classifies)
-        check_callbacks(callbacks, columns)
-        if rates.reads_history:
-            check_monitor(rates.given.monitor, columns)
-        history = keeper.history
-        called = Callbacks(callbacks, self, history) if comm is None else RankCallbacks(callbacks, self, history, comm)
-        if isinstance(chosen, LBFGS):
-            self._check_lbfgs(learning_rate, regularisation)
-            bar = progress_bar(progress, epochs, 1, examples.n_rows)
-            search = Search(
-                net=self,
-                judge=self._judge,
-                examples=examples,
-                validation=validation,
-                optimizer=chosen,
-                on_divergence=on_divergence,
-                iterations=epochs,
-                l2=regularisation.l2,
-                accuracy="accuracy" in columns,
-                val_accuracy=val_classes or self._spec.classifies,
-                callbacks=called,
-                progress=bar.show,
-            )
-            with self._alone(), bar, called:
-                if epochs:
-                    search.run(history)
-            return history
-        with self._alone():
-            batch_size = min(batch_size, examples.n_rows) if comm is None else batch_size
-            block = min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS)))
-            plan, work = self._room("train", block, inputs.all_sparse(examples, validation))
-            kind = repr((chosen.kind, bool(averaging)))
-            terms = partial(run_fingerprint, examples, batch_size, bool(shuffle), kind, comm.size if comm else 1)
-            keeper.check(self, terms)
-            if comm is not None and comm.rank != 0:
-                keeper = Checkpointer(saved, keeper.interruption)
-                history = called._history = keeper.history
-            self._go_on_from(saved, chosen, regularisation)
-            state = self._state_for(chosen, regularisation)
-            keeper.begin(self, called, state, terms)
-            start, steps_before = self._epochs, state.steps
 
-            def moved(epochs_done: int, steps_done: int) -> None:
-                self._epochs, state.steps = start + epochs_done, steps_before + steps_done
+        def run(group: RankGroup | None) -> History:
+            engine, state = self.engine, self.training_state
+            engine.check_trainable()
+            options = make_fit_options(
+                engine.spec, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, optimizer=optimizer,
+                shuffle=shuffle, n_threads=n_threads, on_divergence=on_divergence, progress=progress, l1=l1, l2=l2,
+                clip_norm=clip_norm, max_norm=max_norm, label_smoothing=label_smoothing, input_noise=input_noise,
+                ema_decay=ema_decay,
+            )  # fmt: skip
+            if group is not None:
+                data_parallel.check_options(options)
+            checkpointer = make_checkpointer(checkpoint, resume, checkpoint_seconds, options.optimizer, self.describe)
+            self._check_columns(X)
+            dataset = make_dataset(
+                engine.spec, X, y, sample_weight, class_weight=class_weight, validation_data=validation_data,
+                validation_split=validation_split,
+                split_seed=checkpointer.saved.model.seed if checkpointer.saved else state.seed,
+            )  # fmt: skip
+            trainer.check_fit(callbacks, dataset, options)
+            with self._column_names_of(X):
+                if group is None:
+                    runner = CallbackRunner(callbacks, self, checkpointer.history)
+                    return trainer.fit(engine, state, dataset, options, runner, checkpointer)
+                on_ranks = RankCallbacks(callbacks, self, checkpointer.history, group, state)
+                return data_parallel.fit(engine, state, dataset, options, on_ranks, checkpointer, group)
 
-            rule = make_update_rule(chosen, regularisation, state, plan.table)
-            progress = progress if comm is None or comm.rank == 0 else False
-            bar = progress_bar(progress, epochs, -(-examples.n_rows // batch_size), examples.n_rows)
-            distortion = make_stochastic_regularization(self.dropout, regularisation, self.seed)
-            if gather.CSR in (examples.kind, validation.kind) and (self.dropout[0] or regularisation.input_noise):
-                raise ValueError("sparse inputs are left as they are: no dropout of inputs, no input_noise")
-            pieces = kernel_table.pieces_for(rule, distortion, (examples.kind, validation.kind))
-            gradient = self._gradient_room(batch_size, rule.plain if comm is None else 0)
-            network = self._kernel_view(plan, gradient, True, pieces)
-            if called:  # which may freeze layers and unfreeze them
-                network = network._replace(table=network.table.copy())
-                self._flags = network.table[:, layout.FROZEN]
-            job = loop.Job(
-                network=network,
-                work=work,
-                rule=rule,
-                distortion=distortion,
-                examples=examples._replace(ahead=inputs.prefetch_distance(examples, batch_size)),
-                validation=validation,
-                rates=rates,
-                epochs=epochs,
-                batch_size=batch_size,
-                start_epoch=self._epochs,
-                shuffle=bool(shuffle),
-                seed=self.seed,
-                one_output=self.sizes[-1] == 1,
-                accuracy="accuracy" in columns,
-                val_accuracy=val_classes or self._spec.classifies,
-                n_threads=n_threads,
-                on_divergence=on_divergence,
-                callbacks=called,
-                progress=bar.show,
-                moved=moved,
-                keeper=keeper,
-            )
-            try:
-                if comm is not None:
-                    comm.agree(self._facts(job, comm))
-                    comm.share(self._buffer)
-                with bar, called:
-                    if comm is None:
-                        loop.train(loop.Run(job, history))
-                    else:
-                        loop.train(RankRun(job, history, comm, lambda part: self._judge(part, None)), SingleThread)
-            finally:
-                self._flags = NO_FLAGS
-                if history.stop_reason != "diverged" or on_divergence == "continue":
-                    moved(history.epochs, job.steps_done)
-                else:
-                    moved(0, 0)
-                    self._state = None
-                if not np.isfinite(self._buffer).all():
-                    self._set_parameters(self.parameters)
-            if comm is not None:
-                comm.share(self._buffer)  # a callback may have put other parameters back, on rank 0
-        return history
-
-    def _facts(self, job: loop.Job, ranks: Ranks) -> dict[str, Any]:
-        """What must be the same on all ranks."""
-        facts = {"network": repr(self), "epochs": job.epochs, "batch_size": job.batch_size, "rows": ranks.rows}
-        facts |= {"shuffle": job.shuffle, "epochs_trained": job.start_epoch, "after": job.keeper.history.epochs}
-        return facts | ({"examples": job.examples.n_rows} if ranks.rows == "all" else {})
+        data_parallel.check_data(data)
+        if comm is None:
+            return run(None)
+        group = RankGroup(comm, data)
+        self.training_state.seed = group.comm.bcast(self.seed)
+        return group.run_collectively(lambda: run(group))
 
     def fit_stream(
         self,
@@ -464,7 +499,7 @@ class Network(Model):
         callbacks: Sequence[Callable[[Network, History], Any]] = (),
         **options: Any,
     ) -> History:
-        """Train on batches that come one after the other, fetched by a thread of their own.
+        """Train on batches that come one after the other, prefetched by a thread.
 
         Parameters
         ----------
@@ -477,14 +512,14 @@ class Network(Model):
         learning_rate : float, schedule or callable, optional
             As in `fit`; a schedule is followed from batch to batch, in epochs as long as the first.
         prefetch : int, default 2
-            Batches fetched ahead: so many and the one that is being learned are in memory.
+            Batches fetched early: so many and the one that is being learned are in memory.
         validation_data : (X, y) or (X, y, sample_weight), optional
-            Judged after every epoch.
+            Evaluated after every epoch.
         callbacks : sequence of callables
             As in `fit`.
         **options
             Of `fit`: optimizer, n_threads, on_divergence, class_weight, l1, l2, clip_norm, max_norm, label_smoothing,
-            input_noise, averaging.
+            input_noise, ema_decay.
 
         Returns
         -------
@@ -503,20 +538,13 @@ class Network(Model):
         >>> history.epochs, history["loss"][-1] < 1e-3
         (5, True)
         """
-        given = (batches, epochs, batch_size, learning_rate, prefetch, validation_data, callbacks, options)
-        return Stream(self, *given).train()
-
-    def _validated(self, examples: layout.Examples, are_classes: bool) -> dict[str, float]:
-        """Loss and, for classes, accuracy on validation data, as the history names them."""
-        loss, accuracy = self._judge(examples, None)
-        return {"val_loss": loss} | ({"val_accuracy": accuracy} if are_classes or self._spec.classifies else {})
-
-    def _validation(self, given: Any) -> tuple[layout.Examples, bool]:
-        if not isinstance(given, tuple | list) or len(given) not in (2, 3):
-            raise TypeError("validation_data must be a pair (X, y) or a triple (X, y, sample_weight)")
-        X, y, weight = (*given, None)[:3]
-        names = ("validation X", "validation y", "validation sample_weight")
-        return inputs.as_examples(X, y, weight, self._spec, names)
+        stream_options = streaming.make_stream_options(
+            self.engine, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, prefetch=prefetch,
+            validation_data=validation_data, callbacks=callbacks, options=options,
+        )  # fmt: skip
+        streaming.check_batches(batches, epochs)
+        training = streaming.StreamTraining(self.engine, self.training_state, batches, stream_options)
+        return training.run(CallbackRunner(callbacks, self, training.history))
 
     def find_learning_rate(
         self,
@@ -524,12 +552,12 @@ class Network(Model):
         y: Any,
         *,
         batch_size: int = 32,
-        smallest: float = 1e-5,
-        largest: float = 10.0,
+        min_lr: float = 1e-5,
+        max_lr: float = 10.0,
         steps: int = 100,
         optimizer: str | Optimizer = "sgd",
     ) -> RateSearch:
-        """Train a copy for a while with ever larger learning rates and see where the loss falls fastest.
+        """Train a copy for a while with growing learning rates, and see where the loss falls fastest.
 
         Parameters
         ----------
@@ -537,7 +565,7 @@ class Network(Model):
             As in `fit`.
         batch_size : int, default 32
             As the training to come will have it.
-        smallest, largest : float
+        min_lr, max_lr : float
             First and last rate; in between each is larger by the same factor.
         steps : int, default 100
             Updates, at least 10; fewer are made where the loss explodes.
@@ -557,30 +585,15 @@ class Network(Model):
         >>> 0.01 < net.find_learning_rate(X, y).suggestion < 3
         True
         """
-        self._check_trainable()
-        return find_learning_rate(self, X, y, batch_size, smallest, largest, steps, optimizer)
-
-    @classmethod
-    def _from_saved(cls, saved: SavedModel) -> Network:
-        """Build the network that a file or another library describes."""
-        spec = saved.spec
-        net = cls(
-            spec.sizes,
-            activation=spec.activation,
-            loss=(spec.loss, spec.loss_setting),
-            init="zeros",
-            dtype=spec.dtype,
-            seed=saved.seed,
-            input_scale=spec.input_scale,
-            dropout=spec.dropout,
-        )
-        net.parameters = saved.parameters
-        net._epochs = saved.epochs
-        net.scaler, net.column_names, net.class_names = saved.scaler, saved.column_names, saved.class_names
-        return net
+        self.engine.check_trainable()
+        trial = self.copy()
+        return lr_finder.find_learning_rate(
+            trial.engine, trial.training_state, X, y, batch_size=batch_size, min_lr=min_lr, max_lr=max_lr,
+            steps=steps, optimizer=optimizer,
+        )  # fmt: skip
 
     def averaged(self) -> Network:
-        """A copy whose parameters are the exponential average that `fit(..., averaging=...)` kept.
+        """Return a copy whose parameters are the exponential moving average that `fit(..., ema_decay=...)` kept.
 
         Raises
         ------
@@ -591,20 +604,21 @@ class Network(Model):
         --------
         >>> import fastnn
         >>> net = fastnn.Network([1, 1], activation="identity", seed=0)
-        >>> history = net.fit([[0.0], [1.0]], [0.0, 1.0], epochs=9, averaging=0.9)
+        >>> history = net.fit([[0.0], [1.0]], [0.0, 1.0], epochs=9, ema_decay=0.9)
         >>> net.averaged().predict([[0.0]]).shape
         (1, 1)
         """
-        if self._state is None or not self._state.average.size:
-            raise ValueError("there is no average: the last fit had no averaging=")
+        optimizer = self.training_state.optimizer
+        if optimizer is None or not optimizer.ema.size:
+            raise ValueError("there is no average: the last fit had no ema_decay=")
         other = self.copy()
-        other._set_parameters(self._in_order(self._state.average))
+        other.engine.set_parameters(buffer_to_vector(optimizer.ema, self.engine.spec))
         return other
 
     def freeze(self, *layers: int) -> None:
         """Keep the weights and biases of these layers as they are in `fit` and `step`; layer 0 is the first.
 
-        In a callback it holds from the next epoch on.
+        In a callback it takes effect from the next epoch on.
 
         Parameters
         ----------
@@ -619,8 +633,8 @@ class Network(Model):
         >>> net.frozen
         (0,)
         """
-        self._frozen |= self._layers(layers)
-        self._show_frozen(self._flags)
+        state = self.training_state
+        state.freeze(state.frozen | self._layers(layers))
 
     def unfreeze(self, *layers: int) -> None:
         """Let these layers learn again; without an argument, all.
@@ -630,17 +644,13 @@ class Network(Model):
         *layers : int
             As in `freeze`.
         """
-        self._frozen -= self._layers(layers) if layers else self._frozen
-        self._show_frozen(self._flags)
-
-    def _show_frozen(self, flags: np.ndarray) -> None:
-        for number in range(len(flags)):
-            flags[number] = number in self._frozen
+        state = self.training_state
+        state.freeze(state.frozen - self._layers(layers) if layers else frozenset())
 
     @property
     def frozen(self) -> tuple[int, ...]:
         """Layers that do not learn."""
-        return tuple(sorted(self._frozen))
+        return tuple(sorted(self.training_state.frozen))
 
     def _layers(self, numbers: tuple[int, ...]) -> frozenset[int]:
         count = len(self.sizes) - 1
@@ -649,167 +659,225 @@ class Network(Model):
                 raise ValueError(f"layers must be numbers of layers of weights, 0..{count - 1}, got {number!r}")
         return frozenset(int(number) % count for number in numbers)
 
-    def _split(self, X: Any, y: Any, weight: Any, share: float, seed: int) -> tuple[Any, Any, Any, tuple[Any, ...]]:
-        share = check_float("validation_split", share)
-        X = inputs.as_indexable("X", X)
-        n = inputs.as_rows("X", X, self._spec).n_rows
-        if n == 0:
-            raise ValueError("X must have at least one row, got 0")
-        inputs.as_targets("y", y, self._spec, n)
-        y = inputs.as_numeric_array("y", y)
-        held = round(n * share)
-        if not 0 < held < n:
-            raise ValueError(
-                f"validation_split must leave at least one example on either side, got {share} of the {n} rows of X"
-            )
-        order = np.random.default_rng(seed).permutation(n)
-        train, test = np.sort(order[held:]), np.sort(order[:held])
-        if weight is None:
-            return X[train], y[train], None, (X[test], y[test])
-        weight = inputs.as_weights("sample_weight", weight, self._spec, n)
-        return X[train], y[train], weight[train], (X[test], y[test], weight[test])
+    def _check_columns(self, X: Any) -> None:
+        """Raise ValueError where a table's columns are not those, in their order, whose names the network carries."""
+        names = inputs.column_names_of(X)
+        if names is not None and self.column_names is not None and names != tuple(self.column_names):
+            raise ValueError(f"X must have the columns {list(self.column_names)} in this order, got {list(names)}")
 
-    def _check_trainable(self) -> None:
-        reason = self._spec.why_not_trainable()
-        if reason:
-            raise ValueError(f"this network cannot be trained by gradient descent: {reason}")
+    @contextmanager
+    def _column_names_of(self, X: Any) -> Iterator[None]:
+        """Take over a table's column names if there are none; a training that did not begin leaves none."""
+        before, epochs = self.column_names, self.epochs_trained
+        if before is None:
+            self.column_names = inputs.column_names_of(X)
+        try:
+            yield
+        except (TypeError, ValueError, RuntimeError):
+            if self.epochs_trained == epochs:
+                self.column_names = before
+            raise
 
-    def _alone(self) -> Any:
-        if not self._fitting.acquire(blocking=False):
-            if self._fitted_by == os.getpid():
-                raise RuntimeError("another thread is training this network; train a copy() there")
-            self._fitted_by = os.getpid()
-            self._fitting = threading.Lock()  # the other is of a thread that a fork left in the parent
-            self._fitting.acquire()
-        self._fitted_by = os.getpid()
-        return _Release(self._fitting)
+    def compiled(self) -> Compiled:
+        """Return the network for functions that you compile with Numba, see `fastnn.compiled.predict`.
 
-    def _keeper(self, folder: Any, resume: bool, seconds: float, optimizer: Optimizer) -> Checkpointer:
-        if isinstance(folder, Checkpointer):
-            return folder
-        if folder is None:
-            if resume:
-                raise ValueError("resume=True needs the folder of the checkpoint: checkpoint=...")
-            return Checkpointer()
-        if isinstance(optimizer, LBFGS):
-            raise ValueError("checkpoint is for trainings in steps; optimizer 'lbfgs' has none")
-        return DirectoryCheckpointer(folder, bool(resume), seconds)
+        Returns
+        -------
+        Compiled
+            It shares the network's parameters: what training changes is seen there. Each thread needs one of its own.
+        """
+        return self.engine.compiled()
 
-    def _go_on_from(self, saved: Checkpoint | None, optimizer: Optimizer, regularisation: Regularization) -> None:
-        """Take over parameters, seed, epochs and the optimizer's state."""
-        if saved is None:
-            return
-        wanted = initial_state(optimizer, regularisation.averaging, self._buffer)
-        for key, buffer in state_arrays(wanted).items():
-            if bool(saved.arrays[key].size) != bool(buffer.size):
-                raise ValueError(f"the checkpoint's {key} is not that of {optimizer!r} with this averaging")
-        self._set_parameters(saved.model.parameters)
-        self.seed, self._epochs = saved.model.seed, saved.epochs
-        buffers = (self._laid_out(saved.arrays[key]) for key in state_arrays(wanted))
-        self._state = State(optimizer.kind, saved.progress["steps"], *buffers)
-
-    def _check_lbfgs(self, learning_rate: Any, about: Regularization) -> None:
-        others = {name: value for name, value in asdict(about).items() if value and name != "l2"}
-        others |= {"learning_rate": learning_rate} if learning_rate is not None else {}
-        others |= {"dropout": self.dropout} if any(self.dropout) else {}
-        if others:
-            raise ValueError(f"optimizer 'lbfgs' descends one smooth function and takes l2 alone; got {others}")
-
-    def _judge(self, examples: layout.Examples, gradient: np.ndarray | None) -> tuple[float, float]:
-        """Loss and accuracy on the examples; a gradient that is given is filled."""
-        nobody = inputs.empty_examples(self._spec)
-        if gradient is None:
-            room = self._room("train", min(examples.n_rows, BLOCK_ROWS), inputs.all_sparse(examples))
-            sums = self._run_step(*room, nobody, examples, 0, 0.0, np.empty(0, self.dtype), 0).sums
-            return float(sums[0] / sums[1]), float(sums[2] / sums[1])
-        room = self._room("train", min(examples.n_rows, BLOCK_ROWS), inputs.all_sparse(examples))
-        seen = self._run_step(*room, examples, nobody, 1, 0.0, gradient, 0).history[0]
-        for part in views(gradient, make_layout(self._spec, 1).table):
-            for number in self._frozen:
-                part[number][...] = 0
-        return float(seen[0]), float(seen[1])
-
-    def _penalised(self) -> np.ndarray:
-        """1 for each weight that learns, 0 for biases, laid out as the parameters."""
-        marks = np.zeros_like(self._buffer)
-        weights, _ = views(marks, make_layout(self._spec, 1).table)
-        for number, part in enumerate(weights):
-            part[...] = number not in self._frozen
-        return marks
-
-    def _gradient_room(self, batch_size: int, plain: int = 1) -> np.ndarray:
-        return aligned_zeros(0 if plain and batch_size <= BLOCK_ROWS else self._buffer.size, self._number)
-
-    def _state_for(self, optimizer: Optimizer, regularisation: Regularization) -> State:
-        """The network's state where it is of this kind; a fresh one, which the network keeps, where it is not."""
-        kept = self._state
-        if kept is None or kept.kind != optimizer.kind or bool(kept.average.size) != bool(regularisation.averaging):
-            self._state = kept = initial_state(optimizer, regularisation.averaging, self._buffer)
-        return kept
-
-    def _kernel_view(
-        self, plan: Layout, gradient: np.ndarray, learning: bool = False, pieces: tuple[int, ...] = ()
-    ) -> layout.NetworkView:
-        table = plan.table
-        if learning and self._frozen:
-            table = table.copy()
-            self._show_frozen(table[:, layout.FROZEN])
-        if learning and gradient.size:
-            pieces = kernel_table.BY_RULE + pieces
-        code = self._addresses(kernel_table.TRAINING + pieces)
-        return layout.NetworkView(
-            table, loss_code(self.loss_name), self._spec.loss_setting, self._buffer, gradient, code
+    def describe(self) -> SavedModel:
+        """Return what a file keeps of the network: spec, a copy of the parameters, seed, epochs, names."""
+        return SavedModel(
+            spec=self.engine.spec,
+            parameters=self.parameters,
+            seed=self.seed,
+            epochs=self.epochs_trained,
+            scaler=self.scaler,
+            column_names=self.column_names,
+            class_names=self.class_names,
         )
 
-    def _one_step(self, examples: layout.Examples, rate: float, gradient: np.ndarray, update: int = 0) -> float:
-        plan, work = self._room("train", min(examples.n_rows, BLOCK_ROWS), inputs.all_sparse(examples))
-        records = self._run_step(plan, work, examples, inputs.empty_examples(self._spec), 1, rate, gradient, update)
-        return float(records.history[0, 0])
+    @classmethod
+    def from_description(cls, model: SavedModel) -> Self:
+        """Build a network from what `describe` or a file says.
 
-    def _run_step(
-        self,
-        room: Layout,
-        work: layout.Workspace,
-        examples: layout.Examples,
-        validation: layout.Examples,
-        steps: int,
-        rate: float,
-        gradient: np.ndarray,
-        update: int,
-    ) -> layout.Records:
-        """One step on all examples in their order, or with no step the loss over the validation examples."""
-        records = layout.Records(
-            order=NO_ORDER,
-            state=np.zeros(3, np.int64),
-            sums=np.zeros(3),
-            history=np.zeros((1, 4)),
-            rates=np.full(1, rate, self.dtype),
+        Parameters
+        ----------
+        model : SavedModel
+        """
+        net = cls.__new__(cls)
+        net._attach(Engine(model.spec), TrainingState(len(model.spec.activation), model.seed))
+        net.training_state.epochs = model.epochs
+        net.engine.set_parameters(model.parameters)
+        net.scaler, net.column_names, net.class_names = model.scaler, model.column_names, model.class_names
+        return net
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a safetensors file, which `fastnn.load` reads.
+
+        It holds the parameters, what the network was built with, its seed and its epochs, `scaler`, `column_names` and
+        `class_names`.
+
+        Parameters
+        ----------
+        path : path
+            A file that exists is replaced in one step.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For what could not be loaded again: parameters that are not finite, a scaler that is not fitted on the
+            network's columns, names of another number than columns or classes. Nothing is written then.
+        """
+        model_file.write(path, self.describe())
+
+    def to_c(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
+        """Write the network as one C99 file that needs nothing but the C library's `math.h`.
+
+        Parameters
+        ----------
+        path : path
+            "digits.c", say; a file that exists is replaced in one step.
+        name : str, optional
+            Prefix of the functions' names: digits_predict, digits_classify. None: the name of the file.
+
+        Raises
+        ------
+        ValueError
+            For a registered activation, and for parameters that are not finite.
+
+        Notes
+        -----
+        The outputs are those of `predict` to a few roundings: the C library's functions and the compiler's sums are
+        others. The functions take one example; they allocate nothing and may be called by many threads at once.
+
+        Examples
+        --------
+        >>> import fastnn, pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "gate.c"
+        >>> fastnn.Network([2, 1], seed=0).to_c(path)
+        >>> "void gate_predict(const float *inputs, float *outputs);" in path.read_text()
+        True
+        """
+        c_source.write(path, self.describe(), name)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the network as an ONNX model (opset 17, IR version 8) for any number of rows.
+
+        Parameters
+        ----------
+        path : path
+            "digits.onnx", say; a file that exists is replaced in one step. The model's input is "X", (rows,
+            n_inputs) of the network's dtype, its output "outputs".
+
+        Raises
+        ------
+        ValueError
+            For a registered activation, and for parameters that are not finite.
+        ImportError
+            Without the package onnx: pip install 'fastnn[onnx]'.
+        """
+        onnx.write(path, self.describe())
+
+    def to_torch(self, *, logits: bool = False) -> Any:
+        """Return the network as a PyTorch module.
+
+        Parameters
+        ----------
+        logits : bool, default False
+            Leave off the softmax, sigmoid or exponential of the outputs, for PyTorch's losses on logits.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            A copy in `eval` mode, of Linear, activations, Dropout where the network has any, and first a module that
+            scales the inputs where `input_scale` is not 1: the weights stay those of the network. It takes tensors of
+            the network's dtype.
+
+        Raises
+        ------
+        ValueError
+            For an activation of which PyTorch has no module: "step", or a registered one.
+        ImportError
+            Without PyTorch: pip install 'fastnn[torch]'.
+
+        See Also
+        --------
+        fastnn.from_torch
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> net = fastnn.Network([4, 3], activation="softmax", loss="cross_entropy", seed=0)
+        >>> net.to_torch(logits=True)  # doctest: +SKIP
+        Sequential(
+          (0): Linear(in_features=4, out_features=3, bias=True)
         )
-        n = examples.n_rows + validation.n_rows
-        rule = plain_sgd_rule(self._buffer)
-        plan = layout.StepRange(0, steps, n, 0, 0, 0, update, 0)
-        wanted = threads.max_threads() if n * self.n_parameters > WORTH_A_LAUNCH else 1
-        pieces = kernel_table.pieces_for(rule, UNDISTURBED, (examples.kind, validation.kind))
-        network = self._kernel_view(room, gradient, bool(update), pieces)
-        given = (network, work, examples, validation, plan, rule, UNDISTURBED, records)
-        threads.run_on_team(train_loop.train, train_loop.train_steps, wanted, *given)
-        return records
+        """
+        from .convert.torch import to_module
 
+        return to_module(self.describe(), logits)
 
-Model.__init__.__qualname__ = "Network"  # what Python's own errors call it
+    def to_sklearn(self, classes: Sequence[Any] | None = None) -> Any:
+        """Return the network as a fitted scikit-learn estimator.
 
+        Parameters
+        ----------
+        classes : sequence, optional
+            The label of each output, of a single output those of 0 and 1. None: `class_names`, or 0, 1, 2, ...
 
-class _Release:
-    """Releases a lock that is held, at the end of a with block."""
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+            A classifier for the cross-entropies, its outputs in the order of its sorted `classes_`; a regressor for
+            other losses. Its training continues with "poisson" after exponential outputs, else with "squared_error".
+            `input_scale` is in its first weights; two softmax outputs are one, as scikit-learn has them.
 
-    def __init__(self, lock: threading.Lock) -> None:
-        self._lock = lock
+        Raises
+        ------
+        ValueError
+            For what scikit-learn's perceptrons cannot be: other activations, or several ones in the hidden layers.
+        ImportError
+            Without scikit-learn: pip install 'fastnn[sklearn]'.
 
-    def __enter__(self) -> None:
-        pass
+        See Also
+        --------
+        fastnn.from_sklearn
 
-    def __exit__(self, *error: object) -> None:
-        self._lock.release()
+        Examples
+        --------
+        >>> import fastnn
+        >>> net = fastnn.Network([4, 2], activation="softmax", loss="cross_entropy", seed=0)
+        >>> net.to_sklearn(["spam", "ham"]).classes_.tolist()  # doctest: +SKIP
+        ['ham', 'spam']
+        """
+        from .convert.sklearn import to_estimator
+
+        return to_estimator(self.describe(), classes)
+
+    def copy(self) -> Self:
+        """Return an independent network with the same parameters, names and position in its training."""
+        return copy.deepcopy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        spec: Spec = self.engine.spec
+        attributes = {name: value for name, value in self.__dict__.items() if name not in ("engine", "training_state")}
+        return attributes | {
+            "spec": spec, "parameters": self.parameters, "training_state": self.training_state.dump(spec)
+        }  # fmt: skip
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        attributes = dict(state)
+        spec, parameters = attributes.pop("spec"), attributes.pop("parameters")
+        self._attach(Engine(spec), TrainingState.restored(spec, attributes.pop("training_state")))
+        self.engine.set_parameters(parameters)
+        self.__dict__.update(attributes)
+
+    def __repr__(self) -> str:
+        return self.engine.spec.network_text(self.seed)
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -840,7 +908,7 @@ def load(path: str | os.PathLike[str]) -> Network:
     >>> bool((fastnn.load(path).weights[0] == net.weights[0]).all())
     True
     """
-    return Network._from_saved(model_file.read(path))
+    return Network.from_description(model_file.read(path))
 
 
 def from_torch(module: Any, loss: Any = None) -> Network:
@@ -885,7 +953,7 @@ def from_torch(module: Any, loss: Any = None) -> Network:
     """
     from .convert.torch import from_module
 
-    return Network._from_saved(from_module(module, loss))
+    return Network.from_description(from_module(module, loss))
 
 
 def from_sklearn(estimator: Any) -> Network:
@@ -921,4 +989,4 @@ def from_sklearn(estimator: Any) -> Network:
     """
     from .convert.sklearn import from_estimator
 
-    return Network._from_saved(from_estimator(estimator))
+    return Network.from_description(from_estimator(estimator))

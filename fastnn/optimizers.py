@@ -1,7 +1,7 @@
-"""Optimizers: how an update follows from the slope. Give `fit` a name or one of these objects.
+"""Optimizers: how an update follows from the gradient. Give `fit` a name or one of these objects.
 
-With w a parameter, g its slope, t the number of the update from 1; every square root, product and quotient is by
-element::
+With w a parameter, g its gradient and t the number of the update from 1; squares, square roots, products and quotients
+are taken element by element::
 
     SGD        v = momentum v + g;  w -= rate v, with nesterov w -= rate (g + momentum v)
     Adam       m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2
@@ -19,14 +19,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .checks import check_float, check_int, check_non_negative, check_positive
 from .kernels import optimizer_steps
-from .schedules import make_rates
-from .spec import check_float, check_int
+from .schedules import as_learning_rates
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """What every optimizer has.
+    """Base class of all optimizers.
 
     Parameters
     ----------
@@ -40,43 +40,38 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name == "learning_rate":
+            name, value = field.name, getattr(self, field.name)
+            if name == "learning_rate":
                 if value is not None:
-                    make_rates(value, np.dtype(np.float64))
-                continue
-            if isinstance(field.default, bool):
+                    as_learning_rates(value, np.dtype(np.float64))
+            elif isinstance(field.default, bool):
                 if not isinstance(value, bool | np.bool_):
-                    raise TypeError(f"{field.name} must be True or False, got {value!r}")
-                continue
-            number = check_float(field.name, value)
-            if field.name == "epsilon":
-                if number <= 0:
-                    raise ValueError(f"epsilon must be positive, got {value!r}")
-            elif field.name == "weight_decay":
-                if number < 0:
-                    raise ValueError(f"weight_decay must be 0 or more, got {value!r}")
-            elif not 0 <= number < 1:
-                raise ValueError(f"{field.name} must be at least 0 and below 1, got {value!r}")
+                    raise TypeError(f"{name} must be True or False, got {value!r}")
+            elif name == "epsilon":
+                check_positive(name, value)
+            elif name == "weight_decay":
+                check_non_negative(name, value)
+            elif not 0 <= check_float(name, value) < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {value!r}")
 
     @property
     def kind(self) -> Optimizer:
-        """The optimizer without its learning rate: two trainings of one kind share their state."""
+        """The optimizer without its learning rate; trainings with equal kinds can share their state."""
         return replace(self, learning_rate=None)
 
     @property
-    def keeps(self) -> tuple[bool, bool]:
-        """Whether it keeps a first and a second number for each parameter."""
+    def has_moments(self) -> tuple[bool, bool]:
+        """Whether the state has a first and a second moment for each parameter."""
         raise NotImplementedError
 
-    def settings(self) -> dict[str, Any]:
-        """The fields of the kernels' `Rule` that it sets."""
+    def rule_fields(self) -> dict[str, Any]:
+        """Return the fields of the kernels' `UpdateRule` that this optimizer sets."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum where it is not 0.
+    """Stochastic gradient descent, optionally with momentum.
 
     Parameters
     ----------
@@ -85,7 +80,7 @@ class SGD(Optimizer):
     momentum : float, default 0
         At least 0 and below 1 (Polyak 1964).
     nesterov : bool, default False
-        Look ahead (Nesterov 1983, in the form of Sutskever and others, ICML 2013); takes momentum.
+        Use Nesterov's momentum (Nesterov 1983, in the form of Sutskever and others, ICML 2013).
 
     Examples
     --------
@@ -105,12 +100,12 @@ class SGD(Optimizer):
             raise ValueError("nesterov takes a momentum above 0, got 0")
 
     @property
-    def keeps(self) -> tuple[bool, bool]:
-        """The velocity."""
+    def has_moments(self) -> tuple[bool, bool]:
+        """The velocity, if there is momentum."""
         return self.momentum > 0, False
 
-    def settings(self) -> dict[str, Any]:
-        """Momentum."""
+    def rule_fields(self) -> dict[str, Any]:
+        """Return the momentum."""
         return {"beta_1": float(self.momentum), "nesterov": int(self.nesterov)}
 
 
@@ -123,11 +118,11 @@ class Adam(Optimizer):
     learning_rate : float, schedule or callable, default 0.001
         As in `fit`.
     beta_1, beta_2 : float, default 0.9 and 0.999
-        What the averages of the slope and of its square keep in each step.
+        Decay rates of the averages of the gradient and of its square.
     epsilon : float, default 1e-8
-        Keeps the quotient finite.
+        Added to the denominator to keep the quotient finite.
     epsilon_before_correction : bool, default False
-        Add epsilon to sqrt(v), not to sqrt(v'): scikit-learn's place for it; False is PyTorch's.
+        Add epsilon to sqrt(v), as scikit-learn does, instead of sqrt(v'), as PyTorch does.
     """
 
     beta_1: float = 0.9
@@ -138,37 +133,37 @@ class Adam(Optimizer):
     method: ClassVar[int] = optimizer_steps.ADAM
 
     @property
-    def keeps(self) -> tuple[bool, bool]:
-        """The averages of the slope and of its square."""
+    def has_moments(self) -> tuple[bool, bool]:
+        """The averages of the gradient and of its square."""
         return True, True
 
-    def settings(self) -> dict[str, Any]:
-        """Betas and epsilon."""
+    def rule_fields(self) -> dict[str, Any]:
+        """Return the betas and epsilon."""
         return {
             "beta_1": float(self.beta_1),
             "beta_2": float(self.beta_2),
             "epsilon": float(self.epsilon),
-            "early_epsilon": int(self.epsilon_before_correction),
+            "epsilon_before_correction": int(self.epsilon_before_correction),
         }
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdamW(Adam):
-    """Adam with weight decay that does not pass through the averages (Loshchilov and Hutter, ICLR 2019).
+    """Adam with decoupled weight decay, which bypasses the averages (Loshchilov and Hutter, ICLR 2019).
 
     Parameters
     ----------
     learning_rate, beta_1, beta_2, epsilon, epsilon_before_correction
         As in `Adam`.
     weight_decay : float, default 0.01
-        In each step the weights, not the biases, lose this share times the learning rate.
+        Each step multiplies the weights, not the biases, by 1 - learning_rate * weight_decay.
     """
 
     weight_decay: float = 0.01
 
-    def settings(self) -> dict[str, Any]:
-        """Adam's, and the decay."""
-        return super().settings() | {"decay": float(self.weight_decay)}
+    def rule_fields(self) -> dict[str, Any]:
+        """Return those of Adam, and the decay."""
+        return super().rule_fields() | {"weight_decay": float(self.weight_decay)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,11 +175,11 @@ class RMSprop(Optimizer):
     learning_rate : float, schedule or callable, default 0.01
         As in `fit`.
     rho : float, default 0.99
-        What the average of the squared slope keeps in each step.
+        Decay rate of the average of the squared gradient.
     momentum : float, default 0
         At least 0 and below 1.
     epsilon : float, default 1e-8
-        Keeps the quotient finite.
+        Added to the denominator to keep the quotient finite.
     """
 
     rho: float = 0.99
@@ -194,12 +189,12 @@ class RMSprop(Optimizer):
     method: ClassVar[int] = optimizer_steps.RMSPROP
 
     @property
-    def keeps(self) -> tuple[bool, bool]:
-        """The velocity where there is momentum, and the average of the squared slope."""
+    def has_moments(self) -> tuple[bool, bool]:
+        """The velocity, if there is momentum, and the average of the squared gradient."""
         return self.momentum > 0, True
 
-    def settings(self) -> dict[str, Any]:
-        """Decays and epsilon."""
+    def rule_fields(self) -> dict[str, Any]:
+        """Return the momentum, rho and epsilon."""
         return {"beta_1": float(self.momentum), "beta_2": float(self.rho), "epsilon": float(self.epsilon)}
 
 
@@ -212,7 +207,7 @@ class Adagrad(Optimizer):
     learning_rate : float, schedule or callable, default 0.01
         As in `fit`.
     epsilon : float, default 1e-10
-        Keeps the quotient finite.
+        Added to the denominator to keep the quotient finite.
     """
 
     epsilon: float = 1e-10
@@ -220,12 +215,12 @@ class Adagrad(Optimizer):
     method: ClassVar[int] = optimizer_steps.ADAGRAD
 
     @property
-    def keeps(self) -> tuple[bool, bool]:
-        """The sum of squared slopes."""
+    def has_moments(self) -> tuple[bool, bool]:
+        """The sum of the squared gradients."""
         return False, True
 
-    def settings(self) -> dict[str, Any]:
-        """Epsilon."""
+    def rule_fields(self) -> dict[str, Any]:
+        """Return epsilon."""
         return {"epsilon": float(self.epsilon)}
 
 
@@ -233,25 +228,24 @@ class Adagrad(Optimizer):
 class LBFGS(Optimizer):
     """Limited-memory BFGS by `scipy.optimize`, on the compiled gradient of all examples (Liu and Nocedal 1989).
 
-    `epochs` counts its iterations; there is no learning rate and there are no batches.
+    The `epochs` of `fit` count its iterations. It takes neither a learning rate nor batches.
 
     Parameters
     ----------
-    memory : int, default 10
-        Steps that it remembers.
+    history_size : int, default 10
+        Number of previous steps from which the curvature is estimated.
     tolerance : float, default 1e-5
-        It has converged where no slope is larger.
+        It has converged when no element of the gradient is larger.
     """
 
-    memory: int = 10
+    history_size: int = 10
     tolerance: float = 1e-5
 
     def __post_init__(self) -> None:
         if self.learning_rate is not None:
             raise ValueError(f"LBFGS takes no learning_rate, it searches its own steps; got {self.learning_rate!r}")
-        check_int("memory", self.memory, 1)
-        if check_float("tolerance", self.tolerance) < 0:
-            raise ValueError(f"tolerance must be 0 or more, got {self.tolerance!r}")
+        check_int("history_size", self.history_size, 1)
+        check_non_negative("tolerance", self.tolerance)
 
 
 NAMES: dict[str, type[Optimizer]] = {
@@ -264,12 +258,12 @@ NAMES: dict[str, type[Optimizer]] = {
 }
 
 
-def as_optimizer(value: Any) -> Optimizer:
-    """An optimizer from its name, or itself."""
-    if isinstance(value, Optimizer):
-        return value
-    if not isinstance(value, str):
-        raise TypeError(f"optimizer must be a name or an object such as fastnn.Adam(), got {value!r}")
-    if value not in NAMES:
-        raise ValueError(f"optimizer must be one of {', '.join(NAMES)}; got {value!r}")
-    return NAMES[value]()
+def as_optimizer(optimizer: Any) -> Optimizer:
+    """Return an optimizer from its name; return an `Optimizer` unchanged."""
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if not isinstance(optimizer, str):
+        raise TypeError(f"optimizer must be a name or an object such as fastnn.Adam(), got {optimizer!r}")
+    if optimizer not in NAMES:
+        raise ValueError(f"optimizer must be one of {', '.join(NAMES)}; got {optimizer!r}")
+    return NAMES[optimizer]()

@@ -1,6 +1,6 @@
-"""Weights and biases: one aligned buffer, its table of offsets, the views into it, the first values.
+"""Memory of a network: one aligned parameter buffer, its table of offsets, views into it, and the workspace.
 
-Layer l keeps W as (inputs, ld): row k holds the weights out of input k, so that `weights[l]`, (n_out, n_in), is its
+Layer l stores W as (inputs, ld): row k holds the weights out of input k, so that `weights[l]`, (n_out, n_in), is its
 transpose without the padding. All padding is 0 and stays 0.
 """
 
@@ -15,59 +15,75 @@ from .kernels import layout
 from .kernels.layout import CACHE_LINE, columns_of, stride_of
 from .spec import Spec, activation_code
 
+BLOCK_ROWS = 256
+"""Rows of a batch that are processed at once, at most: bounds the workspace for any batch size.
+
+It is part of the order of sums, so it is one number for all networks and threads.
+"""
+
 
 def aligned_zeros(count: int, dtype: np.dtype) -> np.ndarray:
-    """A 1-D array of zeros that starts at a cache line."""
+    """Return a 1-D array of zeros that starts at a cache line."""
     raw = np.zeros(count * dtype.itemsize + CACHE_LINE, np.uint8)
     start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + count * dtype.itemsize].view(dtype)
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where each layer lies in the parameters and in the workspace.
+class MemoryLayout:
+    """Where each layer lies in the parameter buffer and in the workspace.
 
     Attributes
     ----------
     table : ndarray of int64, (layers, N_FIELDS)
-        As `fastnn.kernels.layout` names its columns; the workspace's offsets are those of `block` rows.
-    n_numbers : int
+        Columns as `fastnn.kernels.layout` names them; the workspace's offsets are those of `block` rows. Shared and
+        cached: copy before modifying.
+    n_parameters : int
         Length of the parameter buffer, padding included.
-    n_work : int
+    n_workspace : int
         Length of the workspace.
     block : int
         Rows that the workspace holds.
     """
 
     table: np.ndarray
-    n_numbers: int
-    n_work: int
+    n_parameters: int
+    n_workspace: int
     block: int
 
 
-def make_layout(spec: Spec, block: int, sparse: bool = False, strides: tuple[int | None, ...] = ()) -> Layout:
-    """Offsets of every layer for a workspace of `block` rows, each part at the start of a cache line.
+def make_layout(spec: Spec, block: int = 1, sparse: bool = False, strides: tuple[int | None, ...] = ()) -> MemoryLayout:
+    """Place every layer for a workspace of `block` rows, each part at the start of a cache line.
 
-    Sparse inputs need no room: they are read where they lie. `strides`: of the rows of W where they are given, not
-    chosen, one for each layer. The table is shared: who changes it changes a copy.
+    Parameters
+    ----------
+    spec : Spec
+    block : int, default 1
+        Rows of the workspace. The parameters' part does not depend on it.
+    sparse : bool, default False
+        Sparse inputs take no workspace: they are read in place.
+    strides : tuple of (int or None), optional
+        Strides between the rows of W where they are prescribed, one for each layer.
     """
-    return _lay_out(spec, tuple(activation_code(name) for name in spec.activation), block, sparse, strides)
+    # the codes are part of the key: a name can be registered anew, and a stale code would call a missing kernel
+    codes = tuple(activation_code(name) for name in spec.activation)
+    return _make_layout(spec, codes, block, sparse, strides)
 
 
 @lru_cache(maxsize=128)
-def _lay_out(
+def _make_layout(
     spec: Spec, codes: tuple[int, ...], block: int, sparse: bool, strides: tuple[int | None, ...]
-) -> Layout:  # with the codes, as what a name stands for can change: a stale code is a call to no address
+) -> MemoryLayout:
     itemsize = np.dtype(spec.dtype).itemsize
     line = CACHE_LINE // itemsize
 
-    def lines(count: int) -> int:
+    def whole_lines(count: int) -> int:
         return -(-count // line) * line
 
     table = np.zeros((len(spec.sizes) - 1, layout.N_FIELDS), np.int64)
     columns_in = columns_of(spec.sizes[0], itemsize)
     ld_in, inputs = stride_of(columns_in, itemsize), 0
-    work = 0 if sparse else lines(block * ld_in)
+    workspace = 0 if sparse else whole_lines(block * ld_in)
     parameters = cost = 0
     for number, row in enumerate(table):
         n_in, n_out = spec.sizes[number : number + 2]
@@ -77,20 +93,36 @@ def _lay_out(
         row[layout.ACTIVATION] = codes[number]
         row[layout.LD_IN], row[layout.INPUTS], row[layout.COST] = ld_in, inputs, cost
         row[layout.WEIGHTS] = parameters
-        row[layout.BIASES] = parameters + lines(columns_in * ld)
-        parameters = int(row[layout.BIASES]) + lines(ld)
-        row[layout.OUTPUTS] = inputs = work
-        row[layout.DELTAS] = work + lines(block * ld)
-        work = int(row[layout.DELTAS]) + lines(block * ld)
+        row[layout.BIASES] = parameters + whole_lines(columns_in * ld)
+        parameters = int(row[layout.BIASES]) + whole_lines(ld)
+        row[layout.OUTPUTS] = inputs = workspace
+        row[layout.DELTAS] = workspace + whole_lines(block * ld)
+        workspace = int(row[layout.DELTAS]) + whole_lines(block * ld)
         cost += n_in * columns
         columns_in, ld_in = columns, ld
     dropped = [round(rate * layout.DROP_UNIT) for rate in spec.dropout]
     table[0, layout.DROPPED_IN], table[:-1, layout.DROPPED] = dropped[0], dropped[1:]
-    return Layout(table, parameters, work, block)
+    return MemoryLayout(table, parameters, workspace, block)
+
+
+def make_workspace(memory: MemoryLayout, dtype: str, n_threads: int = 1) -> layout.Workspace:
+    """Allocate the workspace of `memory.block` rows and the scratch of `n_threads` threads, aligned and zeroed."""
+    number = np.dtype(dtype)
+    scratch = layout.scratch_size(memory.block, number.itemsize)
+    return layout.Workspace(
+        buffer=aligned_zeros(memory.n_workspace, number),
+        scratch=aligned_zeros(n_threads * scratch, number),
+        scratch_size=scratch,
+        targets=aligned_zeros(memory.block * int(memory.table[-1][layout.LD]), number),
+        row_factor=aligned_zeros(memory.block, number),
+        row_loss=aligned_zeros(memory.block, number),
+        row_correct=aligned_zeros(memory.block, number),
+        block=memory.block,
+    )
 
 
 def views(buffer: np.ndarray, table: np.ndarray) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Weights (n_out, n_in) and biases (n_out,) of each layer, as views of the buffer."""
+    """Return the weights (n_out, n_in) and biases (n_out,) of each layer as views of the buffer."""
     weights, biases = [], []
     for row in table:
         n_in, n_out, ld = int(row[layout.N_IN]), int(row[layout.N_OUT]), int(row[layout.LD])
@@ -101,7 +133,7 @@ def views(buffer: np.ndarray, table: np.ndarray) -> tuple[tuple[np.ndarray, ...]
 
 
 def flatten(weights: tuple[np.ndarray, ...], biases: tuple[np.ndarray, ...]) -> np.ndarray:
-    """One vector: layer by layer, the weights row by row, then the biases."""
+    """Return one vector: layer by layer, the weights row by row, then the biases."""
     return np.concatenate([part.ravel() for pair in zip(weights, biases, strict=True) for part in pair])
 
 
@@ -112,3 +144,17 @@ def unflatten(vector: np.ndarray, weights: tuple[np.ndarray, ...], biases: tuple
         for part in pair:
             part[...] = vector[start : start + part.size].reshape(part.shape)
             start += part.size
+
+
+def buffer_to_vector(buffer: np.ndarray, spec: Spec) -> np.ndarray:
+    """Return a buffer that is laid out as the parameters as a vector in the order of `flatten`; empty stays empty."""
+    return flatten(*views(buffer, make_layout(spec).table)) if buffer.size else buffer
+
+
+def vector_to_buffer(vector: np.ndarray, spec: Spec) -> np.ndarray:
+    """Return the buffer, laid out as the parameters, whose numbers in order are `vector`; empty stays empty."""
+    memory = make_layout(spec)
+    buffer = aligned_zeros(memory.n_parameters if vector.size else 0, np.dtype(spec.dtype))
+    if vector.size:
+        unflatten(vector, *views(buffer, memory.table))
+    return buffer

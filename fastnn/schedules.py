@@ -1,7 +1,7 @@
-"""Learning rates that change while a network is trained.
+"""Learning-rate schedules.
 
-A schedule is a function of the time t, counted in epochs over all calls of `fit`: 2.5 is half way through the third.
-Each update has its own rate. A second `fit` goes on where the first ended.
+A schedule is a function of the time t in epochs, counted over all calls of `fit`: t = 2.5 is halfway through the third
+epoch. Every update has its own rate. Calling `fit` again continues the schedule.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from .history import History
-from .spec import check_float
+from .checks import check_learning_rate, check_non_negative, check_positive
+from .history import History, check_monitor_type, monitor_sign
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """What all schedules have; `rate` is where they start from or rise to."""
+    """Base class of all schedules; `rate` is the learning rate at the start, or the highest."""
 
     rate: float
 
@@ -28,25 +29,19 @@ class Schedule:
             if isinstance(value, Schedule):
                 continue
             if name == "monitor":
-                if not isinstance(value, str):
-                    raise TypeError(f"monitor must be the name of a column of the history, got {value!r}")
+                check_monitor_type(value)
                 continue
-            number = check_float(name, value)
-            if name in ZERO_ALLOWED:
-                if number < 0:
-                    raise ValueError(f"{name} must be 0 or more, got {value!r}")
-            elif number <= 0:
-                raise ValueError(f"{name} must be positive, got {value!r}")
-            if name in SHARES and number > 1:
+            number = check_non_negative(name, value) if name in MAY_BE_0 else check_positive(name, value)
+            if name in AT_MOST_1 and number > 1:
                 raise ValueError(f"{name} must not be above 1, got {value!r}")
 
     def at(self, t: np.ndarray) -> np.ndarray:
-        """The rates at the times t."""
+        """Return the rates at the times t."""
         raise NotImplementedError
 
 
-ZERO_ALLOWED = ("minimum", "min_delta", "patience", "power")
-SHARES = ("factor", "start", "end", "rise")
+MAY_BE_0 = ("minimum", "min_delta", "patience", "power")
+AT_MOST_1 = ("factor", "start", "end", "rise")
 
 
 @dataclass(frozen=True)
@@ -66,46 +61,46 @@ class Constant(Schedule):
     """
 
     def at(self, t: np.ndarray) -> np.ndarray:
-        """The rate."""
+        """Return the rate."""
         return np.full(np.shape(t), float(self.rate))
 
 
 @dataclass(frozen=True)
 class Step(Schedule):
-    """Multiplied by `factor` after every so many epochs.
+    """The rate is multiplied by `factor` every `step_size` epochs.
 
     Parameters
     ----------
     rate : float
-        Of the first epochs.
+        Rate of the first epochs.
     factor : float, default 0.1
         Above 0, at most 1.
-    every : float, default 10
+    step_size : float, default 10
         Epochs from one change to the next.
 
     Examples
     --------
     >>> import numpy as np
-    >>> Step(1.0, factor=0.5, every=2).at(np.array([0.0, 1.9, 2.0, 4.0])).tolist()
+    >>> Step(1.0, factor=0.5, step_size=2).at(np.array([0.0, 1.9, 2.0, 4.0])).tolist()
     [1.0, 1.0, 0.5, 0.25]
     """
 
     factor: float = 0.1
-    every: float = 10
+    step_size: float = 10
 
     def at(self, t: np.ndarray) -> np.ndarray:
-        """Rate * factor^floor(t / every)."""
-        return self.rate * np.power(float(self.factor), np.floor(t / self.every))
+        """Return rate * factor^floor(t / step_size)."""
+        return self.rate * np.power(float(self.factor), np.floor(t / self.step_size))
 
 
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """Multiplied by `factor` in each epoch, smoothly.
+    """The rate decays smoothly, by `factor` in each epoch.
 
     Parameters
     ----------
     rate : float
-        At the start.
+        Rate at the start.
     factor : float, default 0.95
         Above 0, at most 1.
 
@@ -119,18 +114,18 @@ class Exponential(Schedule):
     factor: float = 0.95
 
     def at(self, t: np.ndarray) -> np.ndarray:
-        """Rate * factor^t."""
+        """Return rate * factor^t."""
         return self.rate * np.power(float(self.factor), t)
 
 
 @dataclass(frozen=True)
 class InverseScaling(Schedule):
-    """Divided by a power of the time.
+    """The rate is divided by a power of the time.
 
     Parameters
     ----------
     rate : float
-        At the start.
+        Rate at the start.
     power : float, default 0.5
         0 or more.
 
@@ -144,20 +139,20 @@ class InverseScaling(Schedule):
     power: float = 0.5
 
     def at(self, t: np.ndarray) -> np.ndarray:
-        """Rate / (1 + t)^power."""
+        """Return rate / (1 + t)^power."""
         return self.rate / np.power(1.0 + np.asarray(t), self.power)
 
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """From `rate` to `minimum` along half a cosine (Loshchilov and Hutter, ICLR 2017, without restarts).
+    """The rate falls to `minimum` along half a cosine (Loshchilov and Hutter, ICLR 2017, without restarts).
 
     Parameters
     ----------
     rate : float
-        At the start.
+        Rate at the start.
     epochs : float
-        When the minimum is reached; it stays.
+        Time at which the minimum is reached; the rate stays there.
     minimum : float, default 0
         0 or more.
 
@@ -172,22 +167,22 @@ class Cosine(Schedule):
     minimum: float = 0.0
 
     def at(self, t: np.ndarray) -> np.ndarray:
-        """Minimum + (rate - minimum) (1 + cos(pi t / epochs)) / 2."""
-        return _half_wave(np.minimum(np.asarray(t) / self.epochs, 1.0), self.rate, self.minimum)
+        """Return minimum + (rate - minimum) (1 + cos(pi t / epochs)) / 2."""
+        return _half_cosine(np.minimum(np.asarray(t) / self.epochs, 1.0), self.rate, self.minimum)
 
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """A line up to another schedule's rate, over the first epochs.
+    """The rate rises linearly over the first epochs, to that of another schedule.
 
     Parameters
     ----------
     rate : Schedule or float
-        What follows; its time runs from the start.
+        The schedule that follows; its time too starts at 0.
     epochs : float, default 1
-        Length of the line.
+        Length of the rise.
     start : float, default 0.1
-        Share of the rate at which the line begins.
+        Fraction of the rate at which the rise begins.
 
     Examples
     --------
@@ -206,27 +201,27 @@ class WarmUp(Schedule):
             raise TypeError("WarmUp takes a schedule of the time, got ReduceOnPlateau, which reads the history")
 
     def at(self, t: np.ndarray) -> np.ndarray:
-        """(start + (1 - start) t / epochs) times the other's rate, then the other's rate."""
+        """Return (start + (1 - start) t / epochs) times the other schedule's rate, then that rate."""
         following = self.rate if isinstance(self.rate, Schedule) else Constant(self.rate)
         return following.at(t) * (self.start + (1 - self.start) * np.minimum(np.asarray(t) / self.epochs, 1.0))
 
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up along half a cosine, then down along another (Smith and Topin, "Super-Convergence", 2018).
+    """The rate rises along half a cosine, then falls along another (Smith and Topin, "Super-Convergence", 2018).
 
     Parameters
     ----------
     rate : float
-        The highest.
+        The highest rate.
     epochs : float
-        Length of the cycle; then the last rate stays.
+        Length of the cycle; the last rate stays.
     rise : float, default 0.3
-        Share of the cycle in which the rate rises.
+        Fraction of the cycle in which the rate rises.
     start : float, default 0.04
-        Share of the highest rate at the beginning.
+        Rate at the beginning, as a fraction of the highest.
     end : float, default 4e-6
-        Share of the highest rate at the end.
+        Rate at the end, as a fraction of the highest.
 
     Examples
     --------
@@ -241,33 +236,34 @@ class OneCycle(Schedule):
     end: float = 4e-6
 
     def at(self, t: np.ndarray) -> np.ndarray:
-        """The two half waves."""
-        share = np.minimum(np.asarray(t) / self.epochs, 1.0)
-        up = _half_wave(np.minimum(share / self.rise, 1.0), self.rate * self.start, self.rate)
-        fallen = np.maximum(share - self.rise, 0.0) / max(1 - self.rise, 1e-12)
-        return np.where(share < self.rise, up, _half_wave(np.minimum(fallen, 1.0), self.rate, self.rate * self.end))
+        """Return the rate along the two half cosines."""
+        progress = np.minimum(np.asarray(t) / self.epochs, 1.0)
+        rising = _half_cosine(np.minimum(progress / self.rise, 1.0), self.rate * self.start, self.rate)
+        fall = np.maximum(progress - self.rise, 0.0) / max(1 - self.rise, 1e-12)
+        falling = _half_cosine(np.minimum(fall, 1.0), self.rate, self.rate * self.end)
+        return np.where(progress < self.rise, rising, falling)
 
 
 @dataclass(frozen=True)
 class ReduceOnPlateau(Schedule):
-    """Multiplied by `factor` whenever a figure of the history has not improved for so many epochs.
+    """The rate is multiplied by `factor` whenever a column of the history has stopped improving.
 
-    It reads the history of the `fit` that it is given to, and starts anew in the next.
+    It reads the history of one `fit`; calling `fit` again starts from `rate`.
 
     Parameters
     ----------
     rate : float
-        At the start.
+        Rate at the start.
     factor : float, default 0.1
         Above 0, at most 1.
     patience : int, default 10
-        Epochs without an improvement after which the rate falls; then it waits as long again.
+        Number of epochs without improvement after which the rate falls; then the count starts again.
     monitor : str, default "loss"
-        Column of the history; the larger the better for accuracies, the smaller for others.
+        Column of the history. Accuracies improve by rising, all other columns by falling.
     min_delta : float, default 0
-        What counts as an improvement must be larger than this.
+        Smallest change that counts as an improvement; it must be exceeded.
     minimum : float, default 0
-        The rate falls no further.
+        Lowest rate.
 
     Examples
     --------
@@ -286,26 +282,26 @@ class ReduceOnPlateau(Schedule):
     minimum: float = 0.0
 
     def after(self, history: History) -> float:
-        """The rate for the epoch that follows what the history holds."""
-        return self.follow(history, PlateauState(float(self.rate)))
+        """Return the rate of the epoch that follows those in the history."""
+        return self.advance(history, PlateauState(float(self.rate)))
 
-    def follow(self, history: History, course: PlateauState) -> float:
-        """As `after`, from where an earlier call left the course."""
-        sign = -1.0 if self.monitor.endswith("accuracy") else 1.0
-        for value in history.column(self.monitor)[course.seen :] if history.epochs else ():
-            course.seen += 1
-            if sign * value < course.best - self.min_delta:
-                course.best, course.waited = sign * value, 0
+    def advance(self, history: History, state: PlateauState) -> float:
+        """Return the same as `after`, reading only the epochs that `state` has not seen, and update `state`."""
+        sign = monitor_sign(self.monitor)
+        for value in history.column(self.monitor)[state.seen :] if history.epochs else ():
+            state.seen += 1
+            if sign * value < state.best - self.min_delta:
+                state.best, state.waited = sign * value, 0
                 continue
-            course.waited += 1
-            if course.waited >= self.patience:
-                course.rate, course.waited = max(course.rate * self.factor, self.minimum), 0
-        return course.rate
+            state.waited += 1
+            if state.waited >= self.patience:
+                state.rate, state.waited = max(state.rate * self.factor, self.minimum), 0
+        return state.rate
 
 
 @dataclass
 class PlateauState:
-    """Where a `ReduceOnPlateau` stands: its rate, the best value, epochs since then, epochs seen."""
+    """The state of a `ReduceOnPlateau`: rate, best value, epochs since it improved, epochs seen."""
 
     rate: float
     best: float = math.inf
@@ -313,74 +309,72 @@ class PlateauState:
     seen: int = 0
 
 
-def _half_wave(share: np.ndarray, first: float, last: float) -> np.ndarray:
-    return last + (first - last) * 0.5 * (1 + np.cos(np.pi * share))
+def _half_cosine(progress: np.ndarray, first: float, last: float) -> np.ndarray:
+    return last + (first - last) * 0.5 * (1 + np.cos(np.pi * progress))
 
 
 @dataclass(frozen=True)
-class Rates:
-    """The learning rate of each step, from what `fit` was given: a number, a schedule, a function of the epoch."""
+class LearningRates:
+    """The learning rate of every step of a training.
 
-    given: Any
+    Attributes
+    ----------
+    source : float, Schedule or callable
+        What `fit` was given: a number, a schedule, or a function of the epoch.
+    dtype : dtype
+        That of the network.
+    plateau : PlateauState
+        Where `source`, if it is a `ReduceOnPlateau`, stands.
+    """
+
+    source: Any
     dtype: np.dtype
-    course: PlateauState = field(default_factory=lambda: PlateauState(math.nan))
+    plateau: PlateauState = field(default_factory=lambda: PlateauState(math.nan))
 
     @property
     def reads_history(self) -> bool:
-        """Whether the rate of an epoch depends on how the one before it went."""
-        return isinstance(self.given, ReduceOnPlateau)
+        """Whether the rate of an epoch depends on the history before it."""
+        return isinstance(self.source, ReduceOnPlateau)
 
-    def between(self, first: int, last: int, per_epoch: int, start_epoch: int, history: History) -> np.ndarray:
-        """Of the steps first..last of a training that began at `start_epoch`."""
-        given = self.given
-        if isinstance(given, ReduceOnPlateau):
-            if not self.course.seen:
-                self.course.rate = float(given.rate)
-            rates = np.full(last - first, given.follow(history, self.course))
-        elif isinstance(given, Schedule):
-            rates = rates_at(given, start_epoch + np.arange(first, last) / per_epoch, self.dtype)
-        elif callable(given):
-            epochs = range(first // per_epoch, (last - 1) // per_epoch + 1)
-            of_epoch = [
-                check_learning_rate(f"learning_rate({start_epoch + e})", given(start_epoch + e), self.dtype)
-                for e in epochs
-            ]
-            rates = np.repeat(of_epoch, per_epoch)[first % per_epoch :][: last - first]
+    def between(self, first: int, last: int, steps_per_epoch: int, start_epoch: int, history: History) -> np.ndarray:
+        """Return the rates of the steps first..last-1 of a training that began at `start_epoch`."""
+        source = self.source
+        if isinstance(source, ReduceOnPlateau):
+            if not self.plateau.seen:
+                self.plateau.rate = float(source.rate)
+            rates = np.full(last - first, source.advance(history, self.plateau))
+        elif isinstance(source, Schedule):
+            rates = evaluate_schedule(source, start_epoch + np.arange(first, last) / steps_per_epoch, self.dtype)
+        elif callable(source):
+            epochs = range(start_epoch + first // steps_per_epoch, start_epoch + (last - 1) // steps_per_epoch + 1)
+            of_epochs = [check_learning_rate(f"learning_rate({epoch})", source(epoch), self.dtype) for epoch in epochs]
+            rates = np.repeat(of_epochs, steps_per_epoch)[first % steps_per_epoch :][: last - first]
         else:
-            rates = np.full(last - first, given)
-        return np.ascontiguousarray(rates, self.dtype)
+            rates = np.full(last - first, source)
+        return np.array(rates, self.dtype)
 
 
-def make_rates(learning_rate: Any, dtype: np.dtype) -> Rates:
-    """Check what `fit` was given; rates that are made stay."""
-    if isinstance(learning_rate, Rates):
+def as_learning_rates(learning_rate: Any, dtype: np.dtype) -> LearningRates:
+    """Check what `fit` was given as `learning_rate`; return `LearningRates` unchanged."""
+    if isinstance(learning_rate, LearningRates):
         return learning_rate
     highest = learning_rate
     while isinstance(highest, Schedule):
         highest = highest.rate
     if isinstance(learning_rate, Schedule) or not callable(learning_rate):
         check_learning_rate("learning_rate", highest, dtype)
-    return Rates(learning_rate, dtype)
+    return LearningRates(learning_rate, dtype)
 
 
-def rates_at(schedule: Schedule, times: np.ndarray, dtype: Any) -> np.ndarray:
-    """What a schedule, be it the user's own, says at these times; one number counts for all."""
-    found = np.asarray(schedule.at(times))
-    if found.shape not in ((), times.shape) or found.dtype.kind not in "iuf":
+def evaluate_schedule(schedule: Schedule, times: np.ndarray, dtype: DTypeLike) -> np.ndarray:
+    """Return the rates of a schedule, which the user may have written, at these times; one number serves for all."""
+    rates = np.asarray(schedule.at(times))
+    name = f"learning_rate: {type(schedule).__name__}.at(t)"
+    if rates.shape not in ((), times.shape) or rates.dtype.kind not in "iuf":
         raise ValueError(
-            f"learning_rate: {type(schedule).__name__}.at(t) must return a number for each of the {len(times)} times, "
-            f"got {found.dtype}{found.shape}"
+            f"{name} must return a number for each of the {len(times)} times, got {rates.dtype}{rates.shape}"
         )
-    sound = (found >= 0) & (found <= np.finfo(dtype).max)
-    if not sound.all():
-        wrong = found[~sound].reshape(-1)[0]
-        raise ValueError(f"learning_rate: {type(schedule).__name__}.at(t) must be 0 or more and finite, got {wrong}")
-    return np.broadcast_to(found, times.shape)
-
-
-def check_learning_rate(name: str, value: Any, dtype: Any) -> float:
-    """A positive rate within the network's numbers, or an error that names it."""
-    rate = check_float(name, value)
-    if not 0 < rate <= float(np.finfo(dtype).max):
-        raise ValueError(f"{name} must be positive and within {np.dtype(dtype)}, got {value!r}")
-    return rate
+    valid = (rates >= 0) & (rates <= np.finfo(dtype).max)
+    if not valid.all():
+        raise ValueError(f"{name} must be 0 or more and finite, got {rates[~valid].reshape(-1)[0]}")
+    return np.broadcast_to(rates, times.shape)

@@ -1,8 +1,7 @@
-"""The frozen, weightless description of a network, and all validation of it."""
+"""The description of a network without its weights, and all validation of it."""
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, is_dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .checks import check_float
 from .kernels.activations import CODES as ACTIVATION_CODES
 from .kernels.losses import CODES as LOSS_CODES
 
@@ -20,18 +20,22 @@ LOSS_OUTPUT = {
     "perceptron": "step",
     "poisson": "exponential",
 }
+"""Loss -> the one output activation that it takes."""
+
 LOSS_SETTINGS = {"huber": 1.0, "quantile": 0.5}
+"""Loss that has a parameter -> its default."""
+
 DTYPES = ("float32", "float64")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """Sizes, activations, loss, number type and input scale of a network.
+    """Sizes, activations, loss, dtype, input scale and dropout of a network.
 
     Attributes
     ----------
     sizes : tuple of int
-        Neurons of each layer, the inputs first.
+        Number of neurons in each layer, the inputs first.
     activation : tuple of str
         One name for each layer of weights.
     loss : str
@@ -39,11 +43,11 @@ class Spec:
     dtype : str
         "float32" or "float64".
     input_scale : float
-        Every input is multiplied by it.
+        Factor by which every input is multiplied.
     dropout : tuple of float
-        Share of the inputs, then of each hidden layer, that a training step leaves out.
+        Fraction of the inputs, then of each hidden layer, that a training step drops.
     loss_setting : float
-        Huber's limit, the quantile; 0 for losses without a setting.
+        The delta of huber, the q of quantile; 0 for all other losses.
     """
 
     sizes: tuple[int, ...]
@@ -64,29 +68,37 @@ class Spec:
         """Whether the loss is one for classification."""
         return self.loss in LOSS_OUTPUT and self.loss != "poisson"
 
+    def network_text(self, seed: int | None = None) -> str:
+        """Return the call that builds such a network, as its `repr` shows it."""
+        names = self.activation[0] if len(set(self.activation)) == 1 else list(self.activation)
+        extras = f", seed={seed}" if seed is not None else ""
+        extras += f", input_scale={self.input_scale!r}" if self.input_scale != 1 else ""
+        extras += f", dropout={list(self.dropout)}" if any(self.dropout) else ""
+        return f"Network({list(self.sizes)}, activation={names!r}, loss={self.loss!r}, dtype={self.dtype!r}{extras})"
+
     def why_not_trainable(self) -> str | None:
-        """The reason why gradient descent cannot train this network; None where it can."""
+        """Return why gradient descent cannot train this network; None if it can."""
         if "step" in self.activation[:-1]:
             layer = self.activation.index("step") + 1
             return (
-                f"hidden layer {layer} has activation 'step', whose slope is 0 everywhere: no gradient passes "
+                f"hidden layer {layer} has activation 'step', whose derivative is 0 everywhere: no gradient passes "
                 "through it; use 'sigmoid' or 'tanh' there"
             )
         if self.activation[-1] == "step" and self.loss != "perceptron":
             return (
-                "the output layer has activation 'step', whose slope is 0 everywhere; "
+                "the output layer has activation 'step', whose derivative is 0 everywhere; "
                 "train it with loss='perceptron', or use 'sigmoid' outputs"
             )
         return None
 
 
 def activation_code(name: str) -> int:
-    """The kernels' number for an activation."""
+    """Return the kernels' code of an activation."""
     return _code("activation", name, ACTIVATION_CODES)
 
 
 def loss_code(name: str) -> int:
-    """The kernels' number for a loss."""
+    """Return the kernels' code of a loss."""
     return _code("loss", name, LOSS_CODES)
 
 
@@ -96,7 +108,8 @@ def _code(kind: str, name: str, codes: dict[str, int]) -> int:
     return codes[name]
 
 
-def _names(activation: str | Sequence[str], n_layers: int) -> tuple[str, ...]:
+def _activation_names(activation: str | Sequence[str], n_layers: int) -> tuple[str, ...]:
+    """Return one name for each layer of weights."""
     if isinstance(activation, str):
         names = (activation,) * n_layers
     elif isinstance(activation, Sequence) and all(isinstance(name, str) for name in activation):
@@ -121,12 +134,12 @@ def make_spec(
     input_scale: float = 1.0,
     dropout: float | Sequence[float] = 0.0,
 ) -> Spec:
-    """Check a description and freeze it.
+    """Check the arguments of `Network` and return them as a `Spec`.
 
     Raises
     ------
     ValueError, TypeError
-        Naming the argument, what came and what was expected.
+        For an invalid argument; the message names it, its value and what was expected.
     """
     if isinstance(sizes, str | bytes) or not hasattr(sizes, "__iter__"):
         raise TypeError(f"sizes must be a sequence of integers such as [784, 16, 10], got {sizes!r}")
@@ -140,39 +153,44 @@ def make_spec(
         raise ValueError(f"sizes must be 1 or more, got {list(checked)}")
     if sum((a + 64) * (b + 64) for a, b in pairwise(checked)) > 1 << 40:
         raise ValueError(f"sizes {list(checked)} need more parameters than any memory holds")
-    names = _names(activation, len(checked) - 1)
+    names = _activation_names(activation, len(checked) - 1)
     loss, setting = _loss_and_setting(loss)
     if not isinstance(loss, str) or loss not in LOSS_CODES:
         raise ValueError(f"loss must be one of {', '.join(LOSS_CODES)}; got {loss!r}")
     if "softmax" in names[:-1]:
         raise ValueError("activation 'softmax' is for the output layer only")
-    wanted = LOSS_OUTPUT.get(loss)
-    if wanted is not None and names[-1] != wanted:
-        raise ValueError(f"loss {loss!r} takes {wanted!r} outputs, got activation {names[-1]!r} in the output layer")
+    output = LOSS_OUTPUT.get(loss)
+    if output is not None and names[-1] != output:
+        raise ValueError(f"loss {loss!r} takes {output!r} outputs, got activation {names[-1]!r} in the output layer")
     if names[-1] == "softmax" and loss != "cross_entropy":
         raise ValueError(f"'softmax' outputs take loss 'cross_entropy', got {loss!r}")
-    try:
-        number = np.dtype(dtype).name
-    except TypeError:
-        number = str(dtype)
-    if dtype is None or number not in DTYPES:
-        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+    dtype_name = _dtype_name(dtype)
     scale = check_float("input_scale", input_scale)
-    limits = np.finfo(number)
+    limits = np.finfo(dtype_name)
     if not float(limits.tiny) <= abs(scale) <= float(limits.max):
-        raise ValueError(f"input_scale must be a number other than 0 within {number}, got {scale}")
-    return Spec(checked, names, loss, number, scale, _dropout(dropout, len(checked) - 1), setting)
+        raise ValueError(f"input_scale must be a number other than 0 within {dtype_name}, got {scale}")
+    return Spec(checked, names, loss, dtype_name, scale, _dropout_rates(dropout, len(checked) - 1), setting)
+
+
+def _dtype_name(dtype: Any) -> str:
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if dtype is None or name not in DTYPES:
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+    return name
 
 
 def _loss_and_setting(loss: Any) -> tuple[Any, float]:
-    """A name with its setting, from a name, from such a pair, or from a dataclass with the setting as its field."""
+    """Return name and setting from a name, from a pair of both, or from a dataclass whose field is the setting."""
     if isinstance(loss, tuple):
         if len(loss) != 2 or not isinstance(loss[0], str):
             raise TypeError(f"loss must be a name, or an object of fastnn.losses, got {loss!r:.200}")
         name, setting = loss
-        limits = {"huber": float("inf"), "quantile": 1.0}
+        upper = {"huber": float("inf"), "quantile": 1.0}
         setting = check_float("loss_setting", setting)
-        if not (0 < setting < limits[name] if name in limits else setting == 0):
+        if not (0 < setting < upper[name] if name in upper else setting == 0):
             raise ValueError(f"loss_setting {setting} makes no sense for loss {name!r}")
         return name, setting
     if is_dataclass(loss) and not isinstance(loss, type) and type(loss).__name__.lower() in LOSS_SETTINGS:
@@ -180,7 +198,8 @@ def _loss_and_setting(loss: Any) -> tuple[Any, float]:
     return loss, LOSS_SETTINGS.get(loss, 0.0) if isinstance(loss, str) else 0.0
 
 
-def _dropout(value: object, n_layers: int) -> tuple[float, ...]:
+def _dropout_rates(value: object, n_layers: int) -> tuple[float, ...]:
+    """Return the dropout rate of the inputs, then of each hidden layer."""
     if isinstance(value, int | float | np.integer | np.floating):
         rates = (0.0, *[check_float("dropout", value)] * (n_layers - 1))
     elif isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
@@ -197,34 +216,3 @@ def _dropout(value: object, n_layers: int) -> tuple[float, ...]:
     if not all(0 <= rate < 1 for rate in rates):
         raise ValueError(f"dropout must be at least 0 and below 1, got {value!r}")
     return rates
-
-
-def number_of(name: str, value: object) -> float:
-    """The argument `name` as a float, finite or not, or an error that names it."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name} must be a number, got {value!r:.200}")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{name} must be within float64, got an integer of {int(value).bit_length()} bits") from None
-
-
-def check_float(name: str, value: object) -> float:
-    """The argument `name` as a finite float, or an error that names it."""
-    number = number_of(name, value)
-    if not math.isfinite(number):
-        raise ValueError(f"{name} must be finite, got {value!r}")
-    return number
-
-
-def check_int(name: str, value: object, least: int) -> int:
-    """The argument `name` as an int of at least `least`, or an error that names it."""
-    if isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if number < least:
-        raise ValueError(f"{name} must be {least} or more, got {number}")
-    return number

@@ -1,4 +1,4 @@
-"""The race between libraries that `fastnn bench` and `benchmarks` run."""
+"""The comparison of libraries that `fastnn bench` and `benchmarks` run."""
 
 import re
 import sys
@@ -8,8 +8,8 @@ import pytest
 from fastnn import cli
 from fastnn.bench import runner
 from fastnn.bench.case import Case
-from fastnn.bench.libraries import CONTESTANTS, UnfitError
-from fastnn.cli.bench import tell
+from fastnn.bench.libraries import LIBRARIES, UnsupportedError
+from fastnn.cli.bench import show
 
 CASES = [
     Case((4, 6, 3), ("relu", "softmax"), "cross_entropy", 16, 50, 0.1),
@@ -19,40 +19,40 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@pytest.mark.parametrize("name", CONTESTANTS)
+@pytest.mark.parametrize("name", LIBRARIES)
 def test_every_library_reaches_the_loss_of_the_specification(name, case):
     try:
-        train = CONTESTANTS[name](case)
-    except (ImportError, UnfitError) as error:
+        train = LIBRARIES[name](case)
+    except (ImportError, UnsupportedError) as error:
         pytest.skip(str(error))
-    expected = CONTESTANTS["NumPy"](case)(1, False)
+    expected = LIBRARIES["NumPy"](case)(1, False)
     assert train(1, False) == pytest.approx(expected, rel=1e-4)  # float32 sums in other orders
     assert train(5, True) < expected
 
 
-def test_what_a_library_cannot_train_is_told():
-    with pytest.raises(UnfitError, match="squared error"):
-        CONTESTANTS["scikit-learn"](Case((4, 3), ("sigmoid",), "squared_error", 16, 50, 0.1))
+def test_a_network_that_a_library_cannot_train_is_reported():
+    with pytest.raises(UnsupportedError, match="squared error"):
+        LIBRARIES["scikit-learn"](Case((4, 3), ("sigmoid",), "squared_error", 16, 50, 0.1))
 
 
 def test_a_case_goes_to_another_process_and_back():
     for case in CASES:
         assert Case.from_json(case.to_json()) == case
-    # 4-6-3: forward and slopes 2 + 2 of 24 + 18, deltas 2 of 18
+    # 4-6-3: forward and gradients 2 + 2 of 24 + 18, deltas 2 of 18
     assert CASES[0].flops == 4 * 42 + 2 * 18
 
 
 @pytest.mark.slow
-def test_the_race_measures_each_in_a_process_of_its_own():
-    result = runner.measure(CASES[0], ["fastnn", "NumPy", "nobody"], 2, 0.01)
+def test_each_library_is_measured_in_its_own_process():
+    result = runner.measure(CASES[0], ["fastnn", "NumPy", "unknown"], 2, 0.01)
     assert result["case"] == "4-6-3 relu, cross_entropy, 16"
-    assert result["entries"].pop("nobody") == {"missing": "nobody ended early"}
+    assert result["entries"].pop("unknown") == {"missing": "unknown ended early"}
     for entry in result["entries"].values():
         assert 0 < entry["low"] <= entry["median"] <= entry["high"]
     assert result["entries"]["fastnn"]["loss"] == pytest.approx(result["entries"]["NumPy"]["loss"], rel=1e-4)
 
 
-def test_a_library_that_learned_something_else_is_no_contestant():
+def test_a_library_that_reaches_another_loss_is_an_error():
     entries = {"NumPy": {"loss": 1.0}, "fastnn": {"loss": 1.001}, "other": {"missing": "not installed"}}
     runner.check_losses(CASES[0], entries)
     entries["fastnn"]["loss"] = 1.02
@@ -61,47 +61,47 @@ def test_a_library_that_learned_something_else_is_no_contestant():
 
 
 def test_the_command_prints_the_table(capsys, monkeypatch):
-    monkeypatch.setattr("fastnn.cli.bench.CONTESTANTS", {"fastnn": None, "NumPy": None})
+    monkeypatch.setattr("fastnn.cli.bench.LIBRARIES", {"fastnn": None, "NumPy": None})
     assert cli.main(["bench", "--sizes", "4,6,3", "--rows", "50", "--rounds", "1", "--seconds", "0.01"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[-2:]] == ["fastnn", "NumPy"]
     assert all("examples/s" in line for line in lines[-2:])
 
 
-def test_who_cannot_or_dies_is_told(capsys):
+def test_a_library_that_cannot_train_or_dies_is_reported(capsys):
     case = Case((4, 3), ("sigmoid",), "squared_error", 16, 50, 0.1)
     result = runner.measure(case, ["fastnn", "NumPy", "scikit-learn"], 1, 0.01)
     runner.print_case(result)
     assert re.search("scikit-learn +.*squared error|scikit-learn +No module", capsys.readouterr().out)
-    contestant = runner.Contestant("NumPy", case)
-    contestant.read()
-    contestant.process.kill()
-    contestant.process.wait()
+    process = runner.LibraryProcess("NumPy", case)
+    process.read()
+    process.process.kill()
+    process.process.wait()
     with pytest.raises(RuntimeError, match="NumPy ended early"):
-        contestant.turn(1)
-    contestant.close()
+        process.time(1)
+    process.close()
 
 
-def test_what_ends_a_race_ends_its_processes(monkeypatch):
+def test_an_interrupted_comparison_kills_its_processes(monkeypatch):
     started = []
 
-    def tell(text):
+    def interrupt(text):
         if text.startswith("turn"):
             raise KeyboardInterrupt
 
-    class Watched(runner.Contestant):
-        def __init__(self, *given):
-            super().__init__(*given)
+    class Recorded(runner.LibraryProcess):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
             started.append(self)
 
-    monkeypatch.setattr(runner, "Contestant", Watched)
+    monkeypatch.setattr(runner, "LibraryProcess", Recorded)
     with pytest.raises(KeyboardInterrupt):
-        runner.measure(CASES[0], ["NumPy"], 1, 0.01, tell)
-    assert [contestant.process.returncode not in (None, 0) for contestant in started] == [True]
+        runner.measure(CASES[0], ["NumPy"], 1, 0.01, interrupt)
+    assert [process.process.returncode not in (None, 0) for process in started] == [True]
 
 
-@pytest.mark.parametrize("watched", [True, False])
-def test_a_terminal_sees_what_is_under_way(watched, capsys, monkeypatch):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: watched, raising=False)
-    tell("turn 1 of 5: NumPy")
-    assert ("turn 1 of 5: NumPy ..." in capsys.readouterr().err) == watched
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_shows_what_is_measured(terminal, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    show("turn 1 of 5: NumPy")
+    assert ("turn 1 of 5: NumPy ..." in capsys.readouterr().err) == terminal

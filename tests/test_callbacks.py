@@ -18,6 +18,7 @@ from fastnn.callbacks import (
     StopOnNaN,
     TimeLimit,
 )
+from fastnn.callbacks.runner import CallbackRunner
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(30, 3)), RNG.normal(size=(30, 2))
@@ -28,7 +29,7 @@ def small(seed=0, **options):
 
 
 class Script:
-    """Puts prescribed values into a column of the history, as if the training had brought them."""
+    """A callback that writes given values over a column of the history."""
 
     def __init__(self, name, values):
         self.name, self.values = name, list(values)
@@ -131,7 +132,7 @@ def test_the_log_has_a_row_for_each_epoch_as_soon_as_it_is_over(tmp_path):
     lines = []
     net = small()
     callbacks = [CSVLogger(path), lambda net, history: lines.append(len(path.read_text().splitlines()))]
-    rate = fastnn.schedules.Step(0.5, factor=0.5, every=1)
+    rate = fastnn.schedules.Step(0.5, factor=0.5, step_size=1)
     history = net.fit(X, Y, epochs=3, learning_rate=rate, validation_split=0.2, callbacks=callbacks)
     assert lines == [2, 3, 4]
     with open(path, newline="") as file:
@@ -312,20 +313,52 @@ def test_a_state_that_no_file_holds_is_refused_before_the_first_step(state, mess
 
 def test_numbers_of_numpy_are_kept_as_numbers(tmp_path):
     class Keeps(Callback):
-        kept = np.float32(0.5)
+        value = np.float32(0.5)
 
         def state(self):
-            return {"kept": self.kept}
+            return {"value": self.value}
 
         def restore(self, state):
-            self.kept = state["kept"]
+            self.value = state["value"]
 
     small().fit(X, Y, epochs=1, callbacks=[Keeps()], checkpoint=tmp_path)
     other = Keeps()
     small().fit(X, Y, epochs=2, callbacks=[other], checkpoint=tmp_path, resume=True)
-    assert other.kept == 0.5
+    assert other.value == 0.5
 
 
 def test_an_answer_that_is_neither_true_nor_false_is_refused():
     with pytest.raises(TypeError, match="callback function must return True, False or None, got array"):
         small().fit(X, Y, epochs=1, callbacks=[lambda net, history: np.ones(3)])
+
+
+class CSVLog(Callback):
+    """A user's own class, named as fastnn's once was."""
+
+
+@pytest.mark.parametrize(
+    ("callback", "saved", "match"),
+    [
+        (CSVLogger("log.csv"), "CSVLogger", True),
+        (CSVLogger("log.csv"), "CSVLog", True),
+        (TimeLimit(9), "StopAfter", True),
+        (CSVLog(), "CSVLog", True),
+        (TimeLimit(9), "CSVLog", False),
+        (CSVLog(), "CSVLogger", False),
+    ],
+)
+def test_a_checkpoint_is_restored_under_the_former_names_of_callbacks(callback, saved, match):
+    restored = []
+    callback.restore = restored.append
+    runner = CallbackRunner([callback], small(), fastnn.History())
+    if match:
+        runner.restore([[saved, {"best": 3}]], {"callback.0.parameters": np.ones(2)})
+        assert [sorted(state) for state in restored] == [["best", "parameters"]]
+    else:
+        with pytest.raises(ValueError, match=rf"made with the callbacks \['{saved}'\], not"):
+            runner.restore([[saved, {}]], {})
+
+
+def test_a_checkpoint_of_more_callbacks_is_refused():
+    with pytest.raises(ValueError, match=r"made with the callbacks \['function', 'TimeLimit'\], not \['TimeLimit'\]"):
+        CallbackRunner([TimeLimit(9)], small(), fastnn.History()).restore([["function", {}], ["TimeLimit", {}]], {})

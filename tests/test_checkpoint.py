@@ -62,7 +62,7 @@ OPTIONS = {
     "no shuffle": {"shuffle": False},
     "validation": {"validation_split": 0.3},
     "momentum": {"optimizer": fastnn.SGD(momentum=0.9), "learning_rate": 0.02},
-    "adam": {"optimizer": "adam", "averaging": 0.9, "clip_norm": 0.5},
+    "adam": {"optimizer": "adam", "ema_decay": 0.9, "clip_norm": 0.5},
     "rmsprop": {"optimizer": fastnn.RMSprop(momentum=0.5), "l2": 0.01},
     "schedule": {"learning_rate": fastnn.schedules.Cosine(0.2, epochs=6)},
     "plateau": {"learning_rate": fastnn.schedules.ReduceOnPlateau(0.1, patience=1, min_delta=0.2)},

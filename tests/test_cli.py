@@ -384,7 +384,7 @@ def test_an_existing_folder_is_overwritten_file_by_file(no_pictures, tmp_path, c
 def test_without_matplotlib_it_trains_and_says_how_to_get_pictures(no_pictures, tmp_path, capsys):
     write_csv("fruit.csv", ["grams", "redness", "kind"], *fruit())
     assert main(["train", "fruit.csv", "--epochs", "1"]) == 0
-    assert capsys.readouterr().err == "fastnn: no pictures: pictures need matplotlib: pip install fastnn[plot]\n"
+    assert capsys.readouterr().err == "fastnn: no pictures: figures need matplotlib: pip install fastnn[plot]\n"
     names = ["checkpoint.safetensors", "history.csv", "model.safetensors"]
     assert sorted(file.name for file in (tmp_path / "runs/fruit").iterdir()) == names
 
@@ -405,9 +405,9 @@ def test_resume_says_where_the_training_stands(capsys):
     def said(*options):
         return ok(capsys, "train", "fruit.csv", "-o", "run", *options)
 
-    assert "run holds no checkpoint: the training begins" in said("--epochs", 2, "--resume")
-    assert "the training in run goes on after epoch 2\n" in said("--epochs", 4, "--resume")
-    assert "has ended after 4 epochs, nothing is left to do; more are asked for" in said("--epochs", 3, "--resume")
+    assert "run holds no checkpoint: the training starts from the beginning" in said("--epochs", 2, "--resume")
+    assert "the training in run continues after epoch 2\n" in said("--epochs", 4, "--resume")
+    assert "is complete after 4 epochs; to train longer, give more --epochs" in said("--epochs", 3, "--resume")
     assert "the model in run will be replaced" in said("--epochs", 1)
 
 
@@ -423,8 +423,8 @@ def test_help_is_filled_and_its_examples_are_not(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     lines = capsys.readouterr().out.splitlines()
-    about = lines.index("Train a network, judge it on examples that are held out,")
-    assert max(map(len, lines[about : about + 4])) <= 60
+    first = lines.index("Train a network, evaluate it on held-out examples, and")
+    assert max(map(len, lines[first : first + 3])) <= 60
 
 
 def test_ctrl_c_saves_what_there_is(capsys, monkeypatch, tmp_path):
@@ -439,7 +439,7 @@ def test_ctrl_c_saves_what_there_is(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(fastnn.Network, "fit", fit_interrupted)
     write_csv("fruit.csv", ["grams", "redness", "kind"], *fruit())
     assert main(["train", "fruit.csv", "--epochs", "50"]) == 130
-    assert "interrupted; what was learned so far is saved" in capsys.readouterr().err
+    assert "interrupted; the training so far is saved" in capsys.readouterr().err
     assert len((tmp_path / "runs/fruit/history.csv").read_text().splitlines()) == 1 + 2
     assert fastnn.load("runs/fruit/model.safetensors").epochs_trained == 2
     assert (tmp_path / "runs/fruit/curves.png").exists()
@@ -761,7 +761,7 @@ def test_doctor_says_how_to_get_what_is_not_installed(monkeypatch):
         ("train digits --sizes 64,10,5", "begin with the 64 inputs of digits and end with its 10 outputs"),
         ("train digits --loss hope", "loss must be one of"),
         ("train digits --activation hope", "activation must be one of"),
-        ("train digits --activation step --loss cross_entropy", "slope is 0"),
+        ("train digits --activation step --loss cross_entropy", "derivative is 0"),
         ("train digits -o fruit.csv", "fruit.csv: File exists"),
         ("train fruit.csv --target price", "no column 'price'"),
         ("train fruit.csv --columns grams,kind", "name another with --target"),

@@ -4,10 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
+from fastnn.model import FEW_ROWS
 from numba import njit
 
 import fastnn
-from fastnn.model import FEW_ROWS
 
 
 @njit
@@ -57,10 +57,10 @@ def test_its_addresses_do_not_leave_the_process():
 
 
 @njit
-def all_three(out, slopes, weights, biases, X, y, rate, room):
-    fastnn.compiled.forward(out, X, weights, biases, room)
-    value = fastnn.compiled.backward(slopes[0], slopes[1], X, y, weights, biases, room)
-    return value, fastnn.compiled.sgd_step(weights, biases, X, y, rate, room)
+def all_three(out, slopes, weights, biases, X, y, rate, workspace):
+    fastnn.compiled.forward(out, X, weights, biases, workspace)
+    value = fastnn.compiled.backward(slopes[0], slopes[1], X, y, weights, biases, workspace)
+    return value, fastnn.compiled.sgd_step(weights, biases, X, y, rate, workspace)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -74,8 +74,10 @@ def test_functions_on_plain_arrays_have_the_networks_bits(dtype, orientation, n_
     biases = tuple(b.copy() for b in net.biases)
     slopes = tuple(np.empty_like(w) for w in weights), tuple(np.empty_like(b) for b in biases)
     out = np.empty((n_rows, 3), dtype)
-    room = fastnn.compiled.room(net.sizes, 300, activation=net.activation, dtype=dtype, orientation=orientation)
-    values = all_three(out, slopes, weights, biases, X, y, 0.25, room)
+    workspace = fastnn.compiled.workspace(
+        net.sizes, 300, activation=net.activation, dtype=dtype, orientation=orientation
+    )
+    values = all_three(out, slopes, weights, biases, X, y, 0.25, workspace)
     assert np.array_equal(out, net.predict(X))
     wanted = net.gradients(X, y)
     for found, right in zip(slopes[0], wanted[0], strict=True):
@@ -90,7 +92,7 @@ def test_functions_on_plain_arrays_have_the_networks_bits(dtype, orientation, n_
 @pytest.mark.parametrize(
     ("weights", "biases", "X", "y", "message"),
     [
-        (((3, 2),), ((3,),), (5, 2), (5, 3), "no more than the room"),
+        (((3, 2),), ((3,),), (5, 2), (5, 3), "no more than the workspace"),
         (((3, 2),), ((3,),), (0, 2), (0, 3), "at least one row"),
         (((3, 2),), ((3,),), (4, 3), (4, 3), "X must be"),
         (((3, 2),), ((3,),), (4, 2), (3, 3), "X must be"),
@@ -99,19 +101,19 @@ def test_functions_on_plain_arrays_have_the_networks_bits(dtype, orientation, n_
         (((3, 2), (3, 2)), ((3,), (3,)), (4, 2), (4, 3), "one array for each layer"),
     ],
 )
-def test_arrays_that_do_not_fit_the_room_are_an_error(weights, biases, X, y, message):
-    room = fastnn.compiled.room([2, 3], 4, dtype="float64")
+def test_arrays_that_do_not_fit_the_workspace_are_an_error(weights, biases, X, y, message):
+    workspace = fastnn.compiled.workspace([2, 3], 4, dtype="float64")
     weights, biases = (tuple(np.zeros(shape) for shape in shapes) for shapes in (weights, biases))
     with pytest.raises(ValueError, match=message):
-        fastnn.compiled.sgd_step(weights, biases, np.zeros(X), np.zeros(y), 0.1, room)
+        fastnn.compiled.sgd_step(weights, biases, np.zeros(X), np.zeros(y), 0.1, workspace)
 
 
 @pytest.mark.parametrize(("given", "message"), [({"rows": 0}, "rows must be"), ({"orientation": "x"}, "orientation")])
-def test_a_room_that_makes_no_sense_is_an_error(given, message):
+def test_a_workspace_that_makes_no_sense_is_an_error(given, message):
     with pytest.raises(ValueError, match=message):
-        fastnn.compiled.room([2, 3], **{"rows": 4} | given)
+        fastnn.compiled.workspace([2, 3], **{"rows": 4} | given)
 
 
-def test_a_room_stays_in_its_process():
-    with pytest.raises(TypeError, match="another room"):
-        pickle.dumps(fastnn.compiled.room([2, 3], 4))
+def test_a_workspace_stays_in_its_process():
+    with pytest.raises(TypeError, match="another workspace"):
+        pickle.dumps(fastnn.compiled.workspace([2, 3], 4))

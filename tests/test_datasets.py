@@ -412,7 +412,7 @@ class TestDownload:
             self.fetch(tmp_path, mirror.url, attempts=1)
 
     def test_bomb_takes_no_memory(self):
-        assert peak_memory(datasets._check_published, gzip.compress(bytes(20_000_000)), FILE) < 2_000_000
+        assert peak_memory(datasets._verify, gzip.compress(bytes(20_000_000)), FILE) < 2_000_000
 
     def test_pauses_double(self, tmp_path, monkeypatch):
         pauses = []

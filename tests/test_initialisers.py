@@ -39,8 +39,8 @@ def test_mean_variance_and_reach_are_the_formulas(init):
 
 
 def test_none_is_the_default_of_old():
-    wanted = np.random.default_rng(0).standard_normal((N_OUT, N_IN)) / np.sqrt(N_IN)
-    assert (first(None) == wanted).all()
+    expected = np.random.default_rng(0).standard_normal((N_OUT, N_IN)) / np.sqrt(N_IN)
+    assert (first(None) == expected).all()
 
 
 @pytest.mark.parametrize("sizes", [(20, 50), (50, 20), (30, 30), (1, 4)])
@@ -78,15 +78,15 @@ def test_biases_are_zero(init):
 
 
 @pytest.mark.parametrize(
-    ("activation", "wanted"),
+    ("activation", "expected"),
     [
         *((name, "he_normal") for name in ("relu", "leaky_relu", "elu", "softplus", "silu", "gelu")),
         ("selu", "lecun_normal"),
         *((name, "glorot_uniform") for name in ("identity", "sigmoid", "tanh", "arctan", "softsign", "hard_sigmoid")),
     ],
 )
-def test_auto_chooses_by_the_activation(activation, wanted):
-    assert (first("auto", activation=activation) == first(wanted, activation=activation)).all()
+def test_auto_chooses_by_the_activation(activation, expected):
+    assert (first("auto", activation=activation) == first(expected, activation=activation)).all()
 
 
 def test_each_layer_may_have_its_own():

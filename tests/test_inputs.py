@@ -18,8 +18,8 @@ class OnlyArray:
 class OnlyDLPack:
     device = (1, 0)
 
-    def __dlpack__(self, *given, **named):
-        return NUMBERS.__dlpack__(*given, **named)
+    def __dlpack__(self, *arguments, **options):
+        return NUMBERS.__dlpack__(*arguments, **options)
 
     def __dlpack_device__(self):
         return self.device
@@ -146,13 +146,13 @@ def test_a_training_reads_targets_and_weights(make):
 def test_columns_of_several_kinds_are_one_array():
     pandas = pytest.importorskip("pandas")
     columns = {"a": [True, False], "b": [0.5, 2.0], "c": [1, 2]}
-    wanted = NET.predict([[1, 0.5, 1], [0, 2, 2]])
+    expected = NET.predict([[1, 0.5, 1], [0, 2, 2]])
     frames = [pandas.DataFrame(columns), pandas.DataFrame(columns).convert_dtypes()]
     frames += [pandas.DataFrame(columns).astype({"c": "category"})]
     for frame in frames:
-        assert np.array_equal(NET.predict(frame), wanted)
+        assert np.array_equal(NET.predict(frame), expected)
     polars = pytest.importorskip("polars")
-    assert np.array_equal(NET.predict(polars.DataFrame(columns)), wanted)
+    assert np.array_equal(NET.predict(polars.DataFrame(columns)), expected)
 
 
 def test_memory_of_other_libraries_is_used_where_it_lies():
@@ -260,10 +260,10 @@ def test_tensors_without_plain_numbers_are_refused():
 def test_the_argument_is_named_before_anything_is_computed(name, make, error, message):
     net = fastnn.Network([3, 1], dtype="float64", seed=0)
     before = net.parameters
-    given = {"X": NUMBERS, "y": np.arange(4.0), "sample_weight": np.arange(4.0)}
-    given[name] = make(given[name])
+    data = {"X": NUMBERS, "y": np.arange(4.0), "sample_weight": np.arange(4.0)}
+    data[name] = make(data[name])
     with pytest.raises(error, match=f"{name} {message}"):
-        net.fit(**given, epochs=1)
+        net.fit(**data, epochs=1)
     with pytest.raises(error, match=f"{name} {message}"):
-        net.loss(**given)
+        net.loss(**data)
     assert np.array_equal(net.parameters, before)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from fastnn.kernels.cache import KernelCache
-from fastnn.kernels.jit import COMPILED, entry, undisturbed
+from fastnn.kernels.jit import COMPILED, defer_sigint, entry
 
 
 def test_ctrl_c_waits_for_the_compiler():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     done = []
 
-    @undisturbed()
+    @defer_sigint()
     def compile_something():
         signal.raise_signal(signal.SIGINT)
         done.append("compiled")
@@ -31,13 +31,13 @@ def test_ctrl_c_waits_for_the_compiler():
 def test_in_other_threads_and_without_a_handler_nothing_is_changed():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with undisturbed():
+        with defer_sigint():
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         signal.signal(signal.SIGINT, signal.default_int_handler)
         seen = []
 
         def elsewhere():
-            with undisturbed():
+            with defer_sigint():
                 seen.append(signal.getsignal(signal.SIGINT))
 
         thread = threading.Thread(target=elsewhere)

@@ -6,6 +6,7 @@ taken: the results must then be equal, not close.
 
 import numpy as np
 import pytest
+from fastnn.workspace import BLOCK_ROWS
 
 import fastnn
 from fastnn import reference
@@ -13,7 +14,6 @@ from fastnn.kernels import weight_gradient
 from fastnn.kernels.jit import COMPILED, from_python
 from fastnn.kernels.layout import COLUMNS, INNER_BLOCK, N_IN
 from fastnn.kernels.simd import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
-from fastnn.workspace import BLOCK_ROWS
 
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 

@@ -94,7 +94,7 @@ def test_no_iteration_changes_nothing():
         ({"l1": 0.1}, "l1"),
         ({"clip_norm": 1.0}, "clip_norm"),
         ({"input_noise": 0.1}, "input_noise"),
-        ({"averaging": 0.9}, "averaging"),
+        ({"ema_decay": 0.9}, "ema_decay"),
     ],
 )
 def test_what_is_not_smooth_or_not_the_same_each_time_is_refused(options, word):

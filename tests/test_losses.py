@@ -22,9 +22,9 @@ BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.fixture
 def own_names():
     """Forgets the names that a test registers; the compiled blocks stay, as their places are handed out once."""
-    kept = dict(ACTIVATION_CODES), dict(LOSS_CODES)
+    codes_before = dict(ACTIVATION_CODES), dict(LOSS_CODES)
     yield
-    for codes, before in zip((ACTIVATION_CODES, LOSS_CODES), kept, strict=True):
+    for codes, before in zip((ACTIVATION_CODES, LOSS_CODES), codes_before, strict=True):
         for name in set(codes) - set(before):
             del codes[name]
 
@@ -39,7 +39,7 @@ def one_output(loss, a, dtype="float64", activation="identity"):
 
 @BOTH
 @pytest.mark.parametrize(
-    ("loss", "a", "y", "value", "slope"),
+    ("loss", "a", "y", "value", "gradient"),
     [
         ("half_squared_error", 4.0, 1.0, 4.5, 3.0),  # 3^2 / 2
         ("absolute_error", 3.0, 1.0, 2.0, 1.0),
@@ -55,10 +55,10 @@ def one_output(loss, a, dtype="float64", activation="identity"):
         (losses.Quantile(0.75), 1.0, 1.0, 0.0, 0.0),
     ],
 )
-def test_a_loss_of_one_output_by_hand(loss, a, y, value, slope, dtype):
+def test_a_loss_of_one_output_by_hand(loss, a, y, value, gradient, dtype):
     net = one_output(loss, a, dtype)
     assert net.loss([[0.0]], [y]) == value
-    assert net.gradients([[0.0]], [y])[1][0].tolist() == [slope]
+    assert net.gradients([[0.0]], [y])[1][0].tolist() == [gradient]
 
 
 @BOTH
@@ -88,8 +88,8 @@ def test_a_loss_and_its_setting_are_saved_and_loaded(loss, tmp_path):
 @pytest.mark.parametrize(
     ("make", "error", "word"),
     [
-        (lambda: losses.Huber(0), ValueError, "limit"),
-        (lambda: losses.Huber("1"), TypeError, "limit"),
+        (lambda: losses.Huber(0), ValueError, "delta"),
+        (lambda: losses.Huber("1"), TypeError, "delta"),
         (lambda: losses.Quantile(1.0), ValueError, "q must lie between"),
         (lambda: losses.Quantile(math.nan), ValueError, "q must be finite"),
         (lambda: fastnn.Network([2, 1], loss=losses.Huber), ValueError, "loss must be one of"),
@@ -121,14 +121,14 @@ def cube(a, y):
     return abs(a - y) ** 3
 
 
-def cube_slope(a, y):
+def cube_derivative(a, y):
     return 3 * (a - y) * abs(a - y)
 
 
 @BOTH
 @pytest.mark.parametrize("decorate", [lambda f: f, njit], ids=["plain", "njit"])
 @pytest.mark.usefixtures("own_names")
-def test_an_activation_of_ones_own_is_like_the_same_one_built_in(decorate, dtype):
+def test_a_registered_activation_equals_the_same_one_built_in(decorate, dtype):
     fastnn.register_activation("my_softplus", decorate(softplus), decorate(logistic))
     X = np.random.default_rng(0).normal(size=(40, 3))
     y = np.random.default_rng(1).normal(size=(40, 2))
@@ -147,8 +147,8 @@ def test_an_activation_of_ones_own_is_like_the_same_one_built_in(decorate, dtype
 
 @BOTH
 @pytest.mark.usefixtures("own_names")
-def test_a_loss_of_ones_own_has_its_value_and_its_slope(dtype):
-    fastnn.register_loss("cube", cube, cube_slope)
+def test_a_registered_loss_has_its_value_and_its_derivative(dtype):
+    fastnn.register_loss("cube", cube, cube_derivative)
     net = one_output("cube", 3.0, dtype)
     assert net.loss([[0.0]], [1.0]) == 8
     assert net.gradients([[0.0]], [1.0])[1][0].tolist() == [12]
@@ -156,10 +156,10 @@ def test_a_loss_of_ones_own_has_its_value_and_its_slope(dtype):
 
 
 @pytest.mark.usefixtures("own_names")
-def test_two_activations_and_a_loss_of_ones_own_stand_side_by_side():
+def test_two_registered_activations_and_a_registered_loss_work_together():
     fastnn.register_activation("double", lambda z: 2 * z, lambda z: 2.0)
     fastnn.register_activation("treble", lambda z: 3 * z, lambda z: 3.0)
-    fastnn.register_loss("cube", cube, cube_slope)
+    fastnn.register_loss("cube", cube, cube_derivative)
     net = fastnn.Network([1, 1, 1], activation=["double", "treble"], loss="cube", dtype="float64", seed=0)
     for weight in net.weights:
         weight[...] = 1
@@ -170,10 +170,10 @@ def test_two_activations_and_a_loss_of_ones_own_stand_side_by_side():
 
 
 @pytest.mark.usefixtures("own_names")
-def test_a_slope_that_is_not_the_derivative_is_refused_and_leaves_no_name():
-    with pytest.raises(ValueError, match="derivative of value"):
+def test_a_wrong_derivative_is_refused_and_registers_no_name():
+    with pytest.raises(ValueError, match="derivative of function"):
         fastnn.register_activation("wrong", lambda z: z * z, lambda z: z)
-    with pytest.raises(ValueError, match="derivative of value"):
+    with pytest.raises(ValueError, match="derivative of function"):
         fastnn.register_loss("wrong", lambda a, y: (a - y) ** 2, lambda a, y: a - y)
     assert "wrong" not in ACTIVATION_CODES
     assert "wrong" not in LOSS_CODES
@@ -199,23 +199,23 @@ def test_a_network_whose_activation_is_not_known_here_says_so():
 
 @pytest.mark.usefixtures("own_names")
 def test_a_name_given_anew_runs_what_it_stands_for_now():
-    found = []
+    outputs = []
     for factor in (2.0, 3.0):
         fastnn.register_activation("mine", lambda z, factor=factor: factor * z, lambda z, factor=factor: factor)
         net = fastnn.Network([1, 1], activation="mine", dtype="float64", seed=0)
         net.weights[0][...] = 1
         assert net._lay_out(1, False).table[0, ACTIVATION] == ACTIVATION_CODES["mine"]
-        found.append(net.predict([[1.0]]).tolist())
+        outputs.append(net.predict([[1.0]]).tolist())
         del ACTIVATION_CODES["mine"]
-    assert found == [[[2.0]], [[3.0]]]
+    assert outputs == [[[2.0]], [[3.0]]]
 
 
 def test_the_stand_ins_that_give_own_functions_their_signature_do_what_they_say():
-    a, slope = np.array([2.0, 3.0]), np.zeros(2)
-    from_python(user_functions.own_activation)(a, slope)
-    assert (a.tolist(), slope.tolist()) == ([2.0, 3.0], [1.0, 1.0])
+    a, derivative = np.array([2.0, 3.0]), np.zeros(2)
+    from_python(user_functions.user_activation)(a, derivative)
+    assert (a.tolist(), derivative.tolist()) == ([2.0, 3.0], [1.0, 1.0])
     delta, row_loss = np.ones(2), np.ones(1)
-    from_python(user_functions.own_loss)(a, delta, row_loss, a, np.ones(1), 1, 2, 2)
+    from_python(user_functions.user_loss)(a, delta, row_loss, a, np.ones(1), 1, 2, 2)
     assert (delta.tolist(), row_loss.tolist()) == ([0.0, 0.0], [0.0])
 
 
@@ -264,11 +264,11 @@ def raises_beyond(z):
 @pytest.mark.parametrize(
     ("value", "error", "message"),
     [
-        (raises_beyond, ValueError, "value must not raise"),
-        (lambda z: raises_beyond(z), ValueError, "value must not raise"),
+        (raises_beyond, ValueError, "function must not raise"),
+        (lambda z: raises_beyond(z), ValueError, "function must not raise"),
         (lambda z: None, TypeError, "must"),
         (lambda z: complex(z), TypeError, "must"),
-        (functools.partial(pow, 2), TypeError, "value must be a function, got functools.partial"),
+        (functools.partial(pow, 2), TypeError, "function must be a function, got functools.partial"),
     ],
     ids=["raises", "calls what raises", "nothing", "complex", "partial"],
 )
@@ -280,7 +280,7 @@ def test_functions_that_would_fail_in_compiled_code_do_not_take_a_name(value, er
 
 @pytest.mark.skipif(not COMPILED, reason="without compilation every function does")
 def test_a_function_that_does_not_compile_does_not_take_a_name():
-    with pytest.raises(TypeError, match="value must be a function that Numba compiles: Unknown attribute 'expit'"):
+    with pytest.raises(TypeError, match="function must be a function that Numba compiles: Unknown attribute 'expit'"):
         fastnn.register_activation("unfit", lambda z: scipy.special.expit(z), lambda z: 1.0)
     assert "unfit" not in ACTIVATION_CODES
 
@@ -301,7 +301,7 @@ def test_strange_losses_are_refused_by_name(loss):
 
 
 @pytest.mark.usefixtures("own_names")
-def test_a_loss_of_ones_own_is_tried_between_0_and_1():
+def test_a_registered_loss_is_checked_between_0_and_1():
     def value(a, y):
         return math.sqrt(a * (1 - a)) + math.sqrt(y * (1 - y))  # of other numbers an error of Python's
 
@@ -309,7 +309,7 @@ def test_a_loss_of_ones_own_is_tried_between_0_and_1():
 
 
 @pytest.mark.usefixtures("own_names")
-def test_an_activation_of_ones_own_is_tried_between_minus_4_and_4():
+def test_a_registered_activation_is_checked_between_minus_4_and_4():
     def value(z):
         return math.sqrt(16.2 - z * z)  # beyond 4.02 an error of Python's
 

@@ -55,7 +55,7 @@ def exercise(sizes, dtype, optimizer, batch, rows, seed=0, n_threads=None, spars
     X, y = rng.normal(size=(rows, sizes[0])).astype(dtype), rng.uniform(size=(rows, sizes[-1])).astype(dtype)
     dropout = 0.0 if optimizer == "lbfgs" or sparse or len(sizes) == 2 else 0.3
     net = fastnn.Network(sizes, activation="tanh", dtype=dtype, seed=seed, dropout=dropout)
-    options = {} if optimizer in ("lbfgs", "sgd") else {"clip_norm": 1.0, "max_norm": 2.0, "l1": 1e-3, "averaging": 0.9}
+    options = {} if optimizer in ("lbfgs", "sgd") else {"clip_norm": 1.0, "max_norm": 2.0, "l1": 1e-3, "ema_decay": 0.9}
     rows_given = scipy.sparse.csr_array(X) if sparse else X
     net.fit(
         rows_given, y, epochs=2, batch_size=batch, optimizer=optimizer, n_threads=n_threads, on_divergence="continue",

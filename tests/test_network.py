@@ -592,9 +592,12 @@ def test_predict_writes_where_it_is_told(dtype):
 # ---- Networks that cannot be trained
 
 UNTRAINABLE = {
-    "hidden step": ({"activation": ["step", "sigmoid"]}, r"hidden layer 1 has activation 'step', whose slope is 0"),
+    "hidden step": (
+        {"activation": ["step", "sigmoid"]},
+        r"hidden layer 1 has activation 'step', whose derivative is 0",
+    ),
     "all step": ({"activation": "step", "loss": "perceptron"}, r"hidden layer 1 has activation 'step'"),
-    "step output": ({"activation": ["tanh", "step"]}, r"output layer has activation 'step', whose slope is 0"),
+    "step output": ({"activation": ["tanh", "step"]}, r"output layer has activation 'step', whose derivative is 0"),
 }
 
 

@@ -39,12 +39,12 @@ for loss, output in %(losses)r:
 for optimizer in ("adam", "adamw", "rmsprop", "adagrad", fastnn.SGD(momentum=0.9)):
     for dtype in ("float32", "float64"):
         cases.append(("relu", "cross_entropy", "softmax", optimizer, dtype, dict(dropout=0.2, l1=1e-4, l2=1e-3,
-                     clip_norm=1.0, max_norm=3.0, input_noise=0.1, averaging=0.9, sample_weight=np.arange(1.0, 301.0))))
+                     clip_norm=1.0, max_norm=3.0, input_noise=0.1, ema_decay=0.9, sample_weight=np.arange(1.0, 301.0))))
 whole = hashlib.sha256()
 for *case, fit in cases:
-    found = {digest(n, *case, **fit) for n in (1, 2, 3, 8)}
-    assert len(found) == 1, case
-    whole.update(*[text.encode() for text in found])
+    digests = {digest(n, *case, **fit) for n in (1, 2, 3, 8)}
+    assert len(digests) == 1, case
+    whole.update(*[text.encode() for text in digests])
 from fastnn.kernels import threads
 print(threads.layer(), len(cases), whole.hexdigest())
 """
@@ -69,12 +69,12 @@ def test_every_kind_of_training_has_the_same_bits_on_any_number_of_threads_of_ev
     code = THREADS % {"hidden": HIDDEN, "losses": pairs}
     printed = {}
     for layer in ("omp", "tbb", "workqueue"):
-        found = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=False,
             env=environment(layer, NUMBA_NUM_THREADS="8"),
         )  # fmt: skip
-        assert found.returncode == 0, found.stderr
-        loaded, *printed[layer] = found.stdout.split()
+        assert completed.returncode == 0, completed.stderr
+        loaded, *printed[layer] = completed.stdout.split()
         assert loaded in (layer, "none")
     assert int(printed["omp"][0]) == len(HIDDEN) + len(pairs) + 10
     assert printed["omp"] == printed["tbb"] == printed["workqueue"]
@@ -87,14 +87,14 @@ def test_the_processors_floating_point_mode_stays():
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e39])
 @pytest.mark.parametrize("where", ["X", "y", "validation X", "sample_weight"])
 def test_what_is_not_finite_in_float32_is_refused_by_name(number, where):
-    given = {"X": np.ones((4, 3)), "y": np.ones((4, 2)), "validation X": np.ones((4, 3)), "sample_weight": np.ones(4)}
-    given[where][(1,) * given[where].ndim] = number
+    data = {"X": np.ones((4, 3)), "y": np.ones((4, 2)), "validation X": np.ones((4, 3)), "sample_weight": np.ones(4)}
+    data[where][(1,) * data[where].ndim] = number
     net = fastnn.Network([3, 2], seed=0)
     before = net.parameters
     with pytest.raises(ValueError, match=rf"{where} must hold finite numbers"):
         net.fit(
-            given["X"], given["y"], epochs=1, sample_weight=given["sample_weight"],
-            validation_data=(given["validation X"], np.ones((4, 2))),
+            data["X"], data["y"], epochs=1, sample_weight=data["sample_weight"],
+            validation_data=(data["validation X"], np.ones((4, 2))),
         )  # fmt: skip
     assert np.array_equal(net.parameters, before)
 
@@ -108,10 +108,10 @@ def test_subnormal_and_huge_inputs_give_numbers(activation, dtype):
     X = np.array(
         [[limits.smallest_subnormal, -limits.smallest_subnormal], [limits.tiny, 0], [huge, -huge], [huge, huge]]
     )
-    found = net.predict(X)
-    assert np.isfinite(found).all()
-    assert ((found >= 0) & (found <= 1)).all()
-    assert np.abs(found[0] - net.predict(np.zeros((1, 2)))).max() <= 2 * limits.eps
+    outputs = net.predict(X)
+    assert np.isfinite(outputs).all()
+    assert ((outputs >= 0) & (outputs <= 1)).all()
+    assert np.abs(outputs[0] - net.predict(np.zeros((1, 2)))).max() <= 2 * limits.eps
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_float32_stays_close_to_float64(optimizer):
     X, y = fastnn.datasets.load_digits()
     curves = []
     for dtype in ("float32", "float64"):
-        about = {"activation": ["tanh", "softmax"], "loss": "cross_entropy", "input_scale": 1 / 16}
-        net = fastnn.Network([64, 20, 10], dtype=dtype, seed=0, **about)
+        config = {"activation": ["tanh", "softmax"], "loss": "cross_entropy", "input_scale": 1 / 16}
+        net = fastnn.Network([64, 20, 10], dtype=dtype, seed=0, **config)
         rate = {"sgd": 0.1, "adam": 0.001}[optimizer]
         history = net.fit(X, y, epochs=5, batch_size=30, learning_rate=rate, optimizer=optimizer)
         curves.append(np.array(history["loss"]))
@@ -168,8 +168,8 @@ PINNED = {
 def test_a_loss_curve_is_the_one_it_was(training):
     """In float64 other vectors and instruction sets change the last digits alone."""
     X, y = fastnn.datasets.load_digits()
-    about = {"activation": ["tanh", "softmax"], "loss": "cross_entropy", "input_scale": 1 / 16}
+    config = {"activation": ["tanh", "softmax"], "loss": "cross_entropy", "input_scale": 1 / 16}
     dropout = (0.1, 0.3) if training == "disturbed" else 0.0
-    net = fastnn.Network([64, 20, 10], dtype="float64", seed=0, dropout=dropout, **about)
+    net = fastnn.Network([64, 20, 10], dtype="float64", seed=0, dropout=dropout, **config)
     history = net.fit(X, y, epochs=5, batch_size=30, **OPTIONS[training])
     assert history["loss"] == pytest.approx(PINNED[training], rel=1e-9)

@@ -34,33 +34,33 @@ def network(dtype="float64", **options):
 class ByHand:
     """One parameter array under one optimizer; `step` is the rule as its paper has it."""
 
-    def __init__(self, about, w, is_weight):
-        self.about, self.w, self.is_weight, self.t = about, w, is_weight, 0
+    def __init__(self, optimizer, w, is_weight):
+        self.optimizer, self.w, self.is_weight, self.t = optimizer, w, is_weight, 0
         self.first, self.second = np.zeros_like(w), np.zeros_like(w)
 
     def step(self, g):
-        about, rate = self.about, self.about.learning_rate
+        optimizer, rate = self.optimizer, self.optimizer.learning_rate
         self.t += 1
-        if isinstance(about, fastnn.Adam):
-            if isinstance(about, fastnn.AdamW) and self.is_weight:
-                self.w -= rate * about.weight_decay * self.w
-            self.first = about.beta_1 * self.first + (1 - about.beta_1) * g
-            self.second = about.beta_2 * self.second + (1 - about.beta_2) * g**2
-            m, part = self.first / (1 - about.beta_1**self.t), np.sqrt(1 - about.beta_2**self.t)
-            if about.epsilon_before_correction:
-                self.w -= rate * m * part / (np.sqrt(self.second) + about.epsilon)
+        if isinstance(optimizer, fastnn.Adam):
+            if isinstance(optimizer, fastnn.AdamW) and self.is_weight:
+                self.w -= rate * optimizer.weight_decay * self.w
+            self.first = optimizer.beta_1 * self.first + (1 - optimizer.beta_1) * g
+            self.second = optimizer.beta_2 * self.second + (1 - optimizer.beta_2) * g**2
+            m, part = self.first / (1 - optimizer.beta_1**self.t), np.sqrt(1 - optimizer.beta_2**self.t)
+            if optimizer.epsilon_before_correction:
+                self.w -= rate * m * part / (np.sqrt(self.second) + optimizer.epsilon)
             else:
-                self.w -= rate * m / (np.sqrt(self.second) / part + about.epsilon)
-        elif isinstance(about, fastnn.RMSprop):
-            self.second = about.rho * self.second + (1 - about.rho) * g**2
-            self.first = about.momentum * self.first + g / (np.sqrt(self.second) + about.epsilon)
+                self.w -= rate * m / (np.sqrt(self.second) / part + optimizer.epsilon)
+        elif isinstance(optimizer, fastnn.RMSprop):
+            self.second = optimizer.rho * self.second + (1 - optimizer.rho) * g**2
+            self.first = optimizer.momentum * self.first + g / (np.sqrt(self.second) + optimizer.epsilon)
             self.w -= rate * self.first
-        elif isinstance(about, fastnn.Adagrad):
+        elif isinstance(optimizer, fastnn.Adagrad):
             self.second = self.second + g**2
-            self.w -= rate * g / (np.sqrt(self.second) + about.epsilon)
+            self.w -= rate * g / (np.sqrt(self.second) + optimizer.epsilon)
         else:
-            self.first = about.momentum * self.first + g
-            self.w -= rate * (g + about.momentum * self.first if about.nesterov else self.first)
+            self.first = optimizer.momentum * self.first + g
+            self.w -= rate * (g + optimizer.momentum * self.first if optimizer.nesterov else self.first)
 
 
 def train_by_hand(net, optimizer, epochs, batch_size, X=X, Y=Y):
@@ -68,9 +68,11 @@ def train_by_hand(net, optimizer, epochs, batch_size, X=X, Y=Y):
     parts = [ByHand(optimizer, w, True) for w in plain.weights] + [ByHand(optimizer, b, False) for b in plain.biases]
     for _ in range(epochs):
         for start in range(0, len(X), batch_size):
-            weight_slopes, bias_slopes = plain.gradients(X[start : start + batch_size], Y[start : start + batch_size])
-            for part, slope in zip(parts, [*weight_slopes, *bias_slopes], strict=True):
-                part.step(slope)
+            weight_gradients, bias_gradients = plain.gradients(
+                X[start : start + batch_size], Y[start : start + batch_size]
+            )
+            for part, gradient in zip(parts, [*weight_gradients, *bias_gradients], strict=True):
+                part.step(gradient)
     return np.concatenate([p.ravel() for pair in zip(plain.weights, plain.biases, strict=True) for p in pair])
 
 
@@ -78,10 +80,10 @@ def train_by_hand(net, optimizer, epochs, batch_size, X=X, Y=Y):
 @pytest.mark.parametrize("batch_size", [13, 60])
 def test_float64_is_the_formula_to_rounding(optimizer, batch_size):
     net = network()
-    wanted = train_by_hand(net, optimizer, 4, batch_size)
+    expected = train_by_hand(net, optimizer, 4, batch_size)
     net.fit(X, Y, epochs=4, batch_size=batch_size, shuffle=False, optimizer=optimizer)
     # twenty steps; a quotient g / sqrt(g^2) near 0 magnifies the rounding of g, hence more than a few ulp
-    np.testing.assert_allclose(net.parameters, wanted, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(net.parameters, expected, rtol=1e-11, atol=1e-12)
 
 
 @EVERY
@@ -96,21 +98,21 @@ def test_float32_follows_float64(optimizer):
 def test_a_batch_of_several_blocks_is_one_step(optimizer):
     many_x, many_y = np.tile(X, (9, 1))[:530], np.tile(Y, (9, 1))[:530]
     net = network()
-    wanted = train_by_hand(net, optimizer, 3, 530, many_x, many_y)
+    expected = train_by_hand(net, optimizer, 3, 530, many_x, many_y)
     net.fit(many_x, many_y, epochs=3, batch_size=530, shuffle=False, optimizer=optimizer)
-    np.testing.assert_allclose(net.parameters, wanted, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(net.parameters, expected, rtol=1e-11, atol=1e-12)
 
 
 @BOTH
 @EVERY
 def test_two_fits_are_one_fit_through_copies_and_pickles_too(optimizer, dtype):
     whole = network(dtype)
-    whole.fit(X, Y, epochs=4, batch_size=13, optimizer=optimizer, averaging=0.9)
+    whole.fit(X, Y, epochs=4, batch_size=13, optimizer=optimizer, ema_decay=0.9)
     for between in (lambda net: net, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))):
         net = network(dtype)
-        net.fit(X, Y, epochs=2, batch_size=13, optimizer=optimizer, averaging=0.9)
+        net.fit(X, Y, epochs=2, batch_size=13, optimizer=optimizer, ema_decay=0.9)
         net = between(net)
-        net.fit(X, Y, epochs=2, batch_size=13, optimizer=optimizer, averaging=0.9)
+        net.fit(X, Y, epochs=2, batch_size=13, optimizer=optimizer, ema_decay=0.9)
         assert (net.parameters == whole.parameters).all()
         assert (net.averaged().parameters == whole.averaged().parameters).all()
 
@@ -128,10 +130,10 @@ def test_another_optimizer_starts_afresh():
 def test_another_learning_rate_keeps_the_state():
     net = network()
     net.fit(X, Y, epochs=1, optimizer="adam", learning_rate=0.01)
-    kept = net._state
+    state = net._state
     net.fit(X, Y, epochs=1, optimizer="adam", learning_rate=0.001)
-    assert net._state is kept
-    assert kept.steps == 4
+    assert net._state is state
+    assert state.steps == 4
 
 
 def test_a_diverged_training_leaves_no_state():
@@ -149,7 +151,7 @@ def test_a_diverged_training_leaves_no_state():
 @EVERY
 def test_padding_stays_zero(optimizer, dtype):
     net = network(dtype)
-    net.fit(X, Y, epochs=2, batch_size=13, optimizer=optimizer, averaging=0.9, l1=0.01, l2=0.01, max_norm=0.5)
+    net.fit(X, Y, epochs=2, batch_size=13, optimizer=optimizer, ema_decay=0.9, l1=0.01, l2=0.01, max_norm=0.5)
     for buffer in (net._buffer, net._state.first, net._state.second, net._state.average):
         inside = net._in_order(buffer)
         assert np.count_nonzero(buffer) == np.count_nonzero(inside)
@@ -199,7 +201,7 @@ def test_adamw_without_decay_is_adam():
         (lambda: fastnn.SGD(momentum=1.0), ValueError, "momentum"),
         (lambda: fastnn.SGD(nesterov=True), ValueError, "nesterov takes a momentum"),
         (lambda: fastnn.LBFGS(learning_rate=0.1), ValueError, "LBFGS takes no learning_rate"),
-        (lambda: fastnn.LBFGS(memory=0), ValueError, "memory"),
+        (lambda: fastnn.LBFGS(history_size=0), ValueError, "history_size"),
         (lambda: fastnn.LBFGS(tolerance=-1), ValueError, "tolerance"),
     ],
 )
@@ -250,8 +252,8 @@ def test_a_beta_that_is_1_in_float32_still_takes_its_share(optimizer):
 
 @pytest.mark.parametrize("optimizer", [fastnn.Adam, fastnn.AdamW, fastnn.RMSprop, fastnn.Adagrad])
 def test_an_epsilon_that_is_0_in_float32_is_refused_there(optimizer):
-    given = {"epochs": 2, "optimizer": optimizer(epsilon=1e-46)}
+    options = {"epochs": 2, "optimizer": optimizer(epsilon=1e-46)}
     X, y = np.eye(3) - [1, 0, 0], np.eye(3)[:, :2]
     with pytest.raises(ValueError, match=r"epsilon must be at least 1\.18e-38 for float32, got 1e-46"):
-        fastnn.Network([3, 2], seed=0).fit(X, y, **given)
-    assert np.isfinite(fastnn.Network([3, 2], dtype="float64", seed=0).fit(X, y, **given)["loss"]).all()
+        fastnn.Network([3, 2], seed=0).fit(X, y, **options)
+    assert np.isfinite(fastnn.Network([3, 2], dtype="float64", seed=0).fit(X, y, **options)["loss"]).all()

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import itertools
 import sys
 
 import matplotlib
@@ -55,6 +56,45 @@ def test_learning_curves_show_every_epoch_of_training_and_validation():
     drawn(figure)
 
 
+def ticks_within(axis, low, high):
+    return [(tick, text) for tick, text in zip(axis.get_ticklocs(), labels(axis), strict=True) if low <= tick <= high]
+
+
+def test_the_scale_of_accuracies_is_that_of_the_later_epochs():
+    accuracies = [0.1, 0.3, *np.linspace(0.95, 0.99, 18)]
+    axes = plots.learning_curves({"loss": [1.0] * 20, "accuracy": accuracies}).axes[1]
+    low, high = axes.get_ylim()
+    assert 0.94 < low < 0.95
+    assert 0.99 < high < 1
+    assert list(axes.lines[0].get_ydata()) == accuracies
+
+
+@pytest.mark.parametrize("accuracies", [[1.0] * 3, [0.5, 0.9, 1.0], [1.0]])
+def test_the_scale_of_accuracies_has_no_number_above_1(accuracies):
+    figure = plots.learning_curves({"loss": [1.0] * len(accuracies), "accuracy": accuracies})
+    drawn(figure)
+    axes = figure.axes[1]
+    low, high = axes.get_ylim()
+    assert low < min(accuracies)
+    assert high > 1
+    assert max(tick for tick, _ in ticks_within(axes.yaxis, low, high)) <= 1
+
+
+def test_accuracies_that_are_not_numbers_leave_the_scale_alone():
+    drawn(plots.learning_curves({"loss": [1.0], "accuracy": [np.nan]}))
+
+
+@pytest.mark.parametrize("last", [0.01, 1e-9])
+def test_a_logarithmic_loss_has_plain_numbers_at_its_scale(last):
+    figure = plots.learning_curves({"loss": list(np.geomspace(1, last, 50))})
+    drawn(figure)
+    axes = figure.axes[0]
+    assert axes.get_yscale() == "log"
+    ticks = ticks_within(axes.yaxis, *axes.get_ylim())
+    assert len(ticks) >= 3
+    assert all(float(text) == pytest.approx(tick) for tick, text in ticks)
+
+
 def test_learning_curves_take_the_history_of_a_fit():
     history = network(2, 1).fit([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0], epochs=3)
     figure = plots.learning_curves(history)
@@ -81,7 +121,7 @@ def test_learning_curves_refuse_a_history_without_epochs():
 
 
 @pytest.mark.parametrize("n_hidden", [15, 16, 30, 128])
-def test_row_20_each_hidden_neuron_is_an_image_of_its_incoming_weights(n_hidden):
+def test_each_hidden_neuron_is_an_image_of_its_incoming_weights(n_hidden):
     net = network(64, n_hidden, 10)
     figure = plots.first_layer(net)
     images = figure.axes[0].images
@@ -91,7 +131,7 @@ def test_row_20_each_hidden_neuron_is_an_image_of_its_incoming_weights(n_hidden)
     assert texts(figure.axes[0]) == [str(neuron) for neuron in range(n_hidden)]
 
 
-def test_row_20_colours_are_centred_on_zero_and_the_same_for_all_neurons():
+def test_colours_are_centred_on_zero_and_the_same_for_all_neurons():
     images = plots.first_layer(network(64, 16, 10)).axes[0].images
     limits = {image.get_clim() for image in images}
     ((low, high),) = limits
@@ -100,7 +140,7 @@ def test_row_20_colours_are_centred_on_zero_and_the_same_for_all_neurons():
 
 
 @pytest.mark.parametrize("n_hidden", [1, 16, 128])
-def test_row_20_images_and_labels_do_not_overlap_and_lie_within_the_figure(n_hidden):
+def test_images_and_labels_do_not_overlap_and_lie_within_the_figure(n_hidden):
     figure = plots.first_layer(network(784, n_hidden, 10))
     drawn(figure)
     axes = figure.axes[0]
@@ -206,9 +246,33 @@ def test_confusion_matrix_has_a_place_for_names_that_do_not_occur():
     assert figure.axes[0].images[0].get_array().shape == (4, 4)
 
 
-def test_confusion_matrix_of_many_classes_stays_within_bounds():
-    y = np.arange(60)
-    assert plots.confusion_matrix(y, y).get_size_inches().max() < 21
+def test_confusion_matrix_shows_its_counts_up_to_40_classes():
+    y = np.arange(40)
+    figure = plots.confusion_matrix(y, y)
+    assert len(figure.axes[0].texts) == 40
+    assert figure.get_size_inches().max() < 21
+
+
+def test_confusion_matrix_of_many_classes_shows_every_mistake_and_the_names_that_have_space():
+    truth = np.repeat(np.arange(200), 1000)
+    predicted = truth.copy()
+    predicted[0] = 5
+    figure = plots.confusion_matrix(truth, predicted, [f"class {number}" for number in range(200)])
+    (axes,) = figure.axes
+    shown = axes.images[0].get_array()
+    assert shown[0, 5] > 0.3
+    assert (shown[0, 1:5] == 0).all()
+    assert texts(axes) == []
+    drawn(figure)
+    assert figure.get_size_inches().max() < 12
+    for axis in (axes.xaxis, axes.yaxis):
+        names = axis.get_ticklabels()
+        assert 40 <= len(names) <= 100
+        assert all(
+            name.get_text() == f"class {int(tick)}" for name, tick in zip(names, axis.get_ticklocs(), strict=True)
+        )
+        boxes = [name.get_window_extent() for name in names]
+        assert not any(box.overlaps(other) for box, other in itertools.pairwise(boxes))
 
 
 @pytest.mark.parametrize(
@@ -419,6 +483,25 @@ def test_a_diagram_shows_signs_and_sizes():
     rims = [patch.get_linewidth() for patch in axes.patches]
     assert rims[3] > rims[2] == rims[0]
     assert {"left", "right"} <= {text.get_text() for text in axes.texts}
+
+
+@pytest.mark.parametrize("sizes", [(2, 3, 1), (4, 10, 3), (24, 24, 24, 24), (24, 1), (1, 24)])
+def test_a_diagram_fills_its_figure(sizes):
+    figure = plots.network_diagram(network(*sizes))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    ink = (np.asarray(canvas.buffer_rgba())[:, :, :3] < 250).any(axis=2)
+    for across in (0, 1):
+        lines = np.flatnonzero(ink.any(axis=across))
+        assert np.ptp(lines) > 0.8 * ink.shape[1 - across]
+
+
+def test_large_weights_of_a_diagram_lie_above_small_ones():
+    net = network(2, 1)
+    net.weights[0][...] = [[-2.0, 0.5]]
+    large, small = plots.network_diagram(net).axes[0].lines
+    assert large.get_zorder() > small.get_zorder()
+    assert large.get_alpha() > small.get_alpha()
 
 
 def test_a_diagram_of_too_many_neurons_is_refused():

@@ -130,7 +130,7 @@ def assert_same(net, history, other, expected):
         {},
         {"optimizer": "adam", "learning_rate": 0.01},
         {"shuffle": False, "clip_norm": 0.1, "l2": 0.01},
-        {"max_norm": 0.5, "averaging": 0.9},
+        {"max_norm": 0.5, "ema_decay": 0.9},
         {"learning_rate": fastnn.schedules.Cosine(0.2, epochs=4)},
         {"sample_weight": np.linspace(0, 1, 103)},
         {"sample_weight": np.arange(103) >= 30, "shuffle": False},
@@ -171,7 +171,7 @@ def test_interleaved_shares_are_one_rank_with_all_rows(size):
     def own(comm):
         mine, held = slice(comm.rank, n, size), slice(comm.rank, 20, size)
         validation = (HELD[0][held], HELD[1][held])
-        return trained(comm, X[mine], Y[mine], rows="own", shuffle=False, validation_data=validation)
+        return trained(comm, X[mine], Y[mine], data="sharded", shuffle=False, validation_data=validation)
 
     for net, history in on_ranks(size, own):
         assert_same(net, history, other, expected)
@@ -180,7 +180,7 @@ def test_interleaved_shares_are_one_rank_with_all_rows(size):
 def test_shares_of_unequal_size_and_order_train_all_the_same_network():
     def own(comm):
         mine = slice(0, 10) if comm.rank else slice(10, 103)
-        return trained(comm, X[mine], Y[mine], rows="own", epochs=30)
+        return trained(comm, X[mine], Y[mine], data="sharded", epochs=30)
 
     results = on_ranks(2, own)
     assert len({net.parameters.tobytes() for net, _ in results}) == 1

@@ -35,21 +35,21 @@ def test_the_network_is_left_as_it_is():
 
 
 def test_the_search_ends_where_the_loss_explodes():
-    search = network().find_learning_rate(X, Y, largest=1e4, steps=60)
+    search = network().find_learning_rate(X, Y, max_lr=1e4, steps=60)
     assert 6 < len(search.learning_rates) < 60
     assert len(search.learning_rates) == len(search.losses) == len(search.smoothed)
     assert np.isfinite(search.losses).all()
 
 
 def test_rates_rise_by_one_factor():
-    search = network().find_learning_rate(X, Y, smallest=1e-4, largest=1e-2, steps=21)
+    search = network().find_learning_rate(X, Y, min_lr=1e-4, max_lr=1e-2, steps=21)
     ratios = search.learning_rates[1:] / search.learning_rates[:-1]
     np.testing.assert_allclose(ratios, 100 ** (1 / 20), rtol=1e-12)
     assert (search.learning_rates[0], len(ratios)) == (1e-4, 20)
 
 
 def test_the_running_mean_by_hand():
-    search = network().find_learning_rate(X, Y, steps=12, largest=1e-3)
+    search = network().find_learning_rate(X, Y, steps=12, max_lr=1e-3)
     first, second = search.losses[:2]
     np.testing.assert_allclose(search.smoothed[:2], [first, (0.09 * first + 0.1 * second) / 0.19], rtol=1e-12)
 
@@ -80,7 +80,7 @@ def test_data_that_do_not_fit_are_refused():
 
 
 def test_a_rate_that_diverges_at_once_is_the_end():
-    search = network().find_learning_rate(X, Y, smallest=1e200, largest=1e300, steps=20)
+    search = network().find_learning_rate(X, Y, min_lr=1e200, max_lr=1e300, steps=20)
     assert len(search.learning_rates) < 3
     assert search.suggestion == 1e200
 

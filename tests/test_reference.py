@@ -38,13 +38,13 @@ ONE = Decimal(1)
 
 
 def exact(name, z):
-    """Value and slope of an activation at the double z, in 520 digits: enough for ln(1 + e^-1000)."""
+    """Value and derivative of an activation at the double z, in 520 digits: enough for ln(1 + e^-1000)."""
     with localcontext() as context:
         context.prec = 520
         z = Decimal(float(z))
         e = z.exp()
         positive = z > 0
-        value, slope = {
+        value, derivative = {
             "identity": lambda: (z, ONE),
             "step": lambda: (int(positive), math.nan),
             "sigmoid": lambda: (e / (1 + e), e / (1 + e) ** 2),
@@ -55,21 +55,21 @@ def exact(name, z):
             "elu": lambda: (z, ONE) if positive else (e - 1, e),
             "softplus": lambda: ((1 + e).ln(), e / (1 + e)),
         }[name]()
-        return float(value), float(slope)
+        return float(value), float(derivative)
 
 
-def slope_by_differences(f, x, h=1e-6):
+def central_differences(f, x, h=1e-6):
     """Central differences of a number f() with respect to every element of the array x, moved in place."""
-    slope = np.empty_like(x)
+    differences = np.empty_like(x)
     for i in np.ndindex(x.shape):
-        kept = x[i]
-        x[i] = kept + h
+        before = x[i]
+        x[i] = before + h
         above = f()
-        x[i] = kept - h
+        x[i] = before - h
         below = f()
-        x[i] = kept
-        slope[i] = (above - below) / (2 * h)
-    return slope
+        x[i] = before
+        differences[i] = (above - below) / (2 * h)
+    return differences
 
 
 def batch(n, n_inputs, n_outputs, loss="squared_error", seed=0):
@@ -99,12 +99,12 @@ def test_activation_value_agrees_with_exact_arithmetic(name, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", BY_ELEMENT)
-def test_activation_slope_agrees_with_exact_arithmetic(name, dtype):
+def test_activation_derivative_agrees_with_exact_arithmetic(name, dtype):
     z = np.array(POINTS, dtype)
-    value, slope = ACTIVATIONS[name]
-    wanted = [exact(name, x)[1] for x in z]
-    for got in (slope(z), slope(z, value(z))):
-        np.testing.assert_allclose(got, wanted, rtol=4 * np.finfo(dtype).eps, atol=np.finfo(dtype).eps)
+    value, derivative = ACTIVATIONS[name]
+    expected = [exact(name, x)[1] for x in z]
+    for got in (derivative(z), derivative(z, value(z))):
+        np.testing.assert_allclose(got, expected, rtol=4 * np.finfo(dtype).eps, atol=np.finfo(dtype).eps)
         assert got.dtype == dtype
 
 
@@ -112,14 +112,14 @@ def test_activation_slope_agrees_with_exact_arithmetic(name, dtype):
 def test_softmax_agrees_with_exact_arithmetic(dtype):
     z = np.array([[0.5, -1.25, 3.0], [1000.0, 999.0, -1000.0], [-1000.0, -1000.0, -1000.0]], dtype)
     e = [[Decimal(float(x)).exp() for x in row] for row in z]
-    wanted = [[float(x / sum(row)) for x in row] for row in e]
+    expected = [[float(x / sum(row)) for x in row] for row in e]
     got = ACTIVATIONS["softmax"][0](z)
-    np.testing.assert_allclose(got, wanted, rtol=4 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny)
+    np.testing.assert_allclose(got, expected, rtol=4 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny)
     assert got.dtype == dtype
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "slope"),
+    ("name", "value", "derivative"),
     [
         ("step", 1, None),
         ("relu", 0, 0),
@@ -128,14 +128,14 @@ def test_softmax_agrees_with_exact_arithmetic(dtype):
         ("softplus", math.log(2), 0.5),
     ],
 )
-def test_activation_at_zero(name, value, slope):
+def test_activation_at_zero(name, value, derivative):
     z = np.zeros((1, 1))
     assert ACTIVATIONS[name][0](z) == value
-    assert slope is None or ACTIVATIONS[name][1](z) == slope
+    assert derivative is None or ACTIVATIONS[name][1](z) == derivative
 
 
 @pytest.mark.parametrize("name", ["step", "softmax"])
-def test_activation_without_slope_refuses(name):
+def test_activation_without_derivative_refuses(name):
     with pytest.raises(ValueError, match="step learns only with perceptron"):
         ACTIVATIONS[name][1](np.zeros((1, 1)))
 
@@ -144,7 +144,7 @@ def test_activation_without_slope_refuses(name):
 
 
 @pytest.mark.parametrize(
-    ("loss", "z", "y", "wanted"),
+    ("loss", "z", "y", "expected"),
     [
         ("squared_error", [0.5, -2.0], [0.25, 1.0], 0.0625 + 9.0),
         ("cross_entropy", [0.0, 0.0], [1.0, 0.0], math.log(2)),
@@ -154,15 +154,15 @@ def test_activation_without_slope_refuses(name):
         ("perceptron", [2.0, -3.0, 2.0, -3.0], [1.0, 1.0, 0.0, 0.0], 0 + 3 + 2 + 0),
     ],
 )
-def test_loss_by_hand(loss, z, y, wanted):
+def test_loss_by_hand(loss, z, y, expected):
     output = reference.OUTPUT_OF.get(loss, "identity")
     network = Network([np.eye(len(z))], [np.zeros(len(z))], output, loss)
-    assert network.loss_of([z], [y]) == pytest.approx(wanted, rel=1e-14)
+    assert network.loss_of([z], [y]) == pytest.approx(expected, rel=1e-14)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    ("loss", "z", "y", "wanted", "delta"),
+    ("loss", "z", "y", "expected", "delta"),
     [
         ("cross_entropy", [1000.0, -1000.0], [0.0, 1.0], 2000, [1, -1]),
         ("cross_entropy", [1000.0, -1000.0], [1.0, 0.0], 0, [0, 0]),
@@ -171,9 +171,9 @@ def test_loss_by_hand(loss, z, y, wanted):
         ("perceptron", [1000.0, -1000.0], [0.0, 1.0], 2000, [1, -1]),
     ],
 )
-def test_loss_and_delta_at_extremes_are_finite_and_exact(loss, z, y, wanted, delta, dtype):
+def test_loss_and_delta_at_extremes_are_finite_and_exact(loss, z, y, expected, delta, dtype):
     network = Network([np.eye(2, dtype=dtype)], [np.zeros(2, dtype)], reference.OUTPUT_OF[loss], loss)
-    assert network.loss_of([z], [y]) == wanted
+    assert network.loss_of([z], [y]) == expected
     assert network.gradients([z], [y])[1][0].tolist() == delta
 
 
@@ -193,7 +193,7 @@ def test_equation_1_delta_of_the_last_layer(activation, loss):
     f, term = ACTIVATIONS[activation][0], LOSSES[loss][0]
     assert away_from_kinks([z])
     delta = reference.delta_of_last_layer(z, f(z), y, activation, loss)
-    np.testing.assert_allclose(delta, slope_by_differences(lambda: term(z, f(z), y).sum(), z), rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(delta, central_differences(lambda: term(z, f(z), y).sum(), z), rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("activation", BY_ELEMENT)
@@ -203,23 +203,23 @@ def test_equation_2_delta_from_the_next_layer(activation):
     f = ACTIVATIONS[activation][0]
     assert away_from_kinks([z])
     delta = reference.delta_from_next_layer(w_next, delta_next, z, f(z), activation)
-    # A cost that is linear in z of the next layer, with slope delta_next there.
-    differences = slope_by_differences(lambda: (delta_next * (f(z) @ w_next.T)).sum(), z)
+    # A cost that is linear in z of the next layer, with the gradient delta_next there.
+    differences = central_differences(lambda: (delta_next * (f(z) @ w_next.T)).sum(), z)
     np.testing.assert_allclose(delta, differences, rtol=1e-7, atol=1e-8)
 
 
-def test_equation_3_bias_slope():
+def test_equation_3_bias_gradient():
     rng = np.random.default_rng(2)
     a, w, b, delta = (rng.normal(size=shape) for shape in [(4, 3), (2, 3), 2, (4, 2)])
-    differences = slope_by_differences(lambda: (delta * (a @ w.T + b)).sum(), b)
-    np.testing.assert_allclose(reference.bias_slope(delta), differences, rtol=1e-7)
+    differences = central_differences(lambda: (delta * (a @ w.T + b)).sum(), b)
+    np.testing.assert_allclose(reference.bias_gradient(delta), differences, rtol=1e-7)
 
 
-def test_equation_4_weight_slope():
+def test_equation_4_weight_gradient():
     rng = np.random.default_rng(3)
     a, w, b, delta = (rng.normal(size=shape) for shape in [(4, 3), (2, 3), 2, (4, 2)])
-    differences = slope_by_differences(lambda: (delta * (a @ w.T + b)).sum(), w)
-    np.testing.assert_allclose(reference.weight_slope(a, delta), differences, rtol=1e-7)
+    differences = central_differences(lambda: (delta * (a @ w.T + b)).sum(), w)
+    np.testing.assert_allclose(reference.weight_gradient(a, delta), differences, rtol=1e-7)
 
 
 # ---- Gradients of the whole network
@@ -227,10 +227,10 @@ def test_equation_4_weight_slope():
 
 def assert_gradients_agree_with_differences(network, X, y, weight=None):
     assert away_from_kinks(network.forward(X)[0])
-    slopes = network.gradients(X, y, weight)
-    for slope, parameters in zip(slopes[0] + slopes[1], network.weights + network.biases, strict=True):
-        differences = slope_by_differences(lambda: network.loss_of(X, y, weight), parameters)
-        np.testing.assert_allclose(slope, differences, rtol=1e-6, atol=1e-8)
+    weight_gradients, bias_gradients = network.gradients(X, y, weight)
+    for gradient, parameters in zip(weight_gradients + bias_gradients, network.weights + network.biases, strict=True):
+        differences = central_differences(lambda: network.loss_of(X, y, weight), parameters)
+        np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["mean", "weighted"])
@@ -254,18 +254,18 @@ def test_gradients_with_a_different_activation_in_every_layer():
 def test_float32_gradients_are_float32_and_near_those_of_float64():
     single, double = (Network.random([5, 8, 3], "tanh", seed=6, dtype=dtype) for dtype in (np.float32, np.float64))
     X, y = batch(7, 5, 3, seed=6)
-    for slope32, slope64 in zip(single.gradients(X, y)[0], double.gradients(X, y)[0], strict=True):
-        assert slope32.dtype == np.float32
-        np.testing.assert_allclose(slope32, slope64, rtol=1e-5, atol=1e-6)
+    for gradient32, gradient64 in zip(single.gradients(X, y)[0], double.gradients(X, y)[0], strict=True):
+        assert gradient32.dtype == np.float32
+        np.testing.assert_allclose(gradient32, gradient64, rtol=1e-5, atol=1e-6)
     assert [a.dtype for a in single.activations(X)] == [np.float32] * 3
     weighted = single.gradients(X, y, np.ones(7))[0] + single.gradients(X, y, np.ones(7))[1]
-    assert {slope.dtype for slope in weighted} == {np.dtype(np.float32)}
+    assert {gradient.dtype for gradient in weighted} == {np.dtype(np.float32)}
 
 
 # ---- Worked examples
 
 
-def test_row_06_relu_network_1_2_1():
+def test_relu_network_1_2_1():
     network = Network([[[1], [-1]], [[1, 0.5]]], [[0.5, 1], [0]], "relu")
     assert [a.tolist() for a in network.activations([[1]])] == [[[1]], [[1.5, 0]], [[1.5]]]
     assert network.logits([[-3]]).tolist() == [[2.0]]
@@ -274,7 +274,7 @@ def test_row_06_relu_network_1_2_1():
     assert network.predict([[1]]).tolist() == [[0]]
 
 
-def test_row_11_worked_step():
+def test_worked_step():
     network = Network([[[0.5]], [[1.0]]], [[1.0], [0.0]])
     x, y = [[1.0]], [[0.0]]
     a = network.activations(x)
@@ -288,7 +288,7 @@ def test_row_11_worked_step():
     assert round(network.loss_of(x, y), 3) == 0.334
 
 
-def test_row_12_learning_rate():
+def test_learning_rate():
     def path(rate, steps):
         network = Network([[[0.0]]], [[-1.0]], "identity")
         places = []
@@ -303,7 +303,7 @@ def test_row_12_learning_rate():
 
 
 @pytest.mark.parametrize(
-    ("y", "w", "b", "wanted_w", "wanted_b", "wanted_loss"),
+    ("y", "w", "b", "expected_w", "expected_b", "expected_loss"),
     [
         (1.0, [1.0, -2.0], 0.5, [1.5, -1.0], 1.0, 2.5),  # z = -2.5: wrong, w += 0.5 x
         (0.0, [1.0, 2.0], 0.5, [0.5, 1.0], 0.0, 5.5),  # z = 5.5: wrong, w -= 0.5 x
@@ -312,11 +312,11 @@ def test_row_12_learning_rate():
         (1.0, [1.0, 2.0], 0.5, [1.0, 2.0], 0.5, 0.0),  # right
     ],
 )
-def test_perceptron_rule_by_hand(y, w, b, wanted_w, wanted_b, wanted_loss):
+def test_perceptron_rule_by_hand(y, w, b, expected_w, expected_b, expected_loss):
     network = Network([[w]], [[b]], "step", "perceptron")
-    assert network.step([[1.0, 2.0]], [y], 0.5) == wanted_loss
-    assert network.weights[0].tolist() == [wanted_w]
-    assert network.biases[0].tolist() == [wanted_b]
+    assert network.step([[1.0, 2.0]], [y], 0.5) == expected_loss
+    assert network.weights[0].tolist() == [expected_w]
+    assert network.biases[0].tolist() == [expected_b]
 
 
 def test_perceptron_learns_and():
@@ -345,11 +345,11 @@ def test_step_is_rate_times_gradient_in_place():
     weight = [1.0, 2.0, 0.0, 1.0, 4.0]
     parameters = network.weights + network.biases
     before = [p.copy() for p in parameters]
-    slopes = network.gradients(X, y, weight)
+    weight_gradients, bias_gradients = network.gradients(X, y, weight)
     loss = network.loss_of(X, y, weight)
     assert network.step(X, y, 0.25, weight) == loss
-    for p, q, slope in zip(parameters, before, slopes[0] + slopes[1], strict=True):
-        np.testing.assert_allclose(p, q - 0.25 * slope, rtol=1e-14)
+    for p, q, gradient in zip(parameters, before, weight_gradients + bias_gradients, strict=True):
+        np.testing.assert_allclose(p, q - 0.25 * gradient, rtol=1e-14)
     assert all(p is q for p, q in zip(parameters, network.weights + network.biases, strict=True))
 
 
@@ -359,7 +359,7 @@ def test_batch_of_weight_zero_makes_no_update():
     before = network.weights[0].copy()
     assert math.isnan(network.step(X, y, 1.0, np.zeros(4)))
     assert math.isnan(network.loss_of(X, y, np.zeros(4)))
-    assert not any(slope.any() for slope in network.gradients(X, y, np.zeros(4))[0])
+    assert not any(gradient.any() for gradient in network.gradients(X, y, np.zeros(4))[0])
     assert np.array_equal(network.weights[0], before)
 
 
@@ -368,12 +368,12 @@ def test_train_in_batches_with_a_ragged_last_one():
     X, y = batch(7, 3, 2, seed=9)
     orders = np.random.default_rng(9).permuted(np.tile(np.arange(7), (2, 1)), axis=1)
     losses = network.train(X, y, epochs=2, batch_size=3, learning_rate=0.1, order=lambda epoch: orders[epoch])
-    wanted = []
+    expected = []
     for order in orders:
         first, second, third = order[:3], order[3:6], order[6:]
         steps = [by_hand.step(X[rows], y[rows], 0.1) for rows in (first, second, third)]
-        wanted.append((3 * steps[0] + 3 * steps[1] + 1 * steps[2]) / 7)
-    assert losses == pytest.approx(wanted, rel=1e-14)
+        expected.append((3 * steps[0] + 3 * steps[1] + 1 * steps[2]) / 7)
+    assert losses == pytest.approx(expected, rel=1e-14)
     for p, q in zip(network.weights, by_hand.weights, strict=True):
         np.testing.assert_allclose(p, q, rtol=1e-13)
 
@@ -477,10 +477,10 @@ def test_network_copies_what_it_is_given():
         ([np.ones((3, 2)), np.ones((1, 2))], [np.zeros(3), np.zeros(1)], "tanh", "squared_error", "shapes"),
         ([np.eye(2)], [np.zeros(2)], "swish", "squared_error", "unknown .'swish'"),
         ([np.eye(2)], [np.zeros(2)], "tanh", "hinge", "unknown .'hinge'"),
-        ([np.eye(2)], [np.zeros(2)], "softmax", "squared_error", "does not go"),
-        ([np.eye(2)], [np.zeros(2)], "sigmoid", "cross_entropy", "does not go"),
-        ([np.eye(2)], [np.zeros(2)], "tanh", "binary_cross_entropy", "does not go"),
-        ([np.eye(2)], [np.zeros(2)], "sigmoid", "perceptron", "does not go"),
+        ([np.eye(2)], [np.zeros(2)], "softmax", "squared_error", "does not take"),
+        ([np.eye(2)], [np.zeros(2)], "sigmoid", "cross_entropy", "does not take"),
+        ([np.eye(2)], [np.zeros(2)], "tanh", "binary_cross_entropy", "does not take"),
+        ([np.eye(2)], [np.zeros(2)], "sigmoid", "perceptron", "does not take"),
         ([np.eye(2)] * 2, [np.zeros(2)] * 2, "softmax", "cross_entropy", "last layer"),
     ],
 )

@@ -39,11 +39,11 @@ def test_penalties_pull_at_weights_and_not_at_biases(options):
     net = network()
     weights = [np.array(weight) for weight in net.weights]
     plain, penalised = one_step(network()), one_step(net, **options)
-    for weight, without, given in zip(weights, plain[:2], penalised[:2], strict=True):
+    for weight, without, changed in zip(weights, plain[:2], penalised[:2], strict=True):
         pull = options.get("l1", 0) * np.sign(weight) + options.get("l2", 0) * weight
-        np.testing.assert_allclose(given - without, -0.1 * pull, atol=1e-15)
-    for without, given in zip(plain[2:], penalised[2:], strict=True):
-        np.testing.assert_allclose(given, without, atol=1e-16)
+        np.testing.assert_allclose(changed - without, -0.1 * pull, atol=1e-15)
+    for without, changed in zip(plain[2:], penalised[2:], strict=True):
+        np.testing.assert_allclose(changed, without, atol=1e-16)
 
 
 def test_the_history_is_without_the_penalty():
@@ -54,27 +54,27 @@ def test_the_history_is_without_the_penalty():
 # ---- Limits
 
 
-def test_a_slope_above_the_norm_is_scaled_down_to_it():
+def test_a_gradient_above_the_norm_is_scaled_down_to_it():
     plain, clipped = one_step(network()), one_step(network(), clip_norm=0.25)
     norm = math.sqrt(sum(float((part**2).sum()) for part in plain)) / 0.1
     assert norm > 0.25
-    for without, given in zip(plain, clipped, strict=True):
-        np.testing.assert_allclose(given, without * 0.25 / norm, rtol=1e-12, atol=1e-16)
+    for without, changed in zip(plain, clipped, strict=True):
+        np.testing.assert_allclose(changed, without * 0.25 / norm, rtol=1e-12, atol=1e-16)
 
 
 @pytest.mark.parametrize("penalty", [{"l2": 0.7}, {"l1": 0.2, "l2": 0.5}])
-def test_the_norm_is_that_of_the_slope_with_its_penalty(penalty):
+def test_the_norm_is_that_of_the_gradient_with_its_penalty(penalty):
     penalised, clipped = one_step(network(), **penalty), one_step(network(), clip_norm=0.25, **penalty)
     norm = math.sqrt(sum(float((part**2).sum()) for part in penalised)) / 0.1
     assert norm > 0.25
-    for without, given in zip(penalised, clipped, strict=True):
-        np.testing.assert_allclose(given, without * 0.25 / norm, rtol=1e-11, atol=1e-15)
+    for without, changed in zip(penalised, clipped, strict=True):
+        np.testing.assert_allclose(changed, without * 0.25 / norm, rtol=1e-11, atol=1e-15)
 
 
-def test_a_slope_below_the_norm_is_left_alone():
+def test_a_gradient_below_the_norm_is_unchanged():
     plain, clipped = one_step(network()), one_step(network(), clip_norm=1e3)
-    for without, given in zip(plain, clipped, strict=True):
-        np.testing.assert_allclose(given, without, rtol=1e-13, atol=1e-16)
+    for without, changed in zip(plain, clipped, strict=True):
+        np.testing.assert_allclose(changed, without, rtol=1e-13, atol=1e-16)
 
 
 def test_max_norm_shortens_what_is_longer_and_leaves_the_rest():
@@ -113,7 +113,7 @@ def test_the_average_is_the_recursion():
     seen = []
     net = network()
     average = net.parameters
-    net.fit(X, Y, epochs=5, batch_size=40, averaging=0.75, callbacks=[lambda net, history: seen.append(net.parameters)])
+    net.fit(X, Y, epochs=5, batch_size=40, ema_decay=0.75, callbacks=[lambda net, history: seen.append(net.parameters)])
     for parameters in seen:
         average = 0.75 * average + 0.25 * parameters
     np.testing.assert_allclose(net.averaged().parameters, average, rtol=1e-12, atol=1e-15)
@@ -185,10 +185,10 @@ def test_balanced_classes_weigh_the_same_in_all():
 
 
 def test_class_weights_multiply_example_weights():
-    given = RNG.random(40)
+    weights = RNG.random(40)
     nets = classifier(), classifier()
-    nets[0].fit(X, LABELS, epochs=2, class_weight={1: 3.0}, sample_weight=given)
-    nets[1].fit(X, LABELS, epochs=2, sample_weight=given * np.where(LABELS == 1, 3.0, 1.0))
+    nets[0].fit(X, LABELS, epochs=2, class_weight={1: 3.0}, sample_weight=weights)
+    nets[1].fit(X, LABELS, epochs=2, sample_weight=weights * np.where(LABELS == 1, 3.0, 1.0))
     np.testing.assert_allclose(nets[0].parameters, nets[1].parameters, rtol=1e-13)
 
 
@@ -261,10 +261,10 @@ def test_validation_is_not_disturbed():
 
 
 def drawn(n_rows, n, rate, place=0, seed=3, stream=5):
-    """Factors that `drop` puts on a matrix of ones, and on its slopes."""
-    a, slope = np.ones(n_rows * n), np.full(n_rows * n, 2.0)
-    from_python(stochastic_regularization.drop)(a, slope, round(rate * 2**24), seed, stream, place, n_rows, n, n)
-    assert (slope == 2 * a).all()
+    """Factors that `drop` puts on a matrix of ones, and on its derivatives."""
+    a, derivative = np.ones(n_rows * n), np.full(n_rows * n, 2.0)
+    from_python(stochastic_regularization.drop)(a, derivative, round(rate * 2**24), seed, stream, place, n_rows, n, n)
+    assert (derivative == 2 * a).all()
     return a.reshape(n_rows, n)
 
 
@@ -283,7 +283,7 @@ def test_what_is_dropped_depends_on_the_place_in_the_epoch_alone():
 
 def test_a_step_with_dropout_is_that_of_the_thinned_network():
     net = network(dropout=0.5)
-    given = one_step(net, shuffle=False)
+    changes = one_step(net, shuffle=False)
     draws = fastnn.training.update_rule.make_stochastic_regularization(
         (0.0, 0.5), fastnn.training.update_rule.Regularization(), net.seed
     )
@@ -292,9 +292,9 @@ def test_a_step_with_dropout_is_that_of_the_thinned_network():
     hidden = np.tanh(X @ w[0].T + b[0])
     delta = 2 * (hidden * mask @ w[1].T + b[1] - Y) / 40
     below = delta @ w[1] * (1 - hidden**2) * mask
-    wanted = [below.T @ X, delta.T @ (hidden * mask), below.sum(0), delta.sum(0)]
-    for change, slope in zip(given, wanted, strict=True):
-        np.testing.assert_allclose(change, -0.1 * slope, atol=1e-14)
+    expected = [below.T @ X, delta.T @ (hidden * mask), below.sum(0), delta.sum(0)]
+    for change, gradient in zip(changes, expected, strict=True):
+        np.testing.assert_allclose(change, -0.1 * gradient, atol=1e-14)
 
 
 def test_inputs_may_be_dropped_too():
@@ -304,8 +304,8 @@ def test_inputs_may_be_dropped_too():
         (0.5, 0.0), fastnn.training.update_rule.Regularization(), net.seed
     )
     inputs = X * drawn(40, 5, 0.5, seed=draws.seed, stream=0)
-    wanted = one_step(network(), X=inputs, shuffle=False)[0]
-    np.testing.assert_allclose(weights, wanted, atol=1e-14)
+    expected = one_step(network(), X=inputs, shuffle=False)[0]
+    np.testing.assert_allclose(weights, expected, atol=1e-14)
 
 
 def test_predictions_know_nothing_of_dropout():
@@ -326,15 +326,15 @@ def test_dropout_draws_anew_in_each_epoch_and_goes_on():
 
 
 @pytest.mark.parametrize(
-    ("dropout", "kept"),
+    ("dropout", "rates"),
     [(0, (0, 0, 0)), (0.25, (0, 0.25, 0.25)), ([0.1, 0.2], (0, 0.1, 0.2)), ((0.3, 0.1, 0.2), (0.3, 0.1, 0.2))],
 )
-def test_forms_of_dropout(dropout, kept, tmp_path):
+def test_forms_of_dropout(dropout, rates, tmp_path):
     net = fastnn.Network([3, 4, 5, 2], dropout=dropout, seed=0)
-    assert net.dropout == kept
+    assert net.dropout == rates
     net.save(tmp_path / "net.safetensors")
-    assert fastnn.load(tmp_path / "net.safetensors").dropout == kept
-    assert ("dropout" in repr(net)) == any(kept)
+    assert fastnn.load(tmp_path / "net.safetensors").dropout == rates
+    assert ("dropout" in repr(net)) == any(rates)
 
 
 @pytest.mark.parametrize(
@@ -365,15 +365,15 @@ def test_noise_enters_the_training():
     assert calm["loss"][0] == 0
     w = network().weights
     spread = np.random.default_rng(1).normal(0, 0.5, (40_000, 5))
-    wanted = np.square(np.tanh(spread @ w[0].T) @ w[1].T).sum(1).mean()
-    assert history["loss"][0] == pytest.approx(wanted, rel=0.1)
+    expected = np.square(np.tanh(spread @ w[0].T) @ w[1].T).sum(1).mean()
+    assert history["loss"][0] == pytest.approx(expected, rel=0.1)
 
 
 # ---- Threads
 
 
 OPTIONS = [
-    {"optimizer": "adam", "l1": 1e-3, "averaging": 0.9},
+    {"optimizer": "adam", "l1": 1e-3, "ema_decay": 0.9},
     {"optimizer": fastnn.SGD(momentum=0.9, nesterov=True), "clip_norm": 0.3, "l2": 0.1},
     {"optimizer": "rmsprop", "max_norm": 0.7, "input_noise": 0.3},
     {"optimizer": "adagrad", "label_smoothing": 0.2, "clip_norm": 1.0, "max_norm": 0.9},
@@ -387,7 +387,7 @@ OPTIONS = [
 def test_the_bits_are_the_same_for_one_thread_and_two(options, dtype):
     rng = np.random.default_rng(2)
     inputs, labels = rng.normal(size=(600, 40)), rng.integers(0, 5, 600)
-    found = []
+    parameters = []
     for n_threads in (1, 2):
         net = fastnn.Network(
             [40, 70, 33, 5],
@@ -398,8 +398,8 @@ def test_the_bits_are_the_same_for_one_thread_and_two(options, dtype):
             seed=0,
         )
         net.fit(inputs, labels, epochs=3, learning_rate=0.01, n_threads=n_threads, **options)
-        found.append(net.parameters.tobytes())
-    assert found[0] == found[1]
+        parameters.append(net.parameters.tobytes())
+    assert parameters[0] == parameters[1]
 
 
 @pytest.mark.parametrize(
@@ -412,7 +412,7 @@ def test_the_bits_are_the_same_for_one_thread_and_two(options, dtype):
         ({"label_smoothing": 1.0}, ValueError, "label_smoothing must be at least 0 and below 1"),
         ({"label_smoothing": 0.1}, ValueError, "label_smoothing takes a cross-entropy as loss, got 'squared_error'"),
         ({"input_noise": -0.1}, ValueError, "input_noise must be 0 or more"),
-        ({"averaging": 1}, ValueError, "averaging must be at least 0 and below 1"),
+        ({"ema_decay": 1}, ValueError, "averaging must be at least 0 and below 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(options, error, word):

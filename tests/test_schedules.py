@@ -22,7 +22,7 @@ def small(seed=0):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "times", "wanted"),
+    ("schedule", "times", "expected"),
     [
         (Constant(0.3), (0, 1.5, 100), (0.3, 0.3, 0.3)),
         (Step(1.0), (0, 9.99, 10, 19.99, 20), (1, 1, 0.1, 0.1, 0.01)),
@@ -38,8 +38,8 @@ def small(seed=0):
         ),
     ],
 )
-def test_rates_by_hand(schedule, times, wanted):
-    np.testing.assert_allclose(rates_of(schedule, *times), wanted, rtol=1e-12)
+def test_rates_by_hand(schedule, times, expected):
+    np.testing.assert_allclose(rates_of(schedule, *times), expected, rtol=1e-12)
 
 
 def test_one_cycle_is_that_of_pytorch():
@@ -71,7 +71,7 @@ def test_every_update_has_its_own_rate():
 @pytest.mark.parametrize(
     "schedule",
     [
-        Step(0.2, every=2),
+        Step(0.2, step_size=2),
         Exponential(0.2),
         InverseScaling(0.2),
         Cosine(0.2, epochs=5),
@@ -90,8 +90,8 @@ def test_a_second_fit_goes_on_where_the_first_ended(schedule):
 
 def test_a_schedule_may_be_given_to_the_optimizer():
     nets = small(), small()
-    nets[0].fit(X, Y, epochs=3, learning_rate=Step(0.01, every=1), optimizer="adam")
-    nets[1].fit(X, Y, epochs=3, optimizer=fastnn.Adam(learning_rate=Step(0.01, every=1)))
+    nets[0].fit(X, Y, epochs=3, learning_rate=Step(0.01, step_size=1), optimizer="adam")
+    nets[1].fit(X, Y, epochs=3, optimizer=fastnn.Adam(learning_rate=Step(0.01, step_size=1)))
     assert (nets[0].parameters == nets[1].parameters).all()
 
 
@@ -139,7 +139,7 @@ def test_reduce_on_plateau_of_a_column_that_is_not_there_is_refused_at_once():
         (lambda: Constant(0), ValueError, "rate must be positive"),
         (lambda: Constant("1"), TypeError, "rate must be a number"),
         (lambda: Step(0.1, factor=1.5), ValueError, "factor must not be above 1"),
-        (lambda: Step(0.1, every=0), ValueError, "every must be positive"),
+        (lambda: Step(0.1, step_size=0), ValueError, "step_size must be positive"),
         (lambda: Exponential(0.1, factor=0), ValueError, "factor must be positive"),
         (lambda: InverseScaling(0.1, power=-1), ValueError, "power must be 0 or more"),
         (lambda: Cosine(0.1, epochs=math.inf), ValueError, "epochs must be finite"),
@@ -213,8 +213,8 @@ def test_warming_up_twice_is_warming_up():
 
 def test_a_plateau_is_followed_from_where_it_was():
     rate, history = ReduceOnPlateau(1.0, patience=2, factor=0.5), fastnn.History()
-    course = fastnn.schedules.PlateauState(1.0)
+    state = fastnn.schedules.PlateauState(1.0)
     for loss in (3.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0):
         history.add(loss=loss)
-        assert rate.follow(history, course) == rate.after(history)
-    assert course == fastnn.schedules.PlateauState(0.125, 1.0, 0, 9)
+        assert rate.advance(history, state) == rate.after(history)
+    assert state == fastnn.schedules.PlateauState(0.125, 1.0, 0, 9)

@@ -58,9 +58,9 @@ def test_a_call_that_fails_gives_its_threads_back():
 
 def test_those_who_come_in_time_are_the_team_and_the_next_is_not():
     sync = threads.new_barrier(2)
-    enter = from_python(barrier.join)
+    enter = from_python(barrier.join_team)
     sync[barrier.ARRIVED] = 1  # another came first, and waits
-    sync[barrier.MEMBERS] = 2  # and has closed the door
+    sync[barrier.TEAM_SIZE] = 2  # and has closed the door
     assert tuple(enter(sync, 2)) == (1, 2)
     assert enter(threads.new_barrier(1), 1) == (0, 1)
     closed = threads.new_barrier(3)
@@ -121,12 +121,12 @@ def test_who_comes_second_waits_for_the_first_to_close_the_door(monkeypatch):
     monkeypatch.setattr(barrier, "SPINS", 3)
     sync, found = threads.new_barrier(2), []
     sync[barrier.ARRIVED] = 1
-    enter = from_python(barrier.join)
+    enter = from_python(barrier.join_team)
     second = threading.Thread(target=lambda: found.append(tuple(enter(sync, 2))))
     second.start()
     second.join(0.05)
     assert not found
-    sync[barrier.MEMBERS] = 2
+    sync[barrier.TEAM_SIZE] = 2
     second.join(10)
     assert found == [(1, 2)]
 
@@ -153,13 +153,13 @@ def test_rows_to_predict_are_handed_out(monkeypatch):
 def test_who_comes_first_to_a_meeting_waits_for_the_others(monkeypatch):
     monkeypatch.setattr(barrier, "SPINS", 3)
     sync, found = threads.new_barrier(2), []
-    meet = from_python(barrier.meet)
-    meet(threads.new_barrier(1), 0, 1, 1)  # compiled, where it is, before anybody waits
-    first = threading.Thread(target=lambda: found.append(meet(sync, 0, 2, 1)))
+    wait = from_python(barrier.barrier_wait)
+    wait(threads.new_barrier(1), 0, 1, 1)  # compiled, where it is, before anybody waits
+    first = threading.Thread(target=lambda: found.append(wait(sync, 0, 2, 1)))
     first.start()
     first.join(0.1)
     assert not found
-    sync[barrier.FLAGS + barrier.SYNC_STRIDE] = 1
+    sync[barrier.FLAGS + barrier.LINE] = 1
     first.join(10)
     assert found == [2]
 

@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.stats
+from fastnn.workspace import BLOCK_ROWS, make_workspace
 
 import fastnn
 from fastnn import reference
@@ -19,7 +20,6 @@ from fastnn.kernels import layout, threads
 from fastnn.kernels.jit import COMPILED, from_python
 from fastnn.kernels.train_loop import shuffle
 from fastnn.training import loop
-from fastnn.workspace import BLOCK_ROWS, make_workspace
 
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 

@@ -13,7 +13,7 @@ WARM = """
 import fastnn
 from fastnn.kernels import kernel_table, predict, train_loop
 fastnn.warmup(["float32"], progress=False)
-kept = [dispatcher for dispatcher, _ in kernel_table.PIECES.values()]
+kept = [*kernel_table.every_kernel()]
 kept += [train_loop.train, predict.predict, predict.predict_few]
 print(*[dispatcher.py_func.__name__ for dispatcher in kept if len(dispatcher.overloads) != 1])
 """

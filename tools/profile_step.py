@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from fastnn.workspace import make_workspace
 from numba import njit
 
 from fastnn import Network, inputs
 from fastnn.kernels import backward, forward, gather, layout, losses, train_loop, weight_gradient
 from fastnn.parameters import make_layout
-from fastnn.workspace import make_workspace
 
 ROWS = 20_000
 
@@ -43,7 +43,7 @@ def phases(net: Network, batch: int) -> list[Phase]:
     room = make_layout(net._spec, batch)
     work, table = make_workspace(room, net.dtype.name), room.table
     network = net._kernel_view(room, np.empty(0, net.dtype))
-    numbers, scratch, buffer = work.numbers, work.scratch, network.parameters
+    numbers, scratch, buffer = work.buffer, work.scratch, network.parameters
     bottom, top = table[0], table[-1]
     rate = net.dtype.type(0)
 
@@ -64,21 +64,21 @@ def phases(net: Network, batch: int) -> list[Phase]:
         products = batch * int(row[layout.N_IN] * row[layout.N_OUT])
         found.append(Phase(f"forward {number}", forward.weighted_inputs, (numbers, buffer, row, 0, batch), products))
         if number + 1 < len(table):
-            arguments = (numbers, row, 0, batch, network.code)
+            arguments = (numbers, row, 0, batch, network.kernel_table)
             found.append(Phase(f"activation {number}", forward.activate_hidden, arguments, 0))
     activation = int(top[layout.ACTIVATION])
     arguments = (outputs, deltas, work.row_loss, work.targets, work.row_factor)
-    arguments += (network.loss, network.loss_setting, activation, batch, n_out, ld, network.code)
+    arguments += (network.loss, network.loss_parameter, activation, batch, n_out, ld, network.kernel_table)
     found.append(Phase("output and loss", losses.output_deltas, arguments, 0))
-    found.append(Phase("hits", losses.hits, (work.row_hit, outputs, work.targets, batch, n_out, ld), 0))
+    found.append(Phase("hits", losses.count_correct, (work.row_correct, outputs, work.targets, batch, n_out, ld), 0))
     below = sum(batch * int(row[layout.N_IN] * row[layout.N_OUT]) for row in table[1:])
     found.append(Phase("backward", backward.backward, (numbers, scratch, buffer, table, 0, batch), below))
     for number, row in enumerate(table):
         products = batch * int(row[layout.N_IN] * row[layout.N_OUT])
         arguments = (buffer, numbers, scratch, row, rate, 0, int(row[layout.N_IN]), batch)
-        found.append(Phase(f"weights {number}", weight_gradient.subtract_weight_slopes, arguments, products))
+        found.append(Phase(f"weights {number}", weight_gradient.subtract_weight_gradient, arguments, products))
         arguments = (buffer, numbers, scratch, row, rate, batch)
-        found.append(Phase(f"biases {number}", weight_gradient.subtract_bias_slopes, arguments, 0))
+        found.append(Phase(f"biases {number}", weight_gradient.subtract_bias_gradient, arguments, 0))
     arguments = (np.zeros(3), work, examples, order, 0, batch, 1.0)
     found.append(Phase("records", train_loop.add_records, arguments, 0))
     return found

@@ -1,1 +1,1 @@
-"""Training speed beside that of other libraries, each in a process of its own, in turns, with equal results."""
+"""Compare training speed with other libraries: each in its own process, in turns, with equal results."""

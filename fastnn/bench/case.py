@@ -1,4 +1,4 @@
-"""A network to measure: its description, its data, its start."""
+"""A network to measure: its description, its data, its initial parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .. import reference
 
 @dataclass(frozen=True)
 class Case:
-    """A network, its batch, and as many rows of data as one epoch takes."""
+    """A network and its training: sizes, activations, loss, batch size, rows of an epoch, learning rate."""
 
     sizes: tuple[int, ...]
     activation: tuple[str, ...]
@@ -23,27 +23,27 @@ class Case:
 
     @property
     def name(self) -> str:
-        """As the tables print it."""
+        """Name in printed tables."""
         return f"{'-'.join(map(str, self.sizes))} {self.activation[0]}, {self.loss}, {self.batch_size}"
 
     def to_json(self) -> str:
-        """For another process; `from_json` reads it."""
+        """Return the case as text for another process; `from_json` reads it."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def from_json(text: str) -> Case:
-        """The case that `to_json` wrote."""
+        """Return the case that `to_json` wrote."""
         values = json.loads(text)
         return Case(tuple(values.pop("sizes")), tuple(values.pop("activation")), **values)
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of one example: forward, weight slopes, deltas of the hidden layers."""
+        """Floating-point operations of one example: forward, weight gradients, deltas of the hidden layers."""
         products = [a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
         return 4 * sum(products) + 2 * sum(products[1:])
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """Seeded float32 inputs in 0..1; integer labels, or for squared error rows of targets."""
+        """Return seeded float32 inputs in 0..1, and integer labels, or for squared error rows of targets."""
         generator = np.random.default_rng(7)
         X = generator.random((self.rows, self.sizes[0]), dtype=np.float32)
         hidden = np.tanh((X - 0.5) @ generator.standard_normal((self.sizes[0], 8)).astype(np.float32))
@@ -56,7 +56,7 @@ class Case:
         return X, np.eye(self.sizes[-1], dtype=np.float32)[labels]
 
     def start(self) -> reference.Network:
-        """The seeded network from which every library starts."""
+        """Return the seeded network from which every library starts."""
         return reference.Network.random(
             self.sizes, activation=list(self.activation), loss=self.loss, seed=3, dtype=np.float32
         )

@@ -1,4 +1,4 @@
-"""Each library's way to train one case: built once, then asked for epochs. All start from the same weights."""
+"""How each library trains a case: built once from the same weights, then called for epochs."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 from .case import Case
 
 Train = Callable[[int, bool], float]
-"""(epochs, shuffled) -> the running-mean loss of the last epoch; training goes on from call to call."""
+"""(epochs, shuffled) -> running-mean loss of the last epoch; each call continues the training."""
 
 
-class UnfitError(Exception):
-    """The library cannot train this very network."""
+class UnsupportedError(Exception):
+    """The library cannot train this network."""
 
 
 def fastnn_trainer(case: Case, n_threads: int | None = None) -> Train:
-    """Network.fit as a user calls it."""
+    """Build a `Network`, trained by `fit` as a user calls it."""
     from ..network import Network
 
     X, y = case.data()
     start = case.start()
     net = Network(case.sizes, activation=case.activation, loss=case.loss, seed=0)
-    for mine, given in zip((*net.weights, *net.biases), (*start.weights, *start.biases), strict=True):
-        mine[...] = given
+    for parameters, initial in zip((*net.weights, *net.biases), (*start.weights, *start.biases), strict=True):
+        parameters[...] = initial
 
     def train(epochs: int, shuffled: bool) -> float:
         history = net.fit(
@@ -45,7 +45,7 @@ def fastnn_trainer(case: Case, n_threads: int | None = None) -> Train:
 
 
 def numpy_trainer(case: Case) -> Train:
-    """The plain-NumPy specification; BLAS uses its own threads."""
+    """Build the reference in plain NumPy; BLAS uses its own threads."""
     X, y = case.data()
     net = case.start()
     generator = np.random.default_rng(0)
@@ -65,9 +65,10 @@ def numpy_trainer(case: Case) -> Train:
 
 
 def sklearn_trainer(case: Case) -> Train:
-    """MLPClassifier or MLPRegressor, plain SGD, no penalty.
+    """Build an MLPClassifier or MLPRegressor with plain SGD and no penalty.
 
-    The slope of its squared loss is half of ours, so the rate is double; it reports the mean over the outputs.
+    The gradient of its squared loss is half of fastnn's, so that it gets twice the learning rate; the loss that it
+    reports is the mean over the outputs.
     """
     import warnings
 
@@ -77,7 +78,7 @@ def sklearn_trainer(case: Case) -> Train:
     names = {"sigmoid": "logistic", "relu": "relu", "tanh": "tanh"}
     classify = case.loss == "cross_entropy"
     if not classify and case.activation[-1] != "identity":
-        raise UnfitError("scikit-learn has no squared error on sigmoid outputs")
+        raise UnsupportedError("scikit-learn has no squared error on sigmoid outputs")
     X, y = case.data()
     model = (MLPClassifier if classify else MLPRegressor)(
         hidden_layer_sizes=case.sizes[1:-1],
@@ -116,7 +117,7 @@ def sklearn_trainer(case: Case) -> Train:
 
 
 def torch_trainer(case: Case, n_threads: int = 1) -> Train:
-    """Eager PyTorch, the usual loop, with indexing by a permutation on tensors."""
+    """Build an eager PyTorch model with the usual loop, its batches indexed by a permutation."""
     import torch
 
     torch.set_num_threads(n_threads)
@@ -156,7 +157,7 @@ def torch_trainer(case: Case, n_threads: int = 1) -> Train:
 
 
 def jax_trainer(case: Case) -> Train:
-    """JAX with the whole epoch in one jitted scan; the ragged last batch in a second jitted step."""
+    """Build a JAX function that runs a whole epoch in one jitted scan, a ragged last batch after it."""
     import jax
     import jax.numpy as jnp
 
@@ -172,14 +173,14 @@ def jax_trainer(case: Case) -> Train:
             a = a @ weight + bias
             a = functions[name](a) if name in functions else a
         if case.loss == "cross_entropy":
-            chosen = jnp.take_along_axis(a, target[:, None], axis=1)[:, 0]
-            return (jax.nn.logsumexp(a, axis=1) - chosen).mean()
+            target_logits = jnp.take_along_axis(a, target[:, None], axis=1)[:, 0]
+            return (jax.nn.logsumexp(a, axis=1) - target_logits).mean()
         return ((a - target) ** 2).sum(axis=1).mean()
 
     def step(parameters: Any, batch: Any) -> Any:
-        loss, slopes = jax.value_and_grad(loss_of)(parameters, X[batch], y[batch])
-        changed = jax.tree.map(lambda p, g: p - case.learning_rate * g, parameters, slopes)
-        return changed, loss
+        loss, gradients = jax.value_and_grad(loss_of)(parameters, X[batch], y[batch])
+        updated = jax.tree.map(lambda p, g: p - case.learning_rate * g, parameters, gradients)
+        return updated, loss
 
     full = case.rows // case.batch_size
     ragged = case.rows - full * case.batch_size
@@ -200,15 +201,15 @@ def jax_trainer(case: Case) -> Train:
         nonlocal parameters, key
         loss = jnp.zeros(())
         for _ in range(epochs):
-            key, drawn = jax.random.split(key)
-            order = jax.random.permutation(drawn, case.rows) if shuffled else jnp.arange(case.rows)
+            key, epoch_key = jax.random.split(key)
+            order = jax.random.permutation(epoch_key, case.rows) if shuffled else jnp.arange(case.rows)
             parameters, loss = epoch(parameters, order)
         return float(loss)
 
     return train
 
 
-CONTESTANTS: dict[str, Callable[[Case], Train]] = {
+LIBRARIES: dict[str, Callable[[Case], Train]] = {
     "fastnn": fastnn_trainer,
     "fastnn 1 thread": lambda case: fastnn_trainer(case, 1),
     "NumPy": numpy_trainer,

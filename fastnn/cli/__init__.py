@@ -1,6 +1,6 @@
 """The command `fastnn`: `train`, `predict`, `info`, `doctor` and `bench`, one module for each.
 
-A command's module is imported when the command is run, so that `--help` need not wait for anything compiled.
+The module of a command is imported when the command runs, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OPTION_OF = {
     "The last finite parameters are kept.": "Nothing is written.",
     "give target=False if there is none": "name another with --target",
 }
-"""How words of the Python API, which stand in its errors, are written on the command line."""
+"""Words of the Python API in error messages -> what the command line calls them."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,49 +35,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments; default those of the process.
+        Arguments; default those of the process.
 
     Returns
     -------
     int
-        The exit code: 0 done; 1 `doctor` found something that does not work; 2 an error, said in one line on
-        stderr; 130 interrupted.
+        Exit code: 0 done; 1 `doctor` found something that does not work; 2 an error, reported in one line on stderr;
+        130 interrupted.
     """
     arguments = make_parser().parse_args(argv)
     with warnings.catch_warnings():
-        warnings.showwarning = _say_warning
+        warnings.showwarning = _print_warning
         try:
             command = importlib.import_module(f".{arguments.command}", __package__)
             code = int(command.run(arguments))
             sys.stdout.flush()
             return code
         except KeyboardInterrupt:
-            _say("interrupted")
+            _print_message("interrupted")
             return INTERRUPTED
         except BrokenPipeError:
-            # whoever read our output has gone; without this Python complains again when it closes stdout
+            # the reader of our output has closed it; without this Python reports the same error again on exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return DONE
         except (ValueError, TypeError, OSError, ImportError, MemoryError, RuntimeError, DivergenceError) as error:
-            _say(explain(error))
+            _print_message(explain(error))
             return FAILED
 
 
 def explain(error: BaseException) -> str:
-    """The error in one line, in the words of the command line."""
+    """Return the message of an error in one line, in the terms of the command line."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{os.fspath(error.filename)}: {error.strerror}"
     text = " ".join(str(error).split()) or type(error).__name__
-    for word, option in OPTION_OF.items():
-        text = text.replace(word, option)
+    for api_term, option in OPTION_OF.items():
+        text = text.replace(api_term, option)
     return text
 
 
-def _say(text: str) -> None:
+def _print_message(text: str) -> None:
     print(f"fastnn: {text}", file=sys.stderr)
 
 
-def _say_warning(
+def _print_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
 ) -> None:
-    _say(f"warning: {' '.join(str(message).split())}")
+    _print_message(f"warning: {' '.join(str(message).split())}")

@@ -1,4 +1,4 @@
-"""`fastnn bench`: training speed on the user's own sizes, beside whatever other library is installed."""
+"""`fastnn bench`: training speed on the user's sizes, compared with other installed libraries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from ..bench.case import Case
-from ..bench.libraries import CONTESTANTS
+from ..bench.libraries import LIBRARIES
 from ..bench.runner import measure, print_case
 from ..spec import make_spec
 
@@ -14,17 +14,17 @@ OUTPUT_OF = {"cross_entropy": "softmax", "squared_error": "identity"}
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Race one case and print the table."""
+    """Measure one case and print the table."""
     sizes = arguments.sizes
     activation = (arguments.activation,) * (len(sizes) - 2) + (OUTPUT_OF[arguments.loss],)
     make_spec(sizes, activation, arguments.loss)
     case = Case(sizes, activation, arguments.loss, arguments.batch_size, arguments.rows, 0.01)
-    print("every library in a process of its own, in turns; the same network, data, batch and loss", flush=True)
-    print_case(measure(case, list(CONTESTANTS), arguments.rounds, arguments.seconds, tell))
+    print("each library in its own process, in turns; the same network, data, batch size and loss", flush=True)
+    print_case(measure(case, list(LIBRARIES), arguments.rounds, arguments.seconds, show))
     return 0
 
 
-def tell(text: str) -> None:
-    """What is under way, in the last line of a terminal."""
+def show(text: str) -> None:
+    """Show what is measured in the last line of a terminal."""
     if sys.stderr is not None and sys.stderr.isatty():
         print(f"\r\033[K{text} ...\r", end="", file=sys.stderr, flush=True)

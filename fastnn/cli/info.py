@@ -1,4 +1,4 @@
-"""`fastnn info`: what a model file holds."""
+"""`fastnn info`: a description of a model file."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from ..network import Network, load
 from .results import model_file
 
-MOST_NAMES = 12
+MAX_NAMES = 12
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Describe the model file; the exit code."""
+    """Describe the model file; return the exit code."""
     print("\n".join(describe(load(model_file(arguments.model)))))
     return 0
 
 
 def describe(net: Network) -> list[str]:
-    """The lines that say what the network is."""
+    """Return a description of the network in lines."""
     lines = [f"{'layer':8}{'neurons':>10}  {'activation':12}{'parameters':>12}"]
     lines.append(f"{'input':8}{net.sizes[0]:>10,}")
     for number, (weight, activation) in enumerate(zip(net.weights, net.activation, strict=True), start=1):
@@ -29,7 +29,7 @@ def describe(net: Network) -> list[str]:
     lines.append(f"{'in all':32}{net.n_parameters:>12,}")
     scale = "as they are" if net.input_scale == 1 else f"multiplied by {net.input_scale:.6g}"
     scaled = "" if net.scaler is None else f", after {net.scaler!r}"
-    about = {
+    properties = {
         "loss": net.loss_name,
         "numbers": net.dtype.name,
         "trained": f"{net.epochs_trained:,} epochs, seed {net.seed}",
@@ -37,11 +37,11 @@ def describe(net: Network) -> list[str]:
         "columns": _listed(net.column_names),
         "classes": _listed(net.class_names),
     }
-    return lines + [f"{name:8}  {text}" for name, text in about.items()]
+    return lines + [f"{name:8}  {text}" for name, text in properties.items()]
 
 
 def _listed(names: Sequence[Any] | None) -> str:
     if names is None:
         return "not named"
-    more = f", ... ({len(names):,} in all)" if len(names) > MOST_NAMES else ""
-    return ", ".join(map(str, names[:MOST_NAMES])) + more
+    more = f", ... ({len(names):,} in all)" if len(names) > MAX_NAMES else ""
+    return ", ".join(map(str, names[:MAX_NAMES])) + more

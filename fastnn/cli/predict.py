@@ -1,4 +1,4 @@
-"""`fastnn predict`: a model's answers for the rows of a file, as CSV."""
+"""`fastnn predict`: a model's predictions for the rows of a file, as CSV."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .tasks import has_own_names
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict as the arguments say; the exit code."""
+    """Run the command; return the exit code."""
     net = load(model_file(arguments.model))
     X = read_inputs(net, arguments.file, arguments.target, arguments.header)
     outputs = net.predict(X if net.scaler is None else net.scaler.transform(X))
@@ -33,17 +33,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def read_inputs(net: Network, path: str, target: str | int | None, header: Any) -> NDArray[np.float64]:
-    """The columns of a file that a model takes: by their names if it knows them, by their order otherwise.
+    """Return the columns of a file that a model takes, matched by name if possible, else by order.
 
-    A model knows columns without names as "column 1", "column 2", ..., which finds them again in a file of the same
-    layout.
+    Columns without names are called "column 1", "column 2", ..., which matches them in a file of the same layout.
 
     Raises
     ------
     OSError
         If the file cannot be read.
     FileFormatError
-        If it is damaged, lacks columns, or has too many to tell which are meant.
+        If it is damaged, lacks columns, or has so many that the right ones are unclear.
     """
     names = net.column_names
     if names is None:
@@ -62,7 +61,7 @@ def read_inputs(net: Network, path: str, target: str | int | None, header: Any) 
 
 
 def _by_order(net: Network, path: str, target: str | int | None, header: Any) -> Table:
-    """All columns of a file but the target: the one named, or the last one if there is one too many."""
+    """Return all columns except the target: the column named, or the last one if there is one too many."""
     n_inputs = net.sizes[0]
     for left_out in (False, None) if target is None else (target,):
         try:
@@ -70,7 +69,7 @@ def _by_order(net: Network, path: str, target: str | int | None, header: Any) ->
         except FileFormatError:
             if left_out is not False:
                 raise
-            continue  # a target of texts cannot be read as an input: it is left out in the next round
+            continue  # text in the last column must be a target: the next round leaves it out
         if table.X.shape[1] == n_inputs:
             if target is None and left_out is None:
                 print(f"fastnn: {path}: left out {table.target_name!r}, the last column, as a target", file=sys.stderr)
@@ -85,7 +84,7 @@ def _by_order(net: Network, path: str, target: str | int | None, header: Any) ->
 
 
 def write_answers(file: TextIO, net: Network, outputs: NDArray) -> None:
-    """Write class and confidence of each row, or its values."""
+    """Write class and confidence of each row, or the values."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerows(_rows(net, outputs))
 

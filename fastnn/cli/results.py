@@ -1,4 +1,4 @@
-"""What a training leaves behind: its verdict on the terminal, the model, the history and the pictures."""
+"""The results of a training: a summary on the terminal, the model, the history and figures."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MODEL = "model.safetensors"
 
 
 def model_file(path: str) -> str:
-    """The model of a folder that `fastnn train` wrote; other paths as they are."""
-    within = os.path.join(path, MODEL)
-    return within if os.path.isfile(within) else path
+    """Return the model in a folder that `fastnn train` wrote; return any other path unchanged."""
+    inside = os.path.join(path, MODEL)
+    return inside if os.path.isfile(inside) else path
 
 
 def report(task: Task, history: History, outputs: NDArray, target_scaler: StandardScaler | None) -> None:
-    """Print how well the network does on the examples held out, and how fast it learned."""
+    """Print how well the network does on the held-out examples, and how fast it was trained."""
     more = " and a part of the next" if history.stop_reason == "interrupted" else ""
     plural = "s" * (history.n_threads > 1)
     print(
@@ -71,12 +71,12 @@ def _best_error(history: History, target_scaler: StandardScaler | None) -> str:
 
 
 def write_results(folder: Path, net: Network, task: Task, history: History, outputs: NDArray) -> list[str]:
-    """Write the model, the history and, where matplotlib is there, the pictures; the names of the files."""
+    """Write the model, the history and, if matplotlib is installed, the figures; return the names of the files."""
     net.save(folder / MODEL)
     history.to_csv(folder / "history.csv")
     written = [MODEL, "history.csv"]
     try:
-        figures = pictures(net, task, history, outputs)
+        figures = make_figures(net, task, history, outputs)
     except ImportError as error:
         print(f"fastnn: no pictures: {error}", file=sys.stderr)
         return written
@@ -85,16 +85,16 @@ def write_results(folder: Path, net: Network, task: Task, history: History, outp
     return written + list(figures)
 
 
-def pictures(net: Network, task: Task, history: History, outputs: NDArray) -> dict[str, Figure]:
-    """The pictures that suit the task, by the names of their files."""
+def make_figures(net: Network, task: Task, history: History, outputs: NDArray) -> dict[str, Figure]:
+    """Return the figures that suit the task, by file name."""
     figures = {}
     if history.epochs:
         scaled = "" if task.classifies or net.activation[-1] != "identity" else ", target standardised"
         figures["curves.png"] = plots.learning_curves(history, loss_label=f"loss ({net.loss_name}{scaled})")
     figures["first_layer.png"] = plots.first_layer(net, task.image_shape)
     if task.classifies:
-        answers, _ = plots.brightest(outputs)
-        figures["confusion.png"] = plots.confusion_matrix(task.y_held, answers, task.class_names)
+        predicted, _ = plots.brightest(outputs)
+        figures["confusion.png"] = plots.confusion_matrix(task.y_held, predicted, task.class_names)
         figures["mistakes.png"] = plots.worst_mistakes(
             task.X_held,
             task.y_held,

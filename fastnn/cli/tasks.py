@@ -1,4 +1,4 @@
-"""What `fastnn train` can be pointed at: examples to learn and to be judged by, and settings that do well on them."""
+"""The data of `fastnn train`: examples for training and evaluation, and settings that suit them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from ..tables.reading import Table, looks_like_labels, read_table
 DIGIT_NAMES = tuple("0123456789")
 TABLE_BATCH = 16
 UPDATES = 5000
-"""Updates that a table gets by default, as far as they lie between the two numbers of epochs below."""
+"""Default number of updates for a table, within the limits on the number of epochs below."""
 
 FEWEST_EPOCHS, MOST_EPOCHS = 20, 500
 SMALLEST_IMAGE = 64
-"""Columns without names that are a square number from 8 x 8 up are taken for an image."""
+"""Smallest square number of columns without names that is taken for an image: 8 x 8."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a training that do well without any option.
+    """Default settings of a training.
 
-    `activation` is that of the hidden layers, to which the output's is chosen to go with the loss.
+    `activation` is that of the hidden layers; that of the output follows from the loss.
     """
 
     hidden: tuple[int, ...]
@@ -47,7 +47,7 @@ DIGITS = replace(MNIST, hidden=(48,), epochs=100)
 
 
 def recipe_for_table(n_rows: int, n_inputs: int, *, classes: bool) -> Recipe:
-    """Settings for a table of standardised columns, found by trying them on small public tables."""
+    """Return settings for a table of standardised columns, tuned on small public tables."""
     epochs = int(np.clip(UPDATES * TABLE_BATCH / n_rows, FEWEST_EPOCHS, MOST_EPOCHS))
     if classes:
         return Recipe((32,), "tanh", "cross_entropy", epochs, TABLE_BATCH, rate=0.05)
@@ -58,28 +58,28 @@ def recipe_for_table(n_rows: int, n_inputs: int, *, classes: bool) -> Recipe:
 
 @dataclass(frozen=True)
 class Task:
-    """Examples to train on, examples held out to judge by, and what is known of them.
+    """Examples for training, held-out examples for evaluation, and what is known about them.
 
     Attributes
     ----------
     name : str
-        What the run is called.
+        Name of the run.
     X, y, X_held, y_held : ndarray
-        Inputs (n, n_inputs) as they stand in the data; labels (n,), or quantities (n, n_outputs).
+        Inputs (n, n_inputs), not scaled; labels (n,), or quantities (n, n_outputs).
     recipe : Recipe
-        The settings to start from.
+        Default settings.
     class_names : tuple of str or None
-        Names of the labels; None where quantities are learned.
+        Name of each label; None for quantities.
     column_names : tuple of str or None
-        Names of the inputs, for the model file.
+        Name of each input, for the model file.
     target_names : tuple of str
-        Names of the quantities, or of the one column of labels.
+        Name of each quantity, or of the column of labels.
     image_shape : (height, width) or None
-        What a row of inputs is a picture of.
+        Shape of the image that a row of inputs is.
     input_scale : float
         Factor on the inputs.
     scaler : StandardScaler or None
-        Fitted on `X`; for inputs that need more than a factor.
+        Scaler fitted on `X`, if a factor is not enough.
     """
 
     name: str
@@ -97,23 +97,23 @@ class Task:
 
     @property
     def classifies(self) -> bool:
-        """Whether classes are learned, not quantities."""
+        """Whether the targets are classes, not quantities."""
         return self.class_names is not None
 
     def prepared(self, X: NDArray) -> NDArray:
-        """The inputs as the network takes them."""
+        """Return the inputs as the network takes them."""
         return X if self.scaler is None else self.scaler.transform(X)
 
 
 def load_task(arguments: argparse.Namespace) -> Task:
-    """The examples that the arguments ask for.
+    """Return the examples that the arguments name.
 
     Raises
     ------
     OSError
-        If a file cannot be read or fetched.
+        If a file cannot be read or downloaded.
     ValueError
-        If it is damaged, or cannot be learned as asked.
+        If it is damaged, or its target does not suit the arguments.
     """
     if arguments.data == "digits":
         X, y = load_digits()
@@ -130,7 +130,7 @@ def load_task(arguments: argparse.Namespace) -> Task:
 
 
 def has_own_names(column_names: Sequence[str]) -> bool:
-    """Whether the columns of a file have names, not only those that `read_table` gives by their order."""
+    """Return whether columns have names other than those that `read_table` gives by order."""
     return not all(re.fullmatch(r"column \d+", name) for name in column_names)
 
 
@@ -162,7 +162,7 @@ def _task_of_file(arguments: argparse.Namespace) -> Task:
 
 
 def _targets(table: Table, task: str | None, path: Path) -> tuple[NDArray, tuple[str, ...] | None]:
-    """Labels and the names of the classes, or quantities (n, n_outputs) and None."""
+    """Return labels and the names of the classes, or quantities (n, n_outputs) and None."""
     assert table.y is not None
     where = f"{path}: the target {table.target_name!r}"
     if table.class_names is not None:
@@ -189,12 +189,12 @@ def _targets(table: Table, task: str | None, path: Path) -> tuple[NDArray, tuple
     return y.astype(np.int64), names
 
 
-def _image_shape(table: Table, asked: tuple[int, ...] | None) -> tuple[int, int] | None:
+def _image_shape(table: Table, shape: tuple[int, ...] | None) -> tuple[int, int] | None:
     n = table.X.shape[1]
-    if asked is not None:
-        if len(asked) != 2 or asked[0] * asked[1] != n:
+    if shape is not None:
+        if len(shape) != 2 or shape[0] * shape[1] != n:
             raise ValueError(f"--image-shape must be a height and a width with {n} pixels, one for each column")
-        return asked[0], asked[1]
+        return shape[0], shape[1]
     side = round(n**0.5)
     if has_own_names(table.column_names) or n < SMALLEST_IMAGE or side * side != n:
         return None

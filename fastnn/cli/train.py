@@ -1,4 +1,4 @@
-"""`fastnn train`: build a network for the data, train it, judge it on what was held out, and write all of it."""
+"""`fastnn train`: build a network for the data, train it, evaluate it on held-out examples, and write the results."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from ..io.checkpoint_file import read
 from ..network import Network
 from ..preprocessing import StandardScaler
 from ..spec import LOSS_OUTPUT
-from ..training.loop import GOES_ON
+from ..training.loop import RESUMABLE
 from ..warmup import warmup
 from .results import MODEL, report, write_results
 from .tasks import Task, load_task
 
 CAUTIOUS_RATE = 0.1
-"""Learning rate where the loss or the activation is not that of the recipe, whose rate then means nothing."""
+"""Learning rate if the loss or the activation is not that of the recipe, whose rate does not apply then."""
 
 FLOAT32_SPREAD = 1e-4
-"""Targets that vary by less than this part of their mean are learned in float64: float32 would blur them."""
+"""Targets whose standard deviation is a smaller fraction of their mean need float64: float32 would blur them."""
 
 PATIENCE = 2.0
-"""Seconds of silence after which a word about the compilation is due."""
+"""Seconds after which the user is told that kernels are compiled."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the network is trained."""
+    """Settings of the training."""
 
     epochs: int
     batch_size: int
@@ -48,7 +48,7 @@ class Settings:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train as the arguments say; the exit code. Under mpiexec rank 0 speaks and writes for all."""
+    """Run the command; return the exit code. Under mpiexec only rank 0 prints and writes."""
     comm = communicator()
     if comm is None or comm.Get_rank() == 0:
         return train(arguments, comm)
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def communicator() -> Any:
-    """All ranks where mpiexec started more than one of this process; else None."""
+    """Return the communicator of all ranks if mpiexec started several of them, else None."""
     sizes = [os.environ.get(name, "") for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")]
     if not any(size.isdigit() and int(size) > 1 for size in sizes):
         return None
@@ -73,7 +73,7 @@ def communicator() -> Any:
 
 
 def train(arguments: argparse.Namespace, comm: Any) -> int:
-    """Train and write; the exit code."""
+    """Train and write the results; return the exit code."""
     task = load_task(arguments)
     net, settings = build(task, arguments)
     folder = settings.folder
@@ -99,13 +99,13 @@ def train(arguments: argparse.Namespace, comm: Any) -> int:
     report(task, history, outputs, target_scaler)
     print(f"written to {folder}: {', '.join(write_results(folder, net, task, history, outputs))}")
     if history.stop_reason == "interrupted":
-        print("fastnn: interrupted; what was learned so far is saved, and --resume goes on with it", file=sys.stderr)
+        print("fastnn: interrupted; the training so far is saved, and --resume continues it", file=sys.stderr)
         return 130
     return 0
 
 
 def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]:
-    """The network that the options ask for, the recipe standing in for those that were left out."""
+    """Build the network from the options, with the recipe's settings for those left out."""
     recipe = task.recipe
     loss = arguments.loss or recipe.loss
     sizes = _sizes(task, arguments, loss)
@@ -150,11 +150,11 @@ def _sizes(task: Task, arguments: argparse.Namespace, loss: str) -> tuple[int, .
     return sizes
 
 
-def _activation(task: Task, given: Sequence[str] | None, n_layers: int, loss: str) -> tuple[str, ...]:
-    """A name for each layer: those given, or one for the hidden layers and an output's that goes with the loss."""
-    if given is not None and (len(given) > 1 or n_layers == 1):
-        return tuple(given)
-    (hidden,) = given or (task.recipe.activation,)
+def _activation(task: Task, option: Sequence[str] | None, n_layers: int, loss: str) -> tuple[str, ...]:
+    """Return a name for each layer: those of the option, or one for the hidden layers and the one of the loss."""
+    if option is not None and (len(option) > 1 or n_layers == 1):
+        return tuple(option)
+    (hidden,) = option or (task.recipe.activation,)
     output = LOSS_OUTPUT.get(loss, "sigmoid" if task.classifies else "identity")
     return (*[hidden] * (n_layers - 1), output)
 
@@ -167,9 +167,9 @@ def _dtype(task: Task) -> str:
 
 
 def prepare_kernels(net: Network) -> None:
-    """Compile the kernels, or fetch them, before the clock runs; a word about it where that takes long."""
-    word = "preparing the kernels; the first run on a machine compiles them, which takes some 20 seconds ..."
-    notice = threading.Timer(PATIENCE, print, (word,), {"file": sys.stderr, "flush": True})
+    """Compile or load the kernels before the training is timed; tell the user if that takes long."""
+    text = "preparing the kernels; the first run on a machine compiles them, which takes about 20 seconds ..."
+    notice = threading.Timer(PATIENCE, print, (text,), {"file": sys.stderr, "flush": True})
     notice.daemon = True
     notice.start()
     try:
@@ -179,19 +179,19 @@ def prepare_kernels(net: Network) -> None:
 
 
 def what_is_left(settings: Settings) -> str:
-    """Where a training that is resumed stands."""
+    """Describe where a resumed training continues."""
     saved = read(settings.folder)
     if saved is None:
-        return f"{settings.folder} holds no checkpoint: the training begins"
+        return f"{settings.folder} holds no checkpoint: the training starts from the beginning"
     done, reason = len(saved.arrays.get("history.loss", ())), saved.progress["stop_reason"]
-    if reason not in GOES_ON or done >= settings.epochs:
-        more = "" if reason not in GOES_ON else "; more are asked for with --epochs"
-        return f"the training in {settings.folder} has ended after {done} epochs, nothing is left to do{more}"
-    return f"the training in {settings.folder} goes on after epoch {done}"
+    if reason not in RESUMABLE or done >= settings.epochs:
+        more = "" if reason not in RESUMABLE else "; to train longer, give more --epochs"
+        return f"the training in {settings.folder} is complete after {done} epochs{more}"
+    return f"the training in {settings.folder} continues after epoch {done}"
 
 
 def scaler_of_targets(task: Task, net: Network) -> StandardScaler | None:
-    """How quantities are standardised for the training; None for labels and for outputs of a bounded range."""
+    """Return the scaler of the targets; None for labels, and for outputs of a bounded range."""
     if task.classifies or net.activation[-1] != "identity":
         return None
     return StandardScaler().fit(task.y)
@@ -200,7 +200,7 @@ def scaler_of_targets(task: Task, net: Network) -> StandardScaler | None:
 def fit(
     net: Network, task: Task, settings: Settings, target_scaler: StandardScaler | None, comm: Any = None
 ) -> History:
-    """Train, judged after every epoch on the examples held out."""
+    """Train, evaluating on the held-out examples after every epoch."""
 
     def targets(y: NDArray) -> NDArray:
         return y if target_scaler is None else target_scaler.transform(y)
@@ -221,7 +221,7 @@ def fit(
 
 
 def give_outputs_the_units_of(net: Network, target_scaler: StandardScaler) -> None:
-    """Fold the inverse of the targets' scaling into the last layer, which is linear: w s, and b s + mean."""
+    """Fold the inverse scaling of the targets into the last layer, which is linear: w s, and b s + mean."""
     state = target_scaler.state()
     mean, std = np.array(state["mean"]), np.array(state["std"])
     net.weights[-1][...] = net.weights[-1] * std[:, np.newaxis]

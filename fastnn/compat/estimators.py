@@ -23,16 +23,16 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, BaseOpt
 from sklearn.utils.validation import validate_data
 
 from .. import inputs
-from ..callbacks import Callbacks
+from ..callbacks.runner import CallbackRunner
 from ..history import History
 from ..kernels import layout, optimizer_steps
 from ..network import Network
 from ..optimizers import LBFGS, Optimizer, as_optimizer
-from ..parameters import aligned_zeros, make_layout, views
+from ..parameters import aligned_zeros, buffer_to_vector, make_layout, vector_to_buffer, views
 from ..training.explicit_order import ExplicitOrderTraining
 from ..training.update_rule import (
+    OptimizerState,
     Regularization,
-    State,
     initial_state,
     make_stochastic_regularization,
     make_update_rule,
@@ -54,19 +54,19 @@ class OwnOptimizer(BaseOptimizer):
     def __init__(self, kind: Optimizer, learning_rate: float) -> None:
         super().__init__(learning_rate)
         self.kind = kind
-        self.state: State | None = None
+        self.state: OptimizerState | None = None
 
 
 def fill(buffer: np.ndarray, net: Network, coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]) -> None:
     """Write arrays (n_in, n_out) and (n_out,) into a buffer that is laid out as the net's parameters."""
-    weights, biases = views(buffer, make_layout(net._spec, 1).table)
+    weights, biases = views(buffer, make_layout(net.engine.spec).table)
     for part, given in zip((*weights, *biases), (*(coef.T for coef in coefs), *intercepts), strict=True):
         part[...] = given
 
 
 def read(buffer: np.ndarray, net: Network, coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]) -> None:
     """Write what such a buffer holds into the arrays."""
-    weights, biases = views(buffer, make_layout(net._spec, 1).table)
+    weights, biases = views(buffer, make_layout(net.engine.spec).table)
     for part, into in zip((*weights, *biases), (*(coef.T for coef in coefs), *intercepts), strict=True):
         into[...] = part
 
@@ -130,7 +130,7 @@ class CompiledPerceptron(BaseMultilayerPerceptron):
         else:
             net = Network(sizes, seed=0, init="zeros", **about)
             _networks[self] = (sizes, about), net
-        fill(net._buffer, net, self.coefs_, self.intercepts_)
+        fill(net.engine.buffer, net, self.coefs_, self.intercepts_)
         return net
 
     def _forward_pass_fast(self, X: Any, check_input: bool = True) -> np.ndarray:
@@ -155,7 +155,7 @@ class CompiledPerceptron(BaseMultilayerPerceptron):
     def _prepare(self, net: Network, X: Any, y: np.ndarray, sample_weight: Any) -> Prepared:
         # scikit-learn has looked for what is not finite; a narrower type may overflow
         finite = X.dtype.itemsize <= net.dtype.itemsize
-        examples, _ = inputs.as_examples(X, y, sample_weight, net._spec, NAMES, finite)
+        examples, _ = inputs.as_examples(X, y, sample_weight, net.engine.spec, NAMES, finite)
         n_losses = net.sizes[-1] if self.loss == "squared_error" else 1
         constants = None
         if self.loss == "poisson":
@@ -172,13 +172,13 @@ class CompiledPerceptron(BaseMultilayerPerceptron):
         intercept_grads: Any,
     ) -> Any:  # fmt: skip
         net = X.net
-        fill(net._buffer, net, self.coefs_, self.intercepts_)
-        slopes = np.zeros_like(net._buffer)
+        fill(net.engine.buffer, net, self.coefs_, self.intercepts_)
+        gradient = np.zeros_like(net.engine.buffer)
         n_rows = X.examples.n_rows
-        mean = net._judge(X.examples, slopes)[0] / X.n_losses + X.mean_constant(np.arange(n_rows), n_rows)
+        mean = net.engine.gradient(X.examples, gradient)[0] / X.n_losses + X.mean_constant(np.arange(n_rows), n_rows)
         weight = n_rows if sample_weight is None else sample_weight.sum()
         penalty = sum(float(np.vdot(coef, coef)) for coef in self.coefs_)
-        weights, biases = views(slopes, make_layout(net._spec, 1).table)
+        weights, biases = views(gradient, make_layout(net.engine.spec).table)
         coef_grads[:] = [part.T + self.alpha / weight * coef for part, coef in zip(weights, self.coefs_, strict=True)]
         intercept_grads[:] = biases
         return mean + 0.5 * self.alpha * penalty / weight, coef_grads, intercept_grads
@@ -292,19 +292,19 @@ class _Training:
         self.prepared = estimator._prepare(self.net, X, y, sample_weight)
         self.order = np.arange(self.n_rows)
         seed = estimator._random_state.randint(1 << 31) if any(self.net.dropout) else 0
-        distortion = make_stochastic_regularization(self.net.dropout, NO_PENALTY, int(seed))
-        n_stretches = self.net._buffer.size // optimizer_steps.STRETCH + len(self.net.sizes)
-        rule = self._rule()._replace(shared=float(self.prepared.n_losses), norms=np.zeros(n_stretches))
-        self.first, self.second = rule.first, rule.second
+        stochastic = make_stochastic_regularization(self.net.dropout, NO_PENALTY, int(seed))
+        n_stretches = self.net.engine.buffer.size // optimizer_steps.PENALTY_CHUNK + len(self.net.sizes)
+        rule = self._rule()._replace(penalty_per_batch=float(self.prepared.n_losses), norms=np.zeros(n_stretches))
+        self.moment1, self.moment2 = rule.moment1, rule.moment2
         self.rate = self.optimizer.learning_rate
-        given = (self.net, self.prepared.examples, batch_size, rule, estimator.n_threads, distortion)
+        given = (self.net.engine, self.prepared.examples, batch_size, rule, estimator.n_threads, stochastic)
         self.training = ExplicitOrderTraining(*given)
         self.history = History()
         pairs = getattr(estimator, "_eval_set", None)
         if pairs is not None and not isinstance(pairs, list | tuple):
             raise TypeError(f"eval_set must be a list of pairs (X, y), got {type(pairs).__name__}")
         self.evaluated = [self._evaluated(pair) for pair in pairs or ()]
-        self.called: Callbacks = Callbacks(tuple(estimator.callbacks or ()), self.net, self.history)
+        self.called: CallbackRunner = CallbackRunner(tuple(estimator.callbacks or ()), self.net, self.history)
         self.watched: bool = bool(self.evaluated or self.called)
         if self.evaluated:
             names = [f"validation_{number}" for number in range(len(self.evaluated))]
@@ -316,23 +316,28 @@ class _Training:
         penalty = Regularization(l2=float(estimator.alpha))
         if isinstance(optimizer, OwnOptimizer):
             kept = optimizer.state
-            self.state = kept.with_buffers(net._laid_out) if kept else initial_state(optimizer.kind, 0.0, net._buffer)
-            return make_update_rule(optimizer.kind, penalty, self.state, make_layout(net._spec, 1).table)
-        rule = plain_sgd_rule(net._buffer)._replace(plain=0, l2=penalty.l2)
+            self.state = (
+                kept.map_buffers(lambda vector: vector_to_buffer(vector, net.engine.spec))
+                if kept
+                else initial_state(optimizer.kind, 0.0, net.engine.buffer)
+            )
+            return make_update_rule(optimizer.kind, penalty, self.state, make_layout(net.engine.spec).table)
+        rule = plain_sgd_rule(net.engine.buffer)._replace(plain=0, l2=penalty.l2)
         split = len(estimator.coefs_)
         if isinstance(optimizer, AdamOptimizer):
-            first, second = aligned_zeros(net._buffer.size, net.dtype), aligned_zeros(net._buffer.size, net.dtype)
-            fill(first, net, optimizer.ms[:split], optimizer.ms[split:])
-            fill(second, net, optimizer.vs[:split], optimizer.vs[split:])
+            moment1 = aligned_zeros(net.engine.buffer.size, net.dtype)
+            moment2 = aligned_zeros(net.engine.buffer.size, net.dtype)
+            fill(moment1, net, optimizer.ms[:split], optimizer.ms[split:])
+            fill(moment2, net, optimizer.vs[:split], optimizer.vs[split:])
             betas = {"beta_1": optimizer.beta_1, "beta_2": optimizer.beta_2, "epsilon": optimizer.epsilon}
-            own = {"method": optimizer_steps.ADAM, "early_epsilon": 1, "steps_before": optimizer.t}
-            return rule._replace(first=first, second=second, **betas, **own)
+            own = {"method": optimizer_steps.ADAM, "epsilon_before_correction": 1, "steps_before": optimizer.t}
+            return rule._replace(moment1=moment1, moment2=moment2, **betas, **own)
         if optimizer.momentum == 0:
             return rule._replace(plain=int(penalty.l2 == 0))
-        first = aligned_zeros(net._buffer.size, net.dtype)
-        fill(first, net, optimizer.velocities[:split], optimizer.velocities[split:])
-        first *= -1 / optimizer.learning_rate
-        return rule._replace(beta_1=optimizer.momentum, nesterov=int(optimizer.nesterov), first=first)
+        moment1 = aligned_zeros(net.engine.buffer.size, net.dtype)
+        fill(moment1, net, optimizer.velocities[:split], optimizer.velocities[split:])
+        moment1 *= -1 / optimizer.learning_rate
+        return rule._replace(beta_1=optimizer.momentum, nesterov=int(optimizer.nesterov), moment1=moment1)
 
     def epoch(self) -> float:
         """Train for one epoch; scikit-learn's loss of it."""
@@ -343,7 +348,7 @@ class _Training:
             self.order = self.order[again]
         rate = optimizer.learning_rate_init if isinstance(optimizer, AdamOptimizer) else optimizer.learning_rate
         if isinstance(optimizer, SGDOptimizer) and rate != self.rate:
-            self.first *= self.rate / rate  # scikit-learn's velocity is this one times the rate
+            self.moment1 *= self.rate / rate  # scikit-learn's velocity is this one times the rate
             self.rate = rate
         loss = self.training.epoch(self.order, rate) / self.prepared.n_losses
         return loss + self.prepared.mean_constant(self.order, self.batch_size)
@@ -360,11 +365,11 @@ class _Training:
     def show(self) -> None:
         """Give the estimator the weights so far, judge the evaluation sets, and add the epoch to the history."""
         estimator = self.estimator
-        read(self.net._buffer, self.net, estimator.coefs_, estimator.intercepts_)
+        read(self.net.engine.buffer, self.net, estimator.coefs_, estimator.intercepts_)
         values = {"loss": estimator.loss_}
         for number, (prepared, X, y) in enumerate(self.evaluated):
             n_rows = prepared.examples.n_rows
-            loss = self.net._judge(prepared.examples, None)[0] / prepared.n_losses
+            loss = self.net.engine.evaluate(prepared.examples)[0] / prepared.n_losses
             loss += prepared.mean_constant(np.arange(n_rows), n_rows)
             score = estimator._score(X, y)
             seen = estimator.evals_result_[f"validation_{number}"]
@@ -378,17 +383,17 @@ class _Training:
     def hand_back(self) -> None:
         """Give the estimator the weights, and its optimizer the state."""
         estimator, optimizer, net = self.estimator, self.optimizer, self.net
-        read(net._buffer, net, estimator.coefs_, estimator.intercepts_)
+        read(net.engine.buffer, net, estimator.coefs_, estimator.intercepts_)
         steps, split = self.training.steps, len(estimator.coefs_)
         if isinstance(optimizer, OwnOptimizer):
             self.state.steps += steps
-            optimizer.state = self.state.with_buffers(net._in_order)
+            optimizer.state = self.state.map_buffers(lambda buffer: buffer_to_vector(buffer, net.engine.spec))
         elif isinstance(optimizer, AdamOptimizer):
-            read(self.first, net, optimizer.ms[:split], optimizer.ms[split:])
-            read(self.second, net, optimizer.vs[:split], optimizer.vs[split:])
+            read(self.moment1, net, optimizer.ms[:split], optimizer.ms[split:])
+            read(self.moment2, net, optimizer.vs[:split], optimizer.vs[split:])
             optimizer.t += steps
             corrections = np.sqrt(1 - optimizer.beta_2**optimizer.t) / (1 - optimizer.beta_1**optimizer.t)
             optimizer.learning_rate = optimizer.learning_rate_init * corrections if steps else optimizer.learning_rate
-        elif self.first.size:
-            self.first *= -self.rate
-            read(self.first, net, optimizer.velocities[:split], optimizer.velocities[split:])
+        elif self.moment1.size:
+            self.moment1 *= -self.rate
+            read(self.moment1, net, optimizer.velocities[:split], optimizer.velocities[split:])

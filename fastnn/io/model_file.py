@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_int
 from ..errors import FileFormatError
 from ..preprocessing import MinMaxScaler, StandardScaler, scaler_from_state
-from ..spec import Spec, activation_code, check_int, loss_code, make_spec
+from ..spec import Spec, activation_code, loss_code, make_spec
 from .files import write_bytes
 from .labels import as_plain, from_plain
 
@@ -60,6 +61,11 @@ class SavedModel:
     column_names: tuple[str, ...] | None = None
     class_names: tuple[Any, ...] | None = None
 
+    def check_finite(self, message: str) -> None:
+        """Raise ValueError with a message if any parameter is not finite."""
+        if not np.isfinite(self.parameters).all():
+            raise ValueError(message)
+
     def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return weights (n_out, n_in) and biases (n_out,) of each layer, as views of the parameters."""
         found, start = [], 0
@@ -81,8 +87,7 @@ def write(path: str | os.PathLike[str], model: SavedModel) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    if not np.isfinite(model.parameters).all():
-        raise ValueError("this network has parameters that are not finite; it is not saved")
+    model.check_finite("this network has parameters that are not finite; it is not saved")
     write_bytes(path, to_bytes(tensors_of(model), {"fastnn": json.dumps(description(model))}))
 
 

@@ -1,7 +1,7 @@
-"""Pictures of a training and of what it taught: each function returns a matplotlib Figure, the caller saves it.
+"""Figures of a training and of what a network has learned. Each function returns a matplotlib Figure.
 
-matplotlib is not a dependency of fastnn: `pip install fastnn[plot]` brings it. Figures are made as objects, without
-pyplot, so that nothing of the caller's own matplotlib changes.
+matplotlib is optional: `pip install fastnn[plot]`. The figures are created without pyplot, so that the caller's own
+matplotlib state does not change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How well a network tells classes apart: which it takes for which, and where it errs with confidence."""
+"""How well a network tells classes apart: which ones it confuses, and its most confident mistakes."""
 
 from __future__ import annotations
 
@@ -8,23 +8,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import LETTER, add_scale, names_or_numbers, new_figure, shape_of_images, sheet_of_images
+from .canvas import LETTER, add_scale, image_shape_of, names_or_numbers, new_figure, sheet_of_images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_NUMBERS = 300
-"""Numbers in a table of mistakes beyond which they are left out for the colours alone."""
+MAX_COUNTED_CLASSES = 40
+"""Number of classes up to which a confusion matrix shows its counts."""
+
+FAINTEST = 0.3
+"""Least intensity of a count above 0 in a confusion matrix that has no numbers."""
+
+MAX_NUMBERS = 300
+"""Size up to which a table of mistakes shows its numbers."""
 
 
 def brightest(outputs: Any) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """The answer that outputs give, and its brightness: the confidence.
+    """Return the predicted label of each row of outputs, and its confidence: the largest output.
 
     Parameters
     ----------
     outputs : array_like, (n, n_outputs)
-        What `Network.predict` returned. With one output the answers are 0 and 1, split at 0.5, and the
-        brightness of answer 0 is one minus the output.
+        What `Network.predict` returned. A single output stands for label 1 if it is 0.5 or more; the confidence of
+        label 0 is one minus the output.
 
     Returns
     -------
@@ -46,33 +52,33 @@ def brightest(outputs: Any) -> tuple[NDArray[np.int64], NDArray[Any]]:
     if values.ndim != 2 or not values.shape[1]:
         raise ValueError(f"outputs must have shape (n, n_outputs), got {values.shape}")
     if values.shape[1] == 1:
-        lit = values[:, 0] >= 0.5
-        return lit.astype(np.int64), np.where(lit, values[:, 0], 1 - values[:, 0])
+        positive = values[:, 0] >= 0.5
+        return positive.astype(np.int64), np.where(positive, values[:, 0], 1 - values[:, 0])
     return values.argmax(axis=1).astype(np.int64), values.max(axis=1)
 
 
 def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None = None) -> Figure:
-    """How often each class was taken for each.
+    """Plot how often examples of each class were predicted as each class.
 
     Parameters
     ----------
     y_true, y_pred : array_like of int, (n,)
         True and predicted labels, from 0.
     class_names : sequence of str, optional
-        Name of each label; default the numbers.
+        Name of each label; default the labels.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The counts, a row for each true class; colours are shares of the row, so that rare classes count as
-        much as common ones.
+        One row for each true class. Colours show fractions of the row, so that rare classes count as much as common
+        ones. Above 40 classes the counts are left out, and the names of most classes.
 
     Raises
     ------
     ValueError
-        If the labels are not integers from 0 of one length, or outnumber the names.
+        If the labels are not integers from 0, differ in number, or exceed the names.
     ImportError
-        Without matplotlib.
+        If matplotlib is not installed.
 
     Examples
     --------
@@ -81,33 +87,44 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     '2 of 3 right: 66.67%'
     """
     truth = _labels("y_true", y_true)
-    answer = _labels("y_pred", y_pred)
-    if truth.size != answer.size:
-        raise ValueError(f"y_true and y_pred must be of the same length, got {truth.size} and {answer.size}")
-    n_classes = max(len(class_names or ()), int(max(np.max(truth), np.max(answer))) + 1)
+    predicted = _labels("y_pred", y_pred)
+    if truth.size != predicted.size:
+        raise ValueError(f"y_true and y_pred must be of the same length, got {truth.size} and {predicted.size}")
+    n_classes = max(len(class_names or ()), int(max(np.max(truth), np.max(predicted))) + 1)
     names = names_or_numbers(class_names, n_classes, "class_names")
     counts = np.zeros((n_classes, n_classes), np.int64)
-    np.add.at(counts, (truth, answer), 1)
+    np.add.at(counts, (truth, predicted), 1)
+    figure = _matrix_figure(counts, names)
+    right = int(np.trace(counts))
+    figure.axes[0].set_title(f"{right:,} of {truth.size:,} right: {right / truth.size:.2%}", fontsize=11)
+    return figure
 
-    side = float(np.clip(0.48 * n_classes, 2.4, 18))
+
+def _matrix_figure(counts: NDArray[np.int64], names: Sequence[str]) -> Figure:
+    n_classes = len(counts)
+    with_counts = n_classes <= MAX_COUNTED_CLASSES
+    side = float(np.clip(0.48 * n_classes, 2.4, 18)) if with_counts else 9.0
     figure = new_figure(side + 1.6, side + 1.6, layout="constrained")
     axes = figure.subplots()
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # the square root lifts the few mistakes of a good network out of the white
-    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1.2)
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    intensity = np.sqrt(fractions)  # the root makes the few mistakes of a good network visible
+    if not with_counts:
+        intensity = np.where(counts, FAINTEST + (1 - FAINTEST) * intensity, 0)
+    axes.imshow(intensity, cmap="Blues", vmin=0, vmax=1.2, interpolation="nearest")
     cell = 72 * side / n_classes  # points
-    size = float(np.clip(1.4 * cell / len(f"{np.max(counts):,}"), 3, 10))
-    for row, column in np.argwhere(counts):
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=colour, fontsize=size)
-    turned = 90 if 72 * LETTER * max(map(len, names)) > cell else 0
-    label_size = float(np.clip(0.6 * cell, 4, 9))
-    axes.set_xticks(range(n_classes), names, rotation=turned, fontsize=label_size)
-    axes.set_yticks(range(n_classes), names, fontsize=label_size)
+    if with_counts:
+        size = float(np.clip(1.4 * cell / len(f"{np.max(counts):,}"), 3, 10))
+        for row, column in np.argwhere(counts):
+            colour = "white" if fractions[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=colour, fontsize=size)
+    label_size = float(np.clip(0.6 * cell, 7, 9))
+    every = max(1, int(np.ceil(1.4 * label_size / cell)))  # names that lines of text have space for
+    rotation = 90 if 72 * LETTER * max(map(len, names)) > every * cell else 0
+    shown = range(0, n_classes, every)
+    axes.set_xticks(shown, names[::every], rotation=rotation, fontsize=label_size)
+    axes.set_yticks(shown, names[::every], fontsize=label_size)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    right = int(np.trace(counts))
-    axes.set_title(f"{right:,} of {truth.size:,} right: {right / truth.size:.2%}", fontsize=11)
     return figure
 
 
@@ -121,39 +138,39 @@ def worst_mistakes(
     column_names: Sequence[str] | None = None,
     count: int = 24,
 ) -> Figure:
-    """The examples that were answered wrongly with the greatest confidence: true class → predicted class.
+    """Show the most confident wrong predictions: true class → predicted class.
 
     Parameters
     ----------
     X : array_like, (n, n_inputs)
-        The examples, as they look best: before any scaling.
+        Examples, not scaled.
     y : array_like of int, (n,)
-        Their true labels.
+        True labels.
     outputs : array_like, (n, n_outputs)
-        What the network answered.
+        What `Network.predict` returned.
     image_shape : (height, width), optional
-        Draw each example as an image of this shape. Default: a square, if the number of inputs is a square of
-        16 or more and they have no names; otherwise one table with a row for each mistake, coloured by how
-        far each number lies from the mean of its column, in standard deviations.
+        Draw each example as an image of this shape. Default: a square, if the number of inputs is a square of 16 or
+        more and they have no names; otherwise one table with a row for each mistake, whose colours show how many
+        standard deviations each number lies from the mean of its column.
     class_names : sequence of str, optional
-        Name of each label; default the numbers.
+        Name of each label; default the labels.
     column_names : sequence of str, optional
         Names of the inputs.
     count : int, default 24
-        At most that many mistakes.
+        Largest number of mistakes.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Images, one for each mistake, on one axes; or the table, then its scale. Without a mistake a line that
-        says so.
+        One axes that holds an image of each mistake; or the axes of the table, then that of its scale. If there is no
+        mistake, a line that says so.
 
     Raises
     ------
     ValueError
-        If shapes, labels or names do not fit together.
+        If shapes, labels or names do not match.
     ImportError
-        Without matplotlib.
+        If matplotlib is not installed.
 
     Examples
     --------
@@ -164,22 +181,22 @@ def worst_mistakes(
     ['1 → 0: 0.900', '1 → 0: 0.700']
     """
     examples, truth = np.asarray(X), _labels("y", y)
-    answer, confidence = brightest(outputs)
-    if examples.ndim != 2 or not len(examples) == truth.size == answer.size:
+    predicted, confidence = brightest(outputs)
+    if examples.ndim != 2 or not len(examples) == truth.size == predicted.size:
         raise ValueError(
             f"X, y and outputs must have a row for each example, got shapes {examples.shape}, {truth.shape} "
             f"and {np.shape(outputs)}"
         )
     if count < 1:
         raise ValueError(f"count must be 1 or more, got {count}")
-    shape = shape_of_images(examples.shape[1], image_shape, column_names)
-    names = names_or_numbers(class_names, int(max(np.max(truth), np.max(answer))) + 1, "class_names", 10)
-    wrong = np.flatnonzero(answer != truth)
+    shape = image_shape_of(examples.shape[1], image_shape, column_names)
+    names = names_or_numbers(class_names, int(max(np.max(truth), np.max(predicted))) + 1, "class_names", 10)
+    wrong = np.flatnonzero(predicted != truth)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     if not worst.size:
         return _message(f"No mistake among {truth.size:,} examples")
     title = f"Worst mistakes: {worst.size:,} of {wrong.size:,} (true → predicted: confidence)"
-    labels = [f"{names[truth[i]]} → {names[answer[i]]}: {confidence[i]:.3f}" for i in worst]
+    labels = [f"{names[truth[i]]} → {names[predicted[i]]}: {confidence[i]:.3f}" for i in worst]
     if shape is not None:
         images = examples[worst].reshape(-1, *shape)
         return sheet_of_images(images, labels, title, longest=1.1, right=0, cmap="gray_r").figure
@@ -209,11 +226,11 @@ def _table(
     spread = values.std(axis=0)
     scores = (values[worst] - values.mean(axis=0)) / np.where(spread > 0, spread, 1)
     n_rows, n_columns = scores.shape
-    with_numbers = scores.size <= MOST_NUMBERS
+    with_numbers = scores.size <= MAX_NUMBERS
     width = float(np.clip((0.62 if with_numbers else 0.24) * n_columns, 3.5, 14)) + 3
     figure = new_figure(width, max(0.26 * n_rows + 2.2, 4.4), layout="constrained")
     axes = figure.subplots()
-    shown = axes.imshow(scores, cmap="RdBu_r", vmin=-3, vmax=3, aspect="auto", interpolation="nearest")
+    image = axes.imshow(scores, cmap="RdBu_r", vmin=-3, vmax=3, aspect="auto", interpolation="nearest")
     if with_numbers:
         for (row, column), score in np.ndenumerate(scores):
             colour = "white" if abs(score) > 2 else "black"
@@ -223,5 +240,5 @@ def _table(
     if n_columns <= 80:
         axes.set_xticks(range(n_columns), columns, rotation=90, fontsize=8)
     figure.suptitle(title, fontsize=11)
-    add_scale(figure, axes, shown, "standard deviations from the column's mean")
+    add_scale(figure, axes, image, "standard deviations from the column's mean")
     return figure

@@ -1,4 +1,4 @@
-"""What a network of two inputs answers, over the plane."""
+"""The classes that a network of two inputs predicts, over the plane."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
     from ..network import Network
 
-SIDE = 300
+RESOLUTION = 300
 COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860", "#da8bc3", "#8c8c8c", "#ccb974", "#64b5cd")
 
 
 def decision_boundary(
     net: Network, X: Any, y: Any, *, input_names: Sequence[str] = ("input 1", "input 2"), class_names: Any = None
 ) -> Figure:
-    """The plane coloured by the class that the network sees at each point, and the examples on it.
+    """Colour the plane by the class that the network predicts at each point, and draw the examples on it.
 
     Parameters
     ----------
     net : Network
-        Of two inputs and at most ten classes; its scaler, where it has one, is applied.
+        With two inputs and at most ten classes. Its scaler, if it has one, is applied.
     X : array_like, (n, 2)
-        Examples before any scaling.
+        Examples, not scaled.
     y : array_like, (n,)
-        Their labels; with one output 0 and 1.
+        Their labels; 0 and 1 for a network with one output.
     input_names : pair of str
-        Names of the axes.
+        Labels of the axes.
     class_names : sequence of str, optional
-        Names for the legend.
+        Name of each label; default the labels.
 
     Returns
     -------
@@ -44,9 +44,9 @@ def decision_boundary(
     Raises
     ------
     ValueError
-        If the network has other than two inputs or more than ten classes, or the data do not fit it.
+        If the network has other than two inputs or more than ten classes, or `X` and `y` do not match it.
     ImportError
-        Without matplotlib.
+        If matplotlib is not installed.
 
     Examples
     --------
@@ -67,21 +67,21 @@ def decision_boundary(
     names = names_or_numbers(class_names, n_classes, "class_names", 24)
     low, high = points.min(axis=0), points.max(axis=0)
     margin = np.where(high > low, 0.08 * (high - low), 0.5)
-    sides = [np.linspace(start, end, SIDE) for start, end in zip(low - margin, high + margin, strict=True)]
+    sides = [np.linspace(start, end, RESOLUTION) for start, end in zip(low - margin, high + margin, strict=True)]
     grid = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
-    answers = net.classify(grid if net.scaler is None else net.scaler.transform(grid)).reshape(SIDE, SIDE)
+    predicted = net.classify(grid if net.scaler is None else net.scaler.transform(grid)).reshape(RESOLUTION, RESOLUTION)
     figure = new_figure(6.0, 5.0, layout="constrained")
     axes = figure.subplots()
     colours = COLOURS[:n_classes]
     levels = np.arange(n_classes + 1) - 0.5
-    axes.contourf(*sides, answers, levels=levels, colors=colours, alpha=0.25)
-    for label in range(n_classes):  # each class by itself: between two that differ by more all levels would meet
-        axes.contour(*sides, answers == label, levels=[0.5], colors="0.35", linewidths=0.5)
+    axes.contourf(*sides, predicted, levels=levels, colors=colours, alpha=0.25)
+    for label in range(n_classes):  # one by one: contours of all labels would coincide where 0 borders on 5
+        axes.contour(*sides, predicted == label, levels=[0.5], colors="0.35", linewidths=0.5)
     size = float(np.clip(3000 / len(points), 6, 30))
     for label, (colour, name) in enumerate(zip(colours, names, strict=True)):
-        mine = points[labels == label]
+        of_class = points[labels == label]
         axes.scatter(
-            mine[:, 0], mine[:, 1], s=size, color=colour, edgecolors="white", linewidths=0.4, label=plain(name)
+            of_class[:, 0], of_class[:, 1], s=size, color=colour, edgecolors="white", linewidths=0.4, label=plain(name)
         )
     axes.set_xlabel(plain(input_names[0]))
     axes.set_ylabel(plain(input_names[1]))

@@ -1,4 +1,4 @@
-"""What the pictures share: the figure, sheets of images, texts, and the guess whether inputs are an image."""
+"""What all figures share: their creation, sheets of images, text, and the guess whether inputs are an image."""
 
 from __future__ import annotations
 
@@ -15,66 +15,65 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 LETTER = 0.068
-"""Inches that a letter of the smallest texts, 8 points, takes on average."""
+"""Average width in inches of a letter of the smallest text, 8 points."""
 
-SMALLEST_SIDE = 4
-"""Below 4 x 4 pixels a square number of inputs says nothing about a picture."""
+MIN_IMAGE_SIDE = 4
+"""Side of the smallest square of inputs that is taken for an image."""
 
 
 def new_figure(width: float, height: float, **options: Any) -> Figure:
-    """An empty figure of a size in inches.
+    """Return an empty figure of a size in inches.
 
     Raises
     ------
     ImportError
-        Without matplotlib; says how to get it.
+        If matplotlib is not installed; the message says how to install it.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ImportError("pictures need matplotlib: pip install fastnn[plot]") from None
+        raise ImportError("figures need matplotlib: pip install fastnn[plot]") from None
     return Figure(figsize=(width, height), **options)
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A figure full of small images on one axes, which is measured in inches from the lower left.
+    """A figure of many small images on one axes, whose coordinates are inches from the lower left.
 
     Attributes
     ----------
     figure : Figure
     axes : Axes
-        Its images are in the order in which they were given.
-    shown : AxesImage
-        The last image, for a colour bar.
+        Holds the images in their order.
+    last_image : AxesImage
+        For a colour bar.
     """
 
     figure: Figure
     axes: Axes
-    shown: AxesImage
+    last_image: AxesImage
 
 
 def sheet_of_images(
     images: np.ndarray, labels: Sequence[str], title: str, *, longest: float, right: float, **look: Any
 ) -> Sheet:
-    """Images side by side in rows, about twice as wide as high, a label above each.
+    """Draw images in rows, a label above each; the figure becomes about twice as wide as high.
 
-    One axes for all: an axes of its own for each would take seconds for a hundred.
+    All images share one axes: a hundred axes would take seconds.
 
     Parameters
     ----------
     images : ndarray, (n, height, width)
-        The images.
     labels : sequence of str
-        One for each.
+        One for each image.
     title : str
-        Above them all.
+        Title of the figure.
     longest : float
-        Inches of an image's longer side.
+        Length in inches of an image's longer side.
     right : float
-        Inches kept free on the right.
+        Inches left free on the right.
     **look
-        For matplotlib's `imshow`: colours and their limits.
+        Options of matplotlib's `imshow`: colours and their limits.
     """
     n = len(images)
     w, h = _inches(images.shape[1:], longest)
@@ -91,46 +90,47 @@ def sheet_of_images(
         row, column = divmod(index, n_columns)
         x = left + column * step_x + (step_x - w) / 2
         y = height - 0.5 - (row + 1) * step_y
-        shown = axes.imshow(image, extent=(x, x + w, y, y + h), interpolation="nearest", **look)
+        last_image = axes.imshow(image, extent=(x, x + w, y, y + h), interpolation="nearest", **look)
         axes.plot([x, x + w, x + w, x, x], [y, y, y + h, y + h, y], color="0.7", linewidth=0.8)
         axes.text(x + w / 2, y + h + 0.04, label, ha="center", va="bottom", fontsize=8)
     axes.set(xlim=(0, width), ylim=(0, height), aspect="auto")
     figure.suptitle(title, y=1 - 0.14 / height, va="top", fontsize=11)
-    return Sheet(figure, axes, shown)
+    return Sheet(figure, axes, last_image)
 
 
 def _inches(shape: Sequence[int], longest: float) -> tuple[float, float]:
-    """Width and height of an image whose longer side is `longest`; thin images are widened."""
+    """Return width and height of an image whose longer side is `longest`; thin images are widened."""
     height, width = (max(side * longest / max(shape), 0.2 * longest) for side in shape)
     return width, height
 
 
-def add_scale(figure: Figure, axes: Axes, shown: AxesImage, label: str) -> None:
-    """A colour bar beside an axes, no longer than 4 inches."""
+def add_scale(figure: Figure, axes: Axes, image: AxesImage, label: str) -> None:
+    """Add a colour bar of at most 4 inches beside an axes."""
     height = figure.get_size_inches()[1]
-    figure.colorbar(shown, ax=axes, label=label, extend="both", extendfrac=0.04, aspect=25, shrink=min(1.0, 4 / height))
+    figure.colorbar(image, ax=axes, label=label, extend="both", extendfrac=0.04, aspect=25, shrink=min(1.0, 4 / height))
 
 
-def plain(text: object, most: int = 60) -> str:
-    """A text that matplotlib shows as it is, cut to `most` characters in its middle: often the ends differ."""
+def plain(text: object, max_length: int = 60) -> str:
+    """Return a text that matplotlib shows literally, shortened in its middle, since names often differ at the end."""
     string = " ".join(str(text).split())
-    if len(string) > most:
-        end = (most - 1) // 3
-        string = string[: most - 1 - end] + "…" + string[len(string) - end :]
+    if len(string) > max_length:
+        end = (max_length - 1) // 3
+        string = string[: max_length - 1 - end] + "…" + string[len(string) - end :]
     return string.replace("$", r"\$")
 
 
-def shape_of_images(
+def image_shape_of(
     n_inputs: int, image_shape: Sequence[int] | None, column_names: Sequence[str] | None
 ) -> tuple[int, int] | None:
-    """(height, width) of the image that a row of inputs is; None where it is none.
+    """Return the (height, width) of the image that a row of inputs is, or None if it is no image.
 
-    Inputs that have names are no image, and neither are a few; a square number of others is.
+    Without `image_shape`, inputs are taken for an image if they have no names and their number is a square of 16 or
+    more.
 
     Raises
     ------
     ValueError
-        For a shape that is not a height and a width, or has another number of pixels.
+        If `image_shape` is not a height and a width, or has a different number of pixels.
     """
     if image_shape is not None:
         shape = tuple(image_shape)
@@ -140,15 +140,15 @@ def shape_of_images(
             raise ValueError(f"image_shape must have {n_inputs} pixels, one for each input, got {shape}")
         return int(shape[0]), int(shape[1])
     side = math.isqrt(n_inputs)
-    if column_names is not None or side < SMALLEST_SIDE or side * side != n_inputs:
+    if column_names is not None or side < MIN_IMAGE_SIDE or side * side != n_inputs:
         return None
     return side, side
 
 
-def names_or_numbers(names: Sequence[str] | None, n: int, argument: str, most: int = 24) -> list[str]:
-    """The `n` names, each cut to `most` characters, or the numbers from 0 in their place: ready to be shown."""
+def names_or_numbers(names: Sequence[str] | None, n: int, argument: str, max_length: int = 24) -> list[str]:
+    """Return the first `n` names, shortened to `max_length` characters, or the numbers from 0 if there are none."""
     if names is None:
         return [str(index) for index in range(n)]
     if len(names) < n:
         raise ValueError(f"{argument} must hold {n} names, got {len(names)}")
-    return [plain(name, most) for name in names[:n]]
+    return [plain(name, max_length) for name in names[:n]]

@@ -1,4 +1,4 @@
-"""Curves: the course of a training, and a function of one number that a network has learned."""
+"""Curves: loss and accuracy by epoch, a learned function of one input, and a learning-rate search."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ if TYPE_CHECKING:
     from ..training.lr_finder import RateSearch
 
 LOG_SPAN = 30
-"""A loss that falls by more than this factor is drawn on a logarithmic scale."""
+"""Factor of change beyond which a loss is drawn on a logarithmic scale."""
+
+MIN_ACCURACY_SPAN = 0.02
+"""Least height of the scale of accuracies."""
 
 TRAINING, VALIDATION = "tab:blue", "tab:orange"
 
 
 def learning_curves(history: Mapping[str, Sequence[float]], *, loss_label: str = "loss") -> Figure:
-    """Loss and, where there is one, accuracy of each epoch, in training and on the validation data.
+    """Plot the loss and, if there is one, the accuracy of each epoch, in training and on the validation data.
+
+    The scale of the accuracies is that of the later epochs; the curves of the first ones may begin below it.
 
     Parameters
     ----------
     history : History
-        What `Network.fit` returned, or any mapping with its columns.
+        What `Network.fit` returned, or any mapping that has its columns.
     loss_label : str, default "loss"
-        Name of the vertical axis of the losses.
+        Label of the loss axis.
 
     Returns
     -------
@@ -41,7 +46,7 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, loss_label: str =
     ValueError
         If the history has no epoch.
     ImportError
-        Without matplotlib.
+        If matplotlib is not installed.
 
     Examples
     --------
@@ -56,19 +61,21 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, loss_label: str =
         kinds.append(("accuracy", "accuracy"))
     figure = new_figure(4.8 * len(kinds), 3.6, layout="constrained")
     for axes, (kind, label) in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
-        shown = {"training": history.get(kind, ()), "validation": history.get(f"val_{kind}", ())}
-        _draw_course(axes, shown)
+        curves = {"training": history.get(kind, ()), "validation": history.get(f"val_{kind}", ())}
+        _draw_curves(axes, curves)
         axes.set_ylabel(plain(label))
         if kind == "loss":
-            _logarithmic_where_it_falls_far(axes, [value for part in shown.values() for value in part])
+            _set_loss_scale(axes, curves)
+        else:
+            _set_accuracy_scale(axes, curves)
     return figure
 
 
-def _draw_course(axes: Axes, shown: Mapping[str, Sequence[float]]) -> None:
-    """One line for each part that has values, the epochs counted from 1."""
+def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[float]]) -> None:
+    """Draw one line for each curve that has values, over the epochs from 1."""
     from matplotlib.ticker import MaxNLocator
 
-    for colour, (name, values) in zip((TRAINING, VALIDATION), shown.items(), strict=True):
+    for colour, (name, values) in zip((TRAINING, VALIDATION), curves.items(), strict=True):
         if len(values):
             epochs = np.arange(1, len(values) + 1)
             axes.plot(epochs, values, color=colour, label=name, marker="o" if len(values) < 10 else None)
@@ -78,25 +85,43 @@ def _draw_course(axes: Axes, shown: Mapping[str, Sequence[float]]) -> None:
     axes.legend(frameon=False)
 
 
-def _logarithmic_where_it_falls_far(axes: Axes, values: Sequence[float]) -> None:
-    finite = [value for value in values if np.isfinite(value)]
-    if finite and 0 < LOG_SPAN * min(finite) < max(finite):
-        axes.set_yscale("log")
+def _set_loss_scale(axes: Axes, curves: Mapping[str, Sequence[float]]) -> None:
+    """Make the scale logarithmic if the losses change by a large factor."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    finite = [value for values in curves.values() for value in values if np.isfinite(value)]
+    if not finite or not 0 < LOG_SPAN * min(finite) < max(finite):
+        return
+    axes.set_yscale("log")
+    digits = (1, 2, 5) if max(finite) < 1e3 * min(finite) else (1,)
+    axes.yaxis.set_major_locator(LogLocator(subs=digits))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _set_accuracy_scale(axes: Axes, curves: Mapping[str, Sequence[float]]) -> None:
+    """Fit the scale to the epochs after the first tenth, so that these do not squeeze all others together."""
+    later = [value for values in curves.values() for value in values[len(values) // 10 :] if np.isfinite(value)]
+    if later:
+        high = max(later)
+        low = min(*later, high - MIN_ACCURACY_SPAN)
+        margin = 0.05 * (high - low)
+        axes.set_ylim(low - margin, high + margin)
 
 
 def fitted_curve(net: Network, X: Any, y: Any, *, input_name: str = "input", output_name: str = "output") -> Figure:
-    """The function that a network of one input and one output has learned, over the data.
+    """Plot the function that a network of one input and one output has learned, over the data.
 
     Parameters
     ----------
     net : Network
-        The network; its scaler, where it has one, is applied.
+        The network. Its scaler, if it has one, is applied.
     X : array_like, (n, 1) or (n,)
-        Inputs before any scaling.
+        Inputs, not scaled.
     y : array_like, (n,) or (n, 1)
         Their targets.
     input_name, output_name : str
-        Names of the axes.
+        Labels of the axes.
 
     Returns
     -------
@@ -105,9 +130,9 @@ def fitted_curve(net: Network, X: Any, y: Any, *, input_name: str = "input", out
     Raises
     ------
     ValueError
-        If the network has more inputs or outputs, or the data do not fit it.
+        If the network has more inputs or outputs, or `X` and `y` differ in length or are empty.
     ImportError
-        Without matplotlib.
+        If matplotlib is not installed.
 
     Examples
     --------
@@ -138,12 +163,12 @@ def fitted_curve(net: Network, X: Any, y: Any, *, input_name: str = "input", out
 
 
 def rate_search(search: RateSearch) -> Figure:
-    """The course of `Network.find_learning_rate`: loss over learning rate, the suggestion marked.
+    """Plot the loss over the learning rate in a search by `Network.find_learning_rate`, with its suggestion.
 
     Parameters
     ----------
     search : RateSearch
-        What it returned.
+        What `find_learning_rate` returned.
 
     Returns
     -------
@@ -152,7 +177,7 @@ def rate_search(search: RateSearch) -> Figure:
     Raises
     ------
     ImportError
-        Without matplotlib.
+        If matplotlib is not installed.
 
     Examples
     --------

@@ -7,34 +7,44 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .canvas import names_or_numbers, new_figure, plain
+from .canvas import LETTER, names_or_numbers, new_figure, plain
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ..network import Network
 
-MOST = 24
-"""Neurons of a layer that a picture can hold."""
+MAX_NEURONS = 24
+"""Largest layer that a diagram can show."""
 
-POSITIVE, NEGATIVE = "#b2182b", "#2166ac"  # as in the pictures of weights
-WIDEST = 5.0
-RADIUS = 0.16
-HEADING = 0.12
-"""Share of the height that is kept for the names of the layers."""
+POSITIVE, NEGATIVE = "#b2182b", "#2166ac"  # as in the images of weights
+MAX_LINE_WIDTH = 5.0
+CROWDED = 10
+"""Number of neurons in a layer above which lines become thinner."""
+
+# inches
+PITCH = (0.27, 0.5)
+"""Smallest and largest distance between neighbouring neurons of a layer."""
+
+COLUMN_HEIGHT = 5.0
+"""Height of a layer that is not limited by the distances above."""
+
+HEADING, LEGEND = 0.5, 0.5
+"""Space above and below the neurons."""
 
 
 def network_diagram(
     net: Network, *, input_names: Sequence[str] | None = None, class_names: Sequence[str] | None = None
 ) -> Figure:
-    """Neurons as circles, weights as lines: red above 0, blue below, the wider the larger; a rim shows the bias.
+    """Draw neurons as circles and weights as lines: red above 0, blue below, wider if larger; rims show biases.
 
     Parameters
     ----------
     net : Network
         With at most 24 neurons in every layer.
     input_names, class_names : sequence of str, optional
-        Names beside the inputs and the outputs; those that the network carries where none are given.
+        Names beside the inputs and the outputs; default those that the network carries.
 
     Returns
     -------
@@ -43,9 +53,9 @@ def network_diagram(
     Raises
     ------
     ValueError
-        If a layer has more neurons, or the names do not fit.
+        If a layer has more neurons, or there are too few names.
     ImportError
-        Without matplotlib.
+        If matplotlib is not installed.
 
     Examples
     --------
@@ -54,56 +64,70 @@ def network_diagram(
     >>> len(figure.axes[0].lines), len(figure.axes[0].patches)
     (9, 6)
     """
-    if max(net.sizes) > MOST:
-        raise ValueError(f"net must have at most {MOST} neurons in every layer, got sizes {list(net.sizes)}")
+    if max(net.sizes) > MAX_NEURONS:
+        raise ValueError(f"net must have at most {MAX_NEURONS} neurons in every layer, got sizes {list(net.sizes)}")
     inputs = names_or_numbers(input_names or net.column_names, net.sizes[0], "input_names", 24)
-    wanted = class_names or (net.class_names if net.sizes[-1] > 1 else None)
-    outputs = names_or_numbers(wanted, net.sizes[-1], "class_names", 24)
+    names = class_names or (net.class_names if net.sizes[-1] > 1 else None)
+    outputs = names_or_numbers(names, net.sizes[-1], "class_names", 24)
     tallest = max(net.sizes)
-    figure = new_figure(max(4.5, 2.4 * len(net.sizes)), max(3.0, 0.5 * tallest + 1.2), layout="constrained")
-    axes = figure.subplots()
-    step = 5.0 * RADIUS * max(2.0, tallest / 3)
+    pitch = float(np.clip(COLUMN_HEIGHT / tallest, *PITCH))
+    radius = pitch / 3
+    column_height = (tallest - 1) * pitch + 2 * radius
+    step = max(1.8, 0.42 * column_height)
+    left, right = (max(0.6, 3 * radius + 1.15 * LETTER * max(map(len, side)) + 0.1) for side in (inputs, outputs))
+    width, height = left + (len(net.sizes) - 1) * step + right, LEGEND + column_height + HEADING
+    figure = new_figure(width, height)
+    axes = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[], xlim=(0, width), ylim=(0, height))
+    middle = LEGEND + column_height / 2
     places = [
-        [(layer * step, (count - 1) / 2 * 3 * RADIUS - 3 * RADIUS * place) for place in range(count)]
+        [(left + layer * step, middle + ((count - 1) / 2 - index) * pitch) for index in range(count)]
         for layer, count in enumerate(net.sizes)
     ]
     largest = max([float(np.max(np.abs(part))) for part in (*net.weights, *net.biases)] + [1e-12])
+    line_width = MAX_LINE_WIDTH * min(1.0, CROWDED / tallest)
+    _draw_weights(net, places, largest, line_width, axes)
+    _draw_neurons(net, places, largest, line_width, radius, axes)
+    for (x, y), name in zip(places[0], inputs, strict=True):
+        axes.text(x - 1.6 * radius, y, plain(name), ha="right", va="center", fontsize=9)
+    for (x, y), name in zip(places[-1], outputs, strict=True):
+        axes.text(x + 1.6 * radius, y, plain(name), ha="left", va="center", fontsize=9)
+    for name, ((x, _), *_) in zip(("inputs", *net.activation), places, strict=True):
+        axes.text(x, height - HEADING + 0.12, name, ha="center", va="bottom", fontsize=9, color="0.3")
+    _add_legend(largest, axes)
+    return figure
+
+
+def _draw_weights(net: Network, places: list, largest: float, line_width: float, axes: Axes) -> None:
     for layer, weights in enumerate(net.weights):
         for j, row in enumerate(weights):
             for k, weight in enumerate(row):
                 (x0, y0), (x1, y1) = places[layer][k], places[layer + 1][j]
-                share = abs(float(weight)) / largest
+                size = abs(float(weight)) / largest
                 colour = POSITIVE if weight > 0 else NEGATIVE
-                axes.plot([x0, x1], [y0, y1], color=colour, linewidth=0.2 + WIDEST * share, alpha=0.75, zorder=1)
-    _draw_neurons(net, places, largest, axes)
-    for (x, y), name in zip(places[0], inputs, strict=True):
-        axes.text(x - 2 * RADIUS, y, plain(name), ha="right", va="center", fontsize=9)
-    for (x, y), name in zip(places[-1], outputs, strict=True):
-        axes.text(x + 2 * RADIUS, y, plain(name), ha="left", va="center", fontsize=9)
-    top = max(y for column in places for _, y in column)
-    for layer, column in enumerate(places):
-        title = "inputs" if layer == 0 else net.activation[layer - 1]
-        axes.text(column[0][0], top + 2.5 * RADIUS, title, ha="center", va="bottom", fontsize=9, color="0.3")
-    axes.plot([], [], color=POSITIVE, linewidth=3, label=f"weight up to {largest:.2g}")
-    axes.plot([], [], color=NEGATIVE, linewidth=3, label="below 0")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=2, frameon=False, fontsize=8)
-    for line in axes.lines[-2:]:
-        line.remove()  # the legend keeps its own copies
-    axes.set_aspect("equal")
-    axes.axis("off")
-    axes.margins(0.12, 0.08)
-    bottom, highest = min(y for column in places for _, y in column), top + 2.5 * RADIUS
-    axes.set_ylim(bottom - 2 * RADIUS, highest + HEADING * (highest - bottom + 1))
-    return figure
+                # large weights lie on top of small ones
+                axes.plot(
+                    [x0, x1], [y0, y1], color=colour, linewidth=0.2 + line_width * size, alpha=0.3 + 0.6 * size,
+                    zorder=1 + size,
+                )  # fmt: skip
 
 
-def _draw_neurons(net: Network, places: list, largest: float, axes: object) -> None:
+def _draw_neurons(net: Network, places: list, largest: float, line_width: float, radius: float, axes: Axes) -> None:
     from matplotlib.patches import Circle
 
     for layer, column in enumerate(places):
-        for j, (x, y) in enumerate(column):
+        for j, place in enumerate(column):
             bias = float(net.biases[layer - 1][j]) if layer else 0.0
             rim = "0.2" if bias == 0 else POSITIVE if bias > 0 else NEGATIVE
-            width = 1.0 + WIDEST * abs(bias) / largest
-            circle = Circle((x, y), RADIUS, facecolor="white", edgecolor=rim, linewidth=width, zorder=2)
-            axes.add_patch(circle)  # type: ignore[attr-defined]
+            rim_width = 1.0 + line_width * abs(bias) / largest
+            axes.add_patch(Circle(place, radius, facecolor="white", edgecolor=rim, linewidth=rim_width, zorder=3))
+
+
+def _add_legend(largest: float, axes: Axes) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=POSITIVE, linewidth=3, label="positive"),
+        Line2D([], [], color=NEGATIVE, linewidth=3, label="negative"),
+        Line2D([], [], linestyle="none", label=f"widest line: {largest:.2g}"),
+    ]
+    axes.legend(handles=handles, loc="lower center", ncols=3, frameon=False, fontsize=8, handlelength=1.5)

@@ -1,4 +1,4 @@
-"""A network on arrays that belong to somebody else: used where they lie, where the kernels can, else copied."""
+"""An engine on arrays that belong to the caller: used in place where the kernels can, copied elsewhere."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from typing import Any
 import numpy as np
 
 from ..kernels import layout
-from ..network import Network
-from ..parameters import Layout, make_layout, views
+from ..parameters import MemoryLayout, make_layout
+from ..spec import Spec
+from .engine import Engine
 
 
-class Borrowed(Network):
-    """A network whose weights are the caller's.
+class ArrayEngine(Engine):
+    """An engine whose weights are the caller's.
 
     Parameters
     ----------
+    spec : Spec
+        Of the network that the arrays are; its dtype is theirs.
     weights : sequence of ndarray, (n_in, n_out)
-        One for each layer, all of the network's dtype.
+        One for each layer.
     biases : sequence of ndarray, (n_out,)
         As `weights`.
-    activation, loss
-        As in `Network`.
-    given : sequence of ndarray
-        The arrays as they came, of which weights and biases are views.
-    about
-        What else a call must have in common with the one that made this, to be served by it.
+    originals : sequence of ndarray
+        The arrays as the caller gave them, of which weights and biases are views.
     overlapping : bool
         Whether any of the arrays share memory.
 
@@ -41,73 +40,72 @@ class Borrowed(Network):
 
     def __init__(
         self,
+        spec: Spec,
         weights: Sequence[np.ndarray],
         biases: Sequence[np.ndarray],
-        activation: str | Sequence[str],
-        loss: Any,
-        given: Sequence[np.ndarray],
-        about: Any,
+        originals: Sequence[np.ndarray],
         overlapping: bool,
     ) -> None:
-        self._strides: tuple[int | None, ...] = ()
-        self.about, self.overlapping = about, overlapping
-        self._given = [(array, array.ctypes.data, array.shape, array.strides) for array in given]
-        sizes = [len(weights[0]), *(weight.shape[1] for weight in weights)]
-        dtype = weights[0].dtype.name
-        super().__init__(sizes, activation=activation, loss=loss, dtype=dtype, init="zeros", seed=0)
-        self._own = self._buffer
-        lie = [_lies_well(number, weights, biases) for number in range(len(weights))]
-        self._strides = tuple(weight.shape[1] if well else None for weight, well in zip(weights, lie, strict=True))
-        own_weights, own_biases = views(self._own, make_layout(self._spec, 1).table)
-        parts = []
+        super().__init__(spec)
+        self.overlapping = overlapping
+        self._originals = [(array, array.ctypes.data, array.shape, array.strides) for array in originals]
+        in_place = [_fits_kernels(number, weights, biases) for number in range(len(weights))]
+        self._strides = tuple(weight.shape[1] if fits else None for weight, fits in zip(weights, in_place, strict=True))
+        self._own_buffer = self.buffer
+        parts: list[np.ndarray] = []
+        self._copied: list[tuple[np.ndarray, np.ndarray]] = []
         for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            parts += [weight, bias] if lie[number] else [own_weights[number].T, own_biases[number]]
-        self._copied = [
-            (own, given)
-            for number in range(len(weights))
-            if not lie[number]
-            for own, given in ((own_weights[number].T, weights[number]), (own_biases[number], biases[number]))
-        ]
+            if in_place[number]:
+                parts += [weight, bias]
+                continue
+            own = [self.weights[number].T, self.biases[number]]
+            parts += own
+            self._copied += zip(own, (weight, bias), strict=True)
+        self._span(parts)
+
+    def _span(self, parts: Sequence[np.ndarray]) -> None:
+        """Let the buffer reach over all parts, and count their offsets from its start."""
         addresses = [part.ctypes.data for part in parts]
         ends = [start + part.nbytes for start, part in zip(addresses, parts, strict=True)]
-        own_end = self._own.ctypes.data + self._own.nbytes
+        own_end = self._own_buffer.ctypes.data + self._own_buffer.nbytes
         lowest, highest = min(addresses), max(*ends, own_end)
-        room: Any = (ctypes.c_char * (highest - lowest)).from_address(lowest)
-        self._buffer = np.frombuffer(room, self._number, (highest - lowest) // self._number.itemsize)
-        starts = np.array(addresses).reshape(-1, 2) - lowest
-        self._offsets = starts // self._number.itemsize
+        span: Any = (ctypes.c_char * (highest - lowest)).from_address(lowest)
+        self.buffer = np.frombuffer(span, self.dtype, (highest - lowest) // self.dtype.itemsize)
+        self._offsets = (np.array(addresses).reshape(-1, 2) - lowest) // self.dtype.itemsize
 
     @property
-    def copies(self) -> int:
+    def n_copied_layers(self) -> int:
         """Layers that are copied in every call."""
         return len(self._copied) // 2
 
-    def serves(self, given: Sequence[np.ndarray]) -> bool:
-        """Whether these arrays lie where its own do, which it keeps alive."""
-        return len(given) == len(self._given) and all(
+    def serves(self, arrays: Sequence[np.ndarray]) -> bool:
+        """Whether these arrays lie where the engine's originals do, which it keeps alive."""
+        return len(arrays) == len(self._originals) and all(
             isinstance(new, np.ndarray)
             and (new.ctypes.data, new.shape, new.strides, new.dtype) == (address, shape, strides, old.dtype)
-            for new, (old, address, shape, strides) in zip(given, self._given, strict=True)
+            for new, (old, address, shape, strides) in zip(arrays, self._originals, strict=True)
         )
 
-    def take(self) -> None:
-        """Copy in what is not used in place."""
-        for own, given in self._copied:
-            own[...] = given
+    def copy_in(self) -> None:
+        """Read the layers that are not used in place."""
+        for own, original in self._copied:
+            own[...] = original
 
-    def give(self) -> None:
-        """Copy back what is not used in place."""
-        for own, given in self._copied:
-            given[...] = own
+    def copy_out(self) -> None:
+        """Write the layers that are not used in place."""
+        for own, original in self._copied:
+            original[...] = own
 
-    def _lay_out(self, block: int, sparse: bool) -> Layout:
-        found = make_layout(self._spec, block, sparse, self._strides)
-        table = found.table.copy()
+    def memory(self, block: int, sparse: bool = False) -> MemoryLayout:
+        """Return the layout for workspaces of `block` rows, with the strides and offsets of the caller's arrays."""
+        memory = make_layout(self.spec, block, sparse, self._strides)
+        table = memory.table.copy()
         table[:, layout.WEIGHTS], table[:, layout.BIASES] = self._offsets.T
-        return dataclasses.replace(found, table=table)
+        return dataclasses.replace(memory, table=table)
 
 
-def _lies_well(number: int, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> bool:
+def _fits_kernels(number: int, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> bool:
+    """Whether the kernels can work on layer `number` in place."""
     weight, bias = weights[number], biases[number]
     columns = layout.columns_of(weight.shape[1], weight.itemsize)
     rows = len(weight) if number == 0 else layout.columns_of(len(weight), weight.itemsize)

@@ -1,7 +1,7 @@
 """One training on several processes or machines: synchronous data-parallel descent over MPI.
 
-Every rank computes the slope of its rows of a batch; one Allreduce of one flat buffer adds them up, while each rank
-fetches its next rows; then every rank takes the same step with the same bits.
+Every rank computes the gradient of its rows of a batch; one Allreduce of one flat buffer adds them up, while each rank
+prefetches its next rows; then every rank takes the same step with the same bits.
 """
 
 from __future__ import annotations
@@ -11,63 +11,76 @@ import time
 import traceback
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..callbacks import Callbacks
+from ..callbacks.runner import CallbackRunner
 from ..errors import DivergenceError
 from ..history import History
-from ..kernels import gather, layout, threads
-from ..kernels import train_loop as kernels
+from ..kernels import gather, layout, threads, train_loop
+from ..optimizers import LBFGS
 from ..parameters import aligned_zeros
-from .loop import Job, Run
+from .checkpointing import Checkpointer, Subject, run_fingerprint
+from .dataset import Dataset
+from .engine import Engine
+from .loop import Hooks, KernelArguments, Metrics, TrainingPlan, TrainingRun, train
+from .options import FitOptions
+from .progress import make_progress_bar
+from .state import TrainingState
+from .thread_tuner import SingleThread
+from .trainer import kernel_arguments, make_plan, own_layer_table, prepare_state, settled
 
-ROWS = ("all", "own")
-PATIENCE = 200
-"""Looks at whether all slopes have come before a waiting rank gives its processor away."""
+DATA = ("replicated", "sharded")
+MAX_POLLS = 200
+"""Polls of the Allreduce before a waiting rank yields its processor."""
 
-EXTRAS = 7
-"""Numbers behind the slope in the buffer: loss, weight and hits, each as a number and its rounding error; Ctrl-C."""
+N_EXTRAS = 7
+"""Numbers behind the gradient in the buffer: loss, weight and correct answers, each with its rounding error; Ctrl-C."""
 
 
 class DisagreementError(RuntimeError):
     """The ranks of a training do not begin together; raised on all of them."""
 
 
-class Ranks:
-    """A communicator, and what all of its ranks agree on.
+class RankGroup:
+    """A communicator, and how its ranks begin, agree and fail together.
 
     Parameters
     ----------
     comm : mpi4py.MPI.Comm
-    rows : {"all", "own"}
-        Whether every rank was given all examples, or a share of its own.
+    data : {"replicated", "sharded"}
+        Whether every rank was given all examples, or a part of its own.
     """
 
-    def __init__(self, comm: Any, rows: str) -> None:
-        check_rows(rows)
+    def __init__(self, comm: Any, data: str) -> None:
         if not hasattr(comm, "Iallreduce"):
             raise TypeError(f"comm must be a communicator of mpi4py, got {comm!r}")
-        self.comm, self.rows, self.rank, self.size = comm, rows, comm.Get_rank(), comm.Get_size()
+        self.comm, self.data, self.rank, self.size = comm, data, comm.Get_rank(), comm.Get_size()
         self.began = False
 
-    def agree(self, facts: Any) -> None:
-        """All begin, or none; `facts` must be the same on all ranks."""
+    @property
+    def replicated(self) -> bool:
+        """Whether every rank has all examples."""
+        return self.data == "replicated"
+
+    def check_consistent(self, facts: Any) -> None:
+        """Begin on all ranks, or on none: `facts` must be the same on all."""
         answers = self.comm.allgather((None, facts))
         self.began = True
-        for rank, (error, found) in enumerate(answers):
+        for rank, (error, other) in enumerate(answers):
             if error is not None:
                 raise DisagreementError(f"rank {rank} of {self.size} could not begin: {error}")
-            if found != answers[0][1]:
-                raise DisagreementError(f"rank {rank} of {self.size} would train {found}, rank 0 {answers[0][1]}")
+            if other != answers[0][1]:
+                raise DisagreementError(f"rank {rank} of {self.size} would train {other}, rank 0 {answers[0][1]}")
 
-    def together(self, fit: Callable[[], History]) -> History:
-        """Run `fit` on every rank: what fails before all began is an error on all, what fails later ends all."""
+    def run_collectively(self, function: Callable[[], History]) -> History:
+        """Run on every rank: an error before all began is raised on all, a later one aborts all."""
         try:
-            return fit()
+            return function()
         except (DivergenceError, DisagreementError):
-            raise  # as on all the others
+            raise  # all ranks raise it
         except BaseException as error:
             if not self.began:
                 self.comm.allgather((f"{type(error).__name__}: {error}", None))
@@ -77,196 +90,240 @@ class Ranks:
             self.comm.Abort(1)
             raise
 
-    def share(self, array: np.ndarray) -> None:
-        """Rank 0's numbers for all."""
+    def broadcast(self, array: np.ndarray) -> None:
+        """Overwrite the array with rank 0's."""
         self.comm.Bcast(array, root=0)
 
 
-def check_rows(rows: object) -> None:
-    """An error for anything but one of ROWS."""
-    if rows not in ROWS:
-        raise ValueError(f"rows must be 'all' or 'own', got {rows!r}")
+def check_data(data: object) -> None:
+    """Raise ValueError for anything but one of DATA."""
+    if data not in DATA:
+        raise ValueError(f"data must be 'replicated' or 'sharded', got {data!r}")
 
 
-class RankCallbacks(Callbacks):
-    """Callbacks that rank 0 calls; all follow what they say."""
+class RankCallbacks(CallbackRunner):
+    """Callbacks that rank 0 calls; all ranks follow its answer."""
 
-    def __init__(self, callbacks: Any, net: Any, history: History, ranks: Ranks) -> None:
-        super().__init__(callbacks if ranks.rank == 0 else (), net, history)
-        self._ranks, self._any = ranks, bool(callbacks)
+    def __init__(self, callbacks: Any, net: Any, history: History, group: RankGroup, state: TrainingState) -> None:
+        super().__init__(callbacks if group.rank == 0 else (), net, history)
+        self._group, self._state, self._any = group, state, bool(callbacks)
 
     def __bool__(self) -> bool:
         return self._any
 
     def restore(self, plain: list[list[Any]], arrays: dict[str, np.ndarray]) -> None:
-        """Where they are."""
-        if self._ranks.rank == 0:
+        """Restore them on rank 0."""
+        if self._group.rank == 0:
             super().restore(plain, arrays)
 
     def after_epoch(self) -> bool:
-        """Rank 0's answer."""
+        """Return rank 0's answer, with its stop reason and frozen layers in force."""
         if not self:
             return False
-        ends = super().after_epoch() if self._ranks.rank == 0 else False
-        said = ends, self._history.stop_reason, self._net.frozen
-        ends, self._history.stop_reason, frozen = self._ranks.comm.bcast(said)
-        self._net.unfreeze()
-        self._net.freeze(*frozen)
+        ends = super().after_epoch() if self._group.rank == 0 else False
+        ends, self._history.stop_reason, frozen = self._group.comm.bcast(
+            (ends, self._history.stop_reason, self._state.frozen)
+        )
+        self._state.freeze(frozen)
         return bool(ends)
 
 
-class Agreed:
-    """Whether the ranks agreed to end after this step."""
-
-    asked = False
-
-
-class SingleThread:
-    """A crew of one: the ranks are the threads."""
-
-    size = 1
-
-    def __init__(self, run: Run) -> None:
-        pass
-
-    def judge(self, pace: float) -> None:
-        """There is nothing to choose."""
-
-
-class RankRun(Run):
+class DataParallelRun(TrainingRun):
     """A training under way on this rank."""
 
-    alone = False
+    answers_interrupts = False
 
-    def __init__(self, job: Job, history: History, ranks: Ranks, judge: Callable[[layout.Examples], Any]) -> None:
-        self.ranks, self.judge = ranks, judge
-        size, number = job.network.parameters.size + EXTRAS, job.network.parameters.dtype
-        self.sent, self.added = aligned_zeros(size, number), aligned_zeros(size, number)
-        job.network = job.network._replace(gradient=self.sent[:-EXTRAS])
-        self.of_all = job.network._replace(gradient=self.added[:-EXTRAS])
-        self.rows = job.examples.n_rows
-        job.steps = self.count_steps(job)
-        super().__init__(job, history)
-        self.interruption: Any = Agreed()
+    def __init__(
+        self,
+        arguments: KernelArguments,
+        plan: TrainingPlan,
+        metrics: Metrics,
+        hooks: Hooks,
+        state: TrainingState,
+        group: RankGroup,
+        evaluate: Callable[[layout.Examples], tuple[float, float]],
+    ) -> None:
+        self.group, self.evaluate = group, evaluate
+        network = arguments.network
+        size, dtype = network.parameters.size + N_EXTRAS, network.parameters.dtype
+        self.sent, self.summed = aligned_zeros(size, dtype), aligned_zeros(size, dtype)
+        self.own_network = network._replace(gradient=self.sent[:-N_EXTRAS])
+        self.summed_network = network._replace(gradient=self.summed[:-N_EXTRAS])
+        self.n_rows = arguments.examples.n_rows
+        super().__init__(arguments, plan, metrics, hooks, state)
+        self._stop_agreed = False
         self.order_epoch = -1
         self.order = np.empty(0, np.int64)
 
-    def count_steps(self, job: Job) -> int:
-        """Steps of an epoch: the same on all ranks."""
-        if self.ranks.rows == "all":
-            return -(-self.rows // (job.batch_size * self.ranks.size))
-        return int(max(self.ranks.comm.allgather(-(-self.rows // job.batch_size))))
+    @property
+    def stop_requested(self) -> bool:
+        """Whether the ranks agreed to stop after this step."""
+        return self._stop_agreed
 
-    def prepare(self, epoch: int) -> None:
-        """The order of this rank's examples: of its own, or those of every batch of all that are its part."""
-        job, ranks = self.job, self.ranks
-        self.order_epoch, shared = epoch, ranks.rows == "all"
-        order = np.arange(self.rows)
-        if job.shuffle and (self.rows > job.batch_size or ranks.size > 1):
-            kernels.shuffle_rows(order, job.seed if shared else job.seed + ranks.rank, job.start_epoch + epoch)
-        if shared:
-            whole = job.batch_size * ranks.size
-            batches = [order[start : start + whole] for start in range(0, self.rows, whole)]
-            parts = [self.part(len(batch)) for batch in batches]
-            order = np.concatenate([batch[part] for batch, part in zip(batches, parts, strict=True)])
+    def prepare_order(self, epoch: int) -> None:
+        """Draw the order of this rank's examples: of its own, or those of every batch of all that are its part."""
+        plan, group = self.plan, self.group
+        self.order_epoch = epoch
+        order = np.arange(self.n_rows)
+        if plan.shuffle and (self.n_rows > plan.batch_size or group.size > 1):
+            seed = plan.seed if group.replicated else plan.seed + group.rank
+            train_loop.shuffle_rows(order, seed, plan.start_epoch + epoch)
+        if group.replicated:
+            whole = plan.batch_size * group.size
+            batches = [order[start : start + whole] for start in range(0, self.n_rows, whole)]
+            order = np.concatenate([batch[self.rank_part(len(batch))] for batch in batches])
         self.order = np.ascontiguousarray(order)
 
-    def part(self, size: int) -> slice:
-        """The part of so many rows that is this rank's."""
-        rank, ranks = self.ranks.rank, self.ranks.size
-        return slice(size * rank // ranks, size * (rank + 1) // ranks)
+    def rank_part(self, size: int) -> slice:
+        """Return this rank's part of `size` rows."""
+        rank, n_ranks = self.group.rank, self.group.size
+        return slice(size * rank // n_ranks, size * (rank + 1) // n_ranks)
 
     def advance(self, steps: int, n_threads: int) -> float:
-        """Train for as many steps as rank 0 says, less where all agreed to end; the seconds they took.
+        """Train for as many steps as rank 0 says, fewer where all agreed to stop; return the seconds they took.
 
-        All come back at the same step, and so see the same loss and the same parameters.
+        All ranks come back at the same step, and so see the same loss and the same parameters.
         """
-        job, first = self.job, self.position
-        steps = self.ranks.comm.bcast(steps)
-        per_epoch = job.steps_per_epoch
-        last = min(first + steps, self.total)
-        if job.by_epoch:
-            last = min(last, first - first % per_epoch + per_epoch)
-        rates = job.rates.between(first, last, per_epoch, job.start_epoch, self.history)
+        plan = self.plan
+        first, last = self.call_range(self.group.comm.bcast(steps))
+        rates = plan.rates.between(first, last, plan.steps_per_epoch, plan.start_epoch, self.history)
         began = time.perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):
             for step in range(first, last):
-                self.take(step, rates[step - first])
-                if self.interruption.asked or self.stopped:
+                self.take_step(step, rates[step - first])
+                if self._stop_agreed or self.stopped:
                     break
         return time.perf_counter() - began
 
-    def take(self, step: int, rate: Any) -> None:
-        """One step, and the end of the epoch where it is the last."""
-        job = self.job
-        epoch, batch = divmod(step, job.steps_per_epoch)
+    def take_step(self, step: int, rate: Any) -> None:
+        """Make one update, and end the epoch where it is the last."""
+        plan, arguments = self.plan, self.arguments
+        epoch, batch = divmod(step, plan.steps_per_epoch)
         if self.order_epoch != epoch:
-            self.prepare(epoch)
-        start = batch * job.batch_size
-        sums = self.slope(epoch, start)
-        asked = job.keeper.interruption.asked
-        rest = sums - sums.astype(self.sent.dtype)
-        self.sent[-EXTRAS:] = [*sums, *rest, asked]
-        request = self.ranks.comm.Iallreduce(self.sent, self.added)
-        self.fetch(start + job.batch_size)
-        looks = 0
+            self.prepare_order(epoch)
+        start = batch * plan.batch_size
+        sums = self.own_gradient(epoch, start)
+        requested = self.interruption.requested
+        rounding = sums - sums.astype(self.sent.dtype)
+        self.sent[-N_EXTRAS:] = [*sums, *rounding, requested]
+        request = self.group.comm.Iallreduce(self.sent, self.summed)
+        self.prefetch(start + plan.batch_size)
+        polls = 0
         while not request.Test():
-            looks += 1
-            if looks > PATIENCE:
+            polls += 1
+            if polls > MAX_POLLS:
                 time.sleep(0)  # MPI's own wait would hold the processor, which another rank may want
-        extras = self.added[-EXTRAS:].astype(np.float64)
-        loss, weight, hits = extras[:3] + extras[3:6]
-        self.interruption.asked = bool(extras[6])
-        self.records.sums[:] += (loss, weight, hits)
-        if not math.isfinite(loss) and job.on_divergence == "raise":
+        extras = self.summed[-N_EXTRAS:].astype(np.float64)
+        loss, weight, correct = extras[:3] + extras[3:6]
+        self._stop_agreed = bool(extras[6])
+        self.records.sums[:] += (loss, weight, correct)
+        if not math.isfinite(loss) and plan.on_divergence == "raise":
             self.records.state[layout.STOPPED] = 1
         elif weight > 0:
-            self.of_all.gradient[:] *= self.added.dtype.type(1 / weight)
-            kernels.apply_gradient(self.of_all, job.work, job.rule, rate, job.rule.steps_before + step + 1)
+            self.summed_network.gradient[:] *= self.summed.dtype.type(1 / weight)
+            number = arguments.rule.steps_before + step + 1
+            train_loop.apply_gradient(self.summed_network, arguments.work, arguments.rule, rate, number)
         self.records.state[layout.NEXT_STEP] = step + 1
-        if batch == job.steps_per_epoch - 1 and not self.stopped:
+        if batch == plan.steps_per_epoch - 1 and not self.stopped:
             self.end_epoch(rate)
 
-    def slope(self, epoch: int, start: int) -> np.ndarray:
-        """The slope of this rank's rows, times their weight, into the buffer; their loss, weight and hits."""
-        job = self.job
-        size = min(job.batch_size, len(self.order) - start)
+    def own_gradient(self, epoch: int, start: int) -> np.ndarray:
+        """Write the gradient of this rank's rows, times their weight; return their loss, weight and correct answers."""
+        plan, arguments = self.plan, self.arguments
+        size = min(plan.batch_size, len(self.order) - start)
         if size <= 0:
             self.sent[:] = 0
             return np.zeros(3)
         records = self.records._replace(order=self.order, sums=np.zeros(3))
-        kernels.batch_gradient(
-            job.network, job.work, job.examples, records, start, size, job.rule,
-            job.distortion._replace(seed=job.distortion.seed ^ self.ranks.rank), job.start_epoch + epoch,
-            threads.new_barrier(1),
+        stochastic = arguments.stochastic._replace(seed=arguments.stochastic.seed ^ self.group.rank)
+        train_loop.batch_gradient(
+            self.own_network, arguments.work, arguments.examples, records, start, size, arguments.rule,
+            stochastic, plan.start_epoch + epoch, threads.new_barrier(1),
         )  # fmt: skip
-        job.network.gradient[:] *= self.sent.dtype.type(records.sums[1])
+        self.own_network.gradient[:] *= self.sent.dtype.type(records.sums[1])
         return records.sums
 
-    def fetch(self, start: int) -> None:
-        """Touch the rows of the next batch, which comes while the others' slopes are on their way."""
-        examples, order = self.job.examples, self.order[start : start + self.job.batch_size]
+    def prefetch(self, start: int) -> None:
+        """Touch the rows of the next batch, which comes while the others' gradients are on their way."""
+        examples, order = self.arguments.examples, self.order[start : start + self.plan.batch_size]
         if len(order) and examples.kind != gather.CSR:
-            kernels.prefetch_rows(examples.inputs, order, examples.inputs.size // max(1, self.rows))
+            train_loop.prefetch_rows(examples.inputs, order, examples.inputs.size // max(1, self.n_rows))
 
     def end_epoch(self, rate: Any) -> None:
-        """Complete the history, and see that all ranks have the same parameters."""
-        job, ranks = self.job, self.ranks
-        digests = ranks.comm.allgather(zlib.crc32(job.network.parameters.data))
+        """Complete the history, and check that all ranks have the same parameters."""
+        group, validation = self.group, self.arguments.validation
+        digests = group.comm.allgather(zlib.crc32(self.arguments.network.parameters.data))
         if len(set(digests)) > 1:
             raise RuntimeError(f"the ranks no longer have the same parameters: their digests are {digests}")
-        loss, weight, hits = self.records.sums
-        row = [loss / weight, hits / weight, np.nan, np.nan]
-        if job.validation.n_rows:
-            judged = self.judge(job.validation)
-            if ranks.rows == "own":
-                parts = ranks.comm.allgather((judged, sum_of_weights(job.validation)))
-                judged = np.average([part for part, _ in parts], axis=0, weights=[total for _, total in parts])
-            row[2:] = judged
+        loss, weight, correct = self.records.sums
+        row = [loss / weight, correct / weight, np.nan, np.nan]
+        if validation.n_rows:
+            evaluated = np.array(self.evaluate(validation))
+            if not group.replicated:
+                parts = group.comm.allgather((evaluated, sum_of_weights(validation)))
+                evaluated = np.average([part for part, _ in parts], axis=0, weights=[total for _, total in parts])
+            row[2:] = evaluated
         self.records.sums[:] = 0
         self.collect(np.array([row]), np.array([rate]))
 
 
 def sum_of_weights(examples: layout.Examples) -> float:
-    """Each example counts 1 where there are no weights."""
+    """Return the weight of all examples; without weights each counts 1."""
     return float(examples.weights.sum(dtype=np.float64)) if examples.weights.size else float(examples.n_rows)
+
+
+def count_steps(group: RankGroup, n_rows: int, batch_size: int) -> int:
+    """Return the steps of an epoch: the same on all ranks."""
+    if group.replicated:
+        return -(-n_rows // (batch_size * group.size))
+    return int(max(group.comm.allgather(-(-n_rows // batch_size))))
+
+
+def check_options(options: FitOptions) -> None:
+    """Raise ValueError for options that several ranks cannot honour."""
+    if isinstance(options.optimizer, LBFGS) or options.n_threads not in (None, 1):
+        raise ValueError("several ranks take an optimizer of steps, not 'lbfgs', and each works on one thread")
+
+
+def fit(
+    engine: Engine,
+    state: TrainingState,
+    dataset: Dataset,
+    options: FitOptions,
+    callbacks: RankCallbacks,
+    checkpointer: Checkpointer,
+    group: RankGroup,
+) -> History:
+    """Train on all ranks together, as `trainer.fit` does on one; all end with the same bits."""
+    with state.exclusive():
+        n_rows = dataset.examples.n_rows
+        optimizer = repr((options.optimizer.kind, bool(options.regularization.ema_decay)))
+        fingerprint = partial(
+            run_fingerprint, dataset.examples, options.batch_size, options.shuffle, optimizer, group.size
+        )
+        checkpointer.check(fingerprint)
+        if group.rank != 0:
+            checkpointer = checkpointer.read_only()
+        optimizer_state = prepare_state(engine, state, options, checkpointer)
+        checkpointer.begin(Subject(engine, state, callbacks, fingerprint))
+        arguments = kernel_arguments(engine, state, optimizer_state, dataset, options, options.batch_size, fused=False)
+        arguments = own_layer_table(arguments, callbacks)
+        metrics = Metrics(dataset.has_accuracy, dataset.has_val_accuracy)
+        bar = make_progress_bar(
+            options.progress if group.rank == 0 else False, options.epochs, -(-n_rows // options.batch_size), n_rows
+        )
+        facts = {"network": engine.spec, "seed": state.seed, "epochs": options.epochs}
+        facts |= {"batch_size": options.batch_size, "data": group.data, "shuffle": options.shuffle}
+        facts |= {"epochs_trained": state.epochs, "after": checkpointer.history.epochs}
+        group.check_consistent(facts | ({"examples": n_rows} if group.replicated else {}))
+        group.broadcast(engine.buffer)
+        plan = make_plan(
+            state, options, options.batch_size, count_steps(group, n_rows, options.batch_size), state.epochs
+        )
+        with bar, callbacks:
+            hooks = Hooks(callbacks, bar.show, checkpointer)
+            run = DataParallelRun(arguments, plan, metrics, hooks, state, group, engine.evaluate)
+            with settled(run, engine, callbacks):
+                train(run, SingleThread)
+        group.broadcast(engine.buffer)  # a callback on rank 0 may have restored other parameters
+    return run.history

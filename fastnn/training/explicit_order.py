@@ -1,4 +1,4 @@
-"""Epochs whose order of examples, learning rate and rule somebody else decides: for networks behind other APIs."""
+"""Epochs whose order of examples and learning rate the caller decides: for networks behind other APIs."""
 
 from __future__ import annotations
 
@@ -7,114 +7,120 @@ from typing import Any
 import numpy as np
 
 from .. import inputs
-from ..callbacks import Callbacks
 from ..history import History
-from ..kernels import gather, kernel_table, layout
-from ..network import Network
-from ..workspace import BLOCK_ROWS
-from . import loop
-from .update_rule import UNDISTURBED
+from ..kernels import kernel_table, layout
+from ..parameters import BLOCK_ROWS
+from .checkpointing import Checkpointer
+from .engine import Engine
+from .loop import CALL_SECONDS, MAX_STEPS, Hooks, KernelArguments, Metrics, NoCallbacks, TrainingPlan, TrainingRun
+from .state import TrainingState
+from .thread_tuner import ThreadTuner
+from .update_rule import NO_STOCHASTIC_REGULARIZATION
+
+UNLIMITED_EPOCHS = 1 << 40
 
 
-class _OneRate:
-    """The learning rate of the epoch at hand, as `loop.Run` asks for it."""
+class EpochRate:
+    """The learning rate of the current epoch, in the place of `fastnn.schedules.LearningRates`."""
 
     reads_history = True  # so that every epoch ends a call
 
     def __init__(self, dtype: np.dtype) -> None:
         self.rate, self.dtype = 0.0, dtype
 
-    def between(self, first: int, last: int, *others: Any) -> np.ndarray:
-        """One value for each step."""
+    def between(self, first: int, last: int, *position: Any) -> np.ndarray:
+        """Return one value for each of the steps first..last."""
         return np.full(last - first, self.rate, self.dtype)
 
 
-class _Epoch(loop.Run):
-    """A run that keeps the sums of its last epoch and nothing else."""
+class LossRun(TrainingRun):
+    """A run that keeps the loss of its last epoch and no history."""
 
     loss = np.nan
 
     def collect(self, epochs: np.ndarray, rates: np.ndarray) -> None:
-        """As `Run.collect`."""
+        """Keep the mean loss."""
         if len(epochs):
             self.loss = float(epochs[-1, 0])
 
 
 class ExplicitOrderTraining:
-    """A training of `net` on examples in orders that are given to it, epoch by epoch.
+    """A training on examples in given orders, epoch by epoch.
 
     Parameters
     ----------
-    net : Network
+    engine : Engine
         Its parameters move.
     examples : Examples
         As `fastnn.inputs.as_examples` makes them.
     batch_size : int
         At most the number of examples.
-    rule : Rule
-        Buffers as long as the network's; it may be changed between epochs.
+    rule : UpdateRule
+        Buffers as long as the engine's; the kernels update them.
     n_threads : int, optional
         As in `Network.fit`.
-    distortion : Distortion
+    stochastic : StochasticRegularization
         As the kernels take it.
     """
 
     def __init__(
         self,
-        net: Network,
+        engine: Engine,
         examples: layout.Examples,
         batch_size: int,
         rule: layout.UpdateRule,
         n_threads: int | None = None,
-        distortion: layout.StochasticRegularization = UNDISTURBED,
+        stochastic: layout.StochasticRegularization = NO_STOCHASTIC_REGULARIZATION,
     ) -> None:
-        plan, work = net._room("train", min(BLOCK_ROWS, batch_size), inputs.all_sparse(examples))
-        pieces = kernel_table.pieces_for(rule, distortion, (examples.kind, gather.UINT8))
-        self._rates = _OneRate(net.dtype)
+        memory, work = engine.workspace("train", min(BLOCK_ROWS, batch_size), inputs.all_sparse(examples))
+        validation = inputs.empty_examples(engine.spec)
+        gradient = engine.gradient_buffer(batch_size, bool(rule.plain))
+        kinds = (examples.kind, validation.kind)
+        kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size))
+        network = engine.network_view(memory, gradient, kernels)
+        examples = examples._replace(prefetch_distance=inputs.prefetch_distance(examples, batch_size))
+        self._rate = EpochRate(engine.dtype)
         self._order = np.arange(examples.n_rows)
-        self.net = net
-        job = loop.Job(
-            network=net._kernel_view(plan, net._gradient_room(batch_size, rule.plain), True, pieces),
-            work=work,
-            examples=examples._replace(ahead=inputs.prefetch_distance(examples, batch_size)),
-            validation=inputs.empty_examples(net._spec),
-            rates=self._rates,  # type: ignore[arg-type]
-            epochs=1 << 40,
-            batch_size=batch_size,
-            start_epoch=0,
-            shuffle=False,
-            seed=0,
-            accuracy=False,
-            one_output=False,
-            val_accuracy=False,
-            n_threads=n_threads,
-            on_divergence="continue",
-            rule=rule,
-            distortion=distortion,
-            callbacks=Callbacks((), net, History()),
+        plan = TrainingPlan(
+            UNLIMITED_EPOCHS,
+            batch_size,
+            -(-examples.n_rows // batch_size),
+            0,
+            False,
+            0,
+            self._rate,
+            n_threads,
+            "continue",
         )
-        self._run = _Epoch(job, History())
+        hooks = Hooks(NoCallbacks(), _ignore, Checkpointer())
+        arguments = KernelArguments(network, work, examples, validation, rule, stochastic)
+        state = TrainingState(len(engine.spec.activation), seed=0)
+        self._run = LossRun(arguments, plan, Metrics(False, False), hooks, state)
         self._run.records = self._run.records._replace(order=self._order)
-        self._crew: loop.ThreadTuner | None = None
-        self._steps = 1
+        self._tuner: ThreadTuner | None = None
+        self._steps_per_call = 1
 
-    def epoch(self, order: np.ndarray, rate: float) -> float:
-        """One step for each batch of the order, (n,); the mean loss, each batch before its update."""
+    def epoch(self, order: np.ndarray, learning_rate: float) -> float:
+        """Make one step for each batch of the order, (n,); return the mean loss, each batch before its update."""
         run = self._run
-        end = run.position + run.job.steps_per_epoch
+        end = run.position + run.plan.steps_per_epoch
         self._order[:] = order
-        self._rates.rate = rate
+        self._rate.rate = learning_rate
         run.records.sums[:] = 0
-        self._crew = self._crew or loop.ThreadTuner(run)
+        self._tuner = self._tuner or ThreadTuner(run)
         while run.position < end:
             before = run.position
-            pace = run.advance(self._steps, self._crew.size) / max(1, run.position - before)
+            seconds = run.advance(self._steps_per_call, self._tuner.size) / max(1, run.position - before)
             if run.position < end:
-                self._crew.judge(pace)
-            self._steps = int(min(max(1, loop.CALL_SECONDS / max(pace, 1e-9)), loop.MOST_STEPS))
+                self._tuner.observe(seconds)
+            self._steps_per_call = int(min(max(1, CALL_SECONDS / max(seconds, 1e-9)), MAX_STEPS))
         return run.loss
 
     @property
     def steps(self) -> int:
         """Updates made so far."""
         return self._run.position
+
+
+def _ignore(history: History, step: int) -> None:
+    pass

@@ -1,4 +1,4 @@
-"""Ctrl-C between steps: asked for while compiled code runs, answered when all that belongs together is done."""
+"""Ctrl-C while compiled code runs: noted when it comes, obeyed between steps."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Any
 
 
 class Interruption:
-    """A context in which the first Ctrl-C sets `asked`; the second one raises KeyboardInterrupt as ever.
+    """A context manager in which the first Ctrl-C sets `requested` and the second raises KeyboardInterrupt.
 
-    Where signals are not this thread's, or somebody else handles Ctrl-C, nothing changes.
+    Outside the main thread, or if the program has its own handler of Ctrl-C, it changes nothing.
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
+        self.requested = False
+        self._previous_handler: Any = None
         self._depth = 0
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+    def _handle(self, signal_number: int, frame: FrameType | None) -> None:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
             self._depth += 1
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-                self._before = signal.signal(signal.SIGINT, self._note)
+                self._previous_handler = signal.signal(signal.SIGINT, self._handle)
         return self
 
     def __exit__(self, *error: object) -> None:
         if threading.current_thread() is threading.main_thread():
             self._depth -= 1
-            if self._depth == 0 and self._before is not None:
-                signal.signal(signal.SIGINT, self._before)
-                self._before = None
+            if self._depth == 0 and self._previous_handler is not None:
+                signal.signal(signal.SIGINT, self._previous_handler)
+                self._previous_handler = None

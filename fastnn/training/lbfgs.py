@@ -3,117 +3,143 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..callbacks import Callbacks
+from ..caller import warn_caller
 from ..errors import DivergenceError
 from ..history import History
-from ..kernels import layout
 from ..optimizers import LBFGS
+from ..parameters import buffer_to_vector, make_layout, views
+from .dataset import Dataset
+from .engine import Engine
+from .loop import Callbacks
+from .options import FitOptions
+from .state import TrainingState
 
-MOST_EVALUATIONS = 20
+MAX_EVALUATIONS = 20
 """Evaluations of the loss that an iteration may take on average; a search that needs more has failed."""
 
 
-@dataclass
-class Search:
-    """One call of `fit` with LBFGS.
+class LbfgsSolver:
+    """One fit with LBFGS.
 
-    Attributes
+    Parameters
     ----------
-    net : Network
+    engine : Engine
         Its parameters move.
-    judge : callable
-        judge(examples, gradient) is the loss and accuracy at the net's parameters; a gradient given is filled.
-    l2 : float
-        l2 / 2 * sum w^2 is added to the loss that is descended.
+    state : TrainingState
+        Its epochs move; its frozen layers stay.
+    dataset : Dataset
+    options : FitOptions
+        An epoch is an iteration; l2 / 2 * sum w^2 is added to the loss that is minimized.
+    callbacks : Callbacks
+    show_progress : callable
     """
 
-    net: Any
-    judge: Callable[[layout.Examples, np.ndarray | None], tuple[float, float]]
-    examples: layout.Examples
-    validation: layout.Examples
-    optimizer: LBFGS
-    on_divergence: str
-    iterations: int
-    l2: float
-    accuracy: bool
-    val_accuracy: bool
-    callbacks: Callbacks
-    progress: Callable[[History, int], None]
+    def __init__(
+        self,
+        engine: Engine,
+        state: TrainingState,
+        dataset: Dataset,
+        options: FitOptions,
+        callbacks: Callbacks,
+        show_progress: Callable[[History, int], None],
+    ) -> None:
+        self.engine, self.state, self.dataset, self.options = engine, state, dataset, options
+        self.callbacks, self.show_progress = callbacks, show_progress
+        self.gradient = np.zeros_like(engine.buffer)
+        self.l2_factors = buffer_to_vector(self._l2_mask(), engine.spec).astype(np.float64) * options.regularization.l2
+        self.evaluated: dict[float, tuple[float, float]] = {}  # loss and accuracy by the value of the objective
+        self.best = engine.parameters
+
+    def _l2_mask(self) -> np.ndarray:
+        """Return 1 for each weight that learns, 0 for biases and frozen layers, laid out as the parameters."""
+        mask = np.zeros_like(self.engine.buffer)
+        weights, _ = views(mask, make_layout(self.engine.spec).table)
+        for number, part in enumerate(weights):
+            part[...] = number not in self.state.frozen
+        return mask
+
+    def objective(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the loss with its penalty at these parameters, and its gradient."""
+        engine, gradient = self.engine, self.gradient
+        engine.set_parameters(vector.astype(engine.dtype))
+        gradient[:] = 0
+        evaluated = engine.gradient(self.dataset.examples, gradient)
+        for part in views(gradient, make_layout(engine.spec).table):
+            for number in self.state.frozen:
+                part[number][...] = 0
+        value = evaluated[0] + float(self.l2_factors @ np.square(vector)) / 2
+        self.evaluated[value] = evaluated
+        return value, buffer_to_vector(gradient, engine.spec) + self.l2_factors * vector
 
     def run(self, history: History) -> None:
         """Search to the end; the parameters are those of the last iteration, whatever ends it."""
-        from scipy.optimize import minimize
-
-        net, last, start_epoch = self.net, self.net.parameters, self.net.epochs_trained
-        slopes = np.zeros_like(net._buffer)
-        penalised = net._in_order(net._penalised()).astype(np.float64) * self.l2
-        found: dict[float, tuple[float, float]] = {}
-
-        def objective(vector: np.ndarray) -> tuple[float, np.ndarray]:
-            net._set_parameters(vector.astype(net.dtype))
-            slopes[:] = 0
-            seen = self.judge(self.examples, slopes)
-            value = seen[0] + float(penalised @ np.square(vector)) / 2
-            found[value] = seen
-            return value, net._in_order(slopes) + penalised * vector
-
-        def after(intermediate_result: Any) -> None:
-            nonlocal last
-            if not np.isfinite(intermediate_result.fun):
-                raise StopIteration
-            last = intermediate_result.x.astype(net.dtype)
-            net._set_parameters(last)
-            self.record(history, *found.get(float(intermediate_result.fun), (np.nan, np.nan)))
-            found.clear()
-            net._epochs = start_epoch + history.epochs
-            self.progress(history, history.epochs)
-            if self.callbacks.after_epoch():
-                raise StopIteration
-
-        began = time.perf_counter()
-        limits = {
-            "maxiter": self.iterations,
-            "maxfun": MOST_EVALUATIONS * self.iterations,
-            "maxcor": self.optimizer.memory,
-            "ftol": 64 * np.finfo(np.float64).eps,
-            "gtol": self.optimizer.tolerance,
-        }
+        start_epoch, began = self.state.epochs, time.perf_counter()
         try:
-            start = last.astype(np.float64)
-            with np.errstate(over="ignore", invalid="ignore"):
-                result = minimize(objective, start, jac=True, method="L-BFGS-B", callback=after, options=limits)
-            if not np.isfinite(result.fun):
-                history.stop_reason = "diverged"
-            elif history.stop_reason == "epochs" and result.status != 1:
-                history.stop_reason = "converged"
+            self._minimize(history, start_epoch)
         except KeyboardInterrupt:
             history.stop_reason = "interrupted"
         finally:
-            net._set_parameters(last)
+            self.engine.set_parameters(self.best)
             history.seconds = time.perf_counter() - began
-            history.examples_per_second = self.examples.n_rows * history.epochs / max(history.seconds, 1e-9)
+            done = self.dataset.examples.n_rows * history.epochs
+            history.examples_per_second = done / max(history.seconds, 1e-9)
         if history.stop_reason == "diverged":
-            reason = f"training diverged: the loss is not finite in iteration {history.epochs + 1}"
-            if self.on_divergence == "raise":
-                net._epochs = start_epoch
-                raise DivergenceError(f"{reason}; scaled inputs and targets may help", history)
-            warnings.warn(reason, RuntimeWarning, stacklevel=3)
+            if self.options.on_divergence == "raise":
+                self.state.epochs = start_epoch
+                raise DivergenceError(
+                    "the loss is not finite", epoch=history.epochs + 1, learning_rate=None, history=history
+                )
+            warn_caller(f"training diverged: the loss is not finite in iteration {history.epochs + 1}")
+
+    def _minimize(self, history: History, start_epoch: int) -> None:
+        from scipy.optimize import minimize
+
+        optimizer = self.options.optimizer
+        if not isinstance(optimizer, LBFGS):
+            raise TypeError(f"optimizer must be LBFGS, got {optimizer!r}")
+
+        def after_iteration(intermediate_result: Any) -> None:
+            if not np.isfinite(intermediate_result.fun):
+                raise StopIteration
+            self.best = intermediate_result.x.astype(self.engine.dtype)
+            self.engine.set_parameters(self.best)
+            self.record(history, *self.evaluated.get(float(intermediate_result.fun), (np.nan, np.nan)))
+            self.evaluated.clear()
+            self.state.epochs = start_epoch + history.epochs
+            self.show_progress(history, history.epochs)
+            if self.callbacks.after_epoch():
+                raise StopIteration
+
+        limits = {
+            "maxiter": self.options.epochs,
+            "maxfun": MAX_EVALUATIONS * self.options.epochs,
+            "maxcor": optimizer.history_size,
+            "ftol": 64 * np.finfo(np.float64).eps,
+            "gtol": optimizer.tolerance,
+        }
+        start = self.best.astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = minimize(
+                self.objective, start, jac=True, method="L-BFGS-B", callback=after_iteration, options=limits
+            )
+        if not np.isfinite(result.fun):
+            history.stop_reason = "diverged"
+        elif history.stop_reason == "epochs" and result.status != 1:
+            history.stop_reason = "converged"
 
     def record(self, history: History, loss: float, accuracy: float) -> None:
         """Add an iteration: the loss after it, without the penalty."""
         values = {"loss": loss}
-        if self.accuracy:
+        if self.dataset.has_accuracy:
             values["accuracy"] = accuracy
-        if self.validation.n_rows:
-            values["val_loss"], val_accuracy = self.judge(self.validation, None)
-            if self.val_accuracy:
+        if self.dataset.validation.n_rows:
+            values["val_loss"], val_accuracy = self.engine.evaluate(self.dataset.validation)
+            if self.dataset.has_val_accuracy:
                 values["val_accuracy"] = val_accuracy
         history.add(**values)
         history.learning_rates.append(np.nan)  # the search takes steps of its own

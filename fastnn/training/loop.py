@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
-from ..callbacks import Callbacks
 from ..errors import DivergenceError
 from ..history import History
 from ..kernels import layout, losses, threads, train_loop
-from ..schedules import Rates
-from .checkpointing import Checkpointer
+from .interrupts import Interruption
+from .state import TrainingState
+from .thread_tuner import ThreadTuner
 
 CALL_SECONDS = 0.25
 """Longest that compiled code keeps Python waiting, where a step is not longer."""
@@ -23,88 +22,180 @@ CALL_SECONDS = 0.25
 DIVERGENCE_FACTOR = 1e4
 """A mean loss of an epoch this many times that of the first one counts as diverged."""
 
-MOST_STEPS = 1 << 22
-WORTH_A_TEAM = 30_000
-"""Multiply-adds of a step below which one thread is always fastest."""
+MAX_STEPS = 1 << 22
+"""Steps of one compiled call at most."""
 
-WORTH_MANY = 1_000_000
-"""Multiply-adds of a step above which all threads are the better guess where there is no time to measure."""
-
-TRIAL_SECONDS, TRIAL_ROUNDS = 0.002, 3
-MEASURED: dict[tuple[Any, ...], tuple[float, int, float]] = {}
-"""By layers, type and batch: seconds of a step on one thread, the best number of threads, and when that was found."""
-
-HOLDS_SECONDS = 60.0
-"""After that another training measures anew: other programs come and go."""
-
-MOST_MEASURED = 256
-GOES_ON = ("", "interrupted", "epochs")
-"""Ends of a training after which its checkpoint has more to do, where more is asked for."""
+RESUMABLE = ("", "interrupted", "epochs")
+"""Stop reasons after which a checkpoint can continue, where more epochs are requested."""
 
 
-@dataclass
-class Job:
-    """One call of `fit`: the network, the data, the settings."""
+class StepRates(Protocol):
+    """The learning rate of each step, such as `fastnn.schedules.LearningRates`."""
+
+    @property
+    def reads_history(self) -> bool:
+        """Whether a rate depends on the epochs before it."""
+        ...
+
+    def between(self, first: int, last: int, per_epoch: int, start_epoch: int, history: History) -> np.ndarray:
+        """Return the rates of the steps first..last."""
+        ...
+
+
+@dataclass(frozen=True)
+class KernelArguments:
+    """What every compiled call of a training is given."""
 
     network: layout.NetworkView
     work: layout.Workspace
     examples: layout.Examples
     validation: layout.Examples
-    rates: Rates
+    rule: layout.UpdateRule
+    stochastic: layout.StochasticRegularization
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Which steps a training takes, and how.
+
+    Attributes
+    ----------
+    epochs, batch_size, steps_per_epoch : int
+    start_epoch : int
+        Epochs before step 0: schedules and random draws count from there.
+    shuffle : bool
+        Whether each epoch has an order of its own.
+    seed : int
+    rates : StepRates
+    n_threads : int or None
+        None: measure.
+    on_divergence : {"raise", "continue"}
+    """
+
     epochs: int
     batch_size: int
+    steps_per_epoch: int
     start_epoch: int
     shuffle: bool
     seed: int
-    accuracy: bool
-    one_output: bool
-    val_accuracy: bool
+    rates: StepRates
     n_threads: int | None
     on_divergence: str
-    rule: layout.UpdateRule
-    distortion: layout.StochasticRegularization
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.epochs * self.steps_per_epoch
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What the history of a training holds beside the loss."""
+
+    accuracy: bool
+    val_accuracy: bool
+
+
+class Callbacks(Protocol):
+    """What the loop asks of the callbacks of a fit; they alone know the network."""
+
+    def __bool__(self) -> bool: ...
+
+    def after_epoch(self) -> bool:
+        """Call them all; return whether one of them ends the training."""
+        ...
+
+    def state(self) -> tuple[list[list[Any]], dict[str, np.ndarray]]:
+        """Return what a checkpoint keeps of them."""
+        ...
+
+    def restore(self, plain: list[list[Any]], arrays: dict[str, np.ndarray]) -> None:
+        """Restore what `state` returned."""
+        ...
+
+
+class NoCallbacks:
+    """No callbacks at all, as a context."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __enter__(self) -> NoCallbacks:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def after_epoch(self) -> bool:
+        """Continue."""
+        return False
+
+    def state(self) -> tuple[list[list[Any]], dict[str, np.ndarray]]:
+        """Return nothing to keep."""
+        return [], {}
+
+    def restore(self, plain: list[list[Any]], arrays: dict[str, np.ndarray]) -> None:
+        """Restore nothing."""
+
+
+class Checkpointer(Protocol):
+    """What the loop asks of whatever keeps checkpoints."""
+
+    history: History
+    interruption: Interruption
+
+    def restore(self, run: TrainingRun) -> None:
+        """Set a run to where the checkpoint was written."""
+        ...
+
+    def save(self, run: TrainingRun, reason: str = "") -> None:
+        """Keep what the next step depends on, now that a compiled call or the training has ended."""
+        ...
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a training calls between compiled calls."""
+
     callbacks: Callbacks
-    progress: Callable[[History, int], None] = field(default=lambda history, step: None)
-    moved: Callable[[int, int], None] = field(default=lambda epochs, steps: None)  # what callbacks see of the position
-    keeper: Checkpointer = field(default_factory=Checkpointer)
-    steps_done: int = 0
-    steps: int = 0  # of an epoch, where others than this process decide
-
-    @property
-    def by_epoch(self) -> bool:
-        """Whether something wants to see every epoch before the next begins."""
-        return bool(self.callbacks) or self.rates.reads_history
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches of an epoch, a ragged last one included."""
-        return self.steps or -(-self.examples.n_rows // self.batch_size)
+    show_progress: Callable[[History, int], None]
+    checkpointer: Checkpointer
 
 
-class Run:
+class TrainingRun:
     """A training under way: its records, its position, its history."""
 
-    alone = True
+    answers_interrupts = True
+    """Whether KeyboardInterrupt ends this run alone; ranks must all end together."""
 
-    def __init__(self, job: Job, history: History) -> None:
-        self.job = job
+    def __init__(
+        self, arguments: KernelArguments, plan: TrainingPlan, metrics: Metrics, hooks: Hooks, state: TrainingState
+    ) -> None:
+        self.arguments, self.plan, self.metrics, self.hooks, self.state = arguments, plan, metrics, hooks, state
         # a single batch holds all rows in any order; without a shuffle its sums keep the caller's order
-        self.shuffle = job.shuffle and job.steps_per_epoch > 1
+        self.shuffle = plan.shuffle and plan.steps_per_epoch > 1
         self.records = layout.Records(
-            order=np.empty(job.examples.n_rows if self.shuffle else 0, np.int64),
+            order=np.empty(arguments.examples.n_rows if self.shuffle else 0, np.int64),
             state=np.array([-1, 0, 0], np.int64),
             sums=np.zeros(3),
             history=np.empty((0, 4)),
-            rates=np.empty(0, job.network.parameters.dtype),
+            learning_rates=np.empty(0, arguments.network.parameters.dtype),
         )
-        self.history = history
+        self.history = hooks.checkpointer.history
+        self.interruption = hooks.checkpointer.interruption
         self.converged = False
-        self.total = job.epochs * job.steps_per_epoch
-        self.seen = history.epochs  # those that the callbacks have seen
-        self.judged = 0  # epochs whose losses are known to be finite
-        self._began = time.perf_counter() - history.seconds
-        self.interruption = job.keeper.interruption
-        job.keeper.put_back(self)
+        self.divergence: str | None = None
+        self._epochs_called = self.history.epochs  # epochs that the callbacks have seen
+        self._epochs_checked = 0  # epochs whose losses are known to be finite
+        self.epochs_before = state.epochs
+        self.steps_before = state.optimizer.steps if state.optimizer else 0
+        self._began = time.perf_counter() - self.history.seconds
+        hooks.checkpointer.restore(self)
+
+    @property
+    def by_epoch(self) -> bool:
+        """Whether compiled calls must return at every epoch boundary."""
+        return bool(self.hooks.callbacks) or self.plan.rates.reads_history
 
     @property
     def seconds(self) -> float:
@@ -121,42 +212,43 @@ class Run:
         """Whether the last call met a loss that is not finite."""
         return bool(self.records.state[layout.STOPPED])
 
+    @property
+    def stop_requested(self) -> bool:
+        """Whether Ctrl-C asked the run to stop."""
+        return self.interruption.requested
+
+    def show_position(self) -> None:
+        """Write epochs and updates so far into the network's state."""
+        self.state.epochs = self.epochs_before + self.history.epochs
+        if self.state.optimizer:
+            self.state.optimizer.steps = self.steps_before + self.position
+
+    def call_range(self, steps: int) -> tuple[int, int]:
+        """Return the first and last step of the next call, which takes `steps` at most."""
+        first, per_epoch = self.position, self.plan.steps_per_epoch
+        last = min(first + steps, self.plan.n_steps)
+        return first, min(last, first - first % per_epoch + per_epoch) if self.by_epoch else last
+
     def advance(self, steps: int, n_threads: int) -> float:
-        """Train for up to `steps` steps; the seconds they took."""
-        job, first = self.job, self.position
-        per_epoch = job.steps_per_epoch
-        last = min(first + steps, self.total)
-        if job.by_epoch:
-            last = min(last, first - first % per_epoch + per_epoch)
+        """Train for up to `steps` steps; return the seconds they took."""
+        plan, arguments = self.plan, self.arguments
+        first, last = self.call_range(steps)
         if last <= first:
             return 0.0
-        rates = job.rates.between(first, last, per_epoch, job.start_epoch, self.history)
-        plan = layout.StepRange(
-            first,
-            last,
-            job.batch_size,
-            job.start_epoch,
-            int(self.shuffle),
-            job.seed,
-            1,
-            int(job.on_divergence == "raise"),
-        )
+        per_epoch = plan.steps_per_epoch
+        rates = plan.rates.between(first, last, per_epoch, plan.start_epoch, self.history)
+        step_range = layout.StepRange(
+            first, last, plan.batch_size, plan.start_epoch, int(self.shuffle), plan.seed, 1,
+            int(plan.on_divergence == "raise"),
+        )  # fmt: skip
         n_epochs = (last - 1) // per_epoch + 1 - first // per_epoch
-        records = self.records._replace(rates=rates, history=np.full((n_epochs, 4), np.nan))
+        records = self.records._replace(learning_rates=rates, history=np.full((n_epochs, 4), np.nan))
         began = time.perf_counter()
         threads.run_on_team(
-            train_loop.train,
-            train_loop.train_steps,
-            n_threads,
-            job.network,
-            job.work,
-            job.examples,
-            job.validation,
-            plan,
-            job.rule,
-            job.distortion,
-            records,
-        )
+            train_loop.train, train_loop.train_steps, n_threads,
+            arguments.network, arguments.work, arguments.examples, arguments.validation, step_range,
+            arguments.rule, arguments.stochastic, records,
+        )  # fmt: skip
         seconds = time.perf_counter() - began
         complete = range(first // per_epoch, self.position // per_epoch)
         last_steps = [per_epoch * (epoch + 1) - 1 - first for epoch in complete]
@@ -164,171 +256,112 @@ class Run:
         return seconds
 
     def collect(self, epochs: np.ndarray, rates: np.ndarray) -> None:
-        """Add the epochs that a call completed, and the rates at their ends, to the history."""
-        job = self.job
+        """Add the epochs that a call completed, and the learning rates at their ends, to the history."""
+        network = self.arguments.network
         for (loss, accuracy, val_loss, val_accuracy), rate in zip(epochs, rates, strict=True):
             if self.converged:
-                return  # a loss of 0 moves no parameter: what followed changed nothing
+                return  # a loss of 0 moves no parameter: the later epochs changed nothing
             if np.isnan(loss) and self.stopped:
                 return
             values = {"loss": loss}
-            if job.accuracy:
+            if self.metrics.accuracy:
                 values["accuracy"] = accuracy
-            if job.validation.n_rows:
+            if self.arguments.validation.n_rows:
                 values["val_loss"] = val_loss
-                if job.val_accuracy:
+                if self.metrics.val_accuracy:
                     values["val_accuracy"] = val_accuracy
             self.history.add(**values)
             self.history.learning_rates.append(float(rate))
             # the perceptron's loss is 0 on the boundary too, where its rule still moves
-            self.converged = loss == 0 and (job.network.loss != losses.PERCEPTRON or (job.one_output and accuracy == 1))
+            single_output = network.table[-1, layout.N_OUT] == 1
+            self.converged = loss == 0 and (network.loss != losses.PERCEPTRON or (single_output and accuracy == 1))
 
-    def diverged(self) -> str | None:
-        """Why this training is diverging; None where it is not."""
-        losses = self.history["loss"] if self.history.epochs else []
-        new, self.judged = losses[self.judged :], len(losses)
+    def diverged(self) -> tuple[str, int] | None:
+        """Return why this training is diverging, and in which epoch; None where it is not."""
+        history = self.history
+        means = history["loss"] if history.epochs else []
+        new, self._epochs_checked = means[self._epochs_checked :], len(means)
         if self.stopped or not np.isfinite(new).all():
-            return f"the loss is not finite in epoch {min(self.history.epochs + 1, self.job.epochs)}"
-        if not np.isfinite(self.job.network.parameters).all():
-            return f"a parameter is not finite in epoch {self.history.epochs + 1}"
-        return exploded(losses)
+            return "the loss is not finite", min(history.epochs + 1, self.plan.epochs)
+        if not np.isfinite(self.arguments.network.parameters).all():
+            return "a parameter is not finite", history.epochs + 1
+        risen = loss_explosion(means)
+        return (risen, history.epochs) if risen else None
+
+    def after_call(self) -> bool:
+        """Show the position, call the callbacks of a new epoch; return whether the training ends here."""
+        self.hooks.show_progress(self.history, self.position)
+        if self.history.epochs > self._epochs_called:
+            self._epochs_called = self.history.epochs
+            self.show_position()
+            if self.hooks.callbacks.after_epoch():
+                return True
+        if self.converged:
+            self.history.stop_reason = "converged"
+            return True
+        if self.position >= self.plan.n_steps:
+            return True
+        if self.stop_requested:
+            self.history.stop_reason = "interrupted"
+            return True
+        return False
+
+    def raise_divergence(self, reason: str, epoch: int) -> None:
+        """Raise the error of a training that diverges."""
+        plan, step = self.plan, max(self.position - 1, 0)
+        rate = plan.rates.between(step, step + 1, plan.steps_per_epoch, plan.start_epoch, self.history)[0]
+        self.history.stop_reason = "diverged"
+        raise DivergenceError(reason, epoch=epoch, learning_rate=float(rate), history=self.history)
 
 
-def exploded(losses: list[float]) -> str | None:
-    """What the mean losses of the epochs say of a training that diverges slowly; None where they say nothing."""
-    if losses and losses[-1] > DIVERGENCE_FACTOR * losses[0] > 0:
-        return f"the loss rose from {losses[0]:.4g} in the first epoch to {losses[-1]:.4g}"
+def loss_explosion(means: list[float]) -> str | None:
+    """Return what the mean losses of the epochs say of a training that diverges slowly; None where they are sound."""
+    if means and means[-1] > DIVERGENCE_FACTOR * means[0] > 0:
+        return f"the loss rose from {means[0]:.4g} in the first epoch to {means[-1]:.4g}"
     return None
 
 
-def divergence_message(reason: str, rate: float) -> str:
-    """What a DivergenceError says."""
-    return (
-        f"training diverged: {reason}; a smaller learning_rate may help (it was {rate:g}). "
-        "The last finite parameters are kept."
-    )
-
-
-def step_cost(job: Job) -> int:
-    """Multiply-adds of one step, forward, back and update."""
-    return 3 * min(job.batch_size, job.examples.n_rows) * int(job.network.parameters.size)
-
-
-class ThreadTuner:
-    """How many threads a run works on: measured at its start, and again when the measurement no longer holds.
-
-    The results are the same bits for every number, so that the choice can change at any step.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.alone = 0.0  # seconds that a step took on one thread; 0: never measured
-        self.size = 1
-        most = threads.max_threads()
-        network = run.job.network
-        self.key = network.table.tobytes(), network.parameters.dtype.name, run.job.batch_size, most
-        wanted = run.job.n_threads
-        if wanted is not None:
-            self.size = min(wanted, most)
-        elif most > 1 and step_cost(run.job) >= WORTH_A_TEAM and run.job.by_epoch and run.job.steps_per_epoch < 4:
-            self.size = most if step_cost(run.job) > WORTH_MANY else 1
-        elif self.key in MEASURED and time.monotonic() - MEASURED[self.key][2] < HOLDS_SECONDS:
-            self.alone, self.size, _ = MEASURED[self.key]
-        elif most > 1 and step_cost(run.job) >= WORTH_A_TEAM and run.total - run.position >= 4:
-            run.advance(1, 1)
-            self.alone = run.advance(1, 1)
-            self.measure()
-
-    def measure(self) -> None:
-        """Give each number of threads a few turns of the next steps, and keep the one with the fastest turn."""
-        run, most = self.run, self.key[-1]
-        self.counts = sorted({1, most, *(2**k for k in range(1, most.bit_length()) if 2**k < most)})
-        steps = max(1, int(TRIAL_SECONDS / max(self.alone, 1e-7)))
-        per_epoch = run.job.steps_per_epoch
-        left = per_epoch - run.position % per_epoch if run.job.by_epoch else run.total - run.position
-        if left <= (TRIAL_ROUNDS + 1) * steps * len(self.counts):
-            self.size = self.counts[-1] if step_cost(run.job) > WORTH_MANY else 1
-            return
-        best = dict.fromkeys(self.counts, np.inf)
-        for trial in range(TRIAL_ROUNDS + 1):
-            for count in self.counts:
-                before = run.position
-                seconds = run.advance(steps, count)
-                if trial > 0:  # the first turn wakes the threads
-                    best[count] = min(best[count], seconds / max(1, run.position - before))
-        self.size = min(best, key=lambda count: best[count])
-        self.alone = best[1]
-        MEASURED[self.key] = self.alone, self.size, time.monotonic()
-        if len(MEASURED) > MOST_MEASURED:
-            del MEASURED[next(iter(MEASURED))]
-
-    def judge(self, pace: float) -> None:
-        """Measure again where a team's step took longer than one thread's: other programs want the processors."""
-        if self.alone and self.size > 1 and pace > self.alone:
-            self.measure()
-
-
-def train(run: Run, crew_of: Callable[[Run], Any] = ThreadTuner) -> None:
-    """Run a job to its end, to divergence, or to Ctrl-C; DivergenceError as `Network.fit` documents it."""
-    job, history = run.job, run.history
-    sound = job.network.parameters.copy()
+def train(run: TrainingRun, tuner_class: Callable[[TrainingRun], Any] = ThreadTuner) -> None:
+    """Run a training to its end, to divergence, or to Ctrl-C; raise DivergenceError as `Network.fit` documents it."""
+    history = run.history
+    finite = run.arguments.network.parameters.copy()
     try:
-        with job.keeper.interruption:
-            if history.stop_reason not in GOES_ON:
+        with run.interruption:
+            if history.stop_reason not in RESUMABLE:
                 return
             history.stop_reason = "epochs"
-            crew = crew_of(run)
-            advance_to_end(run, crew, sound)
-            history.n_threads = crew.size
-            job.keeper.keep(run, history.stop_reason)
+            tuner = tuner_class(run)
+            _train_to_end(run, tuner, finite)
+            history.n_threads = tuner.size
+            run.hooks.checkpointer.save(run, history.stop_reason)
     except KeyboardInterrupt:
-        if not run.alone:
+        if not run.answers_interrupts:
             raise
-        run.history.stop_reason = "interrupted"
+        history.stop_reason = "interrupted"
     finally:
-        run.history.seconds = run.seconds
-        job.steps_done = run.position
-        done = run.position / job.steps_per_epoch * job.examples.n_rows
-        run.history.examples_per_second = done / max(run.history.seconds, 1e-9)
-    reason = run.diverged() if job.on_divergence == "continue" else None
-    if reason:
-        run.history.stop_reason = "diverged"
-        if job.keeper.warns:
-            warnings.warn(f"training diverged: {reason}", RuntimeWarning, stacklevel=3)
+        history.seconds = run.seconds
+        done = run.position / run.plan.steps_per_epoch * run.arguments.examples.n_rows
+        history.examples_per_second = done / max(history.seconds, 1e-9)
+    diverged = run.diverged() if run.plan.on_divergence == "continue" else None
+    if diverged:
+        history.stop_reason = "diverged"
+        run.divergence = "{} in epoch {}".format(*diverged)
 
 
-def advance_to_end(run: Run, crew: ThreadTuner, sound: np.ndarray) -> None:
-    """Call the compiled epochs again and again; between calls look at the loss, the bar, the callbacks, the keyboard.
-
-    `sound` keeps the parameters of the last return at which all were finite.
-    """
-    job, steps, seen = run.job, 1, run.seen
+def _train_to_end(run: TrainingRun, tuner: Any, finite: np.ndarray) -> None:
+    """Call the compiled epochs again and again; `finite` keeps the parameters of the last sound return."""
+    parameters, steps = run.arguments.network.parameters, 1
     while True:
-        reason = run.diverged() if job.on_divergence == "raise" else None
-        if reason:
-            step = max(run.position - 1, 0)
-            rate = job.rates.between(step, step + 1, job.steps_per_epoch, job.start_epoch, run.history)[0]
-            job.network.parameters[:] = sound
-            run.history.stop_reason = "diverged"
-            raise DivergenceError(divergence_message(reason, rate), run.history)
-        np.copyto(sound, job.network.parameters)
-        job.progress(run.history, run.position)
-        if run.history.epochs > seen:
-            seen = run.history.epochs
-            job.moved(seen, run.position)
-            if job.callbacks.after_epoch():
-                return
-        if run.converged:
-            run.history.stop_reason = "converged"
+        diverged = run.diverged() if run.plan.on_divergence == "raise" else None
+        if diverged:
+            parameters[:] = finite
+            run.raise_divergence(*diverged)
+        np.copyto(finite, parameters)
+        if run.after_call():
             return
-        if run.position >= run.total:
-            return
-        if run.interruption.asked:
-            run.history.stop_reason = "interrupted"
-            return
-        job.keeper.keep(run)
+        run.hooks.checkpointer.save(run)
         before = run.position
-        seconds = run.advance(steps, crew.size)
-        pace = seconds / max(1, run.position - before)
-        crew.judge(pace)
-        steps = int(min(max(1, CALL_SECONDS / max(pace, 1e-9)), MOST_STEPS, 4 * steps))
+        seconds = run.advance(steps, tuner.size)
+        seconds_per_step = seconds / max(1, run.position - before)
+        tuner.observe(seconds_per_step)
+        steps = int(min(max(1, CALL_SECONDS / max(seconds_per_step, 1e-9)), MAX_STEPS, 4 * steps))

@@ -1,31 +1,34 @@
-"""Which learning rate? One short training with ever larger rates (Smith, "Cyclical Learning Rates", WACV 2017)."""
+"""Find a learning rate: one short training with growing rates (Smith, "Cyclical Learning LearningRates", WACV 2017)."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from .. import inputs
+from ..checks import check_int, check_learning_rate
 from ..errors import DivergenceError
-from ..schedules import check_learning_rate
-from ..spec import check_int
+from ..schedules import as_learning_rates
 from .checkpointing import Checkpointer
+from .dataset import make_dataset
+from .engine import Engine
 from .interrupts import Interruption
-
-if TYPE_CHECKING:
-    from ..network import Network
+from .loop import NoCallbacks
+from .options import make_fit_options
+from .state import TrainingState
+from .trainer import fit_steps
 
 SMOOTHING = 0.9
-"""Share that the running mean of the losses keeps from batch to batch."""
+"""Weight of the earlier losses in the running mean."""
 
-TOO_FAR = 4.0
+MAX_RISE = 4.0
 """The search ends at a smoothed loss this many times the smallest."""
 
-SETTLING = 5
-"""One in so many of the batches at the beginning is not looked at: a mean of few losses is all noise."""
+SKIPPED = 5
+"""The first batches, one in this many, are ignored for the suggestion: a mean of few losses is all noise."""
 
 
 @dataclass(frozen=True)
@@ -51,48 +54,61 @@ class RateSearch:
 
 
 def find_learning_rate(
-    net: Network, X: Any, y: Any, batch_size: int, smallest: float, largest: float, steps: int, optimizer: Any
+    engine: Engine,
+    state: TrainingState,
+    X: Any,
+    y: Any,
+    *,
+    batch_size: Any,
+    min_lr: Any,
+    max_lr: Any,
+    steps: Any,
+    optimizer: Any,
 ) -> RateSearch:
-    """As `Network.find_learning_rate` documents it."""
+    """Search as `Network.find_learning_rate` documents it; engine and state belong to a copy, and move."""
     batch_size, steps = check_int("batch_size", batch_size, 1), check_int("steps", steps, 10)
-    low, high = (check_learning_rate(n, v, net.dtype) for n, v in (("smallest", smallest), ("largest", largest)))
+    low = check_learning_rate("min_lr", min_lr, engine.dtype)
+    high = check_learning_rate("max_lr", max_lr, engine.dtype)
     if low >= high:
-        raise ValueError(f"smallest must be below largest, got {smallest!r} and {largest!r}")
-    trial, rates, losses = net.copy(), np.geomspace(low, high, steps), []
-    trial.loss(X, y)  # all checks on the data, before anything is indexed
-    rows_of, targets = inputs.as_indexable("X", X), inputs.as_numeric_array("y", y)
-    n_rows = rows_of.shape[0]
+        raise ValueError(f"min_lr must be below max_lr, got {min_lr!r} and {max_lr!r}")
+    n_rows = make_dataset(engine.spec, X, y).examples.n_rows  # all checks on the data, before anything is indexed
+    rows, targets = inputs.as_indexable("X", X), inputs.as_numeric_array("y", y)
     batch_size = min(batch_size, n_rows)
-    generator = np.random.default_rng(net.seed)
+    options = make_fit_options(
+        engine.spec, epochs=1, batch_size=batch_size, learning_rate=low, optimizer=optimizer, shuffle=False,
+        n_threads=1, progress=False,
+    )  # fmt: skip
+    rates, losses, smoothed = np.geomspace(low, high, steps), [], []
+    generator = np.random.default_rng(state.seed)
     order = np.concatenate([generator.permutation(n_rows) for _ in range(-(-steps * batch_size // n_rows))])
-    mean, lowest, smoothed, interruption = 0.0, math.inf, [], Interruption()
+    mean, lowest, interruption = 0.0, math.inf, Interruption()
     for step, rate in enumerate(rates):
-        rows = order[step * batch_size : (step + 1) * batch_size]
-        keeper: Any = Checkpointer(None, interruption)
+        batch = order[step * batch_size : (step + 1) * batch_size]
+        dataset = make_dataset(engine.spec, rows[batch], targets[batch])
+        at_rate = replace(options, rates=as_learning_rates(float(rate), engine.dtype))
         try:
             with interruption:
-                history = trial.fit(
-                    rows_of[rows], targets[rows], epochs=1, batch_size=batch_size, learning_rate=float(rate),
-                    optimizer=optimizer, shuffle=False, n_threads=1, progress=False, checkpoint=keeper,
-                )  # fmt: skip
+                checkpointer = Checkpointer(None, interruption)
+                run = fit_steps(engine, state, dataset, at_rate, NoCallbacks(), checkpointer)
         except DivergenceError:
             break
-        if interruption.asked:
+        if interruption.requested:
             raise KeyboardInterrupt
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * history["loss"][0]
-        losses.append(history["loss"][0])
+        losses.append(run.history["loss"][0])
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * losses[-1]
         smoothed.append(mean / (1 - SMOOTHING ** (step + 1)))
         lowest = min(lowest, smoothed[-1])
-        if smoothed[-1] > TOO_FAR * lowest and step > steps // 10:
+        if smoothed[-1] > MAX_RISE * lowest and step > steps // 10:
             break
-    rates, course = rates[: len(losses)], np.array(smoothed)
-    return RateSearch(rates, np.array(losses), course, _steepest(rates, course))
+    rates, means = rates[: len(losses)], np.array(smoothed)
+    return RateSearch(rates, np.array(losses), means, _steepest(rates, means))
 
 
-def _steepest(rates: np.ndarray, course: np.ndarray) -> float:
-    if len(course) < 3:
+def _steepest(rates: np.ndarray, means: np.ndarray) -> float:
+    """Return the rate at which the smoothed losses fall most steeply."""
+    if len(means) < 3:
         return float(rates[0]) if len(rates) else math.nan
-    begin = len(course) // SETTLING
-    end = max(int(np.argmin(course[begin:])) + 1, 3)
-    slopes = np.gradient(course[begin:][:end], np.log(rates[begin:][:end]))
-    return float(rates[begin + int(np.argmin(slopes))])
+    begin = len(means) // SKIPPED
+    end = max(int(np.argmin(means[begin:])) + 1, 3)
+    descent = np.gradient(means[begin:][:end], np.log(rates[begin:][:end]))
+    return float(rates[begin + int(np.argmin(descent))])

@@ -1,211 +1,243 @@
-"""Batches that come one after the other, fetched by a thread while the one before is learned."""
+"""Train on batches that come one after the other, prefetched by a thread while the one before is learned."""
 
 from __future__ import annotations
 
-import queue
-import threading
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from .. import inputs
-from ..callbacks import Callbacks, check_callbacks
+from ..callbacks.runner import CallbackRunner, check_callbacks
+from ..caller import warn_caller
+from ..checks import check_int
 from ..errors import DivergenceError
 from ..history import COLUMNS, History
-from ..schedules import PlateauState, Rates, ReduceOnPlateau, Schedule, rates_at
-from ..spec import check_int
+from ..schedules import LearningRates, PlateauState, ReduceOnPlateau, Schedule, as_learning_rates, evaluate_schedule
 from .checkpointing import Checkpointer
+from .dataset import as_validation, make_dataset
+from .engine import Engine
 from .interrupts import Interruption
-from .loop import divergence_message, exploded
+from .loop import NoCallbacks, TrainingRun, loss_explosion
+from .options import FitOptions, make_fit_options
+from .prefetcher import Prefetcher
+from .state import TrainingState
+from .trainer import fit_steps
 
-if TYPE_CHECKING:
-    from ..network import Network
-
-END = object()
-POLL_SECONDS = 0.05
-MOST_BATCHES = 1 << 20
-"""Of an epoch, before a draw would be repeated."""
+MAX_BATCHES = 1 << 20
+"""Of an epoch, before a random draw would be repeated."""
 
 OPTIONS = {"optimizer", "n_threads", "on_divergence", "class_weight", "l1", "l2", "clip_norm", "max_norm"}
-OPTIONS |= {"label_smoothing", "input_noise", "averaging"}
+OPTIONS |= {"label_smoothing", "input_noise", "ema_decay"}
 """Arguments of `fit` that mean the same for a stream."""
 
 
-class Prefetcher:
-    """An iterator over what another thread takes out of `source`, at most `ahead` items before they are wanted.
+@dataclass(frozen=True)
+class StreamOptions:
+    """What `Network.fit_stream` was source beside the batches, checked.
 
-    As a context it ends the thread, whatever it waits for; it ends itself where Ctrl-C asks for it.
+    Attributes
+    ----------
+    fit : FitOptions
+        Of one batch; its learning rate is replaced from batch to batch.
+    epochs, prefetch : int
+    batch_size : int or None
+        None: each batch that comes is one update.
+    validation : Examples or None
+    has_val_accuracy : bool
+    callbacks : sequence of callables
+    class_weight : dict, str or None
     """
 
-    def __init__(self, source: Iterable[Any], ahead: int, interruption: Interruption) -> None:
-        self._interruption = interruption
-        self._items: queue.Queue[Any] = queue.Queue(ahead)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._fetch, args=(source,), name="fastnn batches", daemon=True)
+    fit: FitOptions
+    epochs: int
+    prefetch: int
+    batch_size: int | None
+    validation: Any
+    has_val_accuracy: bool
+    callbacks: Sequence[Any]
+    class_weight: Any
 
-    def _fetch(self, source: Iterable[Any]) -> None:
-        try:
-            for item in source:
-                if not self._put((_own(item), None)):
-                    return
-            self._put((END, None))
-        except BaseException as error:
-            self._put((END, error))
 
-    def _put(self, item: Any) -> bool:
-        while not self._over.is_set():
-            try:
-                self._items.put(item, timeout=POLL_SECONDS)
-            except queue.Full:
-                continue
-            return True
-        return False
+def make_stream_options(
+    engine: Engine,
+    *,
+    epochs: Any,
+    batch_size: Any,
+    learning_rate: Any,
+    prefetch: Any,
+    validation_data: Any,
+    callbacks: Any,
+    options: Mapping[str, Any],
+) -> StreamOptions:
+    """Check the arguments of `Network.fit_stream`; ValueError or TypeError names the one."""
+    engine.check_trainable()
+    check_int("epochs", epochs, 0)
+    check_int("prefetch", prefetch, 1)
+    if batch_size is not None:
+        check_int("batch_size", batch_size, 1)
+    unknown = sorted(set(options) - OPTIONS)
+    if unknown:
+        raise TypeError(f"fit_stream takes of fit's options {', '.join(sorted(OPTIONS))}; got {', '.join(unknown)}")
+    check_callbacks(callbacks, COLUMNS)
+    of_fit = {name: value for name, value in options.items() if name != "class_weight"}
+    fit = make_fit_options(engine.spec, epochs=1, learning_rate=learning_rate, shuffle=False, progress=False, **of_fit)
+    validation, has_val_accuracy = None, False
+    if validation_data is not None:
+        validation, are_classes = as_validation(engine.spec, validation_data)
+        has_val_accuracy = are_classes or engine.spec.classifies
+    class_weight = options.get("class_weight")
+    return StreamOptions(fit, epochs, prefetch, batch_size, validation, has_val_accuracy, callbacks, class_weight)
 
-    def __enter__(self) -> Iterator[Any]:
-        self._thread.start()
-        return self._received()
 
-    def _received(self) -> Iterator[Any]:
-        while not self._interruption.asked:
-            try:
-                item, error = self._items.get(timeout=POLL_SECONDS)
-            except queue.Empty:
-                continue
-            if error is not None:
-                raise error
-            if item is END:
-                return
-            yield item
-
-    def __exit__(self, *error: object) -> None:
-        self._over.set()
-        self._thread.join(1.0)
+def check_batches(batches: Any, epochs: int) -> None:
+    """Raise if the batches cannot be read, or not often enough."""
+    if not callable(batches) and not isinstance(batches, Iterable):
+        raise TypeError(f"batches must be an iterable of (X, y), or a function that returns one, got {batches!r:.80}")
+    if epochs > 1 and isinstance(batches, Iterator):
+        raise ValueError(
+            "batches is an iterator, which can be read once: for more epochs give a function that makes one"
+        )
 
 
 @dataclass
-class Stream:
-    """A training from batches that come: what `Network.fit_stream` was given."""
+class EpochTotals:
+    """Sums over the batches of one epoch.
 
-    net: Network
-    batches: Iterable[Any] | Callable[[], Iterable[Any]]
-    epochs: int
-    batch_size: int | None
-    learning_rate: Any
-    prefetch: int
-    validation: Any
-    callbacks: Sequence[Any]
-    options: dict[str, Any]
+    Attributes
+    ----------
+    values : dict of float
+        By column of the history, each batch's value times its rows.
+    rows, batches : int
+    run : TrainingRun or None
+        That of the last batch.
+    """
 
-    def __post_init__(self) -> None:
-        check_int("epochs", self.epochs, 0)
-        check_int("prefetch", self.prefetch, 1)
-        if self.batch_size is not None:
-            check_int("batch_size", self.batch_size, 1)
-        unknown = sorted(set(self.options) - OPTIONS)
-        if unknown:
-            raise TypeError(f"fit_stream takes of fit's options {', '.join(sorted(OPTIONS))}; got {', '.join(unknown)}")
-        if not callable(self.batches) and not isinstance(self.batches, Iterable):
-            raise TypeError(
-                f"batches must be an iterable of (X, y), or a function that returns one, got {self.batches!r:.80}"
-            )
-        if self.epochs > 1 and isinstance(self.batches, Iterator):
-            raise ValueError(
-                "batches is an iterator, which can be read once: for more epochs give a function that makes one"
-            )
-        check_callbacks(self.callbacks, COLUMNS)
-        self.judged = None if self.validation is None else self.net._validation(self.validation)
-        self.continues = self.options.get("on_divergence") == "continue"
-        self.diverged: str | None = None
+    values: dict[str, float] = field(default_factory=dict)
+    rows: int = 0
+    batches: int = 0
+    run: TrainingRun | None = None
 
-    def train(self) -> History:
-        """All epochs, or those before Ctrl-C or a callback ended them."""
-        self.history, self.start, self.length = History(), self.net.epochs_trained, 0
-        self.course = PlateauState(getattr(self.learning_rate, "rate", 0.0))
-        called, self.interruption = Callbacks(self.callbacks, self.net, self.history), Interruption()
-        with self.interruption, called:
-            for epoch in range(self.epochs):
+    def add(self, run: TrainingRun, n_rows: int) -> None:
+        """Add one batch."""
+        self.run, self.rows, self.batches = run, self.rows + n_rows, self.batches + 1
+        for name in run.history:
+            self.values[name] = self.values.get(name, 0.0) + run.history[name][-1] * n_rows
+
+
+class StreamTraining:
+    """A training from batches that come.
+
+    Parameters
+    ----------
+    engine, state
+        Of the network that learns.
+    batches : iterable of (X, y) or (X, y, sample_weight), or a function that returns one
+    options : StreamOptions
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        state: TrainingState,
+        batches: Iterable[Any] | Callable[[], Iterable[Any]],
+        options: StreamOptions,
+    ) -> None:
+        self.engine, self.state, self.batches, self.options = engine, state, batches, options
+        self.history = History()
+        self.divergence: str | None = None
+        self.interruption = Interruption()
+        self.batches_per_epoch = 0
+        self.plateau = PlateauState(getattr(options.fit.rates.source, "rate", 0.0))
+        self.start = state.epochs
+
+    def run(self, callbacks: CallbackRunner) -> History:
+        """Train all epochs, or those before Ctrl-C or a callback ends them."""
+        with self.interruption, callbacks:
+            for epoch in range(self.options.epochs):
                 try:
                     self.train_epoch(epoch)
                 finally:
-                    self.net._epochs = self.start + self.history.epochs
-                if self.interruption.asked:
+                    self.state.epochs = self.start + self.history.epochs
+                if self.interruption.requested:
                     self.history.stop_reason = "interrupted"
                     break
-                if called.after_epoch():
+                if callbacks.after_epoch():
                     break
-        if self.diverged:
+        if self.divergence:
             self.history.stop_reason = "diverged"
-            warnings.warn(f"training diverged: {self.diverged}", RuntimeWarning, stacklevel=3)
+            warn_caller(f"training diverged: {self.divergence}")
         return self.history
 
     def train_epoch(self, epoch: int) -> None:
-        """One pass over the batches; the history's values are means over their rows."""
+        """Pass once over the batches; the history's values are means over their rows."""
         source = self.batches() if callable(self.batches) else self.batches
         if not isinstance(source, Iterable):
             raise TypeError(f"batches must return an iterable of (X, y), got {source!r:.80}")
-        totals: dict[str, float] = {}
-        rows = count = 0
-        with Prefetcher(source, self.prefetch, self.interruption) as received:
+        totals = EpochTotals()
+        with Prefetcher(source, self.options.prefetch, self.interruption) as received:
             for item in received:
-                X, y, weight, n_rows = _parts(item)
-                time = self.start + epoch + (min(count / self.length, 1.0) if self.length else 0.0)
-                # draws depend on the epoch: for them every batch is one
-                self.net._epochs = (self.start + epoch) * MOST_BATCHES + count
-                keeper: Any = Checkpointer(None, self.interruption)
-                keeper.warns = False
-                try:
-                    part = self.net.fit(
-                        X, y, sample_weight=weight, epochs=1, batch_size=self.batch_size or n_rows, shuffle=False,
-                        learning_rate=self.rate_at(time), checkpoint=keeper, progress=False,
-                        **self.options,
-                    )  # fmt: skip
-                except DivergenceError as error:
-                    self.history.stop_reason = "diverged"
-                    words = str(error).replace("epoch 1;", f"epoch {epoch + 1};")
-                    raise DivergenceError(words, self.history) from None
-                if part.stop_reason == "diverged":
-                    self.diverged = self.diverged or f"the loss is not finite in epoch {epoch + 1}"
-                count, rows = count + 1, rows + n_rows
-                self.history.seconds += part.seconds
-                for name in part:
-                    totals[name] = totals.get(name, 0.0) + part[name][-1] * n_rows
-        if self.interruption.asked:
+                self.train_batch(epoch, totals, *_parts(item))
+        if self.interruption.requested:
             return
-        if not count:
+        if totals.run is None:
             raise ValueError(f"batches must give at least one batch, got none in epoch {epoch + 1}")
-        self.length = count
-        values = {name: total / rows for name, total in totals.items()}
-        if self.judged is not None:
-            values |= self.net._validated(*self.judged)
-        self.history.add(**values)
-        self.history.learning_rates.append(part.learning_rates[-1])
-        self.history.n_threads = part.n_threads
-        self.history.examples_per_second = rows * self.history.epochs / max(self.history.seconds, 1e-9)
-        risen = exploded(self.history["loss"])
-        if risen and not self.continues:
+        self.batches_per_epoch = totals.batches
+        self.record(totals, totals.run)
+
+    def train_batch(self, epoch: int, totals: EpochTotals, X: Any, y: Any, weight: Any, n_rows: int) -> None:
+        """Learn one batch, and add its results to the totals."""
+        options = self.options
+        fraction = min(totals.batches / self.batches_per_epoch, 1.0) if self.batches_per_epoch else 0.0
+        rates = self.rates_at(self.start + epoch + fraction)
+        fit = replace(options.fit, batch_size=options.batch_size or n_rows, rates=rates)
+        dataset = make_dataset(self.engine.spec, X, y, weight, class_weight=options.class_weight)
+        # draws depend on the epoch: for them every batch is one
+        first_draw = (self.start + epoch) * MAX_BATCHES + totals.batches
+        try:
+            with self.state.exclusive():
+                checkpointer = Checkpointer(None, self.interruption)
+                run = fit_steps(
+                    self.engine, self.state, dataset, fit, NoCallbacks(), checkpointer, first_draw=first_draw
+                )
+        except DivergenceError as error:
             self.history.stop_reason = "diverged"
-            rate = part.learning_rates[-1]
-            raise DivergenceError(divergence_message(risen, rate), self.history)
-        self.diverged = self.diverged or risen
+            raise DivergenceError(
+                error.reason, epoch=epoch + 1, learning_rate=error.learning_rate, history=self.history
+            ) from None
+        if run.divergence:
+            self.divergence = self.divergence or f"the loss is not finite in epoch {epoch + 1}"
+        self.history.seconds += run.history.seconds
+        totals.add(run, n_rows)
 
-    def rate_at(self, time: float) -> Any:
-        """The rate for one batch at a time in epochs: schedules are followed from batch to batch."""
-        given, dtype = self.learning_rate, self.net.dtype
-        if isinstance(given, ReduceOnPlateau):
-            return Rates(given.follow(self.history, self.course), dtype)
-        if isinstance(given, Schedule):
-            return Rates(float(rates_at(given, np.array([time]), dtype)[0]), dtype)
-        return given(int(time)) if callable(given) else given
+    def record(self, totals: EpochTotals, run: TrainingRun) -> None:
+        """Add the epoch to the history; raise DivergenceError where its loss exploded."""
+        history, validation = self.history, self.options.validation
+        values = {name: total / totals.rows for name, total in totals.values.items()}
+        if validation is not None:
+            values["val_loss"], val_accuracy = self.engine.evaluate(validation)
+            if self.options.has_val_accuracy:
+                values["val_accuracy"] = val_accuracy
+        history.add(**values)
+        history.learning_rates.append(run.history.learning_rates[-1])
+        history.n_threads = run.history.n_threads
+        history.examples_per_second = totals.rows * history.epochs / max(history.seconds, 1e-9)
+        risen = loss_explosion(history["loss"])
+        if risen and self.options.fit.on_divergence == "raise":
+            history.stop_reason = "diverged"
+            rate = history.learning_rates[-1]
+            raise DivergenceError(risen, epoch=history.epochs, learning_rate=rate, history=history)
+        self.divergence = self.divergence or risen
 
-
-def _own(item: Any) -> Any:
-    """The batch with arrays of its own: the source may fill the same ones again, or read them from a file."""
-    if not isinstance(item, tuple | list):
-        return item
-    return tuple(np.array(part) if isinstance(part, np.ndarray) else part for part in item)
+    def rates_at(self, time: float) -> LearningRates:
+        """Return the learning rate of one batch at a time in epochs: schedules are followed from batch to batch."""
+        source, dtype = self.options.fit.rates.source, self.engine.dtype
+        if isinstance(source, ReduceOnPlateau):
+            return LearningRates(source.advance(self.history, self.plateau), dtype)
+        if isinstance(source, Schedule):
+            return LearningRates(float(evaluate_schedule(source, np.array([time]), dtype)[0]), dtype)
+        return as_learning_rates(source(int(time)) if callable(source) else source, dtype)
 
 
 def _parts(item: Any) -> tuple[Any, Any, Any, int]:

@@ -1,4 +1,4 @@
-"""What a training keeps from step to step, and the kernels' view of it: state of the optimizer, penalties, limits."""
+"""How an update follows from the gradient: optimizer state, penalties and limits, packed for the kernels."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_float
 from ..kernels import layout, optimizer_steps
 from ..optimizers import SGD, Optimizer
 from ..parameters import aligned_zeros
-from ..spec import check_float
 
 NO_FLOATS = np.empty(0)
 
 
 @dataclass(frozen=True)
 class Regularization:
-    """The penalties and disturbances of one training; `fit` documents them.
+    """Penalties, limits and noise of one training; `Network.fit` documents them.
 
     Attributes
     ----------
-    l1, l2, clip_norm, max_norm, label_smoothing, input_noise, averaging : float
-        0 where there is none.
+    l1, l2, clip_norm, max_norm, label_smoothing, input_noise, ema_decay : float
+        0 is off.
     """
 
     l1: float = 0.0
@@ -32,13 +32,13 @@ class Regularization:
     max_norm: float = 0.0
     label_smoothing: float = 0.0
     input_noise: float = 0.0
-    averaging: float = 0.0
+    ema_decay: float = 0.0
 
 
 def make_regularization(
-    l1: Any, l2: Any, clip_norm: Any, max_norm: Any, label_smoothing: Any, input_noise: Any, averaging: Any
+    *, l1: Any, l2: Any, clip_norm: Any, max_norm: Any, label_smoothing: Any, input_noise: Any, ema_decay: Any
 ) -> Regularization:
-    """Check the arguments; None is none."""
+    """Check the arguments of `fit`; None is off."""
     checked = {}
     for name, value in (("l1", l1), ("l2", l2), ("input_noise", input_noise)):
         checked[name] = check_float(name, value)
@@ -48,7 +48,7 @@ def make_regularization(
         checked[name] = 0.0 if value is None else check_float(name, value)
         if value is not None and checked[name] <= 0:
             raise ValueError(f"{name} must be positive, or None for no limit, got {value!r}")
-    for name, value in (("label_smoothing", label_smoothing), ("averaging", 0.0 if averaging is None else averaging)):
+    for name, value in (("label_smoothing", label_smoothing), ("ema_decay", 0.0 if ema_decay is None else ema_decay)):
         checked[name] = check_float(name, value)
         if not 0 <= checked[name] < 1:
             raise ValueError(f"{name} must be at least 0 and below 1, got {value!r}")
@@ -56,89 +56,111 @@ def make_regularization(
 
 
 @dataclass
-class State:
+class OptimizerState:
     """What an optimizer has gathered, laid out as the network's parameters; it stays with the network.
 
     Attributes
     ----------
     kind : Optimizer
-        Whose state it is, without the learning rate.
+        The optimizer without its learning rate.
     steps : int
-        Updates that it has seen.
-    first, second, average : ndarray
-        Flat buffers; empty where nothing is kept.
+        Updates made.
+    moment1, moment2 : ndarray
+        Buffers of the optimizer; empty where it has none.
+    ema : ndarray
+        Exponential moving average of the parameters; empty where none is kept.
     """
 
     kind: Optimizer
     steps: int
-    first: np.ndarray
-    second: np.ndarray
-    average: np.ndarray
+    moment1: np.ndarray
+    moment2: np.ndarray
+    ema: np.ndarray
 
-    def with_buffers(self, change: Callable[[np.ndarray], np.ndarray]) -> State:
-        """The same state with each buffer changed."""
-        return State(self.kind, self.steps, change(self.first), change(self.second), change(self.average))
+    def map_buffers(self, function: Callable[[np.ndarray], np.ndarray]) -> OptimizerState:
+        """Return the state with `function` applied to each buffer."""
+        return OptimizerState(self.kind, self.steps, function(self.moment1), function(self.moment2), function(self.ema))
+
+    def continues(self, optimizer: Optimizer, ema_decay: float) -> bool:
+        """Whether a training with this optimizer and average can continue from the state."""
+        return self.kind == optimizer.kind and bool(self.ema.size) == bool(ema_decay)
 
 
-def initial_state(optimizer: Optimizer, averaging: float, parameters: np.ndarray) -> State:
-    """The state before the first update: zeros, and the average at the parameters themselves."""
-    first, second = (aligned_zeros(parameters.size if kept else 0, parameters.dtype) for kept in optimizer.keeps)
-    average = aligned_zeros(parameters.size if averaging else 0, parameters.dtype)
-    average[:] = parameters[: average.size]
-    return State(optimizer.kind, 0, first, second, average)
+def initial_state(optimizer: Optimizer, ema_decay: float, parameters: np.ndarray) -> OptimizerState:
+    """Return the state before the first update: moments 0, the average at the parameters themselves."""
+    moment1, moment2 = (
+        aligned_zeros(parameters.size if kept else 0, parameters.dtype) for kept in optimizer.has_moments
+    )
+    ema = aligned_zeros(parameters.size if ema_decay else 0, parameters.dtype)
+    ema[:] = parameters[: ema.size]
+    return OptimizerState(optimizer.kind, 0, moment1, moment2, ema)
 
 
 def make_update_rule(
-    optimizer: Optimizer, regularisation: Regularization, state: State, table: np.ndarray
+    optimizer: Optimizer, regularization: Regularization, state: OptimizerState, table: np.ndarray
 ) -> layout.UpdateRule:
-    """The kernels' view."""
-    about = regularisation
+    """Pack optimizer and regularization settings for the kernels.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    regularization : Regularization
+    state : OptimizerState
+        The kernels update its buffers in place.
+    table : ndarray
+        Layer table of the network.
+
+    Raises
+    ------
+    ValueError
+        If epsilon vanishes in the type of the parameters.
+    """
+    settings = regularization
     plain = isinstance(optimizer, SGD) and not any(
-        (optimizer.momentum, about.l1, about.l2, about.clip_norm, about.averaging)
+        (optimizer.momentum, settings.l1, settings.l2, settings.clip_norm, settings.ema_decay)
     )
     n_norms = int((table[:, layout.N_IN] + 1).sum())
     values: dict[str, Any] = {
         "method": optimizer.method,
         "plain": int(plain),
-        "l1": about.l1,
-        "l2": about.l2,
-        "clip": about.clip_norm,
-        "max_norm": about.max_norm,
-        "averaging": about.averaging,
+        "l1": settings.l1,
+        "l2": settings.l2,
+        "clip_norm": settings.clip_norm,
+        "max_norm": settings.max_norm,
+        "ema_decay": settings.ema_decay,
         "steps_before": state.steps,
-        "norms": np.zeros(n_norms) if about.clip_norm else NO_FLOATS,
-        "first": state.first,
-        "second": state.second,
-        "average": state.average,
+        "norms": np.zeros(n_norms) if settings.clip_norm else NO_FLOATS,
+        "moment1": state.moment1,
+        "moment2": state.moment2,
+        "ema": state.ema,
     }
-    rule = plain_sgd_rule(state.first)._replace(**values | optimizer.settings())
-    tiny = float(np.finfo(state.first.dtype).tiny)
+    rule = plain_sgd_rule(state.moment1)._replace(**values | optimizer.rule_fields())
+    tiny = float(np.finfo(state.moment1.dtype).tiny)
     if 0 < rule.epsilon < tiny:
-        raise ValueError(f"epsilon must be at least {tiny:.3g} for {state.first.dtype}, got {rule.epsilon!r}")
+        raise ValueError(f"epsilon must be at least {tiny:.3g} for {state.moment1.dtype}, got {rule.epsilon!r}")
     return rule
 
 
-def plain_sgd_rule(numbers: np.ndarray) -> layout.UpdateRule:
-    """W - rate * slope, for parameters of the type of `numbers`."""
-    nothing = numbers[:0]
+def plain_sgd_rule(parameters: np.ndarray) -> layout.UpdateRule:
+    """Return W - rate * gradient, for parameters of this array's type."""
+    empty = parameters[:0]
     return layout.UpdateRule(
-        method=optimizer_steps.SGD, plain=1,
-        beta_1=0.0, beta_2=0.0, epsilon=0.0, nesterov=0, early_epsilon=0, decay=0.0,
-        l1=0.0, l2=0.0, shared=0.0, clip=0.0, max_norm=0.0, averaging=0.0, steps_before=0, norms=NO_FLOATS,
-        first=nothing, second=nothing, average=nothing,
+        method=optimizer_steps.SGD, plain=1, beta_1=0.0, beta_2=0.0, epsilon=0.0, nesterov=0,
+        epsilon_before_correction=0, weight_decay=0.0, l1=0.0, l2=0.0, penalty_per_batch=0.0, clip_norm=0.0,
+        max_norm=0.0, ema_decay=0.0, steps_before=0, norms=NO_FLOATS, moment1=empty, moment2=empty, ema=empty,
     )  # fmt: skip
 
 
-UNDISTURBED = layout.StochasticRegularization(0, 0.0, 0.0, 0)
+NO_STOCHASTIC_REGULARIZATION = layout.StochasticRegularization(0, 0.0, 0.0, 0)
 
 
 def make_stochastic_regularization(
-    dropout: tuple[float, ...], regularisation: Regularization, seed: int
+    dropout: tuple[float, ...], regularization: Regularization, seed: int
 ) -> layout.StochasticRegularization:
-    """The kernels' view of dropout, noise and smoothing; its draws have nothing to do with those of the shuffle."""
+    """Pack dropout, input noise and label smoothing for the kernels; their draws are independent of the shuffle's."""
     return layout.StochasticRegularization(
         int(any(dropout)),
-        regularisation.input_noise,
-        regularisation.label_smoothing,
+        regularization.input_noise,
+        regularization.label_smoothing,
         int(np.random.SeedSequence((seed, 1)).generate_state(1, np.uint64)[0] >> 1),
     )

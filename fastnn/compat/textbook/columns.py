@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ... import inputs
+from ...checks import check_float, check_int
 from ...network import Network as Fast
 from ...parameters import aligned_zeros
-from ...spec import check_float, check_int
 from ...training.explicit_order import ExplicitOrderTraining
 from ...training.update_rule import plain_sgd_rule
 
@@ -146,9 +146,9 @@ class ColumnNetwork:
                 for start in range(0, len(examples), size):
                     self._update(examples[start : start + size], eta, l2, len(examples))
             else:
-                self._fast()
+                net = self._fast()
                 training.epoch(place, eta)
-                self._take(training.net)
+                self._take(net)
             yield epoch
 
     def _update(self, mini_batch: Columns, eta: float, l2: float, n: int) -> None:
@@ -157,9 +157,9 @@ class ColumnNetwork:
     def _training(self, examples: Columns, size: int, l2: float) -> ExplicitOrderTraining:
         net = self._fast()
         X, y = self._stacked(examples)
-        rows, _ = inputs.as_examples(X, y, None, net._spec, ("the inputs", "the outputs wanted", ""))
+        rows, _ = inputs.as_examples(X, y, None, net.engine.spec, ("the inputs", "the outputs wanted", ""))
         rule = plain_sgd_rule(aligned_zeros(0, net.dtype))._replace(plain=int(l2 == 0), l2=check_float("lmbda", l2))
-        return ExplicitOrderTraining(net, rows, min(size, len(examples)), rule)
+        return ExplicitOrderTraining(net.engine, rows, min(size, len(examples)), rule)
 
     def _outputs(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """The outputs for many columns, as rows."""

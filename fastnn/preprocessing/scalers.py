@@ -1,16 +1,16 @@
-"""What data need before a network sees them: scaling, one-hot rows, and a part set aside for testing."""
+"""Scalers: columns brought to a range, or to mean 0 and standard deviation 1."""
+
+from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from fastnn.errors import FileFormatError
-
-__all__ = ["MinMaxScaler", "StandardScaler", "one_hot", "scaler_from_state", "train_test_split"]
+from ..errors import FileFormatError
 
 _STATE_KEYS = {
     "minmax": ("feature_range", "minimum", "maximum"),
@@ -19,10 +19,10 @@ _STATE_KEYS = {
 
 
 class _Scaler(ABC):
-    """Z = (X - centre) / spread * gain + offset, column by column; the subclasses say what these are."""
+    """The base of the scalers: Z = (X - centre) / spread * gain + offset, column by column."""
 
     def fit(self, X: ArrayLike) -> Self:
-        """Take the statistics of each column; those of an earlier fit are forgotten.
+        """Compute the statistics of each column, replacing those of an earlier fit.
 
         Parameters
         ----------
@@ -45,11 +45,11 @@ class _Scaler(ABC):
         table = _check_table(X, "X")
         if not table.size:
             raise ValueError(f"X must have at least one row and one column, got shape {table.shape}")
-        self._take_statistics(table)
+        self._set_statistics(table)
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[Any]:
-        """Scale data with the statistics taken by `fit`.
+        """Scale data by the statistics that `fit` computed.
 
         Parameters
         ----------
@@ -60,15 +60,14 @@ class _Scaler(ABC):
         -------
         ndarray, shape (n, n_features)
             A new array: float32 if `X` is float32, float64 otherwise. Columns that were constant in `fit`
-            carry nothing to learn from and become the offset (the lower end of the range, or 0) whatever
-            they hold now.
+            carry no information and become the lower end of the range, or 0, whatever they hold now.
 
         Raises
         ------
         TypeError
             If `X` does not hold real numbers.
         ValueError
-            If the scaler is not fitted, or `X` has another number of columns, NaN or infinity.
+            If the scaler is not fitted, or `X` has a different number of columns, NaN or infinity.
         """
         centre, spread, gain, offset = self._affine()
         table = _check_table(X, "X", n_features=centre.size)
@@ -82,11 +81,11 @@ class _Scaler(ABC):
         return Z
 
     def fit_transform(self, X: ArrayLike) -> NDArray[Any]:
-        """Do `fit(X)`, then `transform(X)`, with the same parameters, result and errors."""
+        """Call `fit(X)`, then return `transform(X)`."""
         return self.fit(X).transform(X)
 
     def inverse_transform(self, Z: ArrayLike) -> NDArray[Any]:
-        """Undo `transform`.
+        """Return scaled data to their original units.
 
         Parameters
         ----------
@@ -97,14 +96,14 @@ class _Scaler(ABC):
         -------
         ndarray, shape (n, n_features)
             A new array: float32 if `Z` is float32, float64 otherwise. Columns that were constant in `fit`
-            get their constant back.
+            become that constant again.
 
         Raises
         ------
         TypeError
             If `Z` does not hold real numbers.
         ValueError
-            If the scaler is not fitted, or `Z` has another number of columns, NaN or infinity.
+            If the scaler is not fitted, or `Z` has a different number of columns, NaN or infinity.
         """
         centre, spread, gain, offset = self._affine()
         table = _check_table(Z, "Z", n_features=centre.size)
@@ -115,8 +114,8 @@ class _Scaler(ABC):
         return X
 
     @abstractmethod
-    def _take_statistics(self, X: NDArray[Any]) -> None:
-        """Set the statistics, or raise with the old ones untouched."""
+    def _set_statistics(self, X: NDArray[Any]) -> None:
+        """Set the statistics, or raise and leave the old ones unchanged."""
 
     @abstractmethod
     def _affine(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
@@ -129,9 +128,8 @@ class _Scaler(ABC):
 class MinMaxScaler(_Scaler):
     """Scale each column so that its smallest and largest training values become the ends of a range.
 
-    A column that is constant in the training data becomes the lower end of the range, whatever it holds
-    later, and `inverse_transform` gives the constant back. Values outside what `fit` saw land outside the
-    range; they are not clipped.
+    Values beyond those extremes land outside the range; they are not clipped. A column that is constant in the
+    training data becomes the lower end of the range, and `inverse_transform` returns the constant.
 
     Parameters
     ----------
@@ -175,7 +173,7 @@ class MinMaxScaler(_Scaler):
         return f"MinMaxScaler(feature_range={self.feature_range})"
 
     def state(self) -> dict[str, Any]:
-        """Return the fitted scaler as plain values, which `scaler_from_state` turns back into the scaler.
+        """Return the fitted scaler as plain values, from which `scaler_from_state` rebuilds it.
 
         Returns
         -------
@@ -196,7 +194,7 @@ class MinMaxScaler(_Scaler):
             "maximum": self.maximum.tolist(),
         }
 
-    def _take_statistics(self, X: NDArray[Any]) -> None:
+    def _set_statistics(self, X: NDArray[Any]) -> None:
         minimum = X.min(axis=0).astype(np.float64)
         maximum = X.max(axis=0).astype(np.float64)
         _check_spread(minimum, maximum)
@@ -212,14 +210,13 @@ class MinMaxScaler(_Scaler):
 class StandardScaler(_Scaler):
     """Scale each column to mean 0 and standard deviation 1 over the training data.
 
-    The standard deviation is that of the data themselves (divided by n, not n - 1). A column that is
-    constant in the training data becomes 0, whatever it holds later, and `inverse_transform` gives the
-    constant back.
+    The standard deviation is divided by n, not by n - 1. A column that is constant in the training data becomes 0,
+    and `inverse_transform` returns the constant.
 
     Attributes
     ----------
     mean, std : ndarray of float64, shape (n_features,), or None
-        The statistics of each column, a constant column's `std` being 0; None until `fit`.
+        The statistics of each column, `std` being 0 for a constant one; None until `fit`.
 
     Examples
     --------
@@ -240,7 +237,7 @@ class StandardScaler(_Scaler):
         return "StandardScaler()"
 
     def state(self) -> dict[str, Any]:
-        """Return the fitted scaler as plain values, which `scaler_from_state` turns back into the scaler.
+        """Return the fitted scaler as plain values, from which `scaler_from_state` rebuilds it.
 
         Returns
         -------
@@ -256,12 +253,12 @@ class StandardScaler(_Scaler):
             raise self._not_fitted()
         return {"kind": "standard", "mean": self.mean.tolist(), "std": self.std.tolist()}
 
-    def _take_statistics(self, X: NDArray[Any]) -> None:
+    def _set_statistics(self, X: NDArray[Any]) -> None:
         minimum = X.min(axis=0).astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = X.mean(axis=0, dtype=np.float64)
             std = X.std(axis=0, dtype=np.float64)
-        # The mean of equal numbers is rounded, which would leave a tiny spread to be blown up to 1.
+        # the mean of equal numbers is rounded, which would leave a tiny spread to be scaled up to 1
         constant = minimum == X.max(axis=0)
         mean[constant] = minimum[constant]
         std[constant] = 0.0
@@ -280,18 +277,17 @@ def scaler_from_state(state: dict[str, Any]) -> MinMaxScaler | StandardScaler:
     Parameters
     ----------
     state : dict
-        Plain values, as from a model file. Nothing in it is trusted: every key, type, length and number
-        is checked.
+        Plain values, as in a model file. Every key, type, length and number is checked.
 
     Returns
     -------
     MinMaxScaler or StandardScaler
-        A scaler that gives the same bits as the one that was stored.
+        A scaler whose results equal those of the original bit for bit.
 
     Raises
     ------
     FileFormatError
-        If `state` is not a state that a fitted scaler can have.
+        If no fitted scaler can have this state.
 
     Examples
     --------
@@ -328,146 +324,6 @@ def scaler_from_state(state: dict[str, Any]) -> MinMaxScaler | StandardScaler:
     return minmax
 
 
-def one_hot(labels: ArrayLike, n_classes: int | None = None, dtype: DTypeLike = "float32") -> NDArray[Any]:
-    """Turn integer labels into rows of zeros with a one at the label.
-
-    Parameters
-    ----------
-    labels : array_like of int, shape (n,)
-        Labels from 0 to ``n_classes - 1``.
-    n_classes : int, optional
-        The number of columns; default the largest label plus one.
-    dtype : dtype, optional
-        A real number type for the result; default "float32".
-
-    Returns
-    -------
-    ndarray, shape (n, n_classes)
-        The rows, of the given dtype.
-
-    Raises
-    ------
-    TypeError
-        If the labels or `n_classes` are not integers, or `dtype` is not a real number type.
-    ValueError
-        If `labels` is not one-dimensional, a label lies out of range, `n_classes` is below 1, or there
-        are no labels to take `n_classes` from.
-
-    Examples
-    --------
-    >>> from fastnn.preprocessing import one_hot
-    >>> one_hot([0, 2, 1])
-    array([[1., 0., 0.],
-           [0., 0., 1.],
-           [0., 1., 0.]], dtype=float32)
-    """
-    indices = np.asarray(labels)
-    if indices.ndim != 1:
-        raise ValueError(f"labels must have shape (n,), got {indices.shape}")
-    if indices.size and indices.dtype.kind not in "iu":
-        raise TypeError(f"labels must be integers, got dtype {indices.dtype}; use labels.astype(int) if they are whole")
-    result_type = np.dtype(dtype)
-    if result_type.kind not in "biuf":
-        raise TypeError(f"dtype must be a real number type, got {result_type}")
-    if n_classes is None:
-        if not indices.size:
-            raise ValueError("labels is empty, so n_classes must be given")
-        count = int(indices.max()) + 1
-    else:
-        if isinstance(n_classes, bool) or not isinstance(n_classes, Integral):
-            raise TypeError(f"n_classes must be an integer, got {type(n_classes).__name__}")
-        count = int(n_classes)
-        if count < 1:
-            raise ValueError(f"n_classes must be at least 1, got {count}")
-    outside = np.flatnonzero((indices < 0) | (indices >= count))
-    if outside.size:
-        first = outside[0]
-        raise ValueError(f"labels must lie in 0..{count - 1}, got {indices[first]} at index {first}")
-    rows = np.zeros((indices.size, count), result_type)
-    rows[np.arange(indices.size), indices.astype(np.intp)] = 1
-    return rows
-
-
-def train_test_split(
-    X: ArrayLike,
-    y: ArrayLike,
-    *,
-    test_fraction: float = 0.2,
-    seed: int | np.random.Generator | None = 0,
-    stratify: bool = False,
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Shuffle the examples and set a part of them aside for testing.
-
-    Parameters
-    ----------
-    X : array_like, shape (n, ...)
-        One example per row.
-    y : array_like, shape (n, ...)
-        Their targets.
-    test_fraction : float, optional
-        The share of the examples that goes to the test set, between 0 and 1; default 0.2. Their number is
-        rounded to the nearest whole one, but neither part is left empty.
-    seed : int, numpy.random.Generator or None, optional
-        The same integer gives the same split; None gives another one each time; default 0.
-    stratify : bool, optional
-        Split each class on its own by the rule above, so that every class of `y` stands in both parts in
-        its share; `y` is then labels of shape (n,). Default False.
-
-    Returns
-    -------
-    X_train, X_test, y_train, y_test : ndarray
-        New arrays, in random order.
-
-    Raises
-    ------
-    TypeError
-        If `test_fraction` is not a number, or `seed` is neither an integer, a generator nor None.
-    ValueError
-        If `X` and `y` differ in length, there are fewer than two examples (with `stratify`: of some
-        class), `test_fraction` does not lie between 0 and 1, `seed` is negative, or `y` has not one
-        dimension with `stratify`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn.preprocessing import train_test_split
-    >>> X, y = np.arange(20).reshape(10, 2), np.repeat([0, 1], 5)
-    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=True)
-    >>> X_train.shape, X_test.shape, sorted(y_test.tolist())
-    ((8, 2), (2, 2), [0, 1])
-    """
-    examples, targets = np.asarray(X), np.asarray(y)
-    if examples.ndim == 0 or targets.ndim == 0:
-        raise ValueError(f"X and y must be arrays of examples, got shapes {examples.shape} and {targets.shape}")
-    n = len(examples)
-    if len(targets) != n:
-        raise ValueError(f"X and y must have one row per example, got {n} and {len(targets)} rows")
-    if isinstance(test_fraction, bool) or not isinstance(test_fraction, Real):
-        raise TypeError(f"test_fraction must be a number, got {type(test_fraction).__name__}")
-    if not 0 < test_fraction < 1:
-        raise ValueError(f"test_fraction must lie between 0 and 1, got {test_fraction}")
-    if stratify and targets.ndim != 1:
-        raise ValueError(f"y must have shape (n,) to stratify, got {targets.shape}")
-
-    if stratify:
-        classes, groups, counts = np.unique(targets, return_inverse=True, return_counts=True)
-    else:
-        classes, groups, counts = None, np.zeros(n, np.intp), np.array([n])
-    small = np.flatnonzero(counts < 2)
-    if small.size:
-        of_class = "" if classes is None else f" of class {classes[small[0]]}"
-        raise ValueError(f"a split needs at least two examples{of_class}, got {counts[small[0]]}")
-    n_test = np.clip(np.rint(counts * float(test_fraction)).astype(np.intp), 1, counts - 1)
-
-    order = np.random.default_rng(seed).permutation(n)
-    by_group = np.argsort(groups[order], kind="stable")
-    rank = np.empty(n, np.intp)
-    rank[by_group] = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
-    is_test = rank < n_test[groups[order]]
-    train, test = order[~is_test], order[is_test]
-    return examples[train], examples[test], targets[train], targets[test]
-
-
 def _check_table(X: ArrayLike, name: str, n_features: int | None = None) -> NDArray[Any]:
     table = np.asarray(X)
     if table.dtype.kind not in "biuf":
@@ -491,7 +347,7 @@ def _check_spread(low: NDArray[np.float64], high: NDArray[np.float64]) -> None:
         spread = high - low
     if not np.isfinite(spread).all():
         column = np.flatnonzero(~np.isfinite(spread))[0]
-        raise ValueError(f"X must have columns whose spread float64 can hold, column {column} has not")
+        raise ValueError(f"X must have columns with a spread within float64, got a larger one in column {column}")
 
 
 def _check_range(feature_range: Any) -> tuple[float, float]:
