@@ -4,10 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
-from fastnn.model import FEW_ROWS
 from numba import njit
 
 import fastnn
+from fastnn.training.engine import FEW_ROWS
 
 
 @njit

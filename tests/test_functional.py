@@ -8,7 +8,8 @@ import pytest
 import fastnn
 from fastnn import functional
 from fastnn.kernels.layout import columns_of
-from fastnn.training.array_engine import Borrowed
+from fastnn.spec import make_spec
+from fastnn.training.array_engine import ArrayEngine
 
 SIZES = [(5, 3), (5, 32, 3), (7, 64, 32, 16), (20, 48, 5, 16), (3, 16, 16)]
 ARGUMENTS = {"activation": "tanh", "loss": "squared_error"}
@@ -85,11 +86,11 @@ def test_whole_vectors_in_the_kernels_order_are_used_in_place(dtype):
     lanes = columns_of(1, np.dtype(dtype).itemsize)
     weights = [np.ones((7, 2 * lanes), dtype), np.ones((2 * lanes, lanes), dtype), np.ones((lanes, 3), dtype)]
     biases = [np.zeros(weight.shape[1], dtype) for weight in weights]
-    given = (*weights, *biases)
-    assert Borrowed(weights[:2], biases[:2], "tanh", "squared_error", given, None, False).copies == 0
-    assert Borrowed(weights, biases, "tanh", "squared_error", given, None, False).copies == (
-        lanes > 1 and 3 % lanes > 0
-    )
+    sizes = [7, 2 * lanes, lanes, 3]
+    for n_layers, copied in ((2, 0), (3, int(lanes > 1 and 3 % lanes > 0))):
+        layers, vectors = weights[:n_layers], biases[:n_layers]
+        spec = make_spec(sizes[: n_layers + 1], "tanh", "squared_error", dtype)
+        assert ArrayEngine(spec, layers, vectors, (*layers, *vectors), False).n_copied_layers == copied
 
 
 @pytest.mark.parametrize("sizes", [(5, 32, 3), (5, 32, 16)])

@@ -158,11 +158,11 @@ def test_columns_of_several_kinds_are_one_array():
 def test_memory_of_other_libraries_is_used_where_it_lies():
     from fastnn import inputs
 
-    rows = inputs.as_rows("X", OnlyDLPack(), NET._spec)
+    rows = inputs.as_rows("X", OnlyDLPack(), NET.engine.spec)
     assert np.shares_memory(rows.inputs, NUMBERS)
     torch = pytest.importorskip("torch")
     tensor = torch.from_numpy(NUMBERS).requires_grad_()
-    assert np.shares_memory(inputs.as_rows("X", tensor, NET._spec).inputs, NUMBERS)
+    assert np.shares_memory(inputs.as_rows("X", tensor, NET.engine.spec).inputs, NUMBERS)
 
 
 def test_no_rows_no_answers():

@@ -15,6 +15,7 @@ from fastnn.kernels.activations import CODES as ACTIVATION_CODES
 from fastnn.kernels.jit import COMPILED, from_python
 from fastnn.kernels.layout import ACTIVATION
 from fastnn.kernels.losses import CODES as LOSS_CODES
+from fastnn.parameters import make_layout
 
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
@@ -82,7 +83,7 @@ def test_a_loss_and_its_setting_are_saved_and_loaded(loss, tmp_path):
     net = fastnn.Network([2, 1], activation=output, loss=loss, seed=0)
     net.save(tmp_path / "net.safetensors")
     again = fastnn.load(tmp_path / "net.safetensors")
-    assert (again.loss_name, again._spec) == (net.loss_name, net._spec)
+    assert (again.loss_name, again.engine.spec) == (net.loss_name, net.engine.spec)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,7 @@ def test_a_name_given_anew_runs_what_it_stands_for_now():
         fastnn.register_activation("mine", lambda z, factor=factor: factor * z, lambda z, factor=factor: factor)
         net = fastnn.Network([1, 1], activation="mine", dtype="float64", seed=0)
         net.weights[0][...] = 1
-        assert net._lay_out(1, False).table[0, ACTIVATION] == ACTIVATION_CODES["mine"]
+        assert make_layout(net.engine.spec).table[0, ACTIVATION] == ACTIVATION_CODES["mine"]
         outputs.append(net.predict([[1.0]]).tolist())
         del ACTIVATION_CODES["mine"]
     assert outputs == [[[2.0]], [[3.0]]]

@@ -8,6 +8,7 @@ import pytest
 
 import fastnn
 from fastnn import reference
+from fastnn.parameters import buffer_to_vector
 
 RNG = np.random.default_rng(0)
 SIZES = [5, 19, 3]
@@ -130,9 +131,9 @@ def test_another_optimizer_starts_afresh():
 def test_another_learning_rate_keeps_the_state():
     net = network()
     net.fit(X, Y, epochs=1, optimizer="adam", learning_rate=0.01)
-    state = net._state
+    state = net.training_state.optimizer
     net.fit(X, Y, epochs=1, optimizer="adam", learning_rate=0.001)
-    assert net._state is state
+    assert net.training_state.optimizer is state
     assert state.steps == 4
 
 
@@ -144,7 +145,7 @@ def test_a_diverged_training_leaves_no_state():
         net.fit(X, Y, epochs=500, optimizer=fastnn.SGD(learning_rate=1e6, momentum=0.5))
     assert np.isfinite(net.parameters).all()
     assert before.shape == net.parameters.shape
-    assert net._state is None
+    assert net.training_state.optimizer is None
 
 
 @BOTH
@@ -152,8 +153,9 @@ def test_a_diverged_training_leaves_no_state():
 def test_padding_stays_zero(optimizer, dtype):
     net = network(dtype)
     net.fit(X, Y, epochs=2, batch_size=13, optimizer=optimizer, ema_decay=0.9, l1=0.01, l2=0.01, max_norm=0.5)
-    for buffer in (net._buffer, net._state.first, net._state.second, net._state.average):
-        inside = net._in_order(buffer)
+    state = net.training_state.optimizer
+    for buffer in (net.engine.buffer, state.moment1, state.moment2, state.ema):
+        inside = buffer_to_vector(buffer, net.engine.spec)
         assert np.count_nonzero(buffer) == np.count_nonzero(inside)
 
 

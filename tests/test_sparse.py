@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from fastnn.workspace import BLOCK_ROWS
 
 import fastnn
+from fastnn.parameters import BLOCK_ROWS
 
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
@@ -112,7 +112,7 @@ def test_the_room_does_not_grow_with_the_inputs():
     X = sp.csr_array((np.ones(3), ([0, 1, 2], [5, 70_000, 199_999])), shape=(3, 200_000))
     net = fastnn.Network([200_000, 4, 2], activation=["relu", "softmax"], loss="cross_entropy", seed=0)
     net.fit(X, [0, 1, 0], epochs=2, learning_rate=0.1)
-    assert net._rooms.__dict__["train of sparse rows"][1].buffer.size < 10_000
+    assert net.engine.workspace("train", 3, sparse=True)[1].buffer.size < 10_000
 
 
 def broken(change, kind="csr"):

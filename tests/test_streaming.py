@@ -15,7 +15,7 @@ from fastnn.kernels.jit import COMPILED
 from fastnn.schedules import Cosine, ReduceOnPlateau
 from fastnn.training import streaming
 from fastnn.training.interrupts import Interruption
-from fastnn.training.streaming import Prefetcher
+from fastnn.training.prefetcher import Prefetcher
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(96, 4))

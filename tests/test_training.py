@@ -12,14 +12,15 @@ import warnings
 import numpy as np
 import pytest
 import scipy.stats
-from fastnn.workspace import BLOCK_ROWS, make_workspace
 
 import fastnn
 from fastnn import reference
 from fastnn.kernels import layout, threads
 from fastnn.kernels.jit import COMPILED, from_python
 from fastnn.kernels.train_loop import shuffle
-from fastnn.training import loop
+from fastnn.parameters import BLOCK_ROWS, make_workspace
+from fastnn.training import thread_tuner
+from fastnn.training.thread_tuner import ThreadTuner
 
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
@@ -304,19 +305,19 @@ def test_any_number_of_threads_gives_the_same_bits():
 
 
 def test_measuring_again_after_the_last_step_takes_no_step(monkeypatch):
-    def judge(crew, pace):
-        crew.alone = 1.0  # a turn is then one step
-        crew.measure()
+    def observe(tuner, seconds_per_step):
+        tuner.measure()
 
     net, expected = regressor(), regressor()
     X, y = regression(600)
     expected.fit(X, y, epochs=3, batch_size=10)
-    monkeypatch.setattr(loop.ThreadTuner, "judge", judge)
-    monkeypatch.setattr(loop, "MEASURED", dict.fromkeys(range(loop.MOST_MEASURED)))
+    monkeypatch.setattr(thread_tuner, "TRIAL_SECONDS", 0)  # a turn is then one step
+    monkeypatch.setattr(ThreadTuner, "observe", observe)
+    monkeypatch.setattr(thread_tuner, "MEASURED", dict.fromkeys(range(thread_tuner.MAX_MEASURED)))
     history = net.fit(X, y, epochs=3, batch_size=10, callbacks=[lambda net, history: None])
     assert (net.parameters == expected.parameters).all()
     assert (history.epochs, net.epochs_trained) == (3, 3)
-    assert len(loop.MEASURED) == loop.MOST_MEASURED
+    assert len(thread_tuner.MEASURED) == thread_tuner.MAX_MEASURED
 
 
 @pytest.mark.slow
@@ -351,11 +352,11 @@ def test_measuring_the_threads_changes_nothing():
 @pytest.mark.skipif(threads.max_threads() == 1, reason="there is one thread to choose from")
 def test_the_choice_of_threads_holds_for_a_minute_for_networks_of_the_same_layers(monkeypatch):
     measured, now = [], [1000.0]
-    measure = loop.ThreadTuner.measure
-    monkeypatch.setattr(loop.ThreadTuner, "measure", lambda crew: (measured.append(crew.key), measure(crew)))
-    monkeypatch.setattr(loop.ThreadTuner, "judge", lambda crew, pace: None)
-    monkeypatch.setattr(loop, "MEASURED", {})
-    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    measure = ThreadTuner.measure
+    monkeypatch.setattr(ThreadTuner, "measure", lambda tuner: (measured.append(tuner), measure(tuner)))
+    monkeypatch.setattr(ThreadTuner, "observe", lambda tuner, seconds_per_step: None)
+    monkeypatch.setattr(thread_tuner, "MEASURED", {})
+    monkeypatch.setattr(thread_tuner.time, "monotonic", lambda: now[0])
     X, y = np.ones((4096, 32)), np.ones((4096, 8))
 
     def fit(sizes):
@@ -365,7 +366,7 @@ def test_the_choice_of_threads_holds_for_a_minute_for_networks_of_the_same_layer
     assert fit([32, 64, 8]) == 1
     assert fit([32, 64, 8]) == 1
     assert fit([32, 65, 8]) == 2
-    now[0] += loop.HOLDS_SECONDS
+    now[0] += thread_tuner.VALID_SECONDS
     assert fit([32, 64, 8]) == 3
 
 

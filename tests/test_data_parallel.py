@@ -16,7 +16,7 @@ import scipy.sparse as sp
 import fastnn
 from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.io import checkpoint_file as files
-from fastnn.training.data_parallel import PATIENCE, DisagreementError
+from fastnn.training.data_parallel import MAX_POLLS, DisagreementError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(103, 6))
@@ -74,7 +74,7 @@ class Comm:
 
             def Test(self):
                 self.looks += 1
-                if self.looks <= PATIENCE + 1:
+                if self.looks <= MAX_POLLS + 1:
                     return False
                 with np.errstate(all="ignore"):
                     added[:] = np.sum(comm.allgather(sent.copy()), axis=0)
@@ -275,7 +275,7 @@ def test_ctrl_c_that_does_not_wait_ends_all(capsys):
 
 def test_ranks_that_no_longer_agree_are_found_out(capsys):
     def spoil(net, history):
-        net._buffer[0] += 1
+        net.engine.buffer[0] += 1
 
     results = on_ranks(2, lambda comm: trained(comm, callbacks=[spoil]))
     assert all(isinstance(result, RuntimeError | Aborted) for result in results)
@@ -300,7 +300,7 @@ def test_a_training_on_ranks_goes_on_from_its_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"rows": "some"}, ValueError, "rows must be"),
+        ({"data": "some"}, ValueError, "data must be"),
         ({"optimizer": "lbfgs", "learning_rate": None}, ValueError, "lbfgs"),
         ({"n_threads": 2}, ValueError, "one thread"),
     ],
@@ -393,6 +393,6 @@ def test_the_command_trains_on_real_ranks(tmp_path):
     assert fastnn.load(tmp_path / "runs" / "digits" / "model.safetensors").epochs_trained == 2
 
 
-def test_rows_are_looked_at_without_ranks_too():
-    with pytest.raises(ValueError, match="rows must be 'all' or 'own', got 'some'"):
-        fastnn.Network([1, 1]).fit([[1.0]], [1.0], epochs=1, rows="some")
+def test_data_is_checked_without_ranks_too():
+    with pytest.raises(ValueError, match="data must be 'replicated' or 'sharded', got 'some'"):
+        fastnn.Network([1, 1]).fit([[1.0]], [1.0], epochs=1, data="some")

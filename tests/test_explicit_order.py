@@ -23,15 +23,15 @@ def new(dtype="float64"):
 
 
 def training(net, batch, rule, weights=None, n_threads=None):
-    examples, _ = inputs.as_examples(X, Y, weights, net._spec, ("X", "y", "w"))
-    return ExplicitOrderTraining(net, examples, batch, rule, n_threads)
+    examples, _ = inputs.as_examples(X, Y, weights, net.engine.spec, ("X", "y", "w"))
+    return ExplicitOrderTraining(net.engine, examples, batch, rule, n_threads)
 
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 5, 23])
 def test_an_epoch_has_the_bits_of_a_fit_on_rows_in_that_order(batch, dtype):
     net, other = new(dtype), new(dtype)
-    run = training(net, batch, plain_sgd_rule(net._buffer))
+    run = training(net, batch, plain_sgd_rule(net.engine.buffer))
     for rate in (0.1, 0.05):
         loss = run.epoch(ORDER, rate)
         history = other.fit(X[ORDER], Y[ORDER], epochs=1, batch_size=batch, learning_rate=rate, shuffle=False)
@@ -41,8 +41,8 @@ def test_an_epoch_has_the_bits_of_a_fit_on_rows_in_that_order(batch, dtype):
 
 
 def shared_rule(net, l2, times):
-    norms = np.zeros(net._buffer.size // optimizer_steps.PENALTY_CHUNK + len(net.sizes))
-    return plain_sgd_rule(net._buffer)._replace(plain=0, l2=l2, penalty_per_batch=times, norms=norms)
+    norms = np.zeros(net.engine.buffer.size // optimizer_steps.PENALTY_CHUNK + len(net.sizes))
+    return plain_sgd_rule(net.engine.buffer)._replace(plain=0, l2=l2, penalty_per_batch=times, norms=norms)
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
@@ -69,14 +69,14 @@ def test_a_shared_penalty_by_hand(weights, n_threads):
 
 @BOTH
 @pytest.mark.parametrize("count", [1, 63, 64, 4095, 4096, 4097, 9000])
-def test_chunks_of_squares_add_up(count, dtype):
+def test_stretches_of_squares_add_up(count, dtype):
     w = aligned_zeros(count, np.dtype(dtype))
     w[:] = RNG.integers(-3, 4, count)  # exact in any order
     found, lanes = (
         np.full(-(-count // optimizer_steps.PENALTY_CHUNK) + 1, np.nan),
         np.full(layout.scratch_size(1, 4), 9, dtype),
     )
-    call = from_python(optimizer_steps.sum_chunk_squares)
+    call = from_python(optimizer_steps.sum_stretches)
     call(found, w, lanes, 0, len(found) - 1)
     assert found[:-1].sum() == (w**2).sum()
     assert np.isnan(found[-1])

@@ -320,7 +320,7 @@ def test_dropout_draws_anew_in_each_epoch_and_goes_on():
         parts.fit(X, Y, epochs=2, batch_size=7)
     assert (whole.parameters == parts.parameters).all()
     again = network(dropout=0.4)
-    again._epochs = 1
+    again.training_state.epochs = 1
     first = [one_step(net, shuffle=False)[0] for net in (network(dropout=0.4), again)]
     assert (first[0] != first[1]).any()
 
