@@ -357,7 +357,8 @@ if sys.argv[1] == "write":
     fastnn.register_activation("cubed elsewhere", lambda z: z**3, lambda z: 3 * z**2)
     fastnn.register_activation("sine elsewhere", math.sin, math.cos)
     fastnn.register_loss("sixth elsewhere", lambda a, y: (a - y) ** 6, lambda a, y: 6 * (a - y) ** 5)
-    net = fastnn.Network([2, 3, 3, 1], activation=["cubed elsewhere", "sine elsewhere", "cubed elsewhere"], loss="sixth elsewhere", seed=0)
+    names = ["cubed elsewhere", "sine elsewhere", "cubed elsewhere"]
+    net = fastnn.Network([2, 3, 3, 1], activation=names, loss="sixth elsewhere", seed=0)
     net.save("model")
     net.fit([[0.0, 1.0], [1.0, 0.0]], [0.1, 0.2], epochs=1, checkpoint=".")
 """
