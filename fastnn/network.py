@@ -79,8 +79,10 @@ class Network:
         The learned factors of the inputs, a writable view; empty without `learned_input_scale`.
     scaler : MinMaxScaler or StandardScaler or None
         Saved in the model file for the program that prepares the inputs; the network itself does not apply it.
-    column_names, class_names : tuple of str or None
-        Names of the inputs and of the classes, saved in the model file.
+    column_names : tuple of str or None
+        Names of the inputs, saved in the model file.
+    class_names : tuple of str, int, bool or float, or None
+        Labels of the classes, all of one kind, saved in the model file.
     engine : Engine
         Spec, parameters and kernel calls, for code that builds on the network.
     training_state : TrainingState
@@ -129,7 +131,7 @@ class Network:
         self._attach(Engine(spec), TrainingState(len(spec.activation), seed))
         self.scaler: Any = None
         self.column_names: tuple[str, ...] | None = None
-        self.class_names: tuple[str, ...] | None = None
+        self.class_names: tuple[Any, ...] | None = None
         initialise(self.weights, self.biases, draws, seed)
 
     def _attach(self, engine: Engine, state: TrainingState) -> None:
@@ -768,7 +770,7 @@ class Network:
         Raises
         ------
         ValueError
-            For an activation of your own, and for parameters that are not finite.
+            For a registered activation, and for parameters that are not finite.
 
         Notes
         -----
@@ -797,7 +799,7 @@ class Network:
         Raises
         ------
         ValueError
-            For an activation of your own, and for parameters that are not finite.
+            For a registered activation, and for parameters that are not finite.
         ImportError
             Without the package onnx: pip install 'fastnn[onnx]'.
         """
@@ -821,7 +823,7 @@ class Network:
         Raises
         ------
         ValueError
-            For an activation of which PyTorch has no module: "step", or one of your own.
+            For an activation of which PyTorch has no module: "step", or a registered one.
         ImportError
             Without PyTorch: pip install 'fastnn[torch]'.
 

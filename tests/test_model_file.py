@@ -374,10 +374,11 @@ def test_labels_that_their_type_cannot_hold(names, dtype, saved):
 REGISTER = """
 import math, sys, fastnn
 if sys.argv[1] == "write":
-    fastnn.register_activation("cubed", lambda z: z**3, lambda z: 3 * z**2)
-    fastnn.register_activation("sine", math.sin, math.cos)
-    fastnn.register_loss("sixth", lambda a, y: (a - y) ** 6, lambda a, y: 6 * (a - y) ** 5)
-    net = fastnn.Network([2, 3, 3, 1], activation=["cubed", "sine", "cubed"], loss="sixth", seed=0)
+    fastnn.register_activation("cubed elsewhere", lambda z: z**3, lambda z: 3 * z**2)
+    fastnn.register_activation("sine elsewhere", math.sin, math.cos)
+    fastnn.register_loss("sixth elsewhere", lambda a, y: (a - y) ** 6, lambda a, y: 6 * (a - y) ** 5)
+    names = ["cubed elsewhere", "sine elsewhere", "cubed elsewhere"]
+    net = fastnn.Network([2, 3, 3, 1], activation=names, loss="sixth elsewhere", seed=0)
     net.save("model")
     net.fit([[0.0, 1.0], [1.0, 0.0]], [0.1, 0.2], epochs=1, checkpoint=".")
 """
@@ -392,7 +393,7 @@ def test_what_is_registered_in_another_process_is_named_not_called_damaged(tmp_p
             fastnn.load(tmp_path / name)
         message = str(caught.value)
         assert message.startswith(f"{tmp_path / name} is of a network with ")
-        assert "activation 'cubed', activation 'sine', loss 'sixth'" in message
+        assert "activation 'cubed elsewhere', activation 'sine elsewhere', loss 'sixth elsewhere'" in message
         assert "call fastnn.register_activation and fastnn.register_loss first" in message
         assert "damaged" not in message
     with pytest.raises(fastnn.FileFormatError, match="is of a network with activation"):

@@ -14,7 +14,7 @@ import numpy as np
 import fastnn
 
 FOLDER = Path(__file__).parent.parent / "tests" / "files"
-TRAINING = {"epochs": 2, "batch_size": 8, "optimizer": "adam", "averaging": 0.9, "validation_split": 0.25}
+TRAINING = {"epochs": 2, "batch_size": 8, "optimizer": "adam", "ema_decay": 0.9, "validation_split": 0.25}
 
 
 def rows() -> tuple[np.ndarray, np.ndarray]:

@@ -105,8 +105,7 @@ def source(model: SavedModel, name: str) -> str:
     unknown = set(activation) - ACTIVATIONS.keys() - {"softmax"}
     if unknown:
         raise ValueError(f"activation {sorted(unknown)[0]!r} is a registered one, for which there is no C source")
-    if not np.isfinite(model.parameters).all():
-        raise ValueError("this network has parameters that are not finite; it is not written")
+    model.check_finite("this network has parameters that are not finite; it is not written")
     single = model.spec.dtype == "float32"
     names = {"number": "float" if single else "double", "name": name, "macro": name.upper()}
     parts = [_head(model, **names)]

@@ -68,6 +68,11 @@ class SavedModel:
     class_names: tuple[Any, ...] | None = None
     table: dict[str, Any] | None = None
 
+    def check_finite(self, message: str) -> None:
+        """Raise ValueError with a message if any parameter is not finite."""
+        if not np.isfinite(self.parameters).all():
+            raise ValueError(message)
+
     def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return weights (n_out, n_in) and biases (n_out,) of each layer, as views of the parameters."""
         found, start = [], 0
@@ -104,8 +109,7 @@ def write(path: str | os.PathLike[str], model: SavedModel) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    if not np.isfinite(model.parameters).all():
-        raise ValueError("this network has parameters that are not finite; it is not saved")
+    model.check_finite("this network has parameters that are not finite; it is not saved")
     write_bytes(path, to_bytes(tensors_of(model), {"fastnn": json.dumps(description(model))}))
 
 
