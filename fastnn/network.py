@@ -264,7 +264,8 @@ class Network:
         outputs = self.predict(X)
         if outputs.shape[1] == 1:
             return (outputs[:, 0] >= 0.5).astype(np.int64)
-        return outputs.argmax(axis=1).astype(np.int64)
+        labels: np.ndarray = outputs.argmax(axis=1).astype(np.int64)
+        return labels
 
     def activations(self, X: Any) -> list[np.ndarray]:
         """Return every neuron's activation: one array (n, neurons) per layer, the scaled input first.

@@ -195,7 +195,8 @@ class CosLog4(Schedule):
     def at(self, t: np.ndarray) -> np.ndarray:
         """Return rate (1 - cos(2 pi log2(1 + 15 t / epochs))) / 2."""
         progress = np.minimum(np.asarray(t) / self.epochs, 1.0)
-        return self.rate * 0.5 * (1 - np.cos(2 * np.pi * np.log2(1 + 15 * progress)))
+        waves: np.ndarray = 1 - np.cos(2 * np.pi * np.log2(1 + 15 * progress))
+        return self.rate * 0.5 * waves
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,8 @@ class TableModel:
             return outputs
         positive = np.maximum(outputs, 0)
         total = positive.sum(axis=1, keepdims=True)
-        return np.where(total > 0, positive / np.where(total > 0, total, 1), 1 / outputs.shape[1]).astype(outputs.dtype)
+        shares: NDArray[Any] = np.where(total > 0, positive / np.where(total > 0, total, 1), 1 / outputs.shape[1])
+        return shares.astype(outputs.dtype)
 
     def describe(self) -> SavedModel:
         """Return what a file keeps of the model."""

@@ -57,7 +57,8 @@ def _labels_of(examples: layout.Examples, spec: Spec, are_classes: bool) -> np.n
         return examples.labels
     targets = examples.targets.reshape(examples.n_rows, -1)
     if are_classes:
-        return targets.argmax(axis=1)
+        labels: np.ndarray = targets.argmax(axis=1)
+        return labels
     if spec.sizes[-1] == 1 and bool(np.isin(targets, (0, 1)).all()):
         return targets[:, 0].astype(np.int64)
     raise ValueError("class_weight takes labels, one-hot rows, or 0 and 1 for one output; y has other numbers")

@@ -64,7 +64,8 @@ class Texts:
 
     def spread(self, values: NDArray[Any], missing: Any) -> NDArray[Any]:
         """Return for each row the value given for its distinct text, or `missing`."""
-        return np.append(values, np.asarray([missing], values.dtype))[self.codes]
+        decoded: np.ndarray = np.append(values, np.asarray([missing], values.dtype))[self.codes]
+        return decoded
 
 
 Column = NDArray[Any] | Texts

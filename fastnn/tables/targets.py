@@ -66,7 +66,8 @@ class ClassTarget:
 
     def values(self, labels: NDArray[Any]) -> NDArray[Any]:
         """Return the classes of indices in their own type."""
-        return np.array(self.classes)[labels]
+        named: np.ndarray = np.array(self.classes)[labels]
+        return named
 
     def state(self) -> dict[str, Any]:
         """Return the target as plain data, which `target_from_state` turns back."""

@@ -275,7 +275,7 @@ def sum_of_weights(examples: layout.Examples) -> float:
 def count_steps(group: RankGroup, n_rows: int, batch_size: int) -> int:
     """Return the steps of an epoch: the same on all ranks."""
     if group.replicated:
-        return -(-n_rows // (batch_size * group.size))
+        return int(-(-n_rows // (batch_size * group.size)))
     return int(max(group.comm.allgather(-(-n_rows // batch_size))))
 
 
