@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -13,9 +12,6 @@ import fastnn
 from fastnn.callbacks import EarlyStopping
 from fastnn.kernels.jit import COMPILED
 from fastnn.schedules import Cosine, ReduceOnPlateau
-from fastnn.training import prefetcher
-from fastnn.training.interrupts import Interruption
-from fastnn.training.prefetcher import Prefetcher
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(96, 4))
@@ -97,25 +93,6 @@ def test_classes_have_an_accuracy():
     history = net.fit_stream([(X, labels)], epochs=3, validation_data=(X, labels))
     assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
     assert history["val_accuracy"][-1] == np.mean(net.classify(X) == labels)
-
-
-def test_batches_are_prefetched_no_further_than_requested():
-    fetched, seen = [], []
-
-    def batches():
-        for number in range(6):
-            fetched.append(number)
-            yield X[:16], Y[:16]
-
-    with Prefetcher(batches(), 2, Interruption()) as received:
-        for _ in received:
-            deadline = time.monotonic() + 5
-            while len(fetched) < min(6, len(seen) + 3) and time.monotonic() < deadline:
-                time.sleep(0.001)
-            seen.append(len(fetched))
-    # of those received the last, two in the queue, one that waits for space in it
-    assert seen[0] in (3, 4)
-    assert all(after - place <= 4 for place, after in enumerate(seen))
 
 
 def test_an_error_in_the_batches_reaches_the_caller_and_ends_the_thread():
@@ -229,25 +206,6 @@ def test_a_memory_mapped_file_is_trained_on_in_a_quarter_of_its_size(dtype, tmp_
     size, grown = map(int, found.stdout.split())
     assert size == 64
     assert grown <= size // 4
-
-
-def test_source_and_training_wait_for_each_other(monkeypatch):
-    monkeypatch.setattr(prefetcher, "POLL_SECONDS", 0.001)
-    items = range(3)
-
-    def slow():
-        for item in items:
-            time.sleep(0.02)
-            yield item
-
-    with Prefetcher(slow(), 1, Interruption()) as received:
-        assert list(received) == list(items)
-    with Prefetcher(items, 1, Interruption()) as received:
-        found = []
-        for item in received:
-            time.sleep(0.02)
-            found.append(item)
-    assert found == list(items)
 
 
 def test_a_source_may_reuse_its_arrays():
