@@ -284,6 +284,8 @@ def count_steps(group: RankGroup, n_rows: int, batch_size: int) -> int:
 
 def check_options(group: RankGroup, options: FitOptions, class_weight: object) -> None:
     """Raise ValueError for options that several ranks cannot honour."""
+    if options.drop_last:
+        raise ValueError("several ranks (comm=) take every batch, got drop_last=True")
     if isinstance(options.optimizer, LBFGS):
         raise ValueError("several ranks (comm=) take an optimizer of steps, not 'lbfgs'")
     if options.n_threads not in (None, 1):
