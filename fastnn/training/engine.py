@@ -232,9 +232,19 @@ class Engine:
         sums = self._run(inputs.empty_examples(self.spec), examples, 0, no_gradient).sums
         return float(sums[0] / sums[1]), float(sums[2] / sums[1])
 
-    def gradient(self, examples: layout.Examples, gradient: np.ndarray) -> tuple[float, float]:
-        """Fill a buffer laid out as the parameters with the gradient of the loss; return loss and accuracy."""
-        history = self._run(examples, inputs.empty_examples(self.spec), 1, gradient).history
+    def gradient(
+        self, examples: layout.Examples, gradient: np.ndarray, n_threads: int | None = None
+    ) -> tuple[float, float]:
+        """Fill a buffer laid out as the parameters with the gradient of the loss; return loss and accuracy.
+
+        Parameters
+        ----------
+        examples : Examples
+        gradient : ndarray
+        n_threads : int, optional
+            Most threads; None: as many as the process may use.
+        """
+        history = self._run(examples, inputs.empty_examples(self.spec), 1, gradient, n_threads=n_threads).history
         return float(history[0, 0]), float(history[0, 1])
 
     def step(self, examples: layout.Examples, learning_rate: float, frozen: Collection[int] = ()) -> float:
@@ -252,6 +262,7 @@ class Engine:
         learning_rate: float = 0.0,
         frozen: Collection[int] = (),
         update: int = 0,
+        n_threads: int | None = None,
     ) -> layout.Records:
         """Run one step on all examples in their order, or with no step the evaluation of the validation examples."""
         n_rows = examples.n_rows + validation.n_rows
@@ -267,10 +278,14 @@ class Engine:
             history=np.zeros((1, 4)),
             learning_rates=np.full(1, learning_rate, self.dtype),
         )
+        wanted = 1
+        if n_rows * self.spec.n_parameters > MIN_PARALLEL_WORK:
+            most = threads.max_threads()
+            wanted = min(n_threads or most, most)
         threads.run_on_team(
             train_loop.train,
             train_loop.train_steps,
-            threads.max_threads() if n_rows * self.spec.n_parameters > MIN_PARALLEL_WORK else 1,
+            wanted,
             self.network_view(memory, gradient, kernels, frozen),
             work,
             examples,

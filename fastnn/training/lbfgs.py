@@ -68,7 +68,7 @@ class LbfgsSolver:
         engine, gradient = self.engine, self.gradient
         engine.set_parameters(vector.astype(engine.dtype))
         gradient[:] = 0
-        evaluated = engine.gradient(self.dataset.examples, gradient)
+        evaluated = engine.gradient(self.dataset.examples, gradient, self.options.n_threads)
         for part in views(gradient, make_layout(engine.spec).table):
             for number in self.state.frozen:
                 part[number][...] = 0
