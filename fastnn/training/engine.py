@@ -246,7 +246,15 @@ class Engine:
     def gradient(
         self, examples: layout.Examples, gradient: np.ndarray, n_threads: int | None = None
     ) -> tuple[float, float]:
-        """Fill a buffer laid out as the parameters with the gradient of the loss; return loss and accuracy."""
+        """Fill a buffer laid out as the parameters with the gradient of the loss; return loss and accuracy.
+
+        Parameters
+        ----------
+        examples : Examples
+        gradient : ndarray
+        n_threads : int, optional
+            Most threads; None: as many as the process may use.
+        """
         history = self._run(examples, inputs.empty_examples(self.spec), 1, gradient, n_threads=n_threads).history
         return float(history[0, 0]), float(history[0, 1])
 
@@ -285,6 +293,10 @@ class Engine:
             history=np.zeros((1, 4)),
             learning_rates=np.full(1, learning_rate, self.dtype),
         )
+        wanted = 1
+        if n_rows * self.spec.n_parameters > MIN_PARALLEL_WORK:
+            most = threads.max_threads()
+            wanted = min(n_threads or most, most)
         threads.run_on_team(
             train_loop.train,
             train_loop.train_steps,
