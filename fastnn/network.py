@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Self, overload
 
@@ -14,14 +14,14 @@ from . import inputs
 from .callbacks.runner import CallbackRunner
 from .checks import check_int, check_learning_rate
 from .convert import c_source, onnx
-from .errors import FileFormatError
+from .errors import DivergenceError, FileFormatError
 from .history import History
 from .initialisers import as_initialisers, initialise
 from .io import model_file
 from .io.model_file import SavedModel
 from .kernels.njit_api import Compiled
 from .optimizers import Optimizer
-from .parameters import buffer_to_vector, flatten, make_layout, views
+from .parameters import buffer_to_vector, make_layout, views
 from .schedules import Schedule
 from .spec import Spec, make_spec
 from .training import data_parallel, lr_finder, streaming, trainer
@@ -45,7 +45,7 @@ class Network:
         Neurons of each layer, the number of inputs first.
     activation : str or sequence of str, default "sigmoid"
         One name for every layer, or one name per layer of weights: identity, step, sigmoid, tanh, arctan, relu,
-        leaky_relu (slope 0.01 below zero), elu (alpha 1), softplus, silu, gelu, selu, softsign, hard_sigmoid,
+        leaky_relu (slope 0.01 below zero), elu (alpha 1), softplus, silu, gelu, selu, mish, softsign, hard_sigmoid,
         exponential, softmax (output layer only), or one added by `fastnn.register_activation`.
     loss : str or object, default "squared_error"
         Summed over outputs, averaged over examples. "squared_error": (a - y)^2, no factor 1/2, any outputs;
@@ -65,14 +65,18 @@ class Network:
         Fraction of the neurons that each training step leaves out, drawn anew for every example; the others are scaled
         up so that predictions need no change. A number: of every hidden layer; a sequence: of each hidden layer, or of
         the inputs and each hidden layer.
+    learned_input_scale : bool, default False
+        Multiply every input by a factor of its own that starts at 1 and is learned with the weights, `input_scales`.
 
     Attributes
     ----------
-    sizes, activation, loss_name, dtype, seed, input_scale, dropout
+    sizes, activation, loss_name, dtype, seed, input_scale, dropout, learned_input_scale
         What it was built with; `activation` is a tuple with one name per layer.
     weights, biases : tuple of ndarray
         `weights[l]` has shape (n_out, n_in), row j the weights into neuron j; `biases[l]` (n_out,). Writable views
         of the network's own memory.
+    input_scales : ndarray, (n_inputs,)
+        The learned factors of the inputs, a writable view; empty without `learned_input_scale`.
     scaler : MinMaxScaler or StandardScaler or None
         Saved in the model file for the program that prepares the inputs; the network itself does not apply it.
     column_names, class_names : tuple of str or None
@@ -113,8 +117,9 @@ class Network:
         seed: int | None = None,
         input_scale: float = 1.0,
         dropout: float | Sequence[float] = 0.0,
+        learned_input_scale: bool = False,
     ) -> None:
-        spec = make_spec(sizes, activation, loss, dtype, input_scale, dropout)
+        spec = make_spec(sizes, activation, loss, dtype, input_scale, dropout, learned_input_scale)
         draws = as_initialisers(init, spec.activation)
         if seed is None:
             seed = int(np.random.default_rng().integers(1 << 63))
@@ -171,7 +176,7 @@ class Network:
 
     @property
     def n_parameters(self) -> int:
-        """Number of weights and biases."""
+        """Number of weights, biases and learned input scales."""
         return self.engine.spec.n_parameters
 
     @property
@@ -190,10 +195,20 @@ class Network:
         return self.engine.biases
 
     @property
-    def parameters(self) -> np.ndarray:
-        """All weights and biases in one vector, a copy; assign to it to set them.
+    def learned_input_scale(self) -> bool:
+        """Whether each input has a learned factor."""
+        return self.engine.spec.learned_input_scale
 
-        Layer by layer: the weights row by row, (n_out, n_in), then the biases.
+    @property
+    def input_scales(self) -> np.ndarray:
+        """View (n_inputs,) of the learned factors of the inputs; empty if there are none."""
+        return self.engine.input_scales
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """All parameters in one vector, a copy; assign to it to set them.
+
+        Layer by layer: the weights row by row, (n_out, n_in), then the biases; the learned input scales last, if any.
         """
         return self.engine.parameters
 
@@ -303,9 +318,9 @@ class Network:
         engine.check_trainable()
         gradient = np.zeros_like(engine.buffer)
         engine.gradient(examples, gradient)
-        weights, biases = views(gradient, make_layout(engine.spec).table)
         if flat:
-            return flatten(weights, biases)
+            return buffer_to_vector(gradient, engine.spec)
+        weights, biases = views(gradient, make_layout(engine.spec).table)
         return [np.ascontiguousarray(weight) for weight in weights], [bias.copy() for bias in biases]
 
     def step(self, X: Any, y: Any, learning_rate: float, *, sample_weight: Any = None) -> float:
@@ -356,6 +371,8 @@ class Network:
         label_smoothing: float = 0.0,
         input_noise: float = 0.0,
         ema_decay: float | None = None,
+        lr_factors: Mapping[str, Any] | None = None,
+        drop_last: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
         checkpoint_seconds: float = 10.0,
@@ -420,6 +437,11 @@ class Network:
         ema_decay : float, optional
             Keep an exponential moving average of the parameters, of which each step keeps this fraction (0.999, say):
             `averaged()` returns a network that has it.
+        lr_factors : dict, optional
+            Factors of the learning rate by kind of parameter: "weights" and "biases", each a number or one for each
+            layer, and "input_scales", a number. 0 keeps them as they are.
+        drop_last : bool, default False
+            Leave out the last batch of an epoch if it is incomplete; with `shuffle` it is another one in each epoch.
         checkpoint : path, optional
             Directory for the training's checkpoint: written every `checkpoint_seconds`, at Ctrl-C and at the end, the
             previous one kept beside it. `fastnn.load(directory / "checkpoint.safetensors")` reads the network in it.
@@ -460,7 +482,7 @@ class Network:
                 engine.spec, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, optimizer=optimizer,
                 shuffle=shuffle, n_threads=n_threads, on_divergence=on_divergence, progress=progress, l1=l1, l2=l2,
                 clip_norm=clip_norm, max_norm=max_norm, label_smoothing=label_smoothing, input_noise=input_noise,
-                ema_decay=ema_decay,
+                ema_decay=ema_decay, lr_factors=lr_factors, drop_last=drop_last,
             )  # fmt: skip
             if group is not None:
                 data_parallel.check_options(options)
@@ -672,8 +694,8 @@ class Network:
             self.column_names = inputs.column_names_of(X)
         try:
             yield
-        except (TypeError, ValueError, RuntimeError):
-            if self.epochs_trained == epochs:
+        except BaseException as error:
+            if self.epochs_trained == epochs and not isinstance(error, DivergenceError):
                 self.column_names = before
             raise
 

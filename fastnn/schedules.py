@@ -172,6 +172,60 @@ class Cosine(Schedule):
 
 
 @dataclass(frozen=True)
+class CosLog4(Schedule):
+    """The rate rises and falls four times, each wave longer than the one before (Holzmueller and others, RealMLP, 2024).
+
+    Parameters
+    ----------
+    rate : float
+        The highest rate; that at the start and at the end is 0.
+    epochs : float
+        Length of the training; the rate stays 0 after it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> CosLog4(1.0, epochs=15).at(np.array([0.0, 1.0, 3.0, 15.0])).round(12).tolist()
+    [0.0, 0.0, 0.0, 0.0]
+    >>> CosLog4(1.0, epochs=15).at(np.array([2**0.5 - 1])).round(12).tolist()
+    [1.0]
+    """
+
+    epochs: float
+
+    def at(self, t: np.ndarray) -> np.ndarray:
+        """Return rate (1 - cos(2 pi log2(1 + 15 t / epochs))) / 2."""
+        progress = np.minimum(np.asarray(t) / self.epochs, 1.0)
+        return self.rate * 0.5 * (1 - np.cos(2 * np.pi * np.log2(1 + 15 * progress)))
+
+
+@dataclass(frozen=True)
+class FlatCosine(Schedule):
+    """The rate stays for half of the training, then falls to 0 along half a cosine.
+
+    Parameters
+    ----------
+    rate : float
+        Rate of the first half.
+    epochs : float
+        Length of the training; the rate stays 0 after it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> FlatCosine(1.0, epochs=4).at(np.array([0.0, 2.0, 3.0, 4.0])).round(12).tolist()
+    [1.0, 1.0, 0.5, 0.0]
+    """
+
+    epochs: float
+
+    def at(self, t: np.ndarray) -> np.ndarray:
+        """Return rate (1 + cos(pi (max(1, 2 t / epochs) - 1))) / 2."""
+        progress = np.minimum(np.asarray(t) / self.epochs, 1.0)
+        return _half_cosine(np.maximum(1.0, 2 * progress) - 1, self.rate, 0.0)
+
+
+@dataclass(frozen=True)
 class WarmUp(Schedule):
     """The rate rises linearly over the first epochs, to that of another schedule.
 

@@ -57,11 +57,13 @@ class Spec:
     input_scale: float
     dropout: tuple[float, ...]
     loss_setting: float
+    learned_input_scale: bool = False
 
     @property
     def n_parameters(self) -> int:
         """Number of weights and biases."""
-        return sum(n_out * (n_in + 1) for n_in, n_out in pairwise(self.sizes))
+        layers = sum(n_out * (n_in + 1) for n_in, n_out in pairwise(self.sizes))
+        return layers + (self.sizes[0] if self.learned_input_scale else 0)
 
     @property
     def classifies(self) -> bool:
@@ -74,6 +76,7 @@ class Spec:
         extras = f", seed={seed}" if seed is not None else ""
         extras += f", input_scale={self.input_scale!r}" if self.input_scale != 1 else ""
         extras += f", dropout={list(self.dropout)}" if any(self.dropout) else ""
+        extras += ", learned_input_scale=True" if self.learned_input_scale else ""
         return f"Network({list(self.sizes)}, activation={names!r}, loss={self.loss!r}, dtype={self.dtype!r}{extras})"
 
     def why_not_trainable(self) -> str | None:
@@ -133,6 +136,7 @@ def make_spec(
     dtype: str = "float32",
     input_scale: float = 1.0,
     dropout: float | Sequence[float] = 0.0,
+    learned_input_scale: bool = False,
 ) -> Spec:
     """Check the arguments of `Network` and return them as a `Spec`.
 
@@ -169,7 +173,10 @@ def make_spec(
     limits = np.finfo(dtype_name)
     if not float(limits.tiny) <= abs(scale) <= float(limits.max):
         raise ValueError(f"input_scale must be a number other than 0 within {dtype_name}, got {scale}")
-    return Spec(checked, names, loss, dtype_name, scale, _dropout_rates(dropout, len(checked) - 1), setting)
+    if not isinstance(learned_input_scale, bool | np.bool_):
+        raise TypeError(f"learned_input_scale must be True or False, got {learned_input_scale!r}")
+    rates = _dropout_rates(dropout, len(checked) - 1)
+    return Spec(checked, names, loss, dtype_name, scale, rates, setting, bool(learned_input_scale))
 
 
 def _dtype_name(dtype: Any) -> str:

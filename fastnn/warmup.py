@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .kernels import gather, kernel_table
+from .kernels import kernel_table
 from .network import Network
 from .spec import DTYPES
 from .training.progress import shown_by_default
-from .training.update_rule import NO_STOCHASTIC_REGULARIZATION, plain_sgd_rule
 
 
 def warmup(dtypes: Sequence[str] = ("float32", "float64"), *, progress: bool | None = None) -> None:
@@ -70,11 +69,8 @@ def _share(dtype: str) -> None:
     net.fit(np.zeros((4, 1000)), [0, 1, 2, 3], epochs=1, n_threads=2, progress=False)
 
 
-def _estimators(dtype: str) -> None:
-    rule = plain_sgd_rule(np.zeros(0, dtype))._replace(plain=0, penalty_per_batch=1.0)
-    kinds = (gather.KINDS[dtype],) * 2
-    kernels = kernel_table.required_for_training(rule, NO_STOCHASTIC_REGULARIZATION, kinds, gradient=True)
-    kernel_table.build_kernel_table(dtype, kernels)
+def _others(dtype: str) -> None:
+    kernel_table.build_kernel_table(dtype, kernel_table.every_kernel())
 
 
 JOBS: dict[str, Callable[[str], None]] = {
@@ -83,5 +79,5 @@ JOBS: dict[str, Callable[[str], None]] = {
     "optimizers and dropout": _by_rule,
     "sparse rows": _sparse,
     "threads": _share,
-    "estimators": _estimators,
+    "all other kernels": _others,
 }

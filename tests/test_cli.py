@@ -113,7 +113,7 @@ def held_out_digits():
 
 
 @compiled
-def test_row_17_train_digits_reads_held_out_digits(digits_run, held_out_digits):
+def test_train_digits_classifies_held_out_digits(digits_run, held_out_digits):
     folder, printed = digits_run
     X, y = held_out_digits
     right = int((fastnn.load(folder / "model.safetensors").classify(X) == y).sum())
@@ -122,9 +122,7 @@ def test_row_17_train_digits_reads_held_out_digits(digits_run, held_out_digits):
 
 
 @compiled
-def test_row_17_the_brightest_output_is_the_class_and_its_brightness_the_confidence(
-    digits_run, held_out_digits, capsys
-):
+def test_the_largest_output_is_the_class_and_its_value_the_confidence(digits_run, held_out_digits, capsys):
     X, _ = held_out_digits
     np.savez("held_out.npz", X=X)
     model = digits_run[0] / "model.safetensors"
@@ -137,13 +135,13 @@ def test_row_17_the_brightest_output_is_the_class_and_its_brightness_the_confide
 
 @compiled
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_row_17_other_splits_and_weights_do_as_well(seed):
+def test_other_splits_and_initial_weights_do_as_well(seed):
     task, net, settings = task_of("digits", "--seed", seed)
     assert train.fit(net, task, settings, None)["val_accuracy"][-1] >= 0.95
 
 
 @compiled
-def test_row_20_train_digits_draws_what_each_neuron_sees(digits_run):
+def test_train_digits_draws_what_each_neuron_detects(digits_run):
     picture = imread(digits_run[0] / "first_layer.png")
     assert min(picture.shape[:2]) > 400
     red, blue = picture[..., 0] - picture[..., 2] > 0.3, picture[..., 2] - picture[..., 0] > 0.3
@@ -196,7 +194,7 @@ def test_mnist_is_the_published_network_by_default(small_mnist):
     assert task.X.dtype == np.uint8
 
 
-def test_mnist_is_judged_by_its_test_images(small_mnist, no_pictures, capsys):
+def test_mnist_is_evaluated_on_its_test_images(small_mnist, no_pictures, capsys):
     printed = ok(capsys, "train", "mnist", "--hidden", 2, "--epochs", 1)
     assert "mnist: 30 examples to train on, 10 held out" in printed
     assert "784-2-10" in printed

@@ -1,24 +1,491 @@
-"""Kernels that call one another by address."""
+"""Kernels that call one another through the kernel table: every call finds its function, and what is called is there.
 
+Run as a program it trains in every way with compiled code that checks each call (FASTNN_DEBUG_KERNELS); a kernel's
+name as the argument is left out of its table.
+"""
+
+import functools
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+from typing import NamedTuple, get_type_hints
+
+import numpy as np
 import pytest
-from numba import njit
+from numba import njit, typeof
+from scipy import sparse
 
-from fastnn.kernels import kernel_table
+import fastnn
+from fastnn.kernels import gather, layout, predict, registry, threads, train_loop
+from fastnn.kernels import kernel_table as kernel_table_module
 from fastnn.kernels.activations import activate
-from fastnn.kernels.intrinsics import call_at
+from fastnn.kernels.argument_types import Floats, Int64s, KernelTable, Scalar, numba_type
+from fastnn.kernels.forward import forward_layer
 from fastnn.kernels.jit import COMPILED, OPTIONS
+from fastnn.kernels.kernel_table import (
+    build_kernel_table,
+    every_kernel,
+    machine_code,
+    required_for_prediction,
+    required_for_training,
+)
+from fastnn.kernels.losses import SQUARED_ERROR
+from fastnn.kernels.optimizer_steps import ADAGRAD, ADAM, PENALTY_CHUNK, RMSPROP, SGD
+from fastnn.kernels.registry import LINKED_KERNELS, Slot, call, call_user_function, linked_kernel
+from fastnn.kernels.user_functions import USER_FUNCTION_BASE, add_activation, add_loss, user_activation
+from fastnn.parameters import make_workspace
 
-pytestmark = pytest.mark.skipif(not COMPILED, reason="there are no addresses without compilation")
+compiled_only = pytest.mark.skipif(not COMPILED, reason="there are no addresses without compilation")
+interpreted_only = pytest.mark.skipif(COMPILED, reason="machine code records nothing: its own checks are tested")
+TEAMS = ("predict_rows", "train_steps")  # called by the threads of a team
+BLOCK = 2  # rows
+N_IN, N_HIDDEN, N_OUT = 3, 2, 1
+
+# ---- Every way to train
 
 
+class Way(NamedTuple):
+    """One combination of options."""
+
+    optimizer: str
+    penalty: str
+    clip_norm: float
+    max_norm: float
+    perturbations: tuple[str, ...]
+    sparse: bool
+    blocks: int
+    validation: str
+    by: str  # steps; the same on a team; or, as a rank, a gradient and then the step
+
+
+OPTIMIZERS = {
+    "sgd": {"method": SGD},
+    "momentum": {"method": SGD, "beta_1": 0.9},
+    "nesterov": {"method": SGD, "beta_1": 0.9, "nesterov": 1},
+    "adam": {"method": ADAM, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-6},
+    "adamw": {"method": ADAM, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-6, "weight_decay": 0.1},
+    "rmsprop": {"method": RMSPROP, "beta_2": 0.99, "epsilon": 1e-6},
+    "adagrad": {"method": ADAGRAD, "epsilon": 1e-6},
+    "averaged": {"method": SGD, "ema_decay": 0.5},
+}
+PENALTIES = {"none": {}, "l1": {"l1": 0.1}, "l2": {"l2": 0.1}, "l2 of the batch": {"l2": 0.1, "penalty_per_batch": 1.0}}
+PERTURBATIONS = [
+    chosen for n in range(4) for chosen in itertools.combinations(("dropout", "input_noise", "label_smoothing"), n)
+]
+
+
+def every_way():
+    ways = itertools.product(
+        OPTIMIZERS, PENALTIES, (0.0, 0.5), (0.0, 0.5), PERTURBATIONS, (False, True), (1, 2),
+        ("none", "dense", "sparse"), ("steps", "gradient"),
+    )  # fmt: skip
+    return [way for way in map(Way._make, ways) if is_offered(way)]
+
+
+def is_offered(way):
+    """A batch's penalty and clipping both keep their sums in `norms`; a rank evaluates elsewhere."""
+    if way.penalty == "l2 of the batch" and way.clip_norm:
+        return False
+    return way.by == "steps" or way.validation == "none"
+
+
+@functools.cache
+def engine(dropout):
+    return fastnn.Network([N_IN, N_HIDDEN, N_OUT], dropout=dropout, seed=0).engine
+
+
+def read_only(values, dtype):
+    array = np.array(values, dtype).reshape(-1)
+    array.flags.writeable = False
+    return array
+
+
+def examples_of(kind, n_rows):
+    nothing, numbers = read_only([], "float32"), np.arange(n_rows * N_IN, dtype="float32") / 10
+    sparse = kind == "sparse"
+    return layout.Examples(
+        inputs=read_only([] if sparse else numbers.view(np.uint8), "uint8"),
+        kind=gather.CSR if sparse else gather.FLOAT32,
+        stride=N_IN, scale=1.0, n_rows=n_rows, prefetch_distance=1,
+        targets=read_only(np.ones(n_rows), "float32"), labels=read_only([], "int64"), weights=nothing,
+        values=read_only(numbers, "float32") if sparse else nothing,
+        columns=read_only(np.arange(n_rows * N_IN) % N_IN if sparse else [], "int32"),
+        starts=read_only(np.arange(n_rows + 1) * N_IN if sparse else [], "int64"),
+    )  # fmt: skip
+
+
+def rule_of(way, n_parameters):
+    nothing = np.zeros(0, "float32")
+    values = {field: 0 if kind is int else 0.0 for field, kind in get_type_hints(layout.UpdateRule).items()}
+    values |= (
+        OPTIMIZERS[way.optimizer] | PENALTIES[way.penalty] | {"clip_norm": way.clip_norm, "max_norm": way.max_norm}
+    )
+    values["plain"] = int(way.optimizer == "sgd" and way.penalty == "none" and not way.clip_norm)
+    state = {"moment1": values["beta_1"] > 0, "moment2": values["method"] != SGD, "ema": values["ema_decay"] > 0}
+    values |= {name: np.zeros(n_parameters, "float32") if kept else nothing for name, kept in state.items()}
+    return layout.UpdateRule(**values | {"norms": np.zeros(n_parameters // PENALTY_CHUNK + N_IN + N_HIDDEN + 9)})
+
+
+def train(way, without=None):
+    """Train for one epoch of two batches; return the parameters and the kernels that were requested."""
+    stochastic_regularization = layout.StochasticRegularization(
+        int("dropout" in way.perturbations), 0.1 * ("input_noise" in way.perturbations),
+        0.1 * ("label_smoothing" in way.perturbations), 7,
+    )  # fmt: skip
+    net = engine((0.0 if way.sparse else 0.5, 0.5) if "dropout" in way.perturbations else 0.0)
+    memory = net.memory(BLOCK, way.sparse)
+    rule = rule_of(way, net.buffer.size)
+    batch_size = BLOCK * way.blocks
+    examples = examples_of("sparse" if way.sparse else "dense", 2 * batch_size)
+    validation = examples_of(way.validation, 0 if way.validation == "none" else 3)
+    kinds = [examples.kind] + [validation.kind] * (validation.n_rows > 0)
+    by_gradient = way.blocks > 1 or way.by == "gradient"
+    requested = required_for_training(rule, stochastic_regularization, kinds, gradient=by_gradient)
+    gradient = np.zeros(net.buffer.size if by_gradient or not rule.plain else 0, "float32")
+    network = layout.NetworkView(
+        memory.table,
+        SQUARED_ERROR,
+        0.0,
+        net.buffer.copy(),
+        gradient,
+        build_kernel_table("float32", requested - {without}),
+    )
+    work = make_workspace(memory, "float32")
+    records = layout.Records(
+        np.arange(examples.n_rows), np.array([-1, 0, 0]), np.zeros(3), np.zeros((1, 4)), np.full(2, 0.1, "float32")
+    )
+    regularized = (rule, stochastic_regularization)
+    step_range = layout.StepRange(0, 2, batch_size, 0, 1, 0, 1, 1)
+    given = (network, work, examples, validation, step_range, *regularized, records)
+    if way.by == "steps":
+        train_loop.train_steps(*given, threads.new_barrier(1), 0, 1)
+    elif way.by == "team":
+        train_loop.train(*given, threads.new_barrier(1), 1)
+    else:
+        for step in range(2):
+            barrier = threads.new_barrier(1)
+            batch = (step * batch_size, batch_size)
+            train_loop.batch_gradient(network, work, examples, records, *batch, *regularized, 0, barrier)
+            train_loop.apply_gradient(network, work, rule, np.float32(0.1), step + 1)
+    return network.parameters, requested
+
+
+def predict_in(way, without=None):
+    """Predict three rows, dense or sparse, as few, or on a team; return the kernels that were requested."""
+    net, requested = engine(0.0), required_for_prediction(sparse=way == "sparse")
+    memory = net.memory(BLOCK, way == "sparse")
+    kernel_table, buffer = (
+        build_kernel_table("float32", requested - {without}),
+        make_workspace(memory, "float32").buffer,
+    )
+    examples, no_order, out = examples_of(way, 3), np.zeros(0, np.int64), np.zeros(3 * N_OUT, "float32")
+    if way == "sparse":
+        predict.predict_sparse(out, examples, memory.table, net.buffer, buffer, no_order, BLOCK, kernel_table)
+    elif way == "team":
+        source = (examples.inputs, examples.kind, examples.stride, 1.0, 3, memory.table, net.buffer)
+        predict.predict(out, *source, buffer, no_order, BLOCK, kernel_table, threads.new_barrier(1), 1)
+    elif way == "few":
+        X, out = np.ones((BLOCK, N_IN), "float32"), out[:BLOCK].reshape(BLOCK, N_OUT)
+        assert predict.predict_few(out, X, memory.table, net.buffer, buffer, 1.0, kernel_table) == -1
+    else:
+        source = (examples.inputs, examples.kind, examples.stride, 1.0, memory.table, net.buffer)
+        predict.predict_rows(out, *source, buffer, no_order, 0, 3, 0, BLOCK, kernel_table)
+    return requested
+
+
+# ---- What is requested covers what is called
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """The kernels that the twins of `call` look up, as they do so."""
+    seen = set()
+
+    class Recording(dict):
+        def __getitem__(self, function):
+            seen.add(function)
+            return super().__getitem__(function)
+
+    monkeypatch.setattr(registry, "LINKED_KERNELS", Recording(LINKED_KERNELS))
+    return seen
+
+
+FULL = Way("adam", "l2", 0.5, 0.5, PERTURBATIONS[-1], False, 2, "dense", "steps")
+NEVER_CALLED = {"sparse_gradient_pass": "sparse rows that are only evaluated", "train_steps": "one thread"}
+
+
+@interpreted_only
+def test_what_a_training_requests_is_what_it_calls(called):
+    for way in random.Random(0).sample(every_way(), 1000):  # compiled code is tried with all of them
+        called.clear()
+        parameters, requested = train(way)
+        assert np.isfinite(parameters).all(), way
+        assert called <= requested, way
+        assert {kernel.__name__ for kernel in requested - called} <= NEVER_CALLED.keys(), way
+
+
+@interpreted_only
+@pytest.mark.parametrize("way", ["dense", "sparse", "few", "team"])
+def test_what_a_prediction_requests_is_what_it_calls(way, called):
+    requested = predict_in(way)
+    others = {"few": {"predict_rows", "gather_rows"}, "dense": {"predict_rows"}}
+    assert called <= requested
+    assert {kernel.__name__ for kernel in requested - called} == others.get(way, set())
+
+
+def use(name, without):
+    """Train or predict in a way that calls this kernel."""
+    if name in ("predict_rows", "forward_rows"):
+        predict_in("team" if name == "predict_rows" else "few", without)
+    elif name == "train_steps":
+        train(FULL._replace(by="team"), without)
+    elif name == "penalty_pass":
+        train(FULL._replace(penalty="l2 of the batch", clip_norm=0.0), without)
+    else:
+        train(FULL._replace(sparse=name.startswith("sparse")), without)
+
+
+KERNELS = {kernel.__name__: kernel for kernel in sorted(every_kernel(), key=lambda kernel: kernel.__name__)}
+
+
+@interpreted_only
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_that_was_not_requested_is_an_error(name):
+    use(name, None)
+    with pytest.raises(RuntimeError, match=f"kernel {name} was called, but its slot of the kernel table is empty"):
+        use(name, KERNELS[name])
+
+
+def program(*arguments):
+    environment = os.environ | {"FASTNN_DEBUG_KERNELS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.run(
+        [sys.executable, __file__, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        env=environment,
+        check=False,
+    )
+
+
+@compiled_only
+@pytest.mark.slow
+def test_compiled_calls_find_what_was_requested_and_stop_at_what_was_not():
+    found = program()
+    lines = found.stdout.splitlines()
+    assert lines[0] == f"{len(every_way())} ways", found.stderr
+    if hasattr(os, "fork"):
+        stopped = [
+            line for name in KERNELS if name not in TEAMS for line in (message(name), f"{name} {-signal.SIGABRT}")
+        ]
+        assert lines[1:] == stopped
+
+
+@compiled_only
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TEAMS)
+def test_compiled_calls_of_a_team_stop_at_what_was_not_requested(name):
+    """There an exception would be lost."""
+    if threads.max_threads() == 1:
+        pytest.skip("Numba's threads are not entered here")
+    found = program(name)
+    assert (found.returncode, found.stdout.splitlines()) == (-signal.SIGABRT, [message(name)])
+
+
+def message(name):
+    return f"fastnn: {registry.missing(name)}"
+
+
+def stop_at_each_kernel():
+    """Leave out one kernel after the other, each in a child, and print how the child ended."""
+    for name in KERNELS:
+        if name not in TEAMS:
+            child = os.fork()
+            if child == 0:
+                use(name, KERNELS[name])
+                os._exit(0)
+            _, status = os.waitpid(child, 0)
+            print(name, os.waitstatus_to_exitcode(status), flush=True)
+
+
+# ---- A call and its function
+
+
+def test_every_slot_is_one_kernels():
+    assert sorted(linked.slot for linked in LINKED_KERNELS.values()) == list(Slot)
+    assert [Slot[kernel.__name__.upper()] for kernel in LINKED_KERNELS] == [
+        linked.slot for linked in LINKED_KERNELS.values()
+    ]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_kernels_of_one_signature_whose_slots_are_swapped_are_still_found(swapped, monkeypatch):
+    registered = {}
+    for module in (registry, kernel_table_module):
+        monkeypatch.setattr(module, "LINKED_KERNELS", registered)
+    slots = (Slot.PENALTY_PASS, Slot.MAX_NORM_PASS)[:: -1 if swapped else 1]
+
+    @linked_kernel(slots[0], (Floats,))
+    def set_to_one(out):
+        out[:] = 1
+
+    @linked_kernel(slots[1], (Floats,))
+    def set_to_two(out):
+        out[:] = 2
+
+    @njit(**OPTIONS)
+    def set_both(out, kernel_table):
+        call(kernel_table, set_to_one, out[:1])
+        call(kernel_table, set_to_two, out[1:])
+
+    out = np.zeros(2, "float32")
+    set_both(out, build_kernel_table("float32", frozenset({set_to_one, set_to_two})))
+    assert out.tolist() == [1, 2]
+    with pytest.raises(TypeError, match=r"another_one: <Slot.PENALTY_PASS: \d+> belongs to set_to_"):
+
+        @linked_kernel(Slot.PENALTY_PASS, (Floats,))
+        def another_one(out):
+            pass
+
+
+@pytest.mark.parametrize("declare", [lambda given: linked_kernel(Slot.BACKWARD, given), registry.user_prototype])
+def test_a_signature_is_as_long_as_the_arguments(declare):
+    with pytest.raises(TypeError, match="two takes 2 arguments, its signature has 1"):
+
+        @declare((Floats,))
+        def two(out, a):
+            pass
+
+
+@compiled_only
 def test_what_returns_something_has_no_place_in_the_table():
-    constant = njit(**OPTIONS)(lambda a, slope: 1.0)
+    constant = njit(**OPTIONS)(lambda a, derivative: 1.0)
     with pytest.raises(TypeError, match="must return nothing"):
-        kernel_table.machine_code(constant, kernel_table.ACTIVATION_OF_BLOCK, "float32")
+        machine_code(constant, registry.argument_types((Floats, Floats), "float32"))
 
 
-def test_a_call_with_types_that_a_piece_is_not_compiled_for_is_an_error_not_a_jump():
-    kernel_table.declare("float32")
-    wrong = njit(**OPTIONS)(lambda a: call_at(0, activate, a, a, 1.5))
-    with pytest.raises(TypeError, match="activate is called with"):
-        wrong.compile(kernel_table.signature("numbers", "float32"))
+@compiled_only
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        (lambda t, a: call(t, activate, a, a, 1.5), "activate is called with"),
+        (lambda t, a: call(t, activate, a, a), "activate is called with"),
+        (lambda t, a: call(t, activate, a, t, 1), "activate is called with"),
+        (
+            lambda t, a: call(a, activate, a, a, 1),
+            "activate is called through array.float32.*, which is no kernel table",
+        ),
+        (lambda t, a: call(t, forward_layer, a, a, 1), "forward_layer is no linked kernel"),
+        (lambda t, a: call(t, user_activation, a, a), "user_activation is no linked kernel"),
+        (lambda t, a: call_user_function(t, 20, activate, a, a, 1), "activate is no prototype of the user's functions"),
+        (lambda t, a: call_user_function(t, 20, user_activation, a), "user_activation is called with"),
+    ],
+)
+def test_a_call_that_does_not_fit_is_an_error_not_a_jump(wrong, error):
+    with pytest.raises(TypeError, match=error):
+        njit(**OPTIONS)(wrong).compile(registry.argument_types((KernelTable, Floats), "float32"))
+
+
+# ---- The user's functions
+
+
+@pytest.fixture
+def codes(monkeypatch):
+    """Codes of an activation and a loss of a user's, in tables of this test."""
+    monkeypatch.setattr("fastnn.kernels.user_functions.ACTIVATION_CODES", activations := {})
+    losses = {}
+    add_activation("double", lambda z: 2 * z, lambda z: 2.0)
+    add_loss(losses, "cubic", lambda a, y: (a - y) ** 3, lambda a, y: 3 * (a - y) ** 2)
+    yield activations["double"], losses["cubic"]
+    del registry.USER_FUNCTIONS[-2:]
+    build_kernel_table.cache_clear()
+
+
+@njit(**OPTIONS)
+def call_activation(out, derivative, kernel_table, slot):
+    call_user_function(kernel_table, slot, user_activation, out, derivative)
+
+
+def test_a_users_function_is_found_by_its_code(codes):
+    activation, loss = codes
+    assert (activation, loss) == (USER_FUNCTION_BASE + len(Slot) + len(registry.USER_FUNCTIONS) - 2, activation + 1)
+    kernel_table = build_kernel_table("float32", frozenset(), (0, activation), loss)
+    assert np.flatnonzero(kernel_table).tolist() == [activation - USER_FUNCTION_BASE, loss - USER_FUNCTION_BASE]
+    out, derivative = np.array([1, 3], "float32"), np.zeros(2, "float32")
+    call_activation(out, derivative, kernel_table, activation - USER_FUNCTION_BASE)
+    assert (out.tolist(), derivative.tolist()) == ([2, 6], [2, 2])
+
+
+def test_the_code_of_a_loss_is_no_activations(codes):
+    activation, loss = codes
+    with pytest.raises(TypeError, match=f"code {loss} is not that of a user_activation"):
+        build_kernel_table("float32", frozenset(), (loss,))
+    with pytest.raises(TypeError, match=f"code {activation} is not that of a user_loss"):
+        build_kernel_table("float32", frozenset(), (), activation)
+
+
+@interpreted_only
+def test_a_users_function_that_was_not_requested_is_an_error(codes):
+    a = np.zeros(1, "float32")
+    for slot in (codes[0] - USER_FUNCTION_BASE, 0, 10_000):
+        with pytest.raises(RuntimeError, match="kernel user_activation was called, but its slot"):
+            call_activation(a, a, build_kernel_table("float32", every_kernel()), slot)
+
+
+# ---- Types of arguments
+
+
+class Inner(NamedTuple):
+    number: float
+    places: Int64s
+
+
+class Outer(NamedTuple):
+    inner: Inner
+    count: int
+    values: Floats
+    kernel_table: KernelTable
+
+
+@pytest.mark.parametrize("dtype", registry.DTYPES)
+def test_the_type_of_a_bundle_comes_from_its_fields(dtype):
+    table = np.zeros(2, np.int64)
+    table.flags.writeable = False
+    value = Outer(Inner(1.0, np.zeros(3, np.int64)), 3, np.zeros(2, dtype), table)
+    assert numba_type(Outer, dtype) == typeof(value)
+    assert numba_type(Scalar, dtype) == typeof(np.dtype(dtype).type(1))
+
+
+@pytest.mark.parametrize("dtype", registry.DTYPES)
+@pytest.mark.parametrize("rows", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
+def test_what_python_gives_has_the_declared_types(rows, dtype, monkeypatch):
+    given, launch = [], threads.run_on_team
+
+    def record(parallel, serial, wanted, *arguments):
+        given.append(arguments)
+        launch(parallel, serial, wanted, *arguments)
+
+    monkeypatch.setattr(threads, "run_on_team", record)
+    net = fastnn.Network([2, 2], dtype=dtype, seed=0)
+    X, y = rows(np.eye(2)), np.eye(2)
+    net.loss(X, y)
+    net.fit(X, y, epochs=1, optimizer="adam", clip_norm=1.0, validation_data=(X, y))
+    signature = LINKED_KERNELS[train_loop.train_steps].signature
+    assert len(given) == 2
+    for arguments in given:
+        types = registry.argument_types(signature[: len(arguments)], dtype)
+        assert tuple(typeof(argument) for argument in arguments) == types
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        use(sys.argv[1], KERNELS[sys.argv[1]])
+    for way in every_way():
+        train(way)
+    for kind in ("dense", "sparse", "few"):
+        predict_in(kind)
+    print(len(every_way()), "ways", flush=True)
+    stop_at_each_kernel()

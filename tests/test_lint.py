@@ -7,12 +7,28 @@ import pytest
 lint = pytest.importorskip("tools.lint_kernels")
 INSIDE, OUTSIDE = Path("fastnn/kernels/some.py"), Path("fastnn/some.py")
 SOUND = '''
+from . import far
+from .near import halve, scale as times
+
 @kernel
 def double(out, a, n):
     """out: (n,) = 2 a."""
     for i in range(n):
         out[i] = 2 * a[i]
+
+@linked_kernel(Slot.TREBLE, (Floats, Floats, int, KernelTable))
+def treble(out, a, n, kernel_table):
+    """out: (n,) = 3 a."""
+    double(out, a, n)
+    call(kernel_table, halve, out, n)
+    for i in range(n):
+        out[i] += a[i]
 '''
+LINKED = {"near": {"halve", "scale"}, "far": {"shift"}}
+
+
+def complaints(path, text):
+    return list(lint.complaints(path, text, LINKED))
 
 
 def test_the_kernels_keep_the_rules(capsys):
@@ -20,7 +36,7 @@ def test_the_kernels_keep_the_rules(capsys):
 
 
 def test_a_sound_kernel_passes():
-    assert not list(lint.complaints(INSIDE, SOUND))
+    assert not complaints(INSIDE, SOUND)
 
 
 @pytest.mark.parametrize(
@@ -28,21 +44,38 @@ def test_a_sound_kernel_passes():
     [
         ("@kernel\n", "@kernel\n@other\n", "more than one decorator"),
         ('    """out: (n,) = 2 a."""\n', "", "no docstring"),
-        ("a, n)", "a, n=3)", "has defaults"),
+        ("a, n):", "a, n=3):", "has defaults"),
         ("2 * a[i]", "2 * np.zeros(3)[0]", "calls zeros"),
         ("2 * a[i]", "[a[i]][0]", "makes a list"),
         ("out[i] = 2 * a[i]", "raise ValueError", "raises"),
         ("2 * a[i]", "np.random.normal()", "draws random numbers"),
-        ("out[i] =", "b =", "writes to neither"),
+        ("out[i] = 2", "b = 2", "writes to neither"),
         ("@kernel\n", "@kernel(fastmath=True)\n", "fastmath=True"),
         ("2 * a[i]", "print(a[i])", "calls print"),
+        (
+            "@linked_kernel(Slot.TREBLE, (Floats, Floats, int, KernelTable))",
+            "@linked_kernel",
+            "treble has no signature",
+        ),
+        ("@linked_kernel(Slot.TREBLE, (Floats", "@linked_kernel((Floats", "treble has no signature"),
+        ("Floats, Floats, int,", "Floats, int,", "treble has no signature, or one that is not as long"),
+        ("call(kernel_table, halve, out, n)", "halve(out, n)", "some.py:15: calls halve directly"),
+        ("    double(out, a, n)", "    times(out, n)", "some.py:14: calls times directly"),
+        ("    double(out, a, n)", "    far.shift(out, n)", "some.py:14: calls shift directly"),
+        ("    double(out, a, n)", "    treble(out, a, n, kernel_table)", "some.py:14: calls treble directly"),
+        ("    double(out, a, n)", "    out[0] = kernel_table[Slot.HALVE]", "some.py:14: names Slot.HALVE outside"),
+        ("    double(out, a, n)", "    out[0] = network.kernel_table[3]", "some.py:14: indexes the kernel table"),
     ],
 )
 def test_each_rule_can_be_broken(old, new, complaint):
     assert old in SOUND
-    assert any(complaint in line for line in lint.complaints(INSIDE, SOUND.replace(old, new)))
+    assert any(complaint in line for line in complaints(INSIDE, SOUND.replace(old, new)))
+
+
+def test_python_may_call_a_linked_kernel():
+    assert not complaints(OUTSIDE, "from .kernels.near import halve\nhalve(out, 3)\n")
 
 
 def test_numba_stays_in_its_folder():
-    assert list(lint.complaints(OUTSIDE, "from numba import njit\n"))
-    assert not list(lint.complaints(INSIDE, "from numba import njit\n"))
+    assert complaints(OUTSIDE, "from numba import njit\n")
+    assert not complaints(INSIDE, "from numba import njit\n")

@@ -21,7 +21,7 @@ def title(block):
 @pytest.mark.slow
 @pytest.mark.skipif(not COMPILED, reason="too slow without compilation")
 @pytest.mark.parametrize("block", [pytest.param(block, id=title(block)) for block in BLOCKS])
-def test_the_block_runs(block, tmp_path):
+def test_a_block_of_the_readme_runs(block, tmp_path):
     if "load_mnist" in block:
         pytest.skip("takes minutes, and MNIST")
     for package in ("sklearn", "torch", "mpi4py", "pandas", "onnx"):

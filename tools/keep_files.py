@@ -1,4 +1,4 @@
-"""Keep files as this version writes them, for tests/test_released_files.py: python -m tools.keep_files, at a release.
+"""Keep files as this version writes them, for tests/test_released_files.py; at a release: python -m tools.keep_files.
 
 Each folder of tests/files is named after a version and never changes again.
 """
@@ -17,14 +17,14 @@ TRAINING = {"epochs": 2, "batch_size": 8, "optimizer": "adam", "averaging": 0.9,
 
 
 def rows() -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (40, 3) and labels of three classes, the same on every machine."""
+    """Return inputs (40, 3) and labels of three classes, the same on every machine."""
     numbers = np.arange(120.0).reshape(40, 3)
     X = np.sin(numbers)
     return X, X.argmax(axis=1)
 
 
 def networks() -> dict[str, fastnn.Network]:
-    """One network for each kind of content that a model file can have."""
+    """Train one network for each kind of content that a model file can have."""
     X, y = rows()
     scaled = fastnn.Network([3, 5, 3], activation=["relu", "softmax"], loss="cross_entropy", dtype="float64", seed=1)
     scaled.scaler = fastnn.preprocessing.StandardScaler().fit(X)
@@ -39,12 +39,12 @@ def networks() -> dict[str, fastnn.Network]:
 
 
 def training_network() -> fastnn.Network:
-    """The network whose training a checkpoint interrupts."""
+    """Build the network whose training is interrupted."""
     return fastnn.Network([3, 6, 3], activation=["tanh", "softmax"], loss="cross_entropy", dropout=0.2, seed=4)
 
 
 def main() -> None:
-    """Write the folder of this version; one that is there already is an error."""
+    """Write the folder of this version; raise if it exists."""
     folder = FOLDER / fastnn.__version__
     folder.mkdir(parents=True)
     X, y = rows()

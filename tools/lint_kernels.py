@@ -1,19 +1,23 @@
 """Read the kernels' syntax trees and report what they must not do: python -m tools.lint_kernels.
 
-A compiled function has one of the decorators of kernels/jit.py and no other, a docstring, no defaults, nothing that
-allocates, raises, prints or draws random numbers, and writes to one of its first two arguments: outputs come first.
-Nothing is compiled with fastmath=True, and only `fastnn/kernels` imports numba.
+A compiled function has one of fastnn's decorators and no other, a docstring, no defaults, nothing that allocates,
+raises, prints or draws random numbers, and writes to one of its first two arguments: outputs come first. A linked
+kernel has a slot and a signature as long as its arguments, and is called through `call` alone: nothing else names a
+slot or indexes a kernel table. Nothing is compiled with fastmath=True, and only `fastnn/kernels` imports numba.
 """
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "fastnn"
-DECORATORS = {"kernel", "piece", "entry", "parallel_entry"}
+LINKED = {"linked_kernel": 2, "linked_entry": 2, "user_prototype": 1}
+"""The decorators with a signature, the last of so many arguments."""
+
+DECORATORS = {"kernel", "entry", "parallel_entry", *LINKED}
 ALLOCATE = {
     "zeros",
     "empty",
@@ -48,21 +52,21 @@ FORBIDDEN = {
 
 
 def name_of(node: ast.expr) -> str:
-    """The last name of a dotted expression, or of what is called."""
+    """Return the last name of a dotted expression, or of what is called."""
     if isinstance(node, ast.Call):
         return name_of(node.func)
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 def root_of(node: ast.expr) -> str:
-    """The first name of a chain of attributes, subscripts and slices."""
+    """Return the first name of a chain of attributes, subscripts and slices."""
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
     return getattr(node, "id", "")
 
 
 def complaints_of_kernel(function: ast.FunctionDef) -> Iterator[str]:
-    """What is wrong with one compiled function."""
+    """Yield what is wrong with one compiled function."""
     if len(function.decorator_list) != 1:
         yield "has more than one decorator"
     if not ast.get_docstring(function):
@@ -70,6 +74,9 @@ def complaints_of_kernel(function: ast.FunctionDef) -> Iterator[str]:
     arguments = function.args
     if arguments.defaults or arguments.kwonlyargs or arguments.vararg or arguments.kwarg:
         yield "has defaults, or arguments by keyword or in any number"
+    for decorator in function.decorator_list:
+        if name_of(decorator) in LINKED and not has_signature(decorator, len(arguments.args)):
+            yield "has no signature, or one that is not as long as its arguments"
     for node in ast.walk(function):
         what = FORBIDDEN.get(type(node))
         if what:
@@ -80,14 +87,22 @@ def complaints_of_kernel(function: ast.FunctionDef) -> Iterator[str]:
             yield f"draws random numbers in line {node.lineno}"
     returns = any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(function))
     first_two = {argument.arg for argument in arguments.args[:2]}
-    if not returns and first_two and not first_two & reached(function):
+    if not returns and first_two and not first_two & written(function):
         yield "writes to neither of its first two arguments"
 
 
-def reached(function: ast.FunctionDef) -> set[str]:
-    """Names that are written to, or handed on to what may write to them; views of an argument count as it."""
+def has_signature(decorator: ast.expr, n_arguments: int) -> bool:
+    """Return whether a linking decorator is called with all that it takes, a signature of that length included."""
+    if not isinstance(decorator, ast.Call) or len(decorator.args) != LINKED[name_of(decorator)]:
+        return False
+    signature = decorator.args[-1]
+    return isinstance(signature, ast.Tuple) and len(signature.elts) == n_arguments
+
+
+def written(function: ast.FunctionDef) -> set[str]:
+    """Return the names that are written to, or passed to what may write to them; views of an argument count as it."""
     views = {arg.arg: arg.arg for arg in function.args.args}
-    found = set()
+    names = set()
     for node in ast.walk(function):
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             pairs = [(node.targets[0], node.value)]
@@ -104,16 +119,52 @@ def reached(function: ast.FunctionDef) -> set[str]:
                 targets = [*targets, *target.elts]
         for target in targets:
             if isinstance(target, ast.Subscript):
-                found.add(views.get(root_of(target), ""))
+                names.add(views.get(root_of(target), ""))
         if isinstance(node, ast.Call):
-            found |= {views.get(root_of(argument), "") for argument in node.args}
-    return found
+            names |= {views.get(root_of(argument), "") for argument in node.args}
+    return names
 
 
-def complaints(path: Path, text: str) -> Iterator[str]:
-    """What is wrong with one module."""
+def linked_in(tree: ast.Module) -> set[str]:
+    """Return the names of a module's linked kernels."""
+    return {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and LINKED.keys() & {name_of(part) for part in node.decorator_list}
+    }
+
+
+def complaints_of_linking(tree: ast.Module, linked: Mapping[str, set[str]]) -> Iterator[tuple[int, str]]:
+    """Yield the line of each call that bypasses the kernel table, or reads it by hand, and what is wrong with it.
+
+    linked: the linked kernels of every module, by the module's name.
+    """
+    names, modules = linked_in(tree), dict[str, set[str]]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            module = (node.module or "").split(".")[-1]
+            names |= {alias.asname or alias.name for alias in node.names if alias.name in linked.get(module, ())}
+            modules |= {alias.asname or alias.name: linked[alias.name] for alias in node.names if alias.name in linked}
+    decorators = [part for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for part in node.decorator_list]
+    in_decorators = {id(node) for decorator in decorators for node in ast.walk(decorator)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            function = node.func
+            of_module = modules.get(root_of(function), set()) if isinstance(function, ast.Attribute) else set()
+            if getattr(function, "id", "") in names or getattr(function, "attr", "") in of_module:
+                yield node.lineno, f"calls {name_of(function)} directly, not through the kernel table"
+        if isinstance(node, ast.Attribute) and root_of(node) == "Slot" and id(node) not in in_decorators:
+            yield node.lineno, f"names Slot.{node.attr} outside of its kernel's decorator"
+        if isinstance(node, ast.Subscript) and name_of(node.value) == "kernel_table":
+            yield node.lineno, "indexes the kernel table"
+
+
+def complaints(path: Path, text: str, linked: Mapping[str, set[str]]) -> Iterator[str]:
+    """Yield what is wrong with one module; linked: the linked kernels of every module, by the module's name."""
     tree = ast.parse(text, str(path))
     inside = "kernels" in path.parts
+    if inside:
+        yield from (f"{path}:{line}: {what}" for line, what in complaints_of_linking(tree, linked))
     for node in ast.walk(tree):
         where = f"{path}:{getattr(node, 'lineno', 0)}"
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -127,10 +178,12 @@ def complaints(path: Path, text: str) -> Iterator[str]:
 
 
 def main() -> int:
-    """Lint the package; 1 where anything is wrong."""
-    found = [line for path in sorted(PACKAGE.rglob("*.py")) for line in complaints(path, path.read_text("utf-8"))]
-    print("\n".join(found) or "the kernels keep the rules")
-    return 1 if found else 0
+    """Lint the package; return 1 if anything is wrong."""
+    texts = {path.relative_to(PACKAGE.parent): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+    linked = {path.stem: linked_in(ast.parse(text)) for path, text in texts.items() if "kernels" in path.parts}
+    lines = [line for path, text in texts.items() for line in complaints(path, text, linked)]
+    print("\n".join(lines) or "the kernels keep the rules")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

@@ -63,7 +63,12 @@ def _add_train(commands: Any) -> None:
         help="digits (comes with fastnn), mnist (downloaded once), or the file of a table: CSV and other text, Excel, "
         "Parquet, ARFF, libsvm or .npz, packed or not",
     )
-    network = train.add_argument_group("network")
+    _add_network(train.add_argument_group("network"))
+    _add_training(train.add_argument_group("training"))
+    _add_files(train.add_argument_group("files"))
+
+
+def _add_network(network: Any) -> None:
     shape = network.add_mutually_exclusive_group()
     shape.add_argument("--hidden", type=sizes, metavar="N,N", help="neurons of each hidden layer, or none")
     shape.add_argument("--sizes", type=sizes, metavar="N,N,N", help="neurons of every layer, such as 784,30,10")
@@ -83,7 +88,9 @@ def _add_train(commands: Any) -> None:
     network.add_argument(
         "--seed", type=integer_from(0), default=0, help="seed of split, weights and shuffling (default 0)"
     )
-    training = train.add_argument_group("training")
+
+
+def _add_training(training: Any) -> None:
     training.add_argument("--epochs", type=integer_from(1), metavar="N", help="passes over the examples")
     training.add_argument("--batch-size", type=integer_from(1), metavar="N", help="examples per update")
     training.add_argument("--rate", type=positive, metavar="RATE", help="learning rate")
@@ -95,7 +102,9 @@ def _add_train(commands: Any) -> None:
     training.add_argument(
         "--threads", type=integer_from(1), metavar="N", help="maximum number of threads (default: the fastest number)"
     )
-    files = train.add_argument_group("files")
+
+
+def _add_files(files: Any) -> None:
     files.add_argument("-o", "--output", metavar="DIR", help="output folder (default runs/NAME)")
     files.add_argument(
         "--held-out",

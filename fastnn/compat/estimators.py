@@ -293,8 +293,8 @@ class _Training:
         self.order = np.arange(self.n_rows)
         seed = estimator._random_state.randint(1 << 31) if any(self.net.dropout) else 0
         stochastic = make_stochastic_regularization(self.net.dropout, NO_PENALTY, int(seed))
-        n_stretches = self.net.engine.buffer.size // optimizer_steps.STRETCH + len(self.net.sizes)
-        rule = self._rule()._replace(penalty_per_batch=float(self.prepared.n_losses), norms=np.zeros(n_stretches))
+        n_chunks = self.net.engine.buffer.size // optimizer_steps.PENALTY_CHUNK + len(self.net.sizes)
+        rule = self._rule()._replace(penalty_per_batch=float(self.prepared.n_losses), norms=np.zeros(n_chunks))
         self.moment1, self.moment2 = rule.moment1, rule.moment2
         self.rate = self.optimizer.learning_rate
         given = (self.net.engine, self.prepared.examples, batch_size, rule, estimator.n_threads, stochastic)

@@ -43,7 +43,8 @@ class SavedModel:
     spec : Spec
         Its architecture.
     parameters : ndarray, (n_parameters,)
-        Of the spec's dtype; layer by layer, the weights row by row, (n_out, n_in), then the biases.
+        Of the spec's dtype; layer by layer, the weights row by row, (n_out, n_in), then the biases; the learned input
+        scales last, if any.
     seed : int
         Seed of the weights and of the shuffles.
     epochs : int
@@ -75,6 +76,21 @@ class SavedModel:
             found.append((self.parameters[start:end].reshape(n_out, n_in), self.parameters[end : end + n_out]))
             start = end + n_out
         return found
+
+    def input_scales(self) -> np.ndarray:
+        """Return the learned scales of the inputs, (n_in,), as a view of the parameters; empty if there are none."""
+        return (
+            self.parameters[len(self.parameters) - self.spec.sizes[0] :]
+            if self.spec.learned_input_scale
+            else self.parameters[:0]
+        )
+
+    def folded_layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the layers of the same network without input scales: the first weights are times them."""
+        layers, scales = self.layers(), self.input_scales()
+        if scales.size:
+            layers[0] = (layers[0][0] * scales, layers[0][1])
+        return layers
 
 
 def write(path: str | os.PathLike[str], model: SavedModel) -> None:
@@ -113,6 +129,7 @@ def description(model: SavedModel) -> dict[str, Any]:
         "column_names": check_names("column_names", model.column_names, spec.sizes[0]),
         "class_names": labels,
         **({} if dtype is None else {"class_dtype": dtype}),
+        **({"learned_input_scale": True} if spec.learned_input_scale else {}),
         **({} if model.table is None else {"table": model.table}),
     }
 
@@ -123,7 +140,7 @@ def tensors_of(model: SavedModel) -> dict[str, np.ndarray]:
     for number, (weight, bias) in enumerate(model.layers()):
         tensors[f"layers.{number}.weight"] = weight
         tensors[f"layers.{number}.bias"] = bias
-    return tensors
+    return tensors | ({"input_scales": model.input_scales()} if model.spec.learned_input_scale else {})
 
 
 def check_names(key: str, names: Any, count: int) -> list[str] | None:
@@ -201,7 +218,7 @@ def _read_description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
             raise FileFormatError(f"{path} must hold F32 or F64 tensors of one kind, got {sorted(dtypes)}")
         _check_registered(path, config)
         loss = (config["loss"], config["loss_setting"]) if "loss_setting" in config else config["loss"]
-        rest = (config["input_scale"], config.get("dropout", 0.0))
+        rest = (config["input_scale"], config.get("dropout", 0.0), config.get("learned_input_scale", False))
         spec = make_spec(config["sizes"], config["activation"], loss, DTYPES[dtypes.pop()], *rest)
         if check_int("seed", config["seed"], 0) >= 1 << 63 or check_int("epochs", config["epochs"], 0) >= 1 << 63:
             raise ValueError("seed and epochs must be below 2**63")
@@ -246,7 +263,7 @@ def _read_parameters(path: Any, file: Any, spec: Spec) -> np.ndarray:
         f"layers.{number}.{part}": shape
         for number, (n_in, n_out) in enumerate(pairwise(spec.sizes))
         for part, shape in (("weight", [n_out, n_in]), ("bias", [n_out]))
-    }
+    } | ({"input_scales": [spec.sizes[0]]} if spec.learned_input_scale else {})
     names = _tensor_names(file)
     if names != set(expected):
         raise FileFormatError(f"{path} must hold the tensors {sorted(expected)}, got {sorted(names)}")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from .argument_types import Floats, Int64Matrix
 from .forward import product_column
-from .jit import kernel, piece
+from .jit import kernel
 from .layout import COLUMNS, DELTAS, INNER_BLOCK, LD, LD_IN, N_OUT, WEIGHTS, ZEROS
 from .pack import pack_transposed
+from .registry import Slot, linked_kernel
 from .simd import TILE_VECTORS, VECTOR_BYTES
 
 
 @kernel
-def delta_below(numbers, scratch, parameters, layer, below, first, last):
-    """numbers[DELTAS] of `below`: rows first..last, f'(z) before, deltas after; from the deltas of `layer` and W.
+def delta_below(buffer, scratch, parameters, layer, below, first, last):
+    """buffer[DELTAS] of `below`: rows first..last, f'(z) before, (delta W^T) * f'(z) after; delta: that of `layer`.
 
     scratch: zeros, then a panel of W^T, (INNER_BLOCK, width), then its products, (rows, width).
     """
     n_out, ld, ld_below, columns = layer[N_OUT], layer[LD], layer[LD_IN], below[COLUMNS]
-    lanes = VECTOR_BYTES // numbers.itemsize
+    lanes = VECTOR_BYTES // buffer.itemsize
     width = TILE_VECTORS * lanes
     sums = ZEROS + INNER_BLOCK * width
     scratch[:width] = 0
@@ -25,21 +27,21 @@ def delta_below(numbers, scratch, parameters, layer, below, first, last):
         for j in range(0, n_out, INNER_BLOCK):
             depth = min(INNER_BLOCK, n_out - j)
             pack_transposed(scratch, ZEROS, parameters, layer[WEIGHTS] + k * ld + j, ld, vectors, depth)
-            start, start_stride = (sums, width) if j else (0, 0)
+            start, ld_start = (sums, width) if j else (0, 0)
             product_column(
-                scratch, sums, width, scratch, start, start_stride, numbers, layer[DELTAS] + first * ld + j, ld,
+                scratch, sums, width, scratch, start, ld_start, buffer, layer[DELTAS] + first * ld + j, ld,
                 scratch, ZEROS, width, last - first, vectors, depth,
             )  # fmt: skip
         for r in range(last - first):
-            slope = below[DELTAS] + (first + r) * ld_below + k
-            delta = numbers[slope : slope + vectors * lanes]
+            row = below[DELTAS] + (first + r) * ld_below + k
+            delta = buffer[row : row + vectors * lanes]
             total = scratch[sums + r * width : sums + (r + 1) * width]
             for i in range(vectors * lanes):
                 delta[i] *= total[i]
 
 
-@piece
-def backward(numbers, scratch, parameters, table, first, last):
-    """numbers: deltas of every hidden layer, for rows first..last, from the deltas of the output layer."""
-    for number in range(len(table) - 1, 0, -1):
-        delta_below(numbers, scratch, parameters, table[number], table[number - 1], first, last)
+@linked_kernel(Slot.BACKWARD, (Floats, Floats, Floats, Int64Matrix, int, int))
+def backward(buffer, scratch, parameters, table, first, last):
+    """buffer[DELTAS]: the deltas of every hidden layer, for rows first..last, from those of the output layer."""
+    for index in range(len(table) - 1, 0, -1):
+        delta_below(buffer, scratch, parameters, table[index], table[index - 1], first, last)

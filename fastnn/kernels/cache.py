@@ -1,7 +1,7 @@
-"""fastnn's own store of compiled kernels: private to the user, keyed by everything that shapes the code.
+"""The store of compiled kernels: private to the user, keyed by everything that shapes the code.
 
-Numba's key leaves out the sources of callees and the code-generation settings, and a damaged file is an error
-there. Here a file is used only where its checksum holds; all else compiles anew.
+Numba's own cache leaves the sources of callees and the code-generation settings out of its key, and raises on a
+damaged file. Here a file is used only if its checksum is right; otherwise the kernel is compiled again.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ import numba
 from numba.core import compiler, config
 from numba.core.serialize import dumps
 
-SHAPE_NO_CODE = (
+from .target import DEBUG_KERNELS
+
+IRRELEVANT_SETTINGS = (
     "CUDA_", "FORCE_CUDA_", "DISABLE_CUDA", "ENABLE_CUDASIM", "NUMBA_", "THREADING_LAYER", "CACHE_", "COLOR_SCHEME",
     "FULL_TRACEBACKS", "SHOW_HELP", "DEVELOPER_MODE", "DISABLE_PERFORMANCE_WARNINGS", "GDB_BINARY", "_",
 )  # fmt: skip
-"""How the names of Numba's settings begin that leave the code as it is; all others count, those to come included."""
+"""Prefixes of Numba's settings that leave the code as it is; every other setting counts, future ones included."""
 
 
 def default_folder() -> Path:
-    """Where kernels are kept: `FASTNN_CACHE_DIR`, or the platform's cache folder of this user."""
+    """Return where kernels are kept: `FASTNN_CACHE_DIR`, or this user's cache folder on the platform."""
     if chosen := os.environ.get("FASTNN_CACHE_DIR"):
         return Path(chosen)
     if sys.platform == "win32":
@@ -45,21 +47,22 @@ def default_folder() -> Path:
 
 @lru_cache(maxsize=1)
 def sources() -> bytes:
-    """Digest of the sources of all that is compiled."""
-    digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    """Return a digest of the sources of all that is compiled, subfolders included."""
+    folder, digest = Path(__file__).parent, hashlib.sha256()
+    for source in sorted(folder.rglob("*.py")):
+        content = source.read_bytes()
+        digest.update(f"{source.relative_to(folder).as_posix()}\0{len(content)}\0".encode() + content)
     return digest.digest()
 
 
 def settings() -> dict[str, Any]:
-    """Numba's settings that may shape the code, as they are now: a program may change them at any time."""
-    names = (name for name in dir(config) if name.isupper() and not name.startswith(SHAPE_NO_CODE))
-    return {name: getattr(config, name) for name in names}
+    """Return the settings that may shape the code, as they are now: a program may change Numba's at any time."""
+    names = (name for name in dir(config) if name.isupper() and not name.startswith(IRRELEVANT_SETTINGS))
+    return {name: getattr(config, name) for name in names} | {"FASTNN_DEBUG_KERNELS": DEBUG_KERNELS}
 
 
 def code_key() -> str:
-    """Digest of the sources of all that is compiled, the compiler's versions and settings, and the processor."""
+    """Return a digest of the sources, the compiler's versions and settings, and the processor."""
     from numba.core.registry import cpu_target
 
     compiler_and_processor = cpu_target.target_context.codegen().magic_tuple()
@@ -68,19 +71,19 @@ def code_key() -> str:
 
 
 def prepare(folder: Path) -> None:
-    """Make `folder` for this user alone; OSError where it is another's or cannot be written."""
+    """Create `folder` for this user alone; OSError if it belongs to another or cannot be written."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if hasattr(os, "getuid"):
-        found = folder.stat()
-        if found.st_uid != os.getuid():
+        status = folder.stat()
+        if status.st_uid != os.getuid():
             raise PermissionError(f"{folder} belongs to another user")
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             folder.chmod(0o700)
     tempfile.TemporaryFile(dir=folder).close()
 
 
 def folder_in_use() -> Path | None:
-    """The folder for the kernels as they are compiled now; None, with one warning, where there is none to be had."""
+    """Return the folder for the kernels as they are compiled now; None, with one warning, if it cannot be used."""
     return _prepared(code_key())
 
 
@@ -101,12 +104,12 @@ def _prepared(key: str) -> Path | None:
 
 
 def checksum(path: Path, content: bytes) -> bytes:
-    """Of a file's content in its place: one that was moved to another's name or folder is not sound there."""
+    """Return the checksum of a file's content in its place: a file moved to another name or folder fails it."""
     return hashlib.sha256(f"{path.parent.name}/{path.name}\0".encode() + content).digest()
 
 
-def read_own(path: Path) -> bytes:
-    """A file's bytes; OSError where it is not there, or another user's: what it holds would be run."""
+def read_private(path: Path) -> bytes:
+    """Return a file's bytes; OSError if it does not exist or another user owns it: its content will be executed."""
     with path.open("rb") as file:
         if hasattr(os, "getuid") and os.fstat(file.fileno()).st_uid != os.getuid():
             raise PermissionError(f"{path} belongs to another user")
@@ -114,40 +117,38 @@ def read_own(path: Path) -> bytes:
 
 
 class KernelCache:
-    """What a Numba dispatcher asks for compiled code, one file for each function and signature."""
+    """A Numba dispatcher's cache: one file for each function and signature."""
 
     gave_up = False
-    """Whether a kernel could not be written: one warning, and no other is tried."""
+    """Whether a kernel could not be written: after one warning no other is tried."""
 
     def __init__(self, function: Any) -> None:
         self.name = f"{function.__module__}.{function.__qualname__}"
         self.cache_path = None
-        self.hits = 0
 
     def path(self, signature: Any) -> Path | None:
-        """The file for one signature."""
+        """Return the file for one signature."""
         folder = folder_in_use()
         if folder is None:
             return None
         return folder / f"{self.name}-{hashlib.sha256(repr(signature).encode()).hexdigest()[:24]}.kernel"
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
-        """The compiled function, or None where there is none that is sound."""
+        """Return the compiled function, or None if no valid file holds it."""
         path = self.path(signature)
         if path is None:
             return None
         try:
-            content = read_own(path)
+            content = read_private(path)
         except OSError:
             return None
         if checksum(path, content[32:]) != content[:32]:
             return None
         target_context.refresh()
-        self.hits += 1
         return compiler.CompileResult._rebuild(target_context, *pickle.loads(content[32:]))
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
-        """Keep the compiled function; a folder that fails costs only the next process's time."""
+        """Save the compiled function; if the folder fails, only the next process's time is lost."""
         path = self.path(signature)
         if path is None or KernelCache.gave_up:
             return

@@ -1,7 +1,7 @@
 """exp, expm1, log, log1p, tanh and the logistic function as branch-free arithmetic that LLVM turns into vectors.
 
-Each is one expression without a table or a branch, in float32 and float64; errors are a few units in the last
-place (`tests/test_elementary.py` measures them). The plain functions stand in when compilation is off.
+Each is one expression without a table or a branch, in float32 and float64, with errors of a few units in the last
+place (`tests/test_elementary.py` measures them). NumPy's functions stand in when compilation is off.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numba.core import types
 from numba.extending import overload
 
 from .intrinsics import multiply_add, polynomial, power_of_two, split_exponent
-from .jit import OPTIONS as CHOSEN
+from .jit import OPTIONS as JIT_OPTIONS
 
 
 class Format(NamedTuple):
@@ -56,11 +56,11 @@ FORMATS = {
     types.float64: _format(np.float64, -746.0, 710.0, 52, 0.693145751953125, 1.4286068203094172e-6, 14, 11, -708.0),
 }
 LOG2_E = 1.4426950408889634
-OPTIONS: Any = CHOSEN
+OPTIONS: Any = JIT_OPTIONS
 
 
 def _reduced(x):
-    """X = n ln 2 + r: (n, r) with |r| <= ln(2)/2."""
+    """Return (n, r) with x = n ln 2 + r and |r| <= ln(2)/2."""
     raise RuntimeError("only compiled code calls this")
 
 
@@ -77,7 +77,7 @@ def _(x):
 
 
 def exp(x):
-    """The exponential, with 0 and infinity where it leaves the format."""
+    """Return e^x; 0 or infinity beyond the format."""
     with np.errstate(over="ignore", under="ignore"):
         return np.exp(x)
 
@@ -106,7 +106,7 @@ def _(x):
 
 
 def expm1(x):
-    """exp(x) - 1 without cancellation, for x up to where exp overflows."""
+    """Return exp(x) - 1 without cancellation, for x up to where exp overflows."""
     with np.errstate(over="ignore", under="ignore"):
         return np.expm1(x)
 
@@ -127,7 +127,7 @@ def _(x):
 
 
 def log(x):
-    """The natural logarithm of a number that is not negative; log(0) is -infinity."""
+    """Return the natural logarithm of a number that is not negative; log(0) is -infinity."""
     with np.errstate(divide="ignore"):
         return np.log(x)
 
@@ -161,7 +161,7 @@ def _(x):
 
 
 def log1p(t):
-    """log(1 + t) without cancellation, for t >= 0."""
+    """Return log(1 + t) without cancellation, for t >= 0."""
     return np.log1p(t)
 
 
@@ -177,7 +177,7 @@ def _(t):
 
 
 def tanh(x):
-    """The hyperbolic tangent."""
+    """Return the hyperbolic tangent."""
     return np.tanh(x)
 
 
@@ -197,7 +197,7 @@ def _(x):
 
 
 def logistic(z):
-    """1 / (1 + exp(-z)) and its slope: exp(-z) / (1 + exp(-z))^2, both to full relative accuracy."""
+    """Return s = 1 / (1 + exp(-z)) and s' = exp(-z) / (1 + exp(-z))^2, both to full relative accuracy."""
     e = np.exp(-np.maximum(z, -87.0 if z.dtype == np.float32 else -708.0)).astype(z.dtype)
     value = 1 / (1 + e)
     return value, value * e * value

@@ -8,7 +8,9 @@ from .layout import (
     BIASES,
     COLUMNS,
     DELTAS,
+    GRADIENT_INPUTS,
     INNER_BLOCK,
+    INPUT_SCALES,
     INPUTS,
     LD,
     LD_IN,
@@ -22,35 +24,34 @@ from .user_functions import apply_activation
 
 
 @kernel
-def tile_rows_left(rows_left, most):
-    """Rows of the next tile, so that all tiles of `rows_left` are nearly even: no narrow one is left over."""
-    tiles = (rows_left + most - 1) // most
+def next_tile_rows(rows_left, max_rows):
+    """Return the rows of the next tile, so that the tiles of `rows_left` are nearly even and no narrow one remains."""
+    tiles = (rows_left + max_rows - 1) // max_rows
     return (rows_left + tiles - 1) // tiles
 
 
 @kernel
-def product_column(
-    out, at, ld_out, starts, start, start_stride, numbers, a, ld_a, factors, b, ld_b, n_rows, vectors, depth
-):
-    """out[at:]: one column of tiles, start + A B, for n_rows rows of A, numbers[a:]; factors[b:]: `depth` rows of B."""
+def product_column(c, c0, ld_c, start, s0, ld_start, a, a0, ld_a, b, b0, ld_b, n_rows, vectors, depth):
+    """c[c0:]: (n_rows, vectors) = start[s0:] + A B, one column of tiles; A: a[a0:], (n_rows, depth); B: b[b0:]."""
     r = 0
     while r < n_rows:
-        rows = tile_rows_left(n_rows - r, TILE_ROWS)
+        rows = next_tile_rows(n_rows - r, TILE_ROWS)
         forward_tile(
-            rows, vectors, out, at + r * ld_out, ld_out, starts, start + r * start_stride, start_stride,
-            numbers, a + r * ld_a, ld_a, factors, b, ld_b, depth,
+            rows, vectors, c, c0 + r * ld_c, ld_c, start, s0 + r * ld_start, ld_start,
+            a, a0 + r * ld_a, ld_a, b, b0, ld_b, depth,
         )  # fmt: skip
         r += rows
 
 
 @kernel
-def weighted_inputs(numbers, parameters, layer, first, last):
-    """numbers[OUTPUTS]: rows first..last of z = a W + b, all columns; a: numbers[INPUTS], W and b: parameters.
+def weighted_inputs(buffer, parameters, layer, first, last):
+    """buffer[OUTPUTS]: rows first..last of z = a W + b, all columns; a: buffer[INPUTS], W and b: parameters.
 
-    The inner dimension goes in blocks, carried on from z itself: every sum is one chain in the order of the inputs.
+    The inner dimension is cut into blocks, each of which continues from z: every sum is one chain in the order of the
+    inputs.
     """
     n_in, columns, ld, ld_in = layer[N_IN], layer[COLUMNS], layer[LD], layer[LD_IN]
-    lanes = VECTOR_BYTES // numbers.itemsize
+    lanes = VECTOR_BYTES // buffer.itemsize
     width = (TILE_VECTORS if last - first > 1 else ONE_ROW_VECTORS) * lanes
     for k in range(0, n_in, INNER_BLOCK):
         depth = min(INNER_BLOCK, n_in - k)
@@ -58,37 +59,52 @@ def weighted_inputs(numbers, parameters, layer, first, last):
         for j in range(0, columns, width):
             vectors = min(width, columns - j) // lanes
             z = layer[OUTPUTS] + first * ld + j
-            starts, start, start_stride = (numbers, z, ld) if k else (parameters, layer[BIASES] + j, 0)
+            start, s0, ld_start = (buffer, z, ld) if k else (parameters, layer[BIASES] + j, 0)
             b = layer[WEIGHTS] + k * ld + j
             product_column(
-                numbers, z, ld, starts, start, start_stride, numbers, a, ld_in,
+                buffer, z, ld, start, s0, ld_start, buffer, a, ld_in,
                 parameters, b, ld, last - first, vectors, depth,
             )  # fmt: skip
 
 
 @kernel
-def activate_hidden(numbers, layer, first, last, code):
-    """numbers[OUTPUTS]: rows first..last, z before, f(z) after; numbers[DELTAS]: f'(z), 0 in the padding."""
+def activate_hidden(buffer, layer, first, last, kernel_table):
+    """buffer[OUTPUTS]: rows first..last, z before, f(z) after; buffer[DELTAS]: f'(z), 0 in the padding."""
     n_out, columns, ld = layer[N_OUT], layer[COLUMNS], layer[LD]
-    a = numbers[layer[OUTPUTS] + first * ld : layer[OUTPUTS] + last * ld]
-    slope = numbers[layer[DELTAS] + first * ld : layer[DELTAS] + last * ld]
-    apply_activation(a, slope, layer[ACTIVATION], code)
+    a = buffer[layer[OUTPUTS] + first * ld : layer[OUTPUTS] + last * ld]
+    derivative = buffer[layer[DELTAS] + first * ld : layer[DELTAS] + last * ld]
+    apply_activation(a, derivative, layer[ACTIVATION], kernel_table)
     if columns > n_out:
         for r in range(last - first):
             for j in range(r * ld + n_out, r * ld + columns):
-                slope[j] = 0
+                derivative[j] = 0
 
 
 @kernel
-def forward_layer(numbers, parameters, table, number, first, last, code):
-    """numbers: activations of layer `number`, or z where it is the output layer, for rows first..last."""
-    weighted_inputs(numbers, parameters, table[number], first, last)
-    if number + 1 < len(table):
-        activate_hidden(numbers, table[number], first, last, code)
+def scale_inputs(buffer, parameters, layer, first, last):
+    """buffer[INPUTS]: rows first..last of s * x, s the learned scales of the inputs; x: buffer[GRADIENT_INPUTS]."""
+    ld, n_in = layer[LD_IN], layer[N_IN]
+    scales = parameters[layer[INPUT_SCALES] : layer[INPUT_SCALES] + n_in]
+    for r in range(first, last):
+        x = buffer[layer[GRADIENT_INPUTS] + r * ld : layer[GRADIENT_INPUTS] + r * ld + n_in]
+        scaled = buffer[layer[INPUTS] + r * ld : layer[INPUTS] + r * ld + n_in]
+        for k in range(n_in):
+            scaled[k] = scales[k] * x[k]
+        buffer[layer[INPUTS] + r * ld + n_in : layer[INPUTS] + (r + 1) * ld] = 0
 
 
 @kernel
-def forward(numbers, parameters, table, lowest, first, last, code):
-    """numbers: activations of every hidden layer from `lowest` on, and z of the output layer, for rows first..last."""
-    for number in range(lowest, len(table)):
-        forward_layer(numbers, parameters, table, number, first, last, code)
+def forward_layer(buffer, parameters, table, index, first, last, kernel_table):
+    """buffer[OUTPUTS]: activations of layer `index`, or z if it is the output layer, for rows first..last."""
+    if table[index, INPUT_SCALES] >= 0:
+        scale_inputs(buffer, parameters, table[index], first, last)
+    weighted_inputs(buffer, parameters, table[index], first, last)
+    if index + 1 < len(table):
+        activate_hidden(buffer, table[index], first, last, kernel_table)
+
+
+@kernel
+def forward(buffer, parameters, table, lowest, first, last, kernel_table):
+    """buffer[OUTPUTS]: rows first..last: activations of layers `lowest` and above, for the output layer z."""
+    for index in range(lowest, len(table)):
+        forward_layer(buffer, parameters, table, index, first, last, kernel_table)

@@ -1,4 +1,4 @@
-"""Single instructions that Python cannot spell, each with the plain twin that stands in without compilation."""
+"""Single instructions that Python has no words for, each with its plain-Python twin for runs without compilation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, config, types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .jit import COMPILED
@@ -20,7 +20,7 @@ MASK64 = (1 << 64) - 1
 
 
 def twin(plain: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Pair an intrinsic's typing function with its plain twin; the twin is used when compilation is off."""
+    """Pair an intrinsic's typing function with its plain twin, which is used when compilation is off."""
 
     def choose(typed: Any) -> Any:
         return intrinsic(typed) if COMPILED else plain
@@ -34,7 +34,7 @@ def _multiply_add(a, b, c):
 
 @twin(_multiply_add)
 def multiply_add(typingctx, a, b, c):
-    """A * b + c, rounded once where the processor can."""
+    """Return a * b + c, rounded once if the processor can."""
 
     def codegen(context, builder, signature, args):
         kind = args[0].type
@@ -55,7 +55,7 @@ def _polynomial(x, coefficients):
 
 @twin(_polynomial)
 def polynomial(typingctx, x, coefficients):
-    """Horner's rule, highest power first, one multiply-add for each further coefficient."""
+    """Return a polynomial by Horner's rule, highest power first: one multiply-add for each further coefficient."""
 
     def codegen(context, builder, signature, args):
         kind = args[0].type
@@ -71,13 +71,13 @@ def polynomial(typingctx, x, coefficients):
 
 
 def float_layout(kind: Any) -> tuple[ir.IntType, int, int]:
-    """Of a floating-point type: the integer of its size, its fraction's bits, its exponent's bias."""
+    """Return, of a floating-point type, the integer of its size, its fraction's bits and its exponent's bias."""
     return (ir.IntType(32), 23, 127) if kind == types.float32 else (INT64, 52, 1023)
 
 
 @intrinsic
 def power_of_two(typingctx, n):
-    """2^n for an integral n in the normal exponent range."""
+    """Return 2^n for an integral n in the normal exponent range."""
 
     def codegen(context, builder, signature, args):
         integer, fraction_bits, bias = float_layout(n)
@@ -91,7 +91,7 @@ def power_of_two(typingctx, n):
 
 @intrinsic
 def split_exponent(typingctx, x):
-    """(m, e) with x = m * 2^e and sqrt(1/2) <= m < sqrt(2), for a positive normal x."""
+    """Return (m, e) with x = m * 2^e and sqrt(1/2) <= m < sqrt(2), for a positive normal x."""
 
     def codegen(context, builder, signature, args):
         integer, fraction_bits, _ = float_layout(x)
@@ -107,7 +107,7 @@ def split_exponent(typingctx, x):
 
 
 def float_bits(kind: Any, value: float) -> int:
-    """The bits of `value` in the format `kind`."""
+    """Return the bits of `value` in the format `kind`."""
     single = kind == types.float32
     return int(np.float32(value).view(np.int32) if single else np.float64(value).view(np.int64))
 
@@ -118,7 +118,7 @@ def _half_to_single(bits):
 
 @twin(_half_to_single)
 def half_to_single(typingctx, bits):
-    """The finite float16 whose bits these are, as float32: shifted into place and scaled by 2^112."""
+    """Return the finite float16 with these bits as float32: shifted into place and scaled by 2^112."""
 
     def codegen(context, builder, signature, args):
         int32 = ir.IntType(32)
@@ -145,7 +145,7 @@ def _random_below(seed, stream, index, bound):
 
 @twin(_random_below)
 def random_below(typingctx, seed, stream, index, bound):
-    """A number in 0..bound-1 that depends on (seed, stream, index) alone.
+    """Return a number in 0..bound-1 that depends on (seed, stream, index) alone.
 
     The finaliser of SplitMix64 (Steele, Lea and Flood 2014) applied to a key and a counter.
     """
@@ -181,7 +181,7 @@ def _atomic_add(array, index, amount):
 
 @twin(_atomic_add)
 def atomic_add(typingctx, array, index, amount):
-    """Add to an int64 in one step, seen in order by all threads; what it was before."""
+    """Add to an int64 atomically, sequentially consistent; return its value before."""
 
     def codegen(context, builder, signature, args):
         address = _address(context, builder, signature.args[0], args[0], args[1])
@@ -196,7 +196,7 @@ def _atomic_load(array, index):
 
 @twin(_atomic_load)
 def atomic_load(typingctx, array, index):
-    """Read an int64; all that its writer wrote before is seen afterwards."""
+    """Read an int64 with acquire order: what its writer wrote before is visible afterwards."""
 
     def codegen(context, builder, signature, args):
         address = _address(context, builder, signature.args[0], args[0], args[1])
@@ -211,7 +211,7 @@ def _atomic_store(array, index, value):
 
 @twin(_atomic_store)
 def atomic_store(typingctx, array, index, value):
-    """Write an int64 after all writes before it."""
+    """Write an int64 with release order: after all writes before it."""
 
     def codegen(context, builder, signature, args):
         address = _address(context, builder, signature.args[0], args[0], args[1])
@@ -243,7 +243,7 @@ def pause(typingctx):
 
 @twin(_pause)
 def yield_thread(typingctx):
-    """Let another thread have this processor."""
+    """Yield this processor to another thread."""
 
     def codegen(context, builder, signature, args):
         if sys.platform != "win32":  # pragma: no branch - other systems
@@ -260,7 +260,7 @@ def _prefetch(array, index):
 
 @twin(_prefetch)
 def prefetch(typingctx, array, index):
-    """Ask for the cache line of `array[index]`, an address that need not be used."""
+    """Prefetch the cache line of `array[index]`, an address that need not be valid."""
 
     def codegen(context, builder, signature, args):
         address = _address(context, builder, signature.args[0], args[0], args[1])
@@ -272,37 +272,3 @@ def prefetch(typingctx, array, index):
         return context.get_dummy_value()
 
     return types.void(array, types.int64), codegen
-
-
-SIGNATURES: dict[Any, set[tuple[Any, ...]]] = {}  # of what is called by address; see linking.py
-USER_FUNCTIONS: list[
-    Any
-] = []  # the user's functions over blocks; where nothing is compiled, their "address" is -1 - place
-
-
-def _call_at(address, function, *args):
-    return USER_FUNCTIONS[-1 - address](*args) if address < 0 else function(*args)
-
-
-@twin(_call_at)
-def call_at(typingctx, address, function, *args):
-    """Call `function`, compiled on its own, by the address of its machine code; it returns nothing.
-
-    Numba would copy a called function's code into every caller and optimise it anew there, at each level of calls.
-    """
-    given = args[0].types if isinstance(args[0], types.StarArgTuple | types.StarArgUniTuple) else args
-    exact = tuple(types.int64 if isinstance(kind, types.Integer) else types.unliteral(kind) for kind in given)
-    if exact not in SIGNATURES[function.dispatcher]:
-        raise TypeError(f"{function.dispatcher.py_func.__name__} is called with {exact}")
-
-    def codegen(context, builder, signature, values):
-        kind = context.call_conv.get_function_type(types.none, exact)
-        callee = builder.inttoptr(values[0], kind.as_pointer())
-        unpacked = [builder.extract_value(values[2], i) for i in range(len(exact))]
-        status, _ = context.call_conv.call_function(builder, callee, types.none, exact, unpacked)
-        if config.BOUNDSCHECK:  # nothing else raises in there
-            with cgutils.if_unlikely(builder, status.is_error):
-                context.call_conv.return_status_propagate(builder, status)
-        return context.get_dummy_value()
-
-    return types.none(types.int64, function, types.StarArgTuple.from_types(exact)), codegen

@@ -21,7 +21,7 @@ SETTINGS: Any = config
 COMPILED = not SETTINGS.DISABLE_JIT
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - other systems
-    # a child must not begin with the lock of a thread that compiles, for ever, in the parent alone
+    # a thread that compiles holds the lock: a child forked meanwhile would wait for it for ever
     os.register_at_fork(
         before=global_compiler_lock.acquire,
         after_in_parent=global_compiler_lock.release,
@@ -31,31 +31,28 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - other systems
 # no reference counts: kernels neither make nor keep arrays, and counting took a third of a small network's step
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False, "cache": False, "_nrt": False}
 
-# what only other kernels call needs no way in from Python: those took a seventh of the first call's compilation
+# without the wrappers through which Python calls: they took a seventh of the first call's compilation
 INNER: dict[str, Any] = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """A serial function for the use of other kernels: unchecked, without the GIL, IEEE arithmetic as written."""
+    """Compile a serial function that other kernels call: unchecked, without the GIL, IEEE arithmetic as written."""
     return njit(**INNER)(function)
 
 
-def piece(function: Callable[..., Any]) -> Any:
-    """A serial kernel that others call by its address, see linking.py: kept on disk."""
-    return _kept(njit(**INNER)(function))
-
-
 def entry(function: Callable[..., Any]) -> Any:
-    """A serial kernel that Python calls: kept on disk."""
-    return _kept(njit(**OPTIONS)(function))
+    """Compile a serial kernel that Python calls, and keep it on disk."""
+    return compile_and_keep(function, OPTIONS)
 
 
 def parallel_entry(function: Callable[..., Any]) -> Any:
-    """A kernel that Python calls and that hands out work to threads: kept on disk."""
-    return _kept(njit(parallel=True, **OPTIONS | {"_nrt": True})(function))
+    """Compile a kernel that Python calls and that hands out work to threads, and keep it on disk."""
+    return compile_and_keep(function, OPTIONS | {"_nrt": True, "parallel": True})
 
 
-def _kept(dispatcher: Any) -> Any:
+def compile_and_keep(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """Compile a function when it is first called; load and save its machine code with `KernelCache`."""
+    dispatcher = njit(**options)(function)
     if not COMPILED:
         return np.errstate(all="ignore")(dispatcher)  # compiled arithmetic does not warn either
     dispatcher._cache = KernelCache(dispatcher.py_func)
@@ -65,22 +62,22 @@ def _kept(dispatcher: Any) -> Any:
 
 @contextmanager
 def defer_sigint() -> Iterator[None]:
-    """Ctrl-C is answered at the end: what is raised in LLVM's callbacks is lost, or leaves half a kernel."""
-    answer: Any = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(answer):
+    """Defer SIGINT until compilation finishes: an exception in LLVM's callbacks is lost, or leaves half a kernel."""
+    handler: Any = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield
         return
-    asked: list[Any] = []
-    signal.signal(signal.SIGINT, lambda number, frame: asked.append(frame))
+    frames: list[Any] = []
+    signal.signal(signal.SIGINT, lambda number, frame: frames.append(frame))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, answer)
-    if asked:
-        answer(signal.SIGINT, asked[0])
+        signal.signal(signal.SIGINT, handler)
+    if frames:
+        handler(signal.SIGINT, frames[0])
 
 
 @lru_cache
 def from_python(kernel: Any) -> Any:
-    """A way into a kernel from Python, kept nowhere: for tests and measurements."""
-    return njit(**OPTIONS)(lambda *given: kernel(*given))
+    """Return a function through which Python calls a kernel, kept nowhere: for tests and measurements."""
+    return njit(**OPTIONS)(lambda *args: kernel(*args))

@@ -1,116 +1,129 @@
-"""What the kernels are given: the layer table, the examples, the plan of a call, the threads' meeting place.
+"""What the kernels work on: the layer table, and the bundles of arguments, each field with its type.
 
-A layer is one row of the table, int64, its columns named here. Offsets and strides count numbers, not bytes, in the
-flat parameter vector and the flat workspace.
+A layer is one row of the layer table, int64, whose columns are named here. Offsets and strides count numbers, not
+bytes, in the parameter buffer and in the workspace's buffer. A range first..last ends before `last`.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
+from .argument_types import (
+    Float64Matrix,
+    Float64s,
+    Floats,
+    Int64Matrix,
+    Int64s,
+    KernelTable,
+    ReadOnlyBytes,
+    ReadOnlyFloats,
+    ReadOnlyInt32s,
+    ReadOnlyInt64s,
+)
 from .simd import CACHE_LINE, PANEL, TILE_VECTORS, VECTOR_BYTES
 from .target import TARGET
 
-N_IN = 0  # neurons below
+N_IN = 0  # neurons of the layer below
 N_OUT = 1  # neurons of this layer
 COLUMNS = 2  # n_out rounded up to whole vectors: what the products compute
-LD = 3  # stride between rows of the weights, and between examples in activations and deltas
-WEIGHTS = 4  # parameters: row k holds the weights out of input k
+LD = 3  # leading dimension: stride between rows of the weights, and between examples in activations and deltas
+WEIGHTS = 4  # parameters: row k holds the weights from input k
 BIASES = 5  # parameters
 ACTIVATION = 6  # code, see activations.py
-LD_IN = 7  # stride between examples of the activations below
-INPUTS = 8  # workspace: activations below
+LD_IN = 7  # stride between examples in the activations of the layer below
+INPUTS = 8  # workspace: activations of the layer below
 OUTPUTS = 9  # workspace: activations of this layer
-DELTAS = 10  # workspace: slopes of the activation, then deltas
+DELTAS = 10  # workspace: derivatives of the activation, then deltas
 COST = 11  # multiply-adds of all layers below, for one example
-FROZEN = 12  # 1: weights and biases stay
-DROPPED = 13  # share of this layer's neurons that dropout leaves out, in units of 2^-24
-DROPPED_IN = 14  # as DROPPED, of the neurons below; for the first layer only
-N_FIELDS = 15
+FROZEN = 12  # 1: weights and biases are not updated
+DROPPED = 13  # dropout rate of this layer's neurons, in units of 2^-24
+DROPPED_IN = 14  # as DROPPED, of the layer below; for the first layer only
+GRADIENT_INPUTS = (
+    15  # workspace: what the weight gradient multiplies with the deltas: INPUTS, before input scales if any
+)
+INPUT_SCALES = 16  # parameters: a learned factor of each input, for the first layer only; -1: none
+N_FIELDS = 17
 DROP_UNIT = 1 << 24
 
 ZEROS = 64  # numbers at the start of a thread's scratch that are kept 0
-GROUP_TILES = 16  # tiles of W's rows that share packed activations
-INNER_BLOCK = 256  # of the inner dimension: so many rows of a panel stay in the first-level cache
-SYNC_STRIDE = CACHE_LINE // 8
+GROUP_TILES = 16  # tiles of the weights' rows that share packed activations
+INNER_BLOCK = 256  # rows of a panel, along the inner dimension, that stay in the first-level cache
 
 
 class Examples(NamedTuple):
-    """Data to learn from. The 1-D arrays are read-only; `inputs` are the raw bytes of the caller's rows."""
+    """Examples to train or evaluate on; `inputs` are the raw bytes of the caller's rows."""
 
-    inputs: np.ndarray  # uint8
-    kind: int  # of number in `inputs`, see gather.py
+    inputs: ReadOnlyBytes
+    kind: int  # type of the numbers in `inputs`, see gather.py
     stride: int  # numbers from one row to the next
-    scale: float  # each input is multiplied by it
+    scale: float  # factor of every input
     n_rows: int
-    prefetch_distance: int  # places in the order after which a thread comes to its next rows: fetched in time
-    targets: np.ndarray  # rows of n_out numbers, or empty
-    labels: np.ndarray  # int64, or empty
-    weights: np.ndarray  # one for each row, or empty
-    values: np.ndarray  # of sparse rows, see sparse.py, times scale; else empty
-    columns: np.ndarray  # int32
-    starts: np.ndarray  # int64
+    prefetch_distance: int  # positions in the order from a row that is read to the one that is prefetched meanwhile
+    targets: ReadOnlyFloats  # rows of n_out numbers, or empty
+    labels: ReadOnlyInt64s  # or empty
+    weights: ReadOnlyFloats  # one for each row, or empty
+    values: ReadOnlyFloats  # of sparse rows, see sparse.py, times scale; else empty
+    columns: ReadOnlyInt32s
+    starts: ReadOnlyInt64s
 
 
 class NetworkView(NamedTuple):
     """The network as the kernels see it."""
 
-    table: np.ndarray  # (layers, N_FIELDS) int64
+    table: Int64Matrix  # (layers, N_FIELDS), the layer table
     loss: int  # code, see losses.py
-    loss_parameter: float  # huber's limit, the quantile
-    parameters: np.ndarray
-    gradient: np.ndarray  # laid out as the parameters, or empty where no step needs it
-    kernel_table: np.ndarray  # int64: addresses of the separately compiled kernels, see linking.py
+    loss_parameter: float  # Huber's delta, the quantile
+    parameters: Floats
+    gradient: Floats  # laid out as the parameters, or empty if no step needs it
+    kernel_table: KernelTable
 
 
 class Workspace(NamedTuple):
-    """Preallocated room for one block of rows; nothing in it outlives a block."""
+    """Preallocated memory for one block of rows; nothing in it outlives a block."""
 
-    buffer: np.ndarray  # activations and deltas, layer by layer
-    targets: np.ndarray  # (block, ld of the last layer)
-    scratch: np.ndarray  # (threads, scratch_size)
+    buffer: Floats  # activations and deltas, layer by layer
+    targets: Floats  # (block, ld of the last layer)
+    scratch: Floats  # (threads, scratch_size)
     scratch_size: int
-    row_factor: np.ndarray  # (block,) weight of the example over its batch's sum
-    row_loss: np.ndarray  # (block,)
-    row_correct: np.ndarray  # (block,) 1 where the brightest output is the right one
+    row_factor: Floats  # (block,) weight of the example over the sum of its batch's weights
+    row_loss: Floats  # (block,)
+    row_correct: Floats  # (block,) 1 where the largest output is the right one
     block: int  # rows
 
 
 class UpdateRule(NamedTuple):
-    """How a step uses the slope, see rules.py; arrays that a rule does not need are empty."""
+    """How a step uses the gradient, see optimizer_steps.py; arrays that a rule does not need are empty."""
 
     method: int
-    plain: int  # 1: w - rate * slope and nothing else, done where the slope is summed
-    beta_1: float  # momentum, or Adam's first
+    plain: int  # 1: w - learning_rate * gradient and nothing else, applied where the gradient is summed
+    beta_1: float  # momentum, or Adam's beta_1
     beta_2: float
     epsilon: float
     nesterov: int
     epsilon_before_correction: int  # 1: Adam adds epsilon before the bias is corrected
-    weight_decay: float  # decoupled from the slope: w (1 - rate * decay)
+    weight_decay: float  # decoupled from the gradient: w (1 - learning_rate * weight_decay)
     l1: float
     l2: float
-    penalty_per_batch: (
-        float  # above 0: l2 counts once for a batch, shared out over its examples, and enters the loss times this
-    )
-    clip_norm: float  # most that the norm of the whole slope may be; 0: any
-    max_norm: float  # most that the norm of the weights into a neuron may be; 0: any
-    ema_decay: float  # share of the average that a step keeps
+    penalty_per_batch: float  # above 0: l2 counts once for a batch, divided by its weight; the loss adds it this often
+    clip_norm: float  # upper bound of the norm of the whole gradient; 0: none
+    max_norm: float  # upper bound of the norm of the weights into a neuron; 0: none
+    ema_decay: float  # of the exponential moving average of the parameters
+    rate_factors: Float64s  # of the learning rate: for each layer those of its weights and its biases, then that of the
+    # input scales; empty: 1
     steps_before: int  # steps that the state has seen before step 0
-    norms: np.ndarray  # float64: sums of squares of the slope's rows, layer by layer, each followed by its biases';
-    # where l2 is shared, of stretches of the weights
-    moment1: np.ndarray  # state, laid out as the parameters
-    moment2: np.ndarray
-    ema: np.ndarray
+    norms: Float64s  # sums of squares: of the gradient's rows, layer by layer, each layer's biases last, for clip_norm;
+    # of chunks of the weights, for penalty_per_batch
+    moment1: Floats  # state, laid out as the parameters
+    moment2: Floats
+    ema: Floats
 
 
 class StochasticRegularization(NamedTuple):
-    """What is disturbed on purpose while training, see distortion.py."""
+    """The random perturbations of training, see stochastic_regularization.py."""
 
-    dropout: int  # 1: neurons are dropped as the layer table says
-    input_noise: float  # standard deviation added to the inputs
-    label_smoothing: float  # share of a target that is spread over the classes
+    dropout: int  # 1: neurons are dropped at the rates in the layer table
+    input_noise: float  # standard deviation of the noise added to the inputs
+    label_smoothing: float  # part of every target that is spread over the classes
     seed: int
 
 
@@ -121,46 +134,42 @@ class StepRange(NamedTuple):
     last: int
     batch_size: int
     start_epoch: int  # epochs trained before step 0
+    steps_per_epoch: int
     shuffle: int
     seed: int
-    update: int  # 0: leave the slope of the step in `gradient`
+    update: int  # 0: leave the gradient of the step in `gradient`
     stop_on_nan: int
 
 
 class Records(NamedTuple):
     """What a training leaves for Python to read."""
 
-    order: np.ndarray  # (n,) int64, the epoch's order of examples; empty: as they stand
-    state: np.ndarray  # int64: [epoch that `order` belongs to or -1, next step, stopped]
-    sums: np.ndarray  # float64: loss, weight and hits since the epoch began
-    history: np.ndarray  # (epochs of the call, 4) float64: loss, accuracy, validation loss, validation accuracy
-    learning_rates: np.ndarray  # one learning rate for each step of the call
+    order: Int64s  # (n,) the epoch's order of the examples; empty: 0, 1, 2, ...
+    state: Int64s  # [epoch that `order` belongs to or -1, next step, stopped]
+    sums: Float64s  # loss, weight and correct answers since the epoch began
+    history: Float64Matrix  # (epochs of the call, 4): loss, accuracy, validation loss, validation accuracy
+    learning_rates: Floats  # one for each step of the call
 
 
-ORDER_EPOCH, NEXT_STEP, STOPPED = 0, 1, 2
+ORDER_EPOCH, NEXT_STEP, STOPPED = 0, 1, 2  # places in Records.state
 
 
 def columns_of(n_out: int, itemsize: int) -> int:
-    """`n_out` rounded up to whole vectors."""
+    """Return `n_out` rounded up to whole vectors."""
     lanes = TARGET.lanes(itemsize)
     return -(-n_out // lanes) * lanes
 
 
 def stride_of(columns: int, itemsize: int) -> int:
-    """A row stride that spreads rows over the cache's sets.
+    """Return a row stride that spreads rows over the cache's sets.
 
     Rows a multiple of 512 bytes apart share an eighth of a first-level cache; one more line spreads them.
     """
     return columns + CACHE_LINE // itemsize if columns * itemsize % 512 == 0 else columns
 
 
-N_PIECES = 18
-GATHER, ACTIVATE, OUTPUT, EXAMPLES, BACKWARD, WEIGHT_PASS, STEPS, PREDICT, FORWARD = range(9)
-DESCEND, RULE_PASS, CLIPPED_PASS, LIMITS_PASS, DISTORT, DROP, SPARSE_FORWARD, SPARSE_PASS, PENALTY_PASS = range(9, 18)
-
-
 def scratch_size(block: int, itemsize: int) -> int:
-    """Numbers of scratch that one thread needs.
+    """Return how many numbers of scratch one thread needs.
 
     Zeros; then a panel of W^T and the sums of its products with a block of rows, or packed panels of a group of A^T and
     one of deltas.

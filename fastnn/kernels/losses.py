@@ -1,4 +1,4 @@
-"""Losses on the output layer: each row's loss l, and its slope by z, the delta of the last layer.
+"""Losses on the output layer: each row's loss l, and the output layer's delta, dl/dz.
 
 Cross-entropies and the perceptron's loss are computed from z itself, so that nothing overflows or cancels.
 Every loss sums over the outputs of a row.
@@ -7,9 +7,10 @@ Every loss sums over the outputs of a row.
 from __future__ import annotations
 
 from .activations import SOFTMAX
+from .argument_types import Floats, KernelTable
 from .elementary import exp, log, log1p, logistic
-from .intrinsics import call_at
-from .jit import kernel, piece
+from .jit import kernel
+from .registry import Slot, call_user_function, linked_kernel
 from .user_functions import USER_FUNCTION_BASE, apply_activation, user_loss
 
 SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, PERCEPTRON = range(4)
@@ -29,19 +30,19 @@ CODES = {
 
 
 @kernel
-def exponentials(a):
-    """a: (n,) z before, exp(z) after."""
+def exp_in_place(a):
+    """a: (n,) z before, exp(z) after: one loop over contiguous numbers, which LLVM turns into vectors."""
     for i in range(len(a)):
         a[i] = exp(a[i])
 
 
 @kernel
-def largest(row):
-    """The largest number of a row."""
-    most = row[0]
+def row_max(row):
+    """Return the largest number of a row."""
+    largest = row[0]
     for j in range(1, len(row)):
-        most = row[j] if row[j] > most else most
-    return most
+        largest = row[j] if row[j] > largest else largest
+    return largest
 
 
 @kernel
@@ -49,10 +50,10 @@ def softmax(a, n_rows, n_out, ld):
     """a: (n_rows, ld) z before, softmax after: exp(z_j - max) / sum_k exp(z_k - max)."""
     for r in range(n_rows):
         row = a[r * ld : r * ld + n_out]
-        most = largest(row)
+        largest = row_max(row)
         for j in range(n_out):
-            row[j] -= most
-    exponentials(a[: n_rows * ld])
+            row[j] -= largest
+    exp_in_place(a[: n_rows * ld])
     for r in range(n_rows):
         row = a[r * ld : r * ld + n_out]
         total = a.dtype.type(0)
@@ -64,30 +65,30 @@ def softmax(a, n_rows, n_out, ld):
 
 
 @kernel
-def finish_outputs(a, slope, activation, n_rows, n_out, ld, code):
-    """a: (n_rows, ld) z before, output activations after; slope: (n_rows, ld) overwritten."""
+def activate_outputs(a, derivative, activation, n_rows, n_out, ld, kernel_table):
+    """a: (n_rows, ld) z before, f(z) after; derivative: (n_rows, ld) f'(z), unless f is softmax."""
     if activation == SOFTMAX:
         softmax(a, n_rows, n_out, ld)
     else:
-        apply_activation(a[: n_rows * ld], slope[: n_rows * ld], activation, code)
+        apply_activation(a[: n_rows * ld], derivative[: n_rows * ld], activation, kernel_table)
 
 
 @kernel
 def cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
-    """As output_deltas: l = log sum exp z * sum y - sum y z, dl/dz = a sum y - y.
+    """a, delta, row_loss: as output_deltas; l = log(sum exp z) * sum y - sum y z, dl/dz = a sum y - y.
 
-    As softmax, with the loss taken along in the loops that pass over the rows anyway.
+    It is softmax with the loss computed in the same loops.
     """
     zero = a.dtype.type(0)
     for r in range(n_rows):
         z, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
-        most = largest(z)
-        chosen = zero
+        largest = row_max(z)
+        dot = zero
         for j in range(n_out):
-            z[j] -= most
-            chosen += y[j] * z[j]
-        row_loss[r] = -chosen
-    exponentials(a[: n_rows * ld])
+            z[j] -= largest
+            dot += y[j] * z[j]
+        row_loss[r] = -dot
+    exp_in_place(a[: n_rows * ld])
     for r in range(n_rows):
         out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
         d = delta[r * ld : r * ld + n_out]
@@ -105,23 +106,26 @@ def cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
 
 @kernel
 def squared_error(a, delta, row_loss, targets, row_factor, times, n_rows, n_out, ld):
-    """As output_deltas, from slopes f'(z) in delta: l = times/2 sum (a - y)^2, dl/dz = times (a - y) f'(z)."""
-    share, twice = a.dtype.type(times) / a.dtype.type(2), a.dtype.type(times)
+    """a, delta, row_loss: as output_deltas; l = times/2 sum (a - y)^2, dl/dz = times (a - y) f'(z).
+
+    delta: f'(z) before.
+    """
+    half_times, full_times = a.dtype.type(times) / a.dtype.type(2), a.dtype.type(times)
     for r in range(n_rows):
         out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
         d = delta[r * ld : r * ld + n_out]
         total = a.dtype.type(0)
-        factor = twice * row_factor[r]
+        factor = full_times * row_factor[r]
         for j in range(n_out):
             error = out[j] - y[j]
             total += error * error
             d[j] *= error * factor
-        row_loss[r] = share * total
+        row_loss[r] = half_times * total
 
 
 @kernel
 def binary_cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
-    """As output_deltas: l = sum max(z, 0) - y z + log(1 + exp(-|z|)), dl/dz = a - y."""
+    """a, delta, row_loss: as output_deltas; l = sum max(z, 0) - y z + log(1 + exp(-|z|)), dl/dz = a - y."""
     zero = a.dtype.type(0)
     for r in range(n_rows):
         out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
@@ -137,25 +141,28 @@ def binary_cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out,
 
 @kernel
 def perceptron(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
-    """As output_deltas: l = sum max(0, -(2y - 1) z); in place of a slope the perceptron's rule, a - y."""
+    """a, delta, row_loss: as output_deltas; l = sum max(0, -(2y - 1) z); for dl/dz the perceptron's rule, a - y."""
     zero = a.dtype.type(0)
     one = a.dtype.type(1)
     for r in range(n_rows):
         total = zero
         for i in range(r * ld, r * ld + n_out):
             z = a[i]
-            wrong_side = -(targets[i] + targets[i] - one) * z
-            total += wrong_side if wrong_side > zero else zero
+            margin = -(targets[i] + targets[i] - one) * z
+            total += margin if margin > zero else zero
             a[i] = one if z >= zero else zero
             delta[i] = (a[i] - targets[i]) * row_factor[r]
         row_loss[r] = total
 
 
 @kernel
-def robust_error(a, delta, row_loss, targets, row_factor, loss, setting, n_rows, n_out, ld):
-    """As squared_error, for e = a - y: |e|; huber's e^2/2 within d, else d (|e| - d/2); max(-q e, (1 - q) e)."""
-    number = a.dtype.type
-    zero, half, one, limit = number(0), number(0.5), number(1), number(setting)
+def robust_error(a, delta, row_loss, targets, row_factor, loss, parameter, n_rows, n_out, ld):
+    """a, delta, row_loss: as squared_error, of e = a - y: |e|; Huber's loss; the quantile's, max(-q e, (1 - q) e).
+
+    Huber's is e^2/2 for |e| <= d, else d (|e| - d/2); parameter: d or q.
+    """
+    cast = a.dtype.type
+    zero, half, one, limit = cast(0), cast(0.5), cast(1), cast(parameter)
     above, below = (one - limit, -limit) if loss == QUANTILE else (one, -one)
     for r in range(n_rows):
         out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
@@ -163,19 +170,19 @@ def robust_error(a, delta, row_loss, targets, row_factor, loss, setting, n_rows,
         total = zero
         for j in range(n_out):
             error = out[j] - y[j]
-            rise = above if error > zero else (below if error < zero else zero)
-            value = rise * error
+            gradient = above if error > zero else (below if error < zero else zero)
+            value = gradient * error
             if loss == HUBER:
-                rise = error if abs(error) <= limit else limit * rise
+                gradient = error if abs(error) <= limit else limit * gradient
                 value = half * error * error if abs(error) <= limit else limit * (abs(error) - half * limit)
             total += value
-            d[j] *= rise * row_factor[r]
+            d[j] *= gradient * row_factor[r]
         row_loss[r] = total
 
 
 @kernel
 def poisson(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
-    """As output_deltas: l = sum e^z - y z, dl/dz = e^z - y, for outputs e^z."""
+    """a, delta, row_loss: as output_deltas; l = sum e^z - y z, dl/dz = e^z - y, for outputs e^z."""
     for r in range(n_rows):
         out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
         d = delta[r * ld : r * ld + n_out]
@@ -188,16 +195,20 @@ def poisson(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
         row_loss[r] = total
 
 
-@piece
-def output_deltas(a, delta, row_loss, targets, row_factor, loss, setting, activation, n_rows, n_out, ld, code):
-    """a: (n_rows, ld) z before, activations after; delta: (n_rows, ld) dl/dz * factor; row_loss: (n_rows,) l.
+@linked_kernel(
+    Slot.OUTPUT_DELTAS, (Floats, Floats, Floats, Floats, Floats, int, float, int, int, int, int, KernelTable)
+)
+def output_deltas(
+    a, delta, row_loss, targets, row_factor, loss, parameter, activation, n_rows, n_out, ld, kernel_table
+):
+    """a: (n_rows, ld) z before, activations after; delta: (n_rows, ld) dl/dz * row_factor; row_loss: (n_rows,) l.
 
-    targets: (n_rows, ld) y; row_factor: (n_rows,) the row's weight over the batch's sum of weights; setting: huber's
-    limit, the quantile. The padding of delta is 0.
+    targets: (n_rows, ld) y; row_factor: (n_rows,) the row's weight over the sum of the batch's weights; parameter:
+    Huber's delta, the quantile. The padding of delta is 0.
     """
     if loss in (SQUARED_ERROR, HALF_SQUARED_ERROR):
         times = 2 if loss == SQUARED_ERROR else 1
-        finish_outputs(a, delta, activation, n_rows, n_out, ld, code)
+        activate_outputs(a, delta, activation, n_rows, n_out, ld, kernel_table)
         squared_error(a, delta, row_loss, targets, row_factor, times, n_rows, n_out, ld)
     elif loss == CROSS_ENTROPY:
         cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
@@ -206,11 +217,14 @@ def output_deltas(a, delta, row_loss, targets, row_factor, loss, setting, activa
     elif loss == POISSON:
         poisson(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
     elif loss >= USER_FUNCTION_BASE:
-        finish_outputs(a, delta, activation, n_rows, n_out, ld, code)
-        call_at(code[loss - USER_FUNCTION_BASE], user_loss, a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
+        activate_outputs(a, delta, activation, n_rows, n_out, ld, kernel_table)
+        call_user_function(
+            kernel_table, loss - USER_FUNCTION_BASE, user_loss,
+            a, delta, row_loss, targets, row_factor, n_rows, n_out, ld,
+        )  # fmt: skip
     elif loss >= ABSOLUTE_ERROR:
-        finish_outputs(a, delta, activation, n_rows, n_out, ld, code)
-        robust_error(a, delta, row_loss, targets, row_factor, loss, setting, n_rows, n_out, ld)
+        activate_outputs(a, delta, activation, n_rows, n_out, ld, kernel_table)
+        robust_error(a, delta, row_loss, targets, row_factor, loss, parameter, n_rows, n_out, ld)
     else:
         perceptron(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
     for r in range(n_rows):
@@ -220,24 +234,24 @@ def output_deltas(a, delta, row_loss, targets, row_factor, loss, setting, activa
 
 @kernel
 def count_correct(row_correct, a, targets, n_rows, n_out, ld):
-    """row_correct: (n_rows,) 1 where the brightest output is the target's, for one output: on its side of 1/2.
+    """row_correct: (n_rows,) 1 where argmax a = argmax y, or, for one output, both are on the same side of 1/2.
 
     a, targets: (n_rows, ld).
     """
     half = a.dtype.type(0.5)
     for r in range(n_rows):
-        best = 0
-        wanted = 0
+        answer = 0
+        label = 0
         first = r * ld
         if n_out == 1:
-            best = 1 if a[first] >= half else 0
-            wanted = 1 if targets[first] >= half else 0
+            answer = 1 if a[first] >= half else 0
+            label = 1 if targets[first] >= half else 0
         else:
-            brightest, most = a[first], targets[first]
-            for j in range(1, n_out):  # without branches: their outcomes are what no processor foresees
-                value, target = a[first + j], targets[first + j]
-                best = j if value > brightest else best
-                brightest = value if value > brightest else brightest
-                wanted = j if target > most else wanted
-                most = target if target > most else most
-        row_correct[r] = 1 if best == wanted else 0
+            max_output, max_target = a[first], targets[first]
+            for j in range(1, n_out):  # without branches: no processor foresees their outcomes
+                output, target = a[first + j], targets[first + j]
+                answer = j if output > max_output else answer
+                max_output = output if output > max_output else max_output
+                label = j if target > max_target else label
+                max_target = target if target > max_target else max_target
+        row_correct[r] = 1 if answer == label else 0

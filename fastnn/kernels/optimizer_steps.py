@@ -1,56 +1,61 @@
-"""How a step uses the slope where that is more than w - rate * slope: penalties, clipping, momentum, Adam, limits.
+"""The steps that are more than w - learning_rate * gradient: penalties, clipping, momentum, Adam, norm limits.
 
-The slope g of a layer lies in `gradient`, laid out as the parameters. All loops run over contiguous numbers; padding
-is 0 and stays 0.
+A layer's gradient g lies in `gradient`, laid out as the parameters. All loops run over contiguous numbers; padding is
+0 and stays 0.
 """
 
 from __future__ import annotations
 
 import math
 
-from .intrinsics import call_at, multiply_add
-from .jit import kernel, piece
-from .layout import BIASES, COLUMNS, DESCEND, LD, N_IN, WEIGHTS
+from .argument_types import Floats, Scalar
+from .intrinsics import multiply_add
+from .jit import kernel
+from .layout import BIASES, COLUMNS, INPUT_SCALES, LD, N_IN, WEIGHTS, UpdateRule
+from .registry import Slot, call, linked_kernel
 from .simd import SQUARE_VECTORS, VECTOR_BYTES, squares
 
 SGD, ADAM, RMSPROP, ADAGRAD = range(4)
-STRETCH = 4096  # numbers whose squares are summed at a time
-LIMIT_COLUMNS = 64  # neurons whose weights are measured in one pass over the rows
+PENALTY_CHUNK = 4096  # weights whose squares are summed at a time
+NORM_COLUMNS = 64  # neurons whose weights are measured in one pass over the rows
 
 
 @kernel
 def momentum_step(w, g, velocity, rate, scale, l2, beta, nesterov):
-    """Of g + l2 w: v = beta v + g; w = w - rate v, with Nesterov w - rate (g + beta v). All: (n,)."""
+    """w, velocity: (n,) v = beta v + d for d = scale g + l2 w; w = w - rate v, with Nesterov w - rate (d + beta v)."""
     for i in range(len(w)):
-        slope = multiply_add(l2, w[i], scale * g[i])
-        speed = beta * velocity[i] + slope
-        velocity[i] = speed
-        w[i] -= rate * (slope + beta * speed if nesterov else speed)
+        gradient = multiply_add(l2, w[i], scale * g[i])
+        v = beta * velocity[i] + gradient
+        velocity[i] = v
+        w[i] -= rate * (gradient + beta * v if nesterov else v)
 
 
 @kernel
-def adam_step(w, g, first, second, rate, scale, l2, keep_1, take_1, keep_2, take_2, root_scale, epsilon):
-    """Of g + l2 w, averages m of g and v of g^2; w = w - rate m / (root_scale sqrt(v) + epsilon). All: (n,)."""
+def adam_step(w, g, moment1, moment2, rate, scale, l2, beta_1, complement_1, beta_2, complement_2, root_scale, epsilon):
+    """w, moments m, v: (n,) for d = scale g + l2 w: m = beta_1 m + (1 - beta_1) d, v = beta_2 v + (1 - beta_2) d^2.
+
+    w = w - rate m / (root_scale sqrt(v) + epsilon); complement_1, complement_2: 1 - beta_1, 1 - beta_2.
+    """
     for i in range(len(w)):
-        slope = multiply_add(l2, w[i], scale * g[i])
-        m = keep_1 * first[i] + take_1 * slope
-        v = keep_2 * second[i] + take_2 * slope * slope
-        first[i] = m
-        second[i] = v
+        gradient = multiply_add(l2, w[i], scale * g[i])
+        m = beta_1 * moment1[i] + complement_1 * gradient
+        v = beta_2 * moment2[i] + complement_2 * gradient * gradient
+        moment1[i] = m
+        moment2[i] = v
         w[i] -= rate * m / (root_scale * math.sqrt(v) + epsilon)
 
 
 @kernel
-def scaled_step(w, g, squares, velocity, rate, scale, l2, keep, take, epsilon, beta):
-    """Of g + l2 w, s = keep s + take g^2; v = beta v + g / (sqrt(s) + epsilon); w = w - rate v.
+def scaled_step(w, g, mean_square, velocity, rate, scale, l2, decay, complement, epsilon, beta):
+    """w, mean_square s, velocity v: (n,) for d = scale g + l2 w: s = decay s + complement d^2.
 
-    Without velocity v is not kept.
+    v = beta v + d / (sqrt(s) + epsilon); w = w - rate v. An empty velocity stands for beta 0. g is overwritten.
     """
     for i in range(len(w)):
-        slope = multiply_add(l2, w[i], scale * g[i])
-        s = keep * squares[i] + take * slope * slope
-        squares[i] = s
-        g[i] = slope / (math.sqrt(s) + epsilon)
+        gradient = multiply_add(l2, w[i], scale * g[i])
+        s = decay * mean_square[i] + complement * gradient * gradient
+        mean_square[i] = s
+        g[i] = gradient / (math.sqrt(s) + epsilon)
     if len(velocity):
         for i in range(len(w)):
             velocity[i] = beta * velocity[i] + g[i]
@@ -60,45 +65,51 @@ def scaled_step(w, g, squares, velocity, rate, scale, l2, keep, take, epsilon, b
             w[i] -= rate * g[i]
 
 
-@piece
-def descend(w, g, first, second, average, rule, rate, scale, l2, step, decays):
-    """w: (n,) one step by the rule down the slope scale * g + l2 * w; its state: first, second; step counts from 1.
+@linked_kernel(
+    Slot.OPTIMIZER_STEP, (Floats, Floats, Floats, Floats, Floats, UpdateRule, Scalar, float, float, int, int)
+)
+def optimizer_step(w, g, moment1, moment2, ema, rule, learning_rate, scale, l2, step, decays):
+    """w, and its state moment1, moment2, ema: (n,) one step by the rule down the gradient scale * g + l2 * w.
 
-    average: (n,) or empty, the exponential average of w; decays: 1 where the decoupled decay applies.
+    ema: the exponential moving average of w, or empty; step counts from 1; decays: 1 where weight_decay applies.
     """
-    number = w.dtype.type
-    factor, rate_, beta_1, beta_2 = number(scale), number(rate), number(rule.beta_1), number(rule.beta_2)
-    take_1, take_2 = number(1 - rule.beta_1), number(1 - rule.beta_2)  # of float64: a beta near 1 is 1 in float32
-    epsilon, share = number(rule.epsilon), number(l2)
+    cast = w.dtype.type
+    scale_, rate, beta_1, beta_2 = cast(scale), cast(learning_rate), cast(rule.beta_1), cast(rule.beta_2)
+    # of float64: a beta near 1 is 1 in float32
+    complement_1, complement_2 = cast(1 - rule.beta_1), cast(1 - rule.beta_2)
+    epsilon, l2_ = cast(rule.epsilon), cast(l2)
     if decays and rule.weight_decay > 0:
-        kept = number(1 - rate * rule.weight_decay)
+        kept = cast(1 - learning_rate * rule.weight_decay)
         for i in range(len(w)):
             w[i] *= kept
     if rule.method == ADAM:
-        first_part, second_part = 1 - rule.beta_1**step, 1 - rule.beta_2**step
+        correction_1, correction_2 = 1 - rule.beta_1**step, 1 - rule.beta_2**step
         if rule.epsilon_before_correction:
-            pace, root_scale = number(rate * math.sqrt(second_part) / first_part), number(1)
+            adam_rate, root_scale = cast(learning_rate * math.sqrt(correction_2) / correction_1), cast(1)
         else:
-            pace, root_scale = number(rate / first_part), number(1 / math.sqrt(second_part))
-        adam_step(w, g, first, second, pace, factor, share, beta_1, take_1, beta_2, take_2, root_scale, epsilon)
+            adam_rate, root_scale = cast(learning_rate / correction_1), cast(1 / math.sqrt(correction_2))
+        adam_step(
+            w, g, moment1, moment2, adam_rate, scale_, l2_, beta_1, complement_1, beta_2, complement_2, root_scale,
+            epsilon,
+        )  # fmt: skip
     elif rule.method == RMSPROP:
-        scaled_step(w, g, second, first, rate_, factor, share, beta_2, take_2, epsilon, beta_1)
+        scaled_step(w, g, moment2, moment1, rate, scale_, l2_, beta_2, complement_2, epsilon, beta_1)
     elif rule.method == ADAGRAD:
-        scaled_step(w, g, second, first, rate_, factor, share, number(1), number(1), epsilon, beta_1)
-    elif len(first):
-        momentum_step(w, g, first, rate_, factor, share, beta_1, rule.nesterov)
+        scaled_step(w, g, moment2, moment1, rate, scale_, l2_, cast(1), cast(1), epsilon, beta_1)
+    elif len(moment1):
+        momentum_step(w, g, moment1, rate, scale_, l2_, beta_1, rule.nesterov)
     else:
         for i in range(len(w)):
-            w[i] = multiply_add(-rate_, multiply_add(share, w[i], factor * g[i]), w[i])
-    if len(average):
-        part = number(1 - rule.ema_decay)
+            w[i] = multiply_add(-rate, multiply_add(l2_, w[i], scale_ * g[i]), w[i])
+    if len(ema):
+        complement = cast(1 - rule.ema_decay)
         for i in range(len(w)):
-            average[i] += part * (w[i] - average[i])
+            ema[i] += complement * (w[i] - ema[i])
 
 
 @kernel
 def l2_in_step(rule, weight):
-    """The factor of w that the step itself can add to the slope; 0 where the slope must have it before."""
+    """Return the factor of w that the step adds to the gradient; 0 if the gradient must have the penalty before."""
     if rule.clip_norm > 0 or rule.l1 > 0 or rule.weight_decay > 0:
         return 0.0
     return l2_of_batch(rule, weight)
@@ -106,13 +117,13 @@ def l2_in_step(rule, weight):
 
 @kernel
 def l2_of_batch(rule, weight):
-    """The penalty's factor, for a batch whose weights sum to `weight`."""
+    """Return the penalty's factor for a batch whose weights sum to `weight`."""
     return rule.l2 / weight if rule.penalty_per_batch > 0 else rule.l2
 
 
 @kernel
 def add_penalties(g, w, l1, l2):
-    """g: (n,) plus the slope of l2/2 * sum w^2 + l1 * sum |w|."""
+    """g: (n,) plus the gradient of l2/2 * sum w^2 + l1 * sum |w|."""
     zero = w.dtype.type(0)
     for i in range(len(w)):
         sign = l1 if w[i] > zero else (-l1 if w[i] < zero else zero)
@@ -120,28 +131,45 @@ def add_penalties(g, w, l1, l2):
 
 
 @kernel
-def sum_stretches(sums, w, lanes, first, last):
-    """sums[first..last]: of the squares of w, (n,), in stretches of STRETCH; lanes: room for one round."""
+def sum_chunk_squares(sums, w, round_sums, first, last):
+    """sums[first..last] = sum w^2 of each chunk of PENALTY_CHUNK weights of w, (n,); round_sums: scratch."""
     step = SQUARE_VECTORS * VECTOR_BYTES // w.itemsize
-    for number in range(first, last):
-        begin, end = number * STRETCH, min((number + 1) * STRETCH, len(w))
-        rounds = (end - begin) // step
-        squares(lanes, 0, w, begin, rounds)
+    for chunk in range(first, last):
+        start, end = chunk * PENALTY_CHUNK, min((chunk + 1) * PENALTY_CHUNK, len(w))
+        rounds = (end - start) // step
+        squares(round_sums, 0, w, start, rounds)
         total = 0.0
         for i in range(step):
-            total += lanes[i]
-        for i in range(begin + rounds * step, end):
+            total += round_sums[i]
+        for i in range(start + rounds * step, end):
             total += float(w[i]) * float(w[i])
-        sums[number] = total
+        sums[chunk] = total
 
 
 @kernel
 def sum_of_squares(row):
-    """The sum of row[i]^2, in float64 and in order."""
+    """Return the sum of row[i]^2, in float64 and in order."""
     total = 0.0
     for value in row:
         total += float(value) * float(value)
     return total
+
+
+@kernel
+def input_scales_gradient(network, layer, first, last):
+    """gradient: of rows k in first..last of W and of the input scales s, from G = x^T delta, which lies there before.
+
+    With z = (s * x) W: dW_k = s_k G_k and ds_k = sum over j of W_kj G_kj, summed in float64 and in order.
+    """
+    parameters, gradient = network.parameters, network.gradient
+    for k in range(first, last):
+        start = layer[WEIGHTS] + k * layer[LD]
+        w, g = parameters[start : start + layer[COLUMNS]], gradient[start : start + layer[COLUMNS]]
+        scale, total = parameters[layer[INPUT_SCALES] + k], 0.0
+        for j in range(layer[COLUMNS]):
+            total += float(w[j]) * float(g[j])
+            g[j] *= scale
+        gradient[layer[INPUT_SCALES] + k] = total
 
 
 @kernel
@@ -151,21 +179,23 @@ def prepare_gradient(network, rule, layer, norms, weight, first, last):
     weight: the sum of the batch's weights.
     """
     w, g, ld = network.parameters, network.gradient, layer[LD]
-    begin, end = layer[WEIGHTS] + first * ld, layer[WEIGHTS] + last * ld
+    start, end = layer[WEIGHTS] + first * ld, layer[WEIGHTS] + last * ld
     if rule.l1 > 0 or (rule.l2 > 0 and l2_in_step(rule, weight) == 0):
         l2 = l2_of_batch(rule, weight)
-        add_penalties(g[begin:end], w[begin:end], w.dtype.type(rule.l1), w.dtype.type(l2))
+        add_penalties(g[start:end], w[start:end], w.dtype.type(rule.l1), w.dtype.type(l2))
     if rule.clip_norm > 0:
         for k in range(first, last):
             row = layer[WEIGHTS] + k * ld
             norms[k] = sum_of_squares(g[row : row + layer[COLUMNS]])
+            if layer[INPUT_SCALES] >= 0:
+                norms[k] += float(g[layer[INPUT_SCALES] + k]) ** 2
         if first == 0:
             norms[layer[N_IN]] = sum_of_squares(g[layer[BIASES] : layer[BIASES] + layer[COLUMNS]])
 
 
 @kernel
 def clip_scale(rule):
-    """The factor that brings the norm of the whole slope down to the limit; each thread adds in the same order."""
+    """Return min(1, clip_norm / the norm of the whole gradient); every thread adds in the same order."""
     total = 0.0
     for value in rule.norms:
         total += value
@@ -174,26 +204,41 @@ def clip_scale(rule):
 
 
 @kernel
-def descend_layer(network, rule, layer, rate, scale, step, weight, first, last):
-    """parameters: one step by the rule in rows first..last of W, and in b for the owner of row 0."""
-    l2 = l2_in_step(rule, weight)
-    begin, end, decays = layer[WEIGHTS] + first * layer[LD], layer[WEIGHTS] + last * layer[LD], 1
-    for _ in range(2 if first == 0 else 1):
-        call_at(
-            network.kernel_table[DESCEND], descend,
-            network.parameters[begin:end], network.gradient[begin:end], rule.moment1[begin:end],
-            rule.moment2[begin:end], rule.ema[begin:end], rule, rate, scale, l2, step, decays,
-        )  # fmt: skip
-        begin, end, decays, l2 = layer[BIASES], layer[BIASES] + layer[LD], 0, 0.0
+def update_layer(network, rule, index, learning_rate, scale, step, weight, first, last):
+    """parameters: one step by the rule in rows first..last of W and of the input scales, and in b with row 0.
+
+    learning_rate: times the factor of each, rule.rate_factors.
+    """
+    layer = network.table[index]
+    for part in range(3):
+        l2, decays, factor_index = 0.0, 0, 2 * index + part
+        if part == 0:
+            start, end = layer[WEIGHTS] + first * layer[LD], layer[WEIGHTS] + last * layer[LD]
+            l2, decays = l2_in_step(rule, weight), 1
+        elif part == 1:
+            start, end = layer[BIASES], layer[BIASES] + (layer[LD] if first == 0 else 0)
+        else:
+            scales = layer[INPUT_SCALES]
+            start, end = (scales + first, scales + last) if scales >= 0 else (0, 0)
+            factor_index = len(rule.rate_factors) - 1
+        if start < end:
+            rate = learning_rate
+            if len(rule.rate_factors):
+                rate = network.parameters.dtype.type(learning_rate * rule.rate_factors[factor_index])
+            call(
+                network.kernel_table, optimizer_step,
+                network.parameters[start:end], network.gradient[start:end], rule.moment1[start:end],
+                rule.moment2[start:end], rule.ema[start:end], rule, rate, scale, l2, step, decays,
+            )  # fmt: skip
 
 
 @kernel
-def limit_norms(parameters, scratch, layer, limit, first, last):
-    """parameters: columns first..last of W, each no longer than `limit`: the weights into one neuron."""
+def limit_norms(parameters, scratch, layer, max_norm, first, last):
+    """parameters: columns first..last of W, the weights into one neuron each, times min(1, max_norm / their norm)."""
     ld = layer[LD]
     one = parameters.dtype.type(1)
-    for j in range(first, last, LIMIT_COLUMNS):
-        width = min(LIMIT_COLUMNS, last - j)
+    for j in range(first, last, NORM_COLUMNS):
+        width = min(NORM_COLUMNS, last - j)
         factors = scratch[:width]
         factors[:] = 0
         for k in range(layer[N_IN]):
@@ -202,7 +247,7 @@ def limit_norms(parameters, scratch, layer, limit, first, last):
                 factors[i] += row[i] * row[i]
         for i in range(width):
             norm = math.sqrt(factors[i])
-            factors[i] = parameters.dtype.type(limit) / norm if norm > limit else one
+            factors[i] = parameters.dtype.type(max_norm) / norm if norm > max_norm else one
         for k in range(layer[N_IN]):
             row = parameters[layer[WEIGHTS] + k * ld + j : layer[WEIGHTS] + k * ld + j + width]
             for i in range(width):

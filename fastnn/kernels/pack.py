@@ -1,4 +1,4 @@
-"""Copies of blocks into contiguous scratch: what many tiles read again and again, without strides between.
+"""Pack blocks into contiguous scratch: tiles read them many times, without strides between their rows.
 
 Rows of a wide layer lie a page apart. Read in place, a block of them needs an address translation for each row, and
 the first-level cache holds few of them.
@@ -9,38 +9,38 @@ from __future__ import annotations
 from .jit import kernel
 from .simd import PANEL, TILE_VECTORS, VECTOR_BYTES, transpose_square
 
-WORTH_PACKING = 64  # tile passes over a block below which the copy costs more than it saves
+MIN_PACKED_ROWS = 64  # rows of a block below which the copy costs more than it saves
 
 
 @kernel
-def pack_panel(out, at, source, start, stride, n_rows):
-    """out[at:]: (n_rows, TILE_VECTORS vectors), from rows of `source` that lie `stride` apart."""
+def pack_panel(out, start_out, source, start, stride, n_rows):
+    """out[start_out:]: (n_rows, TILE_VECTORS vectors), the rows of `source` that begin at start + r * stride."""
     width = TILE_VECTORS * VECTOR_BYTES // out.itemsize
     for r in range(n_rows):
-        into = out[at + r * width : at + (r + 1) * width]
+        dst = out[start_out + r * width : start_out + (r + 1) * width]
         row = source[start + r * stride : start + r * stride + width]
         for j in range(width):
-            into[j] = row[j]
+            dst[j] = row[j]
 
 
 @kernel
-def pack_narrow(out, at, source, start, stride, n_rows):
-    """out[at:]: (n_rows, PANEL), from rows of `source` that lie `stride` apart."""
+def pack_narrow(out, start_out, source, start, stride, n_rows):
+    """out[start_out:]: (n_rows, PANEL), the rows of `source` that begin at start + r * stride."""
     for r in range(n_rows):
-        into = out[at + r * PANEL : at + (r + 1) * PANEL]
+        dst = out[start_out + r * PANEL : start_out + (r + 1) * PANEL]
         row = source[start + r * stride : start + r * stride + PANEL]
         for i in range(PANEL):
-            into[i] = row[i]
+            dst[i] = row[i]
 
 
 @kernel
-def pack_transposed(out, at, source, start, stride, vectors, depth):
-    """out[at:]: (depth, TILE_VECTORS vectors), columns 0..depth of as many rows of `source` as `vectors` hold numbers.
+def pack_transposed(out, start_out, source, start, stride, vectors, depth):
+    """out[start_out:]: (depth, TILE_VECTORS vectors), the transpose of `vectors` vectors' rows of `source`.
 
-    Both are worked on in whole squares: `depth` is rounded up.
+    The work is done in whole squares: `depth` is rounded up.
     """
     lanes = VECTOR_BYTES // out.itemsize
     for v in range(vectors):
         for j in range(0, depth, lanes):
-            into = at + (j * TILE_VECTORS + v) * lanes
-            transpose_square(out, into, TILE_VECTORS * lanes, source, start + v * lanes * stride + j, stride)
+            dst = start_out + (j * TILE_VECTORS + v) * lanes
+            transpose_square(out, dst, TILE_VECTORS * lanes, source, start + v * lanes * stride + j, stride)

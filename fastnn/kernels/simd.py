@@ -1,8 +1,8 @@
 """Register tiles: the three products in which nearly all of the time goes, as LLVM vector code.
 
-Each intrinsic computes one tile of C = A.B (or A^T.B, or A.B^T) with all of C's numbers in vector registers and
-the whole inner dimension in one loop. Every number of C is one chain of multiply-adds in the order of the inner
-index, so the shape of the tile never shows in the result. The plain twins stand in when compilation is off.
+Each intrinsic computes one tile of C = A.B (or A^T.B) with all of C's numbers in vector registers and the whole inner
+dimension in one loop. Every number of C is one chain of multiply-adds in the order of the inner index, so the shape of
+the tile does not change the result. The plain twins stand in when compilation is off.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VOID = ir.VoidType()
 
 
 def tile_shape(registers: int) -> tuple[int, int]:
-    """Rows and vectors of a product tile: the most that stay in registers."""
+    """Return the rows and vectors of a product tile: the most that stay in registers."""
     return (8, 2) if registers >= 32 else (6, 2)
 
 
@@ -49,40 +49,40 @@ class Emitter:
         self.fma = cgutils.get_or_insert_function(builder.module, kind, name)
 
     def at(self, pointer: ir.Value, index: ir.Value | int) -> ir.Value:
-        """Address of the number `index` places after `pointer`."""
+        """Return the address of the number `index` places after `pointer`."""
         return self.builder.gep(pointer, [INT(index) if isinstance(index, int) else index])
 
     def load(self, pointer: ir.Value) -> ir.Value:
-        """One vector from memory, aligned to its numbers only."""
+        """Load one vector, aligned to its numbers only."""
         value = self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()))
         value.align = self.bytes
         return value
 
     def store(self, value: ir.Value, pointer: ir.Value) -> None:
-        """One vector to memory, aligned to its numbers only."""
+        """Store one vector, aligned to its numbers only."""
         self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer())).align = self.bytes
 
     def broadcast(self, number: ir.Value) -> ir.Value:
-        """The number in every lane."""
+        """Return the number in every lane."""
         one = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), number, INT32(0))
         mask = ir.Constant(ir.VectorType(INT32, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(one, one, mask)
 
     def row(self, base: ir.Value, stride: ir.Value, i: int) -> ir.Value:
-        """Address of row `i`."""
+        """Return the address of row `i`."""
         return self.at(base, self.builder.mul(stride, INT(i)))
 
     def load_row(self, pointer: ir.Value, vectors: int) -> list[ir.Value]:
-        """That many vectors side by side."""
+        """Load that many adjacent vectors."""
         return [self.load(self.at(pointer, v * self.lanes)) for v in range(vectors)]
 
     def store_row(self, values: list[ir.Value], pointer: ir.Value) -> None:
-        """The vectors side by side."""
+        """Store adjacent vectors."""
         for v, value in enumerate(values):
             self.store(value, self.at(pointer, v * self.lanes))
 
     def prefetch_row(self, pointer: ir.Value, vectors: int) -> None:
-        """Ask for the cache lines of that many vectors, to be written soon."""
+        """Prefetch the cache lines of that many vectors, to be written soon."""
         for v in range(0, vectors, max(1, CACHE_LINE // VECTOR_BYTES)):
             byte = self.builder.bitcast(self.at(pointer, v * self.lanes), ir.IntType(8).as_pointer())
             kind = ir.FunctionType(VOID, [byte.type, INT32, INT32, INT32])
@@ -90,26 +90,26 @@ class Emitter:
             self.builder.call(function, [byte, INT32(1), INT32(3), INT32(1)])
 
     def outer(self, a: list[ir.Value], b: list[ir.Value], sums: list[ir.Value]) -> list[ir.Value]:
-        """Sums + a b^T, row by row."""
+        """Return sums + a b^T, row by row."""
         pairs = [(x, y) for x in a for y in b]
         return [self.multiply_add(x, y, total) for (x, y), total in zip(pairs, sums, strict=True)]
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-        """A * b + c."""
+        """Return a * b + c."""
         return self.builder.call(self.fma, [a, b, c])
 
     def zero(self) -> ir.Constant:
-        """The vector of zeros."""
+        """Return the vector of zeros."""
         return ir.Constant(self.vector, [0.0] * self.lanes)
 
     def shuffle(self, a: ir.Value, b: ir.Value, lanes: list[int]) -> ir.Value:
-        """Lanes of a, then b, by number."""
+        """Return the lanes with these numbers, counted through a, then b."""
         mask = ir.Constant(ir.VectorType(INT32, len(lanes)), lanes)
         return self.builder.shuffle_vector(a, b, mask)
 
 
 def loop(builder: ir.IRBuilder, count: ir.Value, start: list[ir.Value], body) -> list[ir.Value]:
-    """`count` times start = body(index, start), all values carried in registers; what the last round gave."""
+    """Emit `count` rounds of values = body(index, values), kept in registers; return the values after the last."""
     before = builder.block
     head, rounds, after = (builder.append_basic_block(name) for name in ("head", "round", "after"))
     builder.branch(head)
@@ -131,7 +131,7 @@ def loop(builder: ir.IRBuilder, count: ir.Value, start: list[ir.Value], body) ->
 
 
 def emit_forward(emitter: Emitter, args: list[ir.Value], rows: int, vectors: int) -> None:
-    """C = start + A.B for rows x vectors registers; A's rows are `a_stride` apart."""
+    """Emit C = start + A.B for rows x vectors registers; A's rows are `a_stride` apart."""
     c, c_stride, start, start_stride, a, a_stride, b, b_stride, inner = args
     builder = emitter.builder
     row_starts = [emitter.at(a, builder.mul(a_stride, INT(i))) for i in range(rows)]
@@ -148,13 +148,13 @@ def emit_forward(emitter: Emitter, args: list[ir.Value], rows: int, vectors: int
 
 
 def emit_gradient(emitter: Emitter, args: list[ir.Value], rows: int, vectors: int) -> None:
-    """C = C - rate * A^T.B for `tiles` tiles of rows x vectors registers, one below the other.
+    """Emit C = C - rate * A^T.B for `tiles` tiles of rows x vectors registers, one below the other.
 
-    A's rows, columns of A^T, are `a_stride` apart; the next tile's begin `a_step` further.
+    A's rows, columns of A^T, are `a_stride` apart; those of the next tile start `a_step` later.
     """
     tiles, c, c_stride, a, a_stride, a_step, b, b_stride, inner, rate = args
     builder = emitter.builder
-    downhill = emitter.broadcast(builder.fneg(rate))
+    minus_rate = emitter.broadcast(builder.fneg(rate))
 
     def tile(t, _):
         a_tile = emitter.at(a, builder.mul(t, a_step))
@@ -173,19 +173,19 @@ def emit_gradient(emitter: Emitter, args: list[ir.Value], rows: int, vectors: in
         for i in range(rows):
             address = emitter.row(c_tile, c_stride, i)
             before = emitter.load_row(address, vectors)
-            slopes = sums[i * vectors : (i + 1) * vectors]
-            after = [emitter.multiply_add(downhill, slope, w) for slope, w in zip(slopes, before, strict=True)]
+            gradient = sums[i * vectors : (i + 1) * vectors]
+            after = [emitter.multiply_add(minus_rate, g, w) for g, w in zip(gradient, before, strict=True)]
             emitter.store_row(after, address)
         return []
 
     loop(builder, tiles, [], tile)
 
 
-SQUARE_VECTORS = 4  # sums side by side that hide a multiply-add's latency
+SQUARE_VECTORS = 4  # parallel sums that hide a multiply-add's latency
 
 
 def emit_squares(emitter: Emitter, args: list[ir.Value]) -> None:
-    """C = sums, lane by lane, of the squares of A's numbers in `rounds` rounds of SQUARE_VECTORS vectors."""
+    """Emit C = sums, lane by lane, of the squares of A's numbers in `rounds` rounds of SQUARE_VECTORS vectors."""
     c, a, rounds = args
     step = SQUARE_VECTORS * emitter.lanes
 
@@ -197,7 +197,7 @@ def emit_squares(emitter: Emitter, args: list[ir.Value]) -> None:
 
 
 def emit_transpose(emitter: Emitter, args: list[ir.Value]) -> None:
-    """C = A^T for a square of as many rows as a vector has lanes: blocks off the diagonal trade places, by halves."""
+    """Emit C = A^T for a square of as many rows as a vector has lanes, by swapping ever smaller off-diagonal blocks."""
     c, c_stride, a, a_stride = args
     lanes = emitter.lanes
     rows = [emitter.load(emitter.row(a, a_stride, i)) for i in range(lanes)]
@@ -215,7 +215,7 @@ def emit_transpose(emitter: Emitter, args: list[ir.Value]) -> None:
 
 
 def tile_function(module: ir.Module, name: str, kinds: list[ir.Type], write: Callable[..., None]) -> ir.Function:
-    """The module's function `name`, written by `write(builder, args)` where it is not there yet."""
+    """Return the module's function `name`, written by `write(builder, args)` if it does not exist yet."""
     if name in module.globals:
         return module.globals[name]
     function = ir.Function(module, ir.FunctionType(VOID, kinds), name)
@@ -229,7 +229,7 @@ def tile_function(module: ir.Module, name: str, kinds: list[ir.Type], write: Cal
 
 
 def call_shape(builder: ir.IRBuilder, code: ir.Value, functions: dict[int, ir.Function], args: list) -> None:
-    """Call the function of the tile whose shape has this code."""
+    """Emit a call of the function of the tile whose shape has this code."""
     end = builder.append_basic_block("end")
     switch = builder.switch(code, end)
     for shape, function in functions.items():
@@ -244,12 +244,12 @@ def call_shape(builder: ir.IRBuilder, code: ir.Value, functions: dict[int, ir.Fu
 def tile_intrinsic(
     name: str, emit: Callable[..., None], shapes: list[tuple[int, ...]], given: tuple[Any, ...]
 ) -> tuple[Any, Callable[..., Any]]:
-    """Signature and code of a tile: its shape's numbers, then (array, offset, stride) triples and scalars.
+    """Return signature and code of a tile; its arguments: shape, then (array, offset, stride) triples and scalars.
 
     One function of each shape is emitted into the module; a switch on the shape calls it.
     """
     signature = types.void(*[types.int64 if isinstance(kind, types.Integer) else kind for kind in given])
-    rank = len(shapes[0])
+    n_shape = len(shapes[0])
 
     def codegen(context, builder, signature, values):
         kinds = signature.args
@@ -257,7 +257,7 @@ def tile_intrinsic(
         scalar = ir.FloatType() if number.bitwidth == 32 else ir.DoubleType()
         lanes = TARGET.lanes(number.bitwidth // 8)
         args = []
-        rest = iter(zip(kinds[rank:], values[rank:], strict=True))
+        rest = iter(zip(kinds[n_shape:], values[n_shape:], strict=True))
         for kind, value in rest:
             if isinstance(kind, types.Array):
                 data = context.make_array(kind)(context, builder, value).data
@@ -277,7 +277,7 @@ def tile_intrinsic(
             for shape in shapes
         }
         code = INT(0)
-        for value in values[:rank]:
+        for value in values[:n_shape]:
             code = builder.add(builder.mul(code, INT(16)), value)
         call_shape(builder, code, functions, args)
         return context.get_dummy_value()
@@ -286,12 +286,12 @@ def tile_intrinsic(
 
 
 def shape_code(rows: int = 0, vectors: int = 0) -> int:
-    """One number for a tile's shape."""
+    """Return one number for a tile's shape."""
     return rows * 16 + vectors
 
 
 PRODUCT_SHAPES = [(m, v) for m in range(1, TILE_ROWS + 1) for v in range(1, TILE_VECTORS + 1)]
-ONE_ROW_VECTORS = 8  # a tile of one row needs that many sums side by side to hide a multiply-add's latency
+ONE_ROW_VECTORS = 8  # a tile of one row needs so many parallel sums to hide a multiply-add's latency
 ONE_ROW_SHAPES = [(1, v) for v in range(TILE_VECTORS + 1, ONE_ROW_VECTORS + 1)]
 
 
@@ -337,7 +337,7 @@ def _squares(c, c0, a, a0, rounds):
 def forward_tile(
     typingctx, rows, vectors, c, c0, c_stride, start, s0, s_stride, a, a0, a_stride, b, b0, b_stride, inner
 ):
-    """C[i, v] = start[i, v] + sum over k of A[i, k] B[k, v]."""
+    """Compute C[i, v] = start[i, v] + sum over k of A[i, k] B[k, v]."""
     given = (rows, vectors, c, c0, c_stride, start, s0, s_stride, a, a0, a_stride, b, b0, b_stride, inner)
     return tile_intrinsic("forward", emit_forward, PRODUCT_SHAPES + ONE_ROW_SHAPES, given)
 
@@ -346,18 +346,18 @@ def forward_tile(
 def gradient_tiles(
     typingctx, rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step, b, b0, b_stride, inner, rate
 ):
-    """C[i, v] = C[i, v] - rate * sum over k of A[k, i] B[k, v], for tiles one below the other."""
+    """Compute C[i, v] = C[i, v] - rate * sum over k of A[k, i] B[k, v], for tiles one below the other."""
     given = (rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step, b, b0, b_stride, inner, rate)
     return tile_intrinsic("gradient", emit_gradient, PRODUCT_SHAPES, given)
 
 
 @twin(_transpose_square)
 def transpose_square(typingctx, c, c0, c_stride, a, a0, a_stride):
-    """C[i, k] = A[k, i] for a square of as many rows as a vector has lanes."""
+    """Compute C[i, k] = A[k, i] for a square of as many rows as a vector has lanes."""
     return tile_intrinsic("transpose", emit_transpose, [()], (c, c0, c_stride, a, a0, a_stride))
 
 
 @twin(_squares)
 def squares(typingctx, c, c0, a, a0, rounds):
-    """C[i] = sum over k of A[k n + i]^2, for `rounds` rounds of n = SQUARE_VECTORS vectors."""
+    """Compute C[i] = sum over k of A[k n + i]^2, for `rounds` rounds of n = SQUARE_VECTORS vectors."""
     return tile_intrinsic("squares", emit_squares, [()], (c, c0, a, a0, rounds))

@@ -1,4 +1,4 @@
-"""The processor that the kernels are generated for: vector width, registers, fused multiply-add.
+"""What the kernels are generated for: the processor's vector width, registers and fused multiply-add; or debugging.
 
 Numba's own settings `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` count, so that another processor's code can be
 generated and tested here.
@@ -6,6 +6,7 @@ generated and tested here.
 
 from __future__ import annotations
 
+import os
 import platform
 from typing import Any, NamedTuple
 
@@ -24,12 +25,12 @@ class Target(NamedTuple):
     fused: bool
 
     def lanes(self, itemsize: int) -> int:
-        """Numbers of `itemsize` bytes that one vector register holds."""
+        """Return how many numbers of `itemsize` bytes one vector register holds."""
         return self.vector_bytes // itemsize
 
 
 def detect(machine: str, features: dict[str, bool]) -> Target:
-    """The widest vectors that `features` (as LLVM names them) allow on a `machine` (as `platform` names it)."""
+    """Return the widest target that `features` (LLVM's names) allow on a `machine` (`platform.machine`'s name)."""
     if machine.lower() in ("aarch64", "arm64"):
         return Target("neon", 16, 32, True)
     if features.get("avx512f"):
@@ -45,7 +46,7 @@ def features_of(text: str) -> dict[str, bool]:
 
 
 def host_features() -> dict[str, bool]:
-    """The features that Numba generates code for in this process."""
+    """Return the features that Numba generates code for in this process."""
     if config.CPU_FEATURES is not None:
         return features_of(config.CPU_FEATURES)
     if config.CPU_NAME not in (None, "host"):
@@ -54,3 +55,6 @@ def host_features() -> dict[str, bool]:
 
 
 TARGET = detect(platform.machine(), host_features())
+
+DEBUG_KERNELS = os.environ.get("FASTNN_DEBUG_KERNELS", "0") not in ("", "0")
+"""Whether calls through the kernel table are checked, see registry.py."""

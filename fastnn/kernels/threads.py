@@ -1,7 +1,7 @@
-"""How many threads a call may use, and the call itself.
+"""Decide how many threads a call may use, and make the call.
 
-fastnn never sets a threading layer or the process's thread count. It stays out of Numba's pool where entering it
-would end the process: under workqueue, and in a child forked after OpenMP ran here.
+fastnn never sets a threading layer or the process's thread count. It does not enter Numba's pool if that would end the
+process: under workqueue, and in a child forked after OpenMP ran here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numba.np.ufunc import parallel
 
-from .barrier import room
+from .barrier import barrier_size
 from .jit import COMPILED, SETTINGS
 
 _one_team = threading.Lock()
@@ -28,8 +28,8 @@ _pool: dict[str, Any] = {"layer": None, "entered": False, "forked": False, "call
 def _after_fork() -> None:
     global _one_team, _counting
     _one_team, _counting = threading.Lock(), threading.Lock()
-    # Numba's first is shared between processes: a child that is killed while it holds it would stop all its family
-    parallel._backend_init_process_lock = None  # made anew where it is wanted
+    # Numba's process lock is shared: a child killed while it holds it would stop its parent and siblings
+    parallel._backend_init_process_lock = None  # Numba makes another when it needs one
     parallel._backend_init_thread_lock = threading.RLock()
     _pool["calls"] = 0
     _pool["forked"] = _pool["forked"] or _pool["entered"]
@@ -40,7 +40,7 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - other systems
 
 
 def layer() -> str:
-    """Numba's threading layer in this process, started where it was not; "none" where none can be loaded."""
+    """Return Numba's threading layer in this process, starting it if need be; "none" if none can be loaded."""
     if _pool["layer"] is None:
         try:
             with warnings.catch_warnings():
@@ -57,12 +57,12 @@ def _allowed() -> int:
 
 
 def n_processors() -> int:
-    """Calls that can run side by side: this process's processors, or Numba's limit where it is less."""
+    """Return how many calls can run in parallel: this process's processors, or Numba's limit if that is lower."""
     return min(SETTINGS.NUMBA_NUM_THREADS, _allowed())
 
 
 def max_threads() -> int:
-    """Threads that a call can use here: no more than the processors of this process or Numba's own limit."""
+    """Return how many threads one call can use: at most this process's processors and Numba's limit."""
     if not COMPILED or _pool["forked"]:
         return 1
     if SETTINGS.NUMBA_NUM_THREADS == 1 or layer() not in ("omp", "tbb"):
@@ -71,13 +71,13 @@ def max_threads() -> int:
 
 
 def new_barrier(n_threads: int) -> np.ndarray:
-    """The zeroed integers through which a team of threads meets."""
-    return np.zeros(room(n_threads), np.int64)
+    """Return a zeroed barrier for up to `n_threads` threads, see barrier.py."""
+    return np.zeros(barrier_size(n_threads), np.int64)
 
 
 @contextmanager
 def team_of(wanted: int) -> Iterator[int]:
-    """Threads for one call: `wanted`, less those of the other calls under way here; one call has the team."""
+    """Reserve threads for one call: `wanted`, less those of other calls in progress; only one call has a team."""
     with _counting:
         others = _pool["calls"]
         _pool["calls"] += 1
@@ -100,7 +100,11 @@ def team_of(wanted: int) -> Iterator[int]:
 
 
 def run_on_team(parallel_kernel: Callable[..., Any], serial: Callable[..., Any], wanted: int, *arguments: Any) -> None:
-    """Call with up to `wanted` threads a kernel that ends in (sync, n_threads), or its worker (sync, rank, team)."""
+    """Call a kernel with up to `wanted` threads.
+
+    `parallel_kernel` takes the arguments and (barrier, n_threads); `serial`, called instead if one thread is to be had,
+    takes them and (barrier, thread, team_size).
+    """
     with team_of(wanted) as n_threads:
         if n_threads == 1:
             serial(*arguments, new_barrier(1), 0, 1)

@@ -6,51 +6,53 @@ import math
 
 from numba import prange
 
+from .argument_types import Int64s, Scalar
 from .backward import backward
 from .barrier import barrier_wait, join_team
 from .forward import forward_layer
 from .gather import CSR, example_at, gather_factors, gather_rows, gather_targets, sum_of_weights
-from .intrinsics import call_at, random_below
-from .jit import entry, kernel, parallel_entry, piece
+from .intrinsics import random_below
+from .jit import entry, kernel, parallel_entry
 from .layout import (
     ACTIVATION,
-    BACKWARD,
     BIASES,
-    CACHE_LINE,
-    CLIPPED_PASS,
     DELTAS,
-    DISTORT,
-    DROP,
-    EXAMPLES,
     FROZEN,
-    GATHER,
-    INPUTS,
+    GRADIENT_INPUTS,
+    INPUT_SCALES,
     LD,
     LD_IN,
-    LIMITS_PASS,
     N_IN,
     N_OUT,
     NEXT_STEP,
     ORDER_EPOCH,
-    OUTPUT,
     OUTPUTS,
-    PENALTY_PASS,
-    RULE_PASS,
-    SPARSE_FORWARD,
-    SPARSE_PASS,
-    STEPS,
     STOPPED,
-    WEIGHT_PASS,
     WEIGHTS,
     ZEROS,
+    Examples,
+    NetworkView,
+    Records,
     StepRange,
     StochasticRegularization,
+    UpdateRule,
+    Workspace,
 )
 from .losses import count_correct, output_deltas
-from .optimizer_steps import STRETCH, clip_scale, descend_layer, limit_norms, prepare_gradient, sum_stretches
-from .sparse import sparse_forward, sparse_pass
-from .stochastic_regularization import distort, drop_hidden
-from .weight_gradient import clear, owned_rows, subtract_bias_gradient, subtract_weight_gradient
+from .optimizer_steps import (
+    PENALTY_CHUNK,
+    clip_scale,
+    input_scales_gradient,
+    limit_norms,
+    prepare_gradient,
+    sum_chunk_squares,
+    update_layer,
+)
+from .registry import Slot, call, linked_entry, linked_kernel
+from .simd import CACHE_LINE
+from .sparse import sparse_forward, sparse_gradient_pass
+from .stochastic_regularization import drop_hidden, perturb_examples
+from .weight_gradient import clear_gradient, owned_rows, subtract_bias_gradient, subtract_weight_gradient
 
 
 @kernel
@@ -63,19 +65,22 @@ def shuffle(order, seed, epoch):
         order[i], order[j] = order[j], order[i]
 
 
-@piece
-def examples_forward(network, work, examples, order, start, total, first, last, distortion, epoch):
-    """Rows first..last of a block: inputs, activations, losses, and the deltas of the output layer.
+@linked_kernel(
+    Slot.FORWARD_EXAMPLES,
+    (NetworkView, Workspace, Examples, Int64s, int, float, int, int, StochasticRegularization, int),
+)
+def forward_examples(network, work, examples, order, start, total, first, last, stochastic_regularization, epoch):
+    """work: rows first..last of a block: inputs, activations, losses, and the deltas of the output layer.
 
-    `order[start]` is the block's first example, in the order of `epoch`; total: the weights of the whole batch.
+    order[start] is the block's first example, in the order of `epoch`; total: the sum of the batch's weights.
     """
-    table, numbers = network.table, work.buffer
+    table, buffer = network.table, work.buffer
     bottom, top = table[0], table[len(table) - 1]
     n_rows, n_out, ld, ld_in = last - first, top[N_OUT], top[LD], bottom[LD_IN]
     if examples.kind != CSR:
-        inputs = numbers[bottom[INPUTS] + first * ld_in : bottom[INPUTS] + last * ld_in]
-        call_at(
-            network.kernel_table[GATHER], gather_rows,
+        inputs = buffer[bottom[GRADIENT_INPUTS] + first * ld_in : bottom[GRADIENT_INPUTS] + last * ld_in]
+        call(
+            network.kernel_table, gather_rows,
             inputs, examples.inputs, examples.kind, examples.stride, examples.scale, order, start + first, n_rows,
             examples.prefetch_distance, bottom[N_IN], ld_in,
         )  # fmt: skip
@@ -83,29 +88,33 @@ def examples_forward(network, work, examples, order, start, total, first, last, 
     gather_targets(targets, examples, order, start + first, n_rows, n_out, ld)
     factors = work.row_factor[first:last]
     gather_factors(factors, examples, order, start + first, n_rows, total)
-    if distortion.dropout or distortion.input_noise > 0 or distortion.label_smoothing > 0:
-        call_at(
-            network.kernel_table[DISTORT], distort,
-            numbers, targets, table, distortion, epoch, start + first, first, last,
+    if (
+        stochastic_regularization.dropout
+        or stochastic_regularization.input_noise > 0
+        or stochastic_regularization.label_smoothing > 0
+    ):
+        call(
+            network.kernel_table, perturb_examples,
+            buffer, targets, table, stochastic_regularization, epoch, start + first, first, last,
         )  # fmt: skip
-    for number in range(len(table)):
-        if number == 0 and examples.kind == CSR:
-            call_at(
-                network.kernel_table[SPARSE_FORWARD], sparse_forward,
-                numbers, network.parameters, table, examples, order, start + first, first, last, network.kernel_table,
+    for index in range(len(table)):
+        if index == 0 and examples.kind == CSR:
+            call(
+                network.kernel_table, sparse_forward,
+                buffer, network.parameters, table, examples, order, start + first, first, last, network.kernel_table,
             )  # fmt: skip
         else:
-            forward_layer(numbers, network.parameters, table, number, first, last, network.kernel_table)
-        if distortion.dropout:
-            call_at(
-                network.kernel_table[DROP], drop_hidden,
-                numbers, table, number, distortion, epoch, start + first, first, last,
+            forward_layer(buffer, network.parameters, table, index, first, last, network.kernel_table)
+        if stochastic_regularization.dropout:
+            call(
+                network.kernel_table, drop_hidden,
+                buffer, table, index, stochastic_regularization, epoch, start + first, first, last,
             )  # fmt: skip
-    a = numbers[top[OUTPUTS] + first * ld : top[OUTPUTS] + last * ld]
-    delta = numbers[top[DELTAS] + first * ld : top[DELTAS] + last * ld]
+    a = buffer[top[OUTPUTS] + first * ld : top[OUTPUTS] + last * ld]
+    delta = buffer[top[DELTAS] + first * ld : top[DELTAS] + last * ld]
     row_loss = work.row_loss[first:last]
-    call_at(
-        network.kernel_table[OUTPUT], output_deltas,
+    call(
+        network.kernel_table, output_deltas,
         a, delta, row_loss, targets, factors, network.loss, network.loss_parameter, top[ACTIVATION],
         n_rows, n_out, ld, network.kernel_table,
     )  # fmt: skip
@@ -113,8 +122,11 @@ def examples_forward(network, work, examples, order, start, total, first, last, 
 
 
 @kernel
-def add_records(sums, work, examples, order, start, n_rows, scale):
-    """sums: (3,) plus the block's losses, weights and correct rows, in the order of its rows; scale: of the weights."""
+def add_block_sums(sums, work, examples, order, start, n_rows, scale):
+    """sums: (3,) plus the block's losses, weights and correct answers, in the order of its rows.
+
+    order[start] is the block's first example; scale: factor of the weights.
+    """
     for r in range(n_rows):
         weight = float(examples.weights[example_at(order, start + r)]) * scale if len(examples.weights) else 1.0
         sums[0] += weight * float(work.row_loss[r])
@@ -122,296 +134,310 @@ def add_records(sums, work, examples, order, start, n_rows, scale):
         sums[2] += weight * float(work.row_correct[r])
 
 
-@piece
-def weights_pass(network, work, rate, n_rows, rank, team, lowest, first_block, fused_update):
-    """One thread's share of the weights of layers `lowest` and above: the slope over a block of rows.
+@linked_kernel(Slot.WEIGHT_GRADIENT_PASS, (NetworkView, Workspace, Scalar, int, int, int, int, int, int))
+def weight_gradient_pass(network, work, rate, n_rows, thread, team_size, lowest, first_block, fused_update):
+    """network: one thread's part of the gradient over a block, in layers `lowest` and above.
 
-    fused_update: the step down it goes into the parameters at once; else it is gathered in `gradient`.
+    fused_update: it is subtracted at once from the parameters, W - rate * gradient; else added up in `gradient`.
     """
     table = network.table
     out = network.parameters if fused_update else network.gradient
     factor = rate if fused_update else network.parameters.dtype.type(-1)
-    scratch = work.scratch[rank * work.scratch_size + ZEROS : (rank + 1) * work.scratch_size]
-    for number in range(lowest, len(table)):
-        layer = table[number]
-        first, last = owned_rows(table, number, rank, team)
+    scratch = work.scratch[thread * work.scratch_size + ZEROS : (thread + 1) * work.scratch_size]
+    for index in range(lowest, len(table)):
+        layer = table[index]
+        first, last = owned_rows(table, index, thread, team_size)
         if first == last or layer[FROZEN]:
             continue
         if first_block and not fused_update:
-            clear(out, layer, first, last)
+            clear_gradient(out, layer, first, last)
         subtract_weight_gradient(out, work.buffer, scratch, layer, factor, first, last, n_rows)
         if first == 0:
             subtract_bias_gradient(out, work.buffer, scratch, layer, factor, n_rows)
 
 
-@piece
-def penalty_pass(network, work, rule, rank, team):
-    """rule.norms: one thread's share of the sums of squared weights, in stretches; of no biases."""
-    lanes = work.scratch[rank * work.scratch_size + ZEROS : (rank + 1) * work.scratch_size]
-    begun = 0
+@linked_kernel(Slot.INPUT_SCALES_PASS, (NetworkView, int, int))
+def input_scales_pass(network, thread, team_size):
+    """gradient: one thread's part of the first layer, weights and input scales, see input_scales_gradient."""
+    first, last = owned_rows(network.table, 0, thread, team_size)
+    if first < last and not network.table[0, FROZEN]:
+        input_scales_gradient(network, network.table[0], first, last)
+
+
+@linked_kernel(Slot.PENALTY_PASS, (NetworkView, Workspace, UpdateRule, int, int))
+def penalty_pass(network, work, rule, thread, team_size):
+    """rule.norms: one thread's part of the sums of squared weights, biases left out, one for each chunk."""
+    round_sums = work.scratch[thread * work.scratch_size + ZEROS : (thread + 1) * work.scratch_size]
+    first_chunk = 0
     for layer in network.table:
         w = network.parameters[layer[WEIGHTS] : layer[BIASES]]
-        count = stretches(layer)
-        first, last = share(count, rank, team), share(count, rank + 1, team)
-        sum_stretches(rule.norms[begun : begun + count], w, lanes, first, last)
-        begun += count
+        count = count_chunks(layer)
+        first, last = partition_start(count, thread, team_size), partition_start(count, thread + 1, team_size)
+        sum_chunk_squares(rule.norms[first_chunk : first_chunk + count], w, round_sums, first, last)
+        first_chunk += count
 
 
 @kernel
-def stretches(layer):
-    """Stretches into which the weights of a layer are cut."""
-    return (layer[BIASES] - layer[WEIGHTS] + STRETCH - 1) // STRETCH
+def count_chunks(layer):
+    """Return the number of chunks into which a layer's weights are cut."""
+    return (layer[BIASES] - layer[WEIGHTS] + PENALTY_CHUNK - 1) // PENALTY_CHUNK
 
 
-@piece
-def rule_pass(network, rule, rate, rank, team, step, weight):
-    """One thread's share of all weights: the step by the rule down `gradient`; where it is clipped, its norm alone.
+@linked_kernel(Slot.UPDATE_PASS, (NetworkView, UpdateRule, Scalar, int, int, int, float))
+def update_pass(network, rule, learning_rate, thread, team_size, step, weight):
+    """parameters: one thread's part of the step by the rule down `gradient`; if that is clipped, rule.norms instead.
 
     weight: the sum of the batch's weights.
     """
     table = network.table
     norms = 0
-    for number in range(len(table)):
-        layer = table[number]
-        first, last = owned_rows(table, number, rank, team)
+    for index in range(len(table)):
+        layer = table[index]
+        first, last = owned_rows(table, index, thread, team_size)
         norms += layer[N_IN] + 1
         if first < last and not layer[FROZEN]:
             prepare_gradient(network, rule, layer, rule.norms[norms - layer[N_IN] - 1 : norms], weight, first, last)
             if rule.clip_norm == 0:
-                descend_layer(network, rule, layer, rate, 1.0, step, weight, first, last)
+                update_layer(network, rule, index, learning_rate, 1.0, step, weight, first, last)
 
 
-@piece
-def clipped_pass(network, rule, rate, rank, team, step):
-    """One thread's share of all weights: the step down a slope that is scaled to the norm allowed."""
+@linked_kernel(Slot.CLIPPED_UPDATE_PASS, (NetworkView, UpdateRule, Scalar, int, int, int))
+def clipped_update_pass(network, rule, learning_rate, thread, team_size, step):
+    """parameters: one thread's part of the step by the rule down `gradient`, scaled to the norm allowed."""
     scale = clip_scale(rule)
-    for number in range(len(network.table)):
-        first, last = owned_rows(network.table, number, rank, team)
-        if first < last and not network.table[number, FROZEN]:
-            descend_layer(network, rule, network.table[number], rate, scale, step, 1.0, first, last)
+    for index in range(len(network.table)):
+        first, last = owned_rows(network.table, index, thread, team_size)
+        if first < last and not network.table[index, FROZEN]:
+            update_layer(network, rule, index, learning_rate, scale, step, 1.0, first, last)
 
 
-@piece
-def limits_pass(network, work, rule, rank, team):
-    """One thread's share of all neurons: the weights into each, no longer than the rule allows."""
-    scratch = work.scratch[rank * work.scratch_size + ZEROS : (rank + 1) * work.scratch_size]
-    for number in range(len(network.table)):
-        layer = network.table[number]
+@linked_kernel(Slot.MAX_NORM_PASS, (NetworkView, Workspace, UpdateRule, int, int))
+def max_norm_pass(network, work, rule, thread, team_size):
+    """parameters: one thread's part of all neurons, the weights into each scaled to the norm allowed."""
+    scratch = work.scratch[thread * work.scratch_size + ZEROS : (thread + 1) * work.scratch_size]
+    for index in range(len(network.table)):
+        layer = network.table[index]
         if not layer[FROZEN]:
-            first, last = share(layer[N_OUT], rank, team), share(layer[N_OUT], rank + 1, team)
+            n_out = layer[N_OUT]
+            first, last = partition_start(n_out, thread, team_size), partition_start(n_out, thread + 1, team_size)
             limit_norms(network.parameters, scratch, layer, rule.max_norm, first, last)
 
 
 @kernel
-def share(n_rows, rank, team):
-    """First row that thread `rank` takes of `n_rows`."""
-    return n_rows * rank // team
+def partition_start(n_rows, thread, team_size):
+    """Return the first of `n_rows` that a thread takes; the next thread's first is where it ends."""
+    return n_rows * thread // team_size
 
 
 @kernel
-def evaluate(sums, no_order, network, work, examples, undisturbed, sync, rank, team, barrier_count):
-    """sums: (3,) of loss, weight and hits over all examples; the number of the next meeting."""
-    if rank == 0:
+def evaluate(sums, no_order, network, work, examples, unperturbed, barrier, thread, team_size, barrier_count):
+    """sums: (3,) of loss, weight and correct answers over all examples; return the next barrier's number.
+
+    no_order: an empty order; unperturbed: the StochasticRegularization that does nothing.
+    """
+    if thread == 0:
         sums[:] = 0
     for start in range(0, examples.n_rows, work.block):
         n_rows = min(work.block, examples.n_rows - start)
-        first, last = share(n_rows, rank, team), share(n_rows, rank + 1, team)
+        first, last = partition_start(n_rows, thread, team_size), partition_start(n_rows, thread + 1, team_size)
         if first < last:
-            call_at(
-                network.kernel_table[EXAMPLES],
-                examples_forward,
-                network,
-                work,
-                examples,
-                no_order,
-                start,
-                1.0,
-                first,
-                last,
-                undisturbed,
-                0,
-            )
-        barrier_count = barrier_wait(sync, rank, team, barrier_count)
-        if rank == 0:
-            add_records(sums, work, examples, no_order, start, n_rows, 1.0)
-        barrier_count = barrier_wait(sync, rank, team, barrier_count)
+            call(
+                network.kernel_table, forward_examples,
+                network, work, examples, no_order, start, 1.0, first, last, unperturbed, 0,
+            )  # fmt: skip
+        barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
+        if thread == 0:
+            add_block_sums(sums, work, examples, no_order, start, n_rows, 1.0)
+        barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
     return barrier_count
 
 
 @kernel
-def penalty(rule):
-    """l2 / 2 * the sum of all squared weights, times what it counts in the loss."""
+def penalty_loss(rule):
+    """Return l2 / 2 * the sum of all squared weights, times what it counts in the loss."""
     total = 0.0
-    for part in rule.norms:
-        total += part
+    for chunk in rule.norms:
+        total += chunk
     return 0.5 * rule.l2 * rule.penalty_per_batch * total
 
 
 @kernel
 def train_batch(
-    network,
-    work,
-    examples,
-    records,
-    rate,
-    start,
-    size,
-    plan,
-    rule,
-    distortion,
-    epoch,
-    step,
-    sync,
-    rank,
-    team,
-    barrier_count,
-):
-    """One step: for each block of the batch the phase by example, then the phase by weight."""
-    scratch = work.scratch[rank * work.scratch_size : (rank + 1) * work.scratch_size]
+    network, work, examples, records, learning_rate, start, size, step_range, rule, stochastic_regularization, epoch,
+    step, barrier, thread, team_size, barrier_count,
+):  # fmt: skip
+    """parameters: one step; for each block of the batch the phase by example, then the phase by weight.
+
+    The batch is order[start..start + size]. Return the next barrier's number.
+    """
+    scratch = work.scratch[thread * work.scratch_size : (thread + 1) * work.scratch_size]
     weight = sum_of_weights(examples, records.order, start, size)
     sparse = 1 if examples.kind == CSR else 0
     if rule.penalty_per_batch > 0:
-        call_at(network.kernel_table[PENALTY_PASS], penalty_pass, network, work, rule, rank, team)
+        call(network.kernel_table, penalty_pass, network, work, rule, thread, team_size)
     for offset in range(0, size, work.block):
         n_rows = min(work.block, size - offset)
-        first, last = share(n_rows, rank, team), share(n_rows, rank + 1, team)
+        first, last = partition_start(n_rows, thread, team_size), partition_start(n_rows, thread + 1, team_size)
         if first < last and weight > 0:
-            call_at(
-                network.kernel_table[EXAMPLES], examples_forward,
+            call(
+                network.kernel_table, forward_examples,
                 network, work, examples, records.order, start + offset, weight, first, last,
-                distortion, epoch,
+                stochastic_regularization, epoch,
             )  # fmt: skip
-            call_at(
-                network.kernel_table[BACKWARD], backward,
+            call(
+                network.kernel_table, backward,
                 work.buffer, scratch, network.parameters, network.table, first, last,
             )  # fmt: skip
-        barrier_count = barrier_wait(sync, rank, team, barrier_count)
+        barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
         if weight > 0:
-            last_block = offset + n_rows == size
-            fused_update = offset == 0 and last_block and plan.update and rule.plain
+            first_block, last_block = offset == 0, offset + n_rows == size
+            scaled = network.table[0, INPUT_SCALES] >= 0
+            fused_update = first_block and last_block and step_range.update and rule.plain and not scaled
             if sparse:
-                call_at(
-                    network.kernel_table[SPARSE_PASS], sparse_pass,
-                    network, work, examples, records.order, start + offset, rate, n_rows, rank, team,
-                    int(offset == 0), int(fused_update),
+                call(
+                    network.kernel_table, sparse_gradient_pass,
+                    network, work, examples, records.order, start + offset, learning_rate, n_rows, thread, team_size,
+                    int(first_block), int(fused_update),
                 )  # fmt: skip
-            call_at(
-                network.kernel_table[WEIGHT_PASS], weights_pass,
-                network, work, rate, n_rows, rank, team, sparse, int(offset == 0), int(fused_update),
+            call(
+                network.kernel_table, weight_gradient_pass,
+                network, work, learning_rate, n_rows, thread, team_size, sparse, int(first_block), int(fused_update),
             )  # fmt: skip
-            if last_block and plan.update and not fused_update:
-                call_at(network.kernel_table[RULE_PASS], rule_pass, network, rule, rate, rank, team, step, weight)
-            if rank == 0:
+            if last_block and scaled:
+                call(network.kernel_table, input_scales_pass, network, thread, team_size)
+            if last_block and step_range.update and not fused_update:
+                call(
+                    network.kernel_table, update_pass,
+                    network, rule, learning_rate, thread, team_size, step, weight,
+                )  # fmt: skip
+            if thread == 0:
                 scale = size / weight if rule.penalty_per_batch > 0 and weight > 0 else 1.0
-                add_records(records.sums, work, examples, records.order, start + offset, n_rows, scale)
-                if rule.penalty_per_batch > 0 and offset == 0:
-                    records.sums[0] += penalty(rule) * scale
-                if plan.stop_on_nan and not math.isfinite(records.sums[0]):
+                add_block_sums(records.sums, work, examples, records.order, start + offset, n_rows, scale)
+                if rule.penalty_per_batch > 0 and first_block:
+                    records.sums[0] += penalty_loss(rule) * scale
+                if step_range.stop_on_nan and not math.isfinite(records.sums[0]):
                     records.state[STOPPED] = 1
-        barrier_count = barrier_wait(sync, rank, team, barrier_count)
-    if weight > 0 and plan.update and rule.clip_norm > 0:
-        call_at(network.kernel_table[CLIPPED_PASS], clipped_pass, network, rule, rate, rank, team, step)
-        barrier_count = barrier_wait(sync, rank, team, barrier_count)
-    if weight > 0 and plan.update and rule.max_norm > 0:
-        call_at(network.kernel_table[LIMITS_PASS], limits_pass, network, work, rule, rank, team)
-        barrier_count = barrier_wait(sync, rank, team, barrier_count)
+        barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
+    if weight > 0 and step_range.update and rule.clip_norm > 0:
+        call(network.kernel_table, clipped_update_pass, network, rule, learning_rate, thread, team_size, step)
+        barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
+    if weight > 0 and step_range.update and rule.max_norm > 0:
+        call(network.kernel_table, max_norm_pass, network, work, rule, thread, team_size)
+        barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
     return barrier_count
 
 
-@entry
-def train_steps(network, work, examples, validation, plan, rule, distortion, records, sync, rank, team):
-    """One thread's part of steps first..last; of no step: of the loss over the validation examples.
+@linked_entry(
+    Slot.TRAIN_STEPS,
+    (
+        NetworkView, Workspace, Examples, Examples, StepRange, UpdateRule, StochasticRegularization, Records, Int64s,
+        int, int,
+    ),
+)  # fmt: skip
+def train_steps(
+    network,
+    work,
+    examples,
+    validation,
+    step_range,
+    rule,
+    stochastic_regularization,
+    records,
+    barrier,
+    thread,
+    team_size,
+):
+    """parameters, records: one thread's part of steps first..last; of no step: of the loss on the validation examples.
 
     Thread 0 keeps the records.
     """
     n = examples.n_rows
-    steps = (n + plan.batch_size - 1) // plan.batch_size
+    steps_per_epoch = step_range.steps_per_epoch
     state = records.state
     barrier_count = 1
-    undisturbed = StochasticRegularization(0, 0.0, 0.0, 0)
-    if plan.first == plan.last:
+    unperturbed = StochasticRegularization(0, 0.0, 0.0, 0)
+    if step_range.first == step_range.last:
         evaluate(
-            records.sums, records.order[:0], network, work, validation, undisturbed, sync, rank, team, barrier_count
-        )
-    for step in range(plan.first, plan.last):
-        epoch, batch = step // steps, step % steps
-        if state[ORDER_EPOCH] != epoch:
-            barrier_count = barrier_wait(sync, rank, team, barrier_count)
-            if rank == 0:
-                if plan.shuffle:
-                    shuffle(records.order, plan.seed, plan.start_epoch + epoch)
-                state[ORDER_EPOCH] = epoch
-            barrier_count = barrier_wait(sync, rank, team, barrier_count)
-        start = batch * plan.batch_size
-        size = min(plan.batch_size, n - start)
-        rate = records.learning_rates[step - plan.first]
-        barrier_count = train_batch(
-            network, work, examples, records, rate, start, size, plan, rule, distortion, plan.start_epoch + epoch,
-            rule.steps_before + step + 1, sync, rank, team, barrier_count,
+            records.sums, records.order[:0], network, work, validation, unperturbed,
+            barrier, thread, team_size, barrier_count,
         )  # fmt: skip
-        row = epoch - plan.first // steps
-        if batch == steps - 1 and state[STOPPED] == 0:
-            if rank == 0:
+    for step in range(step_range.first, step_range.last):
+        epoch, batch = step // steps_per_epoch, step % steps_per_epoch
+        if state[ORDER_EPOCH] != epoch:
+            barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
+            if thread == 0:
+                if step_range.shuffle:
+                    shuffle(records.order, step_range.seed, step_range.start_epoch + epoch)
+                state[ORDER_EPOCH] = epoch
+            barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
+        start = batch * step_range.batch_size
+        size = min(step_range.batch_size, n - start)
+        learning_rate = records.learning_rates[step - step_range.first]
+        barrier_count = train_batch(
+            network, work, examples, records, learning_rate, start, size, step_range, rule, stochastic_regularization,
+            step_range.start_epoch + epoch, rule.steps_before + step + 1, barrier, thread, team_size, barrier_count,
+        )  # fmt: skip
+        row = epoch - step_range.first // steps_per_epoch
+        if batch == steps_per_epoch - 1 and state[STOPPED] == 0:
+            if thread == 0:
                 sums = records.sums
                 records.history[row, 0] = sums[0] / sums[1]
                 records.history[row, 1] = sums[2] / sums[1]
             if validation.n_rows > 0:
-                barrier_count = barrier_wait(sync, rank, team, barrier_count)
+                barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
                 barrier_count = evaluate(
-                    records.sums,
-                    records.order[:0],
-                    network,
-                    work,
-                    validation,
-                    undisturbed,
-                    sync,
-                    rank,
-                    team,
-                    barrier_count,
-                )
-            if rank == 0:
+                    records.sums, records.order[:0], network, work, validation, unperturbed,
+                    barrier, thread, team_size, barrier_count,
+                )  # fmt: skip
+            if thread == 0:
                 sums = records.sums
                 if validation.n_rows > 0:
                     records.history[row, 2] = sums[0] / sums[1]
                     records.history[row, 3] = sums[2] / sums[1]
                 sums[:] = 0
-            barrier_count = barrier_wait(sync, rank, team, barrier_count)
-        if rank == 0:
+            barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
+        if thread == 0:
             state[NEXT_STEP] = step + 1
         if state[STOPPED]:
             break
 
 
 @entry
-def batch_gradient(network, work, examples, records, start, size, rule, distortion, epoch, sync):
-    """network.gradient: the slope of the examples at places start..start + size of records.order; records.sums: (3,).
+def batch_gradient(network, work, examples, records, start, size, rule, stochastic_regularization, epoch, barrier):
+    """network.gradient: that of the examples records.order[start..start + size]; records.sums: (3,), added to.
 
-    One thread's work for a training of many processes, which add their slopes up.
+    For one thread of a training of many processes, which add their gradients up.
     """
-    plan = StepRange(0, 1, size, 0, 0, 0, 0, 0)
-    rate = network.parameters.dtype.type(0)
-    train_batch(network, work, examples, records, rate, start, size, plan, rule, distortion, epoch, 1, sync, 0, 1, 1)
+    step_range = StepRange(0, 1, size, 0, 1, 0, 0, 0, 0)
+    unused_rate = network.parameters.dtype.type(0)
+    train_batch(
+        network, work, examples, records, unused_rate, start, size, step_range, rule, stochastic_regularization, epoch,
+        1, barrier, 0, 1, 1,
+    )  # fmt: skip
 
 
 @entry
-def apply_gradient(network, work, rule, rate, step):
+def apply_gradient(network, work, rule, learning_rate, step):
     """network.parameters: one step by the rule down network.gradient."""
-    call_at(network.kernel_table[RULE_PASS], rule_pass, network, rule, rate, 0, 1, step, 1.0)
+    call(network.kernel_table, update_pass, network, rule, learning_rate, 0, 1, step, 1.0)
     if rule.clip_norm > 0:
-        call_at(network.kernel_table[CLIPPED_PASS], clipped_pass, network, rule, rate, 0, 1, step)
+        call(network.kernel_table, clipped_update_pass, network, rule, learning_rate, 0, 1, step)
     if rule.max_norm > 0:
-        call_at(network.kernel_table[LIMITS_PASS], limits_pass, network, work, rule, 0, 1)
+        call(network.kernel_table, max_norm_pass, network, work, rule, 0, 1)
 
 
 @entry
 def shuffle_rows(order, seed, epoch):
-    """order: (n,) as `shuffle` of the same seed and epoch leaves it."""
+    """order: (n,) as `shuffle` leaves it for this seed and epoch."""
     shuffle(order, seed, epoch)
 
 
 @entry
 def prefetch_rows(inputs, order, length):
-    """Read a byte of each line of the rows in `order`, `length` bytes each, so that they are near when wanted."""
+    """Read a byte of each cache line of the rows in `order`, `length` bytes each; return their sum, so that it happens.
+
+    inputs: (bytes,) of all rows.
+    """
     total = 0
     for row in order:
         for byte in range(row * length, (row + 1) * length, CACHE_LINE):
@@ -420,12 +446,15 @@ def prefetch_rows(inputs, order, length):
 
 
 @parallel_entry
-def train(network, work, examples, validation, plan, rule, distortion, records, sync, n_threads):
-    """Steps first..last of a training, on up to `n_threads` threads that stay together for all of them."""
+def train(
+    network, work, examples, validation, step_range, rule, stochastic_regularization, records, barrier, n_threads
+):
+    """parameters, records: steps first..last of a training, on up to `n_threads` threads that stay together."""
     for _ in prange(n_threads):
-        rank, team = join_team(sync, n_threads)
-        if team > 0:
-            call_at(
-                network.kernel_table[STEPS], train_steps,
-                network, work, examples, validation, plan, rule, distortion, records, sync, rank, team,
+        thread, team_size = join_team(barrier, n_threads)
+        if team_size > 0:
+            call(
+                network.kernel_table, train_steps,
+                network, work, examples, validation, step_range, rule, stochastic_regularization, records,
+                barrier, thread, team_size,
             )  # fmt: skip

@@ -1,10 +1,12 @@
-"""Activations and losses of the user's own: compiled over a block of numbers, called by address.
+"""Activations and losses that the user registers: compiled over a block of numbers, called by address.
 
-The address's place in the kernel table, plus USER_FUNCTION_BASE, is the code of the activation or loss.
+A user's function has a slot of the kernel table behind those of fastnn's kernels, see registry.py. Its code, which
+stands where those of fastnn's activations and losses do, is the slot plus USER_FUNCTION_BASE.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,80 +15,76 @@ from numba.core.errors import NumbaError
 
 from .activations import CODES as ACTIVATION_CODES
 from .activations import activate
-from .intrinsics import USER_FUNCTIONS, call_at
-from .jit import COMPILED, kernel, piece
-from .layout import ACTIVATE, N_PIECES
+from .argument_types import Floats
+from .jit import COMPILED, kernel
+from .registry import add_user_function, call, call_user_function, user_prototype
 
 USER_FUNCTION_BASE = 1000
 
 
-@piece
-def user_activation(a, slope):
-    """The signature of an activation: a: (n,) z before, f(z) after; slope: (n,) f'(z). This one is the identity."""
-    slope[:] = 1
+@user_prototype((Floats, Floats))
+def user_activation(a, derivative):
+    """a: (n,) z before, f(z) after; derivative: (n,) f'(z). A user's activation has this signature; here f(z) = z."""
+    derivative[:] = 1
 
 
-@piece
+@user_prototype((Floats, Floats, Floats, Floats, Floats, int, int, int))
 def user_loss(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
-    """The signature of a loss, as squared_error of losses.py. This one is 0."""
+    """delta, row_loss: as squared_error of losses.py. A user's loss has this signature; here l = 0."""
     row_loss[:n_rows] = 0
     delta[: n_rows * ld] = 0
 
 
 @kernel
-def apply_activation(a, slope, activation, code):
-    """a: (n,) z before, f(z) after; slope: (n,) f'(z)."""
+def apply_activation(a, derivative, activation, kernel_table):
+    """a: (n,) z before, f(z) after; derivative: (n,) f'(z)."""
     if activation >= USER_FUNCTION_BASE:
-        call_at(code[activation - USER_FUNCTION_BASE], user_activation, a, slope)
+        call_user_function(kernel_table, activation - USER_FUNCTION_BASE, user_activation, a, derivative)
     else:
-        call_at(code[ACTIVATE], activate, a, slope, activation)
+        call(kernel_table, activate, a, derivative, activation)
 
 
 def check_compiles(what: str, function: Callable[..., Any], n_numbers: int) -> None:
-    """An error where Numba does not make machine code of it that takes such float64 and returns a real number."""
+    """Raise a TypeError unless Numba compiles the function, for so many float64, and it returns a real number."""
     if not COMPILED:
         return
     inner = kernel(function)
-    found = kernel((lambda z: inner(z)) if n_numbers == 1 else (lambda a, y: inner(a, y)))  # defaults are left out
+    tried = kernel((lambda z: inner(z)) if n_numbers == 1 else (lambda a, y: inner(a, y)))  # defaults are left out
     try:
-        found.compile((types.float64,) * n_numbers)
+        tried.compile((types.float64,) * n_numbers)
     except NumbaError as error:
-        lines = [line.strip() for line in str(error).splitlines()]
+        without_colours = re.sub(r"\x1b\[[\d;]*m", "", str(error))  # Numba adds them if colorama is installed
+        lines = [line.strip() for line in without_colours.splitlines()]
         reason = next((line for line in lines if line and not line.startswith("Failed in")), "")
         raise TypeError(f"{what} must be a function that Numba compiles: {reason:.200}") from None
-    returned = found.overloads[(types.float64,) * n_numbers].signature.return_type
+    returned = tried.overloads[(types.float64,) * n_numbers].signature.return_type
     if not isinstance(returned, types.Float | types.Integer | types.Boolean):
         raise TypeError(f"{what} must return a real number, compiled it returns {returned}")
 
 
-def add_activation(name: str, value: Callable[..., Any], slope: Callable[..., Any]) -> None:
-    """Give an activation, by its functions of one number, a name and a code."""
-    f, rise = kernel(value), kernel(slope)
+def add_activation(name: str, function: Callable[..., Any], derivative: Callable[..., Any]) -> None:
+    """Add an activation, given by functions of one number, under this name."""
+    f, f_prime = kernel(function), kernel(derivative)
 
-    def over_block(a, slopes):
+    def over_block(a, derivative):
         for i in range(len(a)):
             z = a[i]
-            slopes[i] = rise(z)
+            derivative[i] = f_prime(z)
             a[i] = f(z)
 
-    ACTIVATION_CODES[name] = _add(over_block)
+    ACTIVATION_CODES[name] = USER_FUNCTION_BASE + add_user_function(user_activation, kernel(over_block))
 
 
-def add_loss(codes: dict[str, int], name: str, value: Callable[..., Any], slope: Callable[..., Any]) -> None:
-    """Give a loss, by its functions of one activation and its target, a name and a code."""
-    f, rise = kernel(value), kernel(slope)
+def add_loss(codes: dict[str, int], name: str, function: Callable[..., Any], derivative: Callable[..., Any]) -> None:
+    """Add a loss, given by functions of one output and its target, to the codes under this name."""
+    f, f_prime = kernel(function), kernel(derivative)
 
     def over_block(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
         for r in range(n_rows):
             total = a.dtype.type(0)
             for i in range(r * ld, r * ld + n_out):
                 total += a.dtype.type(f(a[i], targets[i]))
-                delta[i] *= a.dtype.type(rise(a[i], targets[i])) * row_factor[r]
+                delta[i] *= a.dtype.type(f_prime(a[i], targets[i])) * row_factor[r]
             row_loss[r] = total
 
-    codes[name] = _add(over_block)
-
-
-def _add(over_block: Callable[..., Any]) -> int:
-    USER_FUNCTIONS.append(kernel(over_block))
-    return USER_FUNCTION_BASE + N_PIECES + len(USER_FUNCTIONS) - 1
+    codes[name] = USER_FUNCTION_BASE + add_user_function(user_loss, kernel(over_block))

@@ -104,11 +104,8 @@ def _draw_weights(net: Network, places: list, largest: float, line_width: float,
                 (x0, y0), (x1, y1) = places[layer][k], places[layer + 1][j]
                 size = abs(float(weight)) / largest
                 colour = POSITIVE if weight > 0 else NEGATIVE
-                # large weights lie on top of small ones
-                axes.plot(
-                    [x0, x1], [y0, y1], color=colour, linewidth=0.2 + line_width * size, alpha=0.3 + 0.6 * size,
-                    zorder=1 + size,
-                )  # fmt: skip
+                (line,) = axes.plot([x0, x1], [y0, y1], color=colour, linewidth=0.2 + line_width * size)
+                line.set(alpha=0.3 + 0.6 * size, zorder=1 + size)  # large weights lie on top of small ones
 
 
 def _draw_neurons(net: Network, places: list, largest: float, line_width: float, radius: float, axes: Axes) -> None:

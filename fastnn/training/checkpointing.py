@@ -306,7 +306,7 @@ def _restored_history(saved: Checkpoint | None) -> History:
 
 
 def run_fingerprint(
-    examples: layout.Examples, batch_size: int, shuffle: bool, optimizer: str, n_ranks: int = 1
+    examples: layout.Examples, batch_size: int, shuffle: bool, optimizer: str, n_ranks: int = 1, drop_last: bool = False
 ) -> dict[str, Any]:
     """Return what two trainings must share for their steps to be the same: sizes, and a digest of some rows."""
     itemsizes = {code: np.dtype(name).itemsize for name, code in gather.KINDS.items()}
@@ -329,4 +329,4 @@ def run_fingerprint(
         "optimizer": optimizer,
         "ranks": n_ranks,
         "data": digest.hexdigest()[:16],
-    }
+    } | ({"drop_last": True} if drop_last else {})

@@ -281,6 +281,8 @@ def count_steps(group: RankGroup, n_rows: int, batch_size: int) -> int:
 
 def check_options(options: FitOptions) -> None:
     """Raise ValueError for options that several ranks cannot honour."""
+    if options.drop_last:
+        raise ValueError("several ranks take every batch, got drop_last=True")
     if isinstance(options.optimizer, LBFGS) or options.n_threads not in (None, 1):
         raise ValueError("several ranks take an optimizer of steps, not 'lbfgs', and each works on one thread")
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import inputs
-from ..kernels import gather, kernel_table, layout, predict, threads, train_loop
+from ..kernels import gather, layout, predict, threads, train_loop
+from ..kernels.kernel_table import Kernels, build_kernel_table, required_for_prediction, required_for_training
 from ..kernels.njit_api import Compiled
 from ..parameters import (
     BLOCK_ROWS,
@@ -18,6 +19,7 @@ from ..parameters import (
     flatten,
     make_layout,
     make_workspace,
+    scale_view,
     unflatten,
     views,
 )
@@ -50,6 +52,8 @@ class Engine:
         All parameters, laid out for the kernels: see `fastnn.parameters`.
     weights, biases : tuple of ndarray
         Views of the buffer: (n_out, n_in) and (n_out,) for each layer.
+    input_scales : ndarray
+        View of the buffer: the learned scale of each input, (n_in,), or empty.
 
     Notes
     -----
@@ -63,18 +67,20 @@ class Engine:
         memory = make_layout(spec)
         self.buffer = aligned_zeros(memory.n_parameters, self.dtype)
         self.weights, self.biases = views(self.buffer, memory.table)
+        self.input_scales = scale_view(self.buffer, memory.table)
+        self.input_scales[:] = 1
         self._max_direct_rows = FEW_ROWS if FEW_ROWS * spec.n_parameters <= MIN_PARALLEL_WORK else 1
         self._workspaces = threading.local()
 
     @property
     def parameters(self) -> np.ndarray:
         """A copy of all parameters, in the order of `fastnn.parameters.flatten`."""
-        return flatten(self.weights, self.biases)
+        return flatten(self.weights, self.biases, self.input_scales)
 
     def set_parameters(self, vector: np.ndarray) -> None:
         """Write all parameters, and 0 into the padding, where a training that diverged leaves NaN."""
         self.buffer[:] = 0
-        unflatten(vector, self.weights, self.biases)
+        unflatten(vector, self.weights, self.biases, self.input_scales)
 
     def check_trainable(self) -> None:
         """Raise ValueError if gradient descent cannot train this network."""
@@ -96,16 +102,16 @@ class Engine:
             setattr(self._workspaces, purpose, cached)
         return cached
 
-    def kernel_table(self, kernels: tuple[int, ...]) -> np.ndarray:
+    def kernel_table(self, kernels: Kernels) -> np.ndarray:
         """Return the addresses of these kernels, and of the user's functions that the network has."""
         activations = tuple(activation_code(name) for name in self.spec.activation)
-        return kernel_table.build_kernel_table(self.spec.dtype, kernels, activations, loss_code(self.spec.loss))
+        return build_kernel_table(self.spec.dtype, kernels, activations, loss_code(self.spec.loss))
 
     def network_view(
         self,
         memory: MemoryLayout,
         gradient: np.ndarray,
-        kernels: tuple[int, ...],
+        kernels: Kernels,
         frozen: Collection[int] = (),
     ) -> layout.NetworkView:
         """Bundle what the kernels read and write of the network.
@@ -115,7 +121,7 @@ class Engine:
         memory : MemoryLayout
         gradient : ndarray
             As long as the parameter buffer, or empty where every update is fused with its gradient.
-        kernels : tuple of int
+        kernels : frozenset
             What the table of addresses must hold.
         frozen : collection of int
             Layers that keep their parameters.
@@ -169,14 +175,14 @@ class Engine:
             arguments = self._workspaces.direct
         except AttributeError:
             memory, work = self.workspace("small", self._max_direct_rows)
-            table = self.kernel_table(kernel_table.required_for_prediction())
+            table = self.kernel_table(required_for_prediction())
             arguments = (memory.table, self.buffer, work.buffer, self.spec.input_scale, table)
             self._workspaces.direct = arguments
         return out if predict.predict_few(out, X, *arguments) < 0 else None
 
     def _predict_sparse(self, rows: inputs.Rows, out: np.ndarray) -> None:
         memory, work = self.workspace("predict", min(max(1, rows.n_rows), PREDICT_ROWS), sparse=True)
-        table = self.kernel_table(kernel_table.required_for_prediction(sparse=True))
+        table = self.kernel_table(required_for_prediction(sparse=True))
         examples = inputs.without_targets(rows, self.spec)
         flat = out.reshape(-1)
         predict.predict_sparse(flat, examples, memory.table, self.buffer, work.buffer, NO_ORDER, memory.block, table)
@@ -185,7 +191,7 @@ class Engine:
         parallel = rows.n_rows * self.spec.n_parameters > MIN_PARALLEL_WORK
         n_threads = threads.max_threads() if parallel else 1
         memory, work = self.workspace("predict", min(rows.n_rows, PREDICT_ROWS * n_threads))
-        table = self.kernel_table(kernel_table.required_for_prediction())
+        table = self.kernel_table(required_for_prediction())
         flat, source = out.reshape(-1), (rows.inputs, rows.kind, rows.stride, self.spec.input_scale)
         buffers = (memory.table, self.buffer, work.buffer, NO_ORDER)
         with threads.team_of(min(n_threads, memory.block)) as team:
@@ -202,7 +208,7 @@ class Engine:
         parts: list[list[np.ndarray]] = [[] for _ in sizes]
         memory = self.memory(PREDICT_ROWS)
         work = make_workspace(memory, self.spec.dtype)
-        table = self.kernel_table(kernel_table.required_for_prediction())
+        table = self.kernel_table(required_for_prediction())
         out = np.empty(PREDICT_ROWS * sizes[-1], self.dtype)
         itemsize = rows.inputs.size // max(1, (rows.n_rows - 1) * rows.stride + sizes[0]) if rows.n_rows else 1
         offsets = [(memory.table[0, layout.INPUTS], memory.table[0, layout.LD_IN])]
@@ -223,7 +229,7 @@ class Engine:
         """Bundle the network for `fastnn.compiled.predict`, with a workspace of its own."""
         memory = self.memory(FEW_ROWS)
         work = make_workspace(memory, self.spec.dtype)
-        table = self.kernel_table(kernel_table.required_for_prediction())
+        table = self.kernel_table(required_for_prediction())
         return Compiled(memory.table, self.buffer, work.buffer, self.spec.input_scale, memory.block, table)
 
     def evaluate(self, examples: layout.Examples) -> tuple[float, float]:
@@ -239,7 +245,7 @@ class Engine:
 
     def step(self, examples: layout.Examples, learning_rate: float, frozen: Collection[int] = ()) -> float:
         """Make one update of gradient descent on all examples together; return the loss before it."""
-        gradient = self.gradient_buffer(examples.n_rows)
+        gradient = self.gradient_buffer(examples.n_rows, not self.spec.learned_input_scale)
         nothing = inputs.empty_examples(self.spec)
         return float(self._run(examples, nothing, 1, gradient, learning_rate, frozen, update=1).history[0, 0])
 
@@ -257,8 +263,12 @@ class Engine:
         n_rows = examples.n_rows + validation.n_rows
         memory, work = self.workspace("train", min(n_rows, BLOCK_ROWS), inputs.all_sparse(examples, validation))
         rule = plain_sgd_rule(self.buffer)
-        kernels = kernel_table.required_for_training(
-            rule, NO_STOCHASTIC_REGULARIZATION, (examples.kind, validation.kind), bool(update and gradient.size)
+        kernels = required_for_training(
+            rule,
+            NO_STOCHASTIC_REGULARIZATION,
+            (examples.kind, validation.kind),
+            bool(update and gradient.size),
+            self.spec.learned_input_scale,
         )
         records = layout.Records(
             order=NO_ORDER,
@@ -275,7 +285,7 @@ class Engine:
             work,
             examples,
             validation,
-            layout.StepRange(0, n_steps, n_rows, 0, 0, 0, update, 0),
+            layout.StepRange(0, n_steps, n_rows, 0, 1, 0, 0, update, 0),
             rule,
             NO_STOCHASTIC_REGULARIZATION,
             records,

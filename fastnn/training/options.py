@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from ..checks import check_int
+from ..checks import check_int, check_non_negative
 from ..optimizers import LBFGS, Optimizer, as_optimizer
 from ..schedules import LearningRates, as_learning_rates
 from ..spec import Spec
@@ -27,7 +28,11 @@ class FitOptions:
     rates : LearningRates
         The learning rate of each step.
     regularization : Regularization
+    rate_factors : tuple of float
+        Of the learning rate: for each layer those of its weights and its biases, then that of the input scales;
+        empty: 1.
     shuffle : bool
+    drop_last : bool
     n_threads : int or None
     on_divergence : {"raise", "continue"}
     progress : bool or None
@@ -38,7 +43,9 @@ class FitOptions:
     optimizer: Optimizer
     rates: LearningRates
     regularization: Regularization
+    rate_factors: tuple[float, ...]
     shuffle: bool
+    drop_last: bool
     n_threads: int | None
     on_divergence: str
     progress: bool | None
@@ -54,7 +61,7 @@ def make_fit_options(
     shuffle: Any = True,
     n_threads: Any = None,
     on_divergence: Any = "raise",
-    progress: bool | None = None,
+    progress: Any = None,
     l1: Any = 0.0,
     l2: Any = 0.0,
     clip_norm: Any = None,
@@ -62,6 +69,8 @@ def make_fit_options(
     label_smoothing: Any = 0.0,
     input_noise: Any = 0.0,
     ema_decay: Any = None,
+    lr_factors: Any = None,
+    drop_last: Any = False,
 ) -> FitOptions:
     """Check the options of `Network.fit` for a network of this spec; ValueError or TypeError names the one."""
     chosen = as_optimizer(optimizer)
@@ -82,20 +91,56 @@ def make_fit_options(
     batch_size = check_int("batch_size", batch_size, 1)
     if n_threads is not None:
         n_threads = check_int("n_threads", n_threads, 1)
-    if not isinstance(shuffle, bool | np.bool_):
-        raise TypeError(f"shuffle must be True or False, got {shuffle!r}")
+    for name, flag in (("shuffle", shuffle), ("drop_last", drop_last)):
+        if not isinstance(flag, bool | np.bool_):
+            raise TypeError(f"{name} must be True or False, got {flag!r}")
+    if progress is not None:
+        if not isinstance(progress, bool | np.bool_):
+            raise TypeError(f"progress must be True, False or None, got {progress!r}")
+        progress = bool(progress)
+    rate_factors = _rate_factors(spec, lr_factors)
     rates = (rate for rate in (learning_rate, chosen.learning_rate, chosen.default_rate) if rate is not None)
     resolved = as_learning_rates(next(rates), np.dtype(spec.dtype))
     if isinstance(chosen, LBFGS):
-        _check_lbfgs(spec, learning_rate, regularization)
+        _check_lbfgs(spec, learning_rate, regularization, rate_factors, bool(drop_last))
     return FitOptions(
-        epochs, batch_size, chosen, resolved, regularization, bool(shuffle), n_threads, on_divergence, progress
-    )
+        epochs, batch_size, chosen, resolved, regularization, rate_factors, bool(shuffle), bool(drop_last), n_threads,
+        on_divergence, progress,
+    )  # fmt: skip
 
 
-def _check_lbfgs(spec: Spec, learning_rate: Any, regularization: Regularization) -> None:
+def _rate_factors(spec: Spec, lr_factors: Any) -> tuple[float, ...]:
+    """Return the factors of the learning rate, layer by layer; empty where all are 1."""
+    if lr_factors is None:
+        return ()
+    kinds = ("weights", "biases", "input_scales")
+    if not isinstance(lr_factors, Mapping) or not set(lr_factors) <= set(kinds):
+        raise TypeError(f"lr_factors must be a dict with keys among {', '.join(kinds)}, got {lr_factors!r:.200}")
+    n_layers = len(spec.activation)
+    factors: dict[str, list[float]] = {}
+    for kind in kinds:
+        count, value = 1 if kind == "input_scales" else n_layers, lr_factors.get(kind, 1.0)
+        values = (
+            list(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else [value] * count
+        )
+        if len(values) != count:
+            raise ValueError(f"lr_factors[{kind!r}] must be a number or {count} numbers, got {len(values)}")
+        factors[kind] = [check_non_negative(f"lr_factors[{kind!r}]", number) for number in values]
+    pairs = zip(factors["weights"], factors["biases"], strict=True)
+    return (*(factor for pair in pairs for factor in pair), *factors["input_scales"])
+
+
+def _check_lbfgs(
+    spec: Spec,
+    learning_rate: Any,
+    regularization: Regularization,
+    rate_factors: tuple[float, ...],
+    drop_last: bool,
+) -> None:
     refused = {name: value for name, value in asdict(regularization).items() if value and name != "l2"}
     refused |= {"learning_rate": learning_rate} if learning_rate is not None else {}
     refused |= {"dropout": spec.dropout} if any(spec.dropout) else {}
+    refused |= {"lr_factors": rate_factors} if rate_factors else {}
+    refused |= {"drop_last": drop_last} if drop_last else {}
     if refused:
         raise ValueError(f"optimizer 'lbfgs' minimizes one smooth function and takes l2 alone; got {refused}")

@@ -113,11 +113,13 @@ def fit_steps(
     """
     batch_size = min(options.batch_size, dataset.examples.n_rows)
     optimizer = repr((options.optimizer.kind, bool(options.regularization.ema_decay)))
-    fingerprint = partial(run_fingerprint, dataset.examples, batch_size, options.shuffle, optimizer)
+    fingerprint = partial(
+        run_fingerprint, dataset.examples, batch_size, options.shuffle, optimizer, drop_last=options.drop_last
+    )
     checkpointer.check(fingerprint)
     optimizer_state = prepare_state(engine, state, options, checkpointer)
     checkpointer.begin(Subject(engine, state, callbacks, fingerprint))
-    steps = -(-dataset.examples.n_rows // batch_size)
+    steps = count_batches(dataset.examples.n_rows, batch_size, options.drop_last)
     arguments = kernel_arguments(engine, state, optimizer_state, dataset, options, batch_size)
     arguments = own_layer_table(arguments, callbacks)
     start = state.epochs if first_draw is None else first_draw
@@ -131,6 +133,11 @@ def fit_steps(
         with settled(run, engine, callbacks):
             train(run)
     return run
+
+
+def count_batches(n_rows: int, batch_size: int, drop_last: bool) -> int:
+    """Return the steps of an epoch, that of an incomplete last batch included unless it is dropped."""
+    return n_rows // batch_size if drop_last else -(-n_rows // batch_size)
 
 
 def prepare_state(
@@ -169,13 +176,16 @@ def kernel_arguments(
     examples, validation = dataset.examples, dataset.validation
     block = min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS)))
     memory, work = engine.workspace("train", block, inputs.all_sparse(examples, validation))
-    rule = make_update_rule(options.optimizer, options.regularization, optimizer_state, memory.table)
+    rule = make_update_rule(
+        options.optimizer, options.regularization, optimizer_state, memory.table, options.rate_factors
+    )
     stochastic = make_stochastic_regularization(engine.spec.dropout, options.regularization, state.seed)
     kinds = (examples.kind, validation.kind)
     if gather.CSR in kinds and (engine.spec.dropout[0] or options.regularization.input_noise):
         raise ValueError("sparse inputs are left as they are: no dropout of inputs, no input_noise")
-    gradient = engine.gradient_buffer(batch_size, fused and bool(rule.plain))
-    kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size))
+    scaled = engine.spec.learned_input_scale
+    gradient = engine.gradient_buffer(batch_size, fused and bool(rule.plain) and not scaled)
+    kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size), scaled)
     network = engine.network_view(memory, gradient, kernels, state.frozen)
     examples = examples._replace(prefetch_distance=inputs.prefetch_distance(examples, batch_size))
     return KernelArguments(network, work, examples, validation, rule, stochastic)
