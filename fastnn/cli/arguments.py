@@ -66,6 +66,7 @@ def _add_train(commands: Any) -> None:
     _add_network(train.add_argument_group("network"))
     _add_training(train.add_argument_group("training"))
     _add_files(train.add_argument_group("files"))
+    _add_table_options(train)
 
 
 def _add_network(network: Any) -> None:
@@ -116,8 +117,6 @@ def _add_files(files: Any) -> None:
     files.add_argument(
         "--image-shape", type=sizes, metavar="HEIGHT,WIDTH", help="draw rows and weights as images of this size"
     )
-
-    _add_table_options(train)
 
 
 def _add_table_options(train: Any) -> None:
