@@ -253,14 +253,14 @@ def test_a_safetensors_file_of_another_program_with_metadata(path):
 
 
 @pytest.mark.parametrize("number", [3, 0, "1", None, 1.5, [1]])
-def test_a_later_format(number, saved):
-    rewrite(saved, lambda about: {**about, "format": number})
+def test_another_format(number, saved):
+    rewrite(saved, lambda config: {**config, "format": number})
     assert_refused(saved, r"has format .*; this fastnn reads formats 1 and 2")
 
 
 @pytest.mark.parametrize("change", [{"format": 2}, {"format": 1, "table": {}}, {"format": 2, "table": []}])
 def test_the_preprocessing_of_a_table_belongs_to_format_2(change, saved):
-    rewrite(saved, lambda about: {**about, **change})
+    rewrite(saved, lambda config: {**config, **change})
     assert_refused(saved, "belongs to format 2")
 
 

@@ -26,19 +26,19 @@ def test_the_current_version_has_files():
 
 @pytest.mark.parametrize(("version", "name"), KEPT)
 def test_a_model_file_loads_and_predicts_as_it_did(version, name):
-    file = keep_files.FOLDER / version / f"{name}.safetensors"
-    net = fastnn.load_model(file).network
+    path = keep_files.FOLDER / version / f"{name}.safetensors"
+    net = fastnn.load_model(path).network
     X, _ = keep_files.rows()
     np.testing.assert_allclose(net.predict(X), expected(version)[name], **CLOSE)
     assert net.epochs_trained == {"scaled": 3, "dropped": 2, "quantile": 1}[name]
     if name == "scaled":
         assert net.dtype == np.float64
         assert (net.column_names, net.class_names) == (("a", "b", "c"), ("first", "second", "third"))
-        np.testing.assert_allclose(model_file.read(file).scaler.mean, X.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(model_file.read(path).scaler.mean, X.mean(axis=0), rtol=1e-12)
     if name == "dropped":
         assert (net.dropout, net.input_scale) == ((0.1, 0.2, 0.3), 0.5)
     if name == "quantile":
-        assert model_file.read(file).spec.loss_setting == 0.8
+        assert model_file.read(path).spec.loss_setting == 0.8
 
 
 @pytest.mark.parametrize("version", VERSIONS)

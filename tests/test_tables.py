@@ -527,7 +527,8 @@ class TestRefusals:
         table = read_table(write("a,b\n" + "1,2\n" * 200 + "3\n1,2,3\n"))
         assert table.n_rows == 200
         assert table.warnings == (
-            "2 rows with the wrong number of fields left out; the first is line 202, with 1 field where the table has 2",
+            "2 rows with the wrong number of fields left out; the first is line 202, with 1 field where the table "
+            "has 2",
         )
 
     @pytest.mark.parametrize(

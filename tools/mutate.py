@@ -32,8 +32,8 @@ INPUT_TESTS = "network inputs sparse training regularisation losses"
 MODULES = {
     **dict.fromkeys(
         [f"kernels/{name}.py" for name in (
-            "activations", "losses", "forward", "backward", "weight_gradient", "optimizer_steps", "train_loop", "gather",
-            "sparse", "stochastic_regularization", "pack", "predict", "user_functions", "layout",
+            "activations", "losses", "forward", "backward", "weight_gradient", "optimizer_steps", "train_loop",
+            "gather", "sparse", "stochastic_regularization", "pack", "predict", "user_functions", "layout",
         )],
         KERNEL_TESTS,
     ),

@@ -77,8 +77,9 @@ def _without_target(model: TableModel, table: Table, option: str | None) -> dict
 
 def _refuse(model: TableModel, table: Table) -> dict[str, Column]:
     raise FileFormatError(
-        f"{table.path}: the model takes {len(model.encoder.columns)} columns, the table has {len(table.columns)} beside "
-        "any target; give the columns of the model in their order, with or without a target (named with --target)"
+        f"{table.path}: the model takes {len(model.encoder.columns)} columns, the table has {len(table.columns)} "
+        "beside any target; give the columns of the model in their order, with or without a target (named with "
+        "--target)"
     )
 
 

@@ -175,8 +175,8 @@ def _targets(table: Table, given: str | None) -> tuple[str, ...]:
             return table.targets
         if table.kind == "npz":
             raise FileFormatError(
-                f"{table.path}: no array named y to learn; save it with numpy.savez(path, X=..., y=...), or name a column "
-                "with --target"
+                f"{table.path}: no array named y to learn; save it with numpy.savez(path, X=..., y=...), or name a "
+                "column with --target"
             )
         if len(names) < 2:
             raise FileFormatError(f"{table.path}: no column is left beside the target {names[0]!r}")

@@ -197,7 +197,7 @@ def _layout(
         raise ValueError(f"decimal must be '.' or ',', got {decimal!r:.80}")
     if encoding is not None and not isinstance(encoding, str):
         raise TypeError(f"encoding must be a name, got {encoding!r:.80}")
-    sets = {}
+    sets: dict[str, Any] = {}
     for name, given in (("missing", missing), ("as_texts", as_texts), ("known_names", known_names)):
         found = None if isinstance(given, str) else list(given)
         if found is None or not all(isinstance(text, str) for text in found):

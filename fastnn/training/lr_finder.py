@@ -11,7 +11,7 @@ import numpy as np
 from .. import inputs
 from ..checks import check_int, check_learning_rate
 from ..errors import DivergenceError
-from ..schedules import as_learning_rates
+from ..learning_rates import as_learning_rates
 from .checkpointing import Checkpointer
 from .dataset import make_dataset
 from .engine import Engine

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..checks import check_int, check_non_negative
+from ..learning_rates import LearningRates, as_learning_rates
 from ..optimizers import LBFGS, Optimizer, as_optimizer
-from ..schedules import LearningRates, as_learning_rates
 from ..spec import Spec
 from .update_rule import Regularization, make_regularization
 

@@ -14,7 +14,8 @@ from ..caller import warn_caller
 from ..checks import check_int
 from ..errors import DivergenceError
 from ..history import COLUMNS, History
-from ..schedules import LearningRates, PlateauState, ReduceOnPlateau, Schedule, as_learning_rates, evaluate_schedule
+from ..learning_rates import LearningRates, as_learning_rates, evaluate_schedule
+from ..schedules import PlateauState, ReduceOnPlateau, Schedule
 from .checkpointing import Checkpointer
 from .dataset import as_validation, make_dataset
 from .engine import Engine
