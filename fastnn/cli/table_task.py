@@ -319,7 +319,8 @@ def _test_columns(
     table = read_rows(arguments.test, encoder, arguments, targets=isinstance(target, ClassTarget))
     tell_reading(table, tell)
     columns = table.columns
-    if not set(target.names) <= set(columns) and len(columns) == len(encoder.file_columns):
+    by_order = not (table.has_names and has_own_names(encoder.file_columns))
+    if by_order and not set(target.names) <= set(columns) and len(columns) == len(encoder.file_columns):
         columns = dict(zip(encoder.file_columns, columns.values(), strict=True))
     lacking = [name for name in target.names if name not in columns]
     if lacking:

@@ -178,7 +178,7 @@ def _predict(model: SavedModel, target: ClassTarget | QuantityTarget, number: st
     lines = [
         f"void {name}_predict(const double *inputs, double *outputs) {{",
         f"    {number} z[{n_in}], a[{n_out}];",
-        *["    int j;"] * (n_out > 1),
+        *["    int j;"] * (n_out > 1 and isinstance(target, ClassTarget)),
         *["    double total = 0.0;"] * _needs_total(model, target),
         f"    {name}_encode(inputs, z);",
         f"    {name}_network_predict(z, a);",

@@ -127,7 +127,7 @@ class ColumnBuilder:
 
     def settle(self, column: Texts, decimal: str | None = None, *, keep_texts: bool = False) -> Column:
         """Return a whole column of texts as numbers if it holds numbers, unless texts are to be kept."""
-        if keep_texts:
+        if keep_texts or column.nominal:
             return column
         chosen = format_of(column.distinct, column.counts(), decimal=decimal)
         if chosen is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,10 +46,14 @@ MISSING = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """A column of texts: `distinct[codes[row]]` is the text of a row, code -1 a missing value."""
+    """A column of texts: `distinct[codes[row]]` is the text of a row, code -1 a missing value.
+
+    `nominal`: whether its source says that it holds categories, even where all texts are numbers.
+    """
 
     codes: NDArray[np.signedinteger[Any]]
     distinct: tuple[str, ...]
+    nominal: bool = False
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -102,7 +106,7 @@ def missing_rows(column: Column) -> NDArray[np.bool_]:
 
 def take(column: Column, rows: NDArray[Any]) -> Column:
     """Return the column's values of some rows."""
-    return Texts(column.codes[rows], column.distinct) if isinstance(column, Texts) else column[rows]
+    return replace(column, codes=column.codes[rows]) if isinstance(column, Texts) else column[rows]
 
 
 def n_rows_of(columns: Mapping[str, Column]) -> int:
@@ -206,7 +210,7 @@ def column_of(name: str, values: Any, missing: frozenset[str] = frozenset()) -> 
     categories = getattr(getattr(values, "cat", None), "categories", None)
     if categories is not None and hasattr(values.cat, "codes"):  # pandas: a category is cleaned once, not in every row
         clean = texts_of(list(categories), missing)
-        return Texts(np.append(clean.codes, np.int32(-1))[np.asarray(values.cat.codes)], clean.distinct)
+        return Texts(np.append(clean.codes, np.int32(-1))[np.asarray(values.cat.codes)], clean.distinct, nominal=True)
     array = np.asarray(values)
     if array.ndim != 1:
         raise ValueError(f"column {name!r} must have one value in each row, got shape {array.shape}")

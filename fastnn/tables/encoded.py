@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .columns import Column, Texts, as_texts
 from .dates import HOURS, days_of, parse_dates
-from .numbers import PLAIN, NumberFormat, format_of
+from .numbers import PLAIN, WORDS, NumberFormat, format_of
 
 __all__ = ["CategoryColumn", "DateColumn", "EncodedColumn", "Problem", "QuantityColumn", "column_from_state"]
 
@@ -137,7 +137,13 @@ def _numbers(name: str, column: Column, chosen: NumberFormat) -> tuple[NDArray[n
     other = format_of(column.distinct, column.counts()) if np.isnan(numbers).any() else None
     if other is not None and np.isnan(other.parse(column.distinct)).sum() < np.isnan(numbers).sum():
         numbers = other.parse(column.distinct)  # a file may be written in another way than the training's
-    return column.spread(numbers, np.nan), _problems(name, column, np.isnan(numbers), "is not a number")
+    bad = np.isnan(numbers) & ~_words(column)
+    return column.spread(numbers, np.nan), _problems(name, column, bad, "is not a number")
+
+
+def _words(column: Texts) -> NDArray[np.bool_]:
+    """Return which distinct texts are words for a missing value."""
+    return np.fromiter((text.casefold() in WORDS for text in column.distinct), bool, len(column.distinct))
 
 
 @dataclass(frozen=True)
@@ -309,7 +315,8 @@ def _days(name: str, column: Column, chosen: str | None) -> tuple[NDArray[np.flo
         raise TypeError(f"column {name!r} must hold times, as in training, got texts or numbers")
     texts = as_texts(column)
     times = parse_dates(texts.distinct, chosen)
-    problems = _problems(name, texts, np.isnat(times), f"is not a date of the form {chosen}")
+    bad = np.isnat(times) & ~_words(texts)
+    problems = _problems(name, texts, bad, f"is not a date of the form {chosen}")
     return texts.spread(days_of(times, chosen), np.nan), problems
 
 

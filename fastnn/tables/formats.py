@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,7 @@ def read_arff(source: Source, layout: Layout) -> Content:
     for position, (name, (_, kind)) in enumerate(zip(names, found["attributes"], strict=True)):
         values = [row[position] for row in found["data"]]
         if isinstance(kind, list) or name in layout.as_texts:
-            columns[name] = texts_of(values, layout.missing)
+            columns[name] = replace(texts_of(values, layout.missing), nominal=isinstance(kind, list))
         elif kind in ("NUMERIC", "REAL", "INTEGER"):
             columns[name] = np.array([np.nan if value is None else value for value in values], np.float64)
         else:

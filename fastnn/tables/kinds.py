@@ -10,6 +10,7 @@ import numpy as np
 
 from .columns import Column, Texts, missing_rows
 from .dates import date_format_of, is_ambiguous
+from .numbers import format_of
 
 __all__ = ["KINDS", "ColumnKind", "Overrides", "column_kinds"]
 
@@ -109,7 +110,8 @@ def column_kinds(
     Notes
     -----
     In this order: a column without values is "empty"; one with a single value and none missing "constant"; times, texts
-    of which 19 in 20 are dates of one format, and whole numbers such as 20141013 are "date". Texts are "text" if more
+    of which 19 in 20 are dates of one format, and whole numbers such as 20141013 are "date". Texts of which nine in ten
+    are numbers are "quantity", unless their source says that they are categories. Others are "text" if more
     than a tenth are different and have four words on average, "identifier" if more than half are different, else
     "category". Numbers are "identifier" if their name says so ("id", "key", "index", ... as a word of it) and nine in
     ten are different, or if they count the rows 0, 1, 2, ... or 1, 2, 3, ... in a first column, or one named so, of a
@@ -152,12 +154,16 @@ def _kind(name: str, column: Column, position: int) -> ColumnKind:
     n_distinct = _n_distinct(column, missing)
     if n_distinct == 1 and n_present == len(missing):
         return ColumnKind("constant", "one value in all rows")
+    if isinstance(column, Texts) and column.nominal:
+        return _kind_of_texts(column, n_present, n_distinct)
     chosen = date_format_of(column)
     if chosen is not None:
         doubt = isinstance(column, Texts) and is_ambiguous(column.distinct, chosen)
         first = "day" if chosen.find("%d") < chosen.find("%m") else "month"
         return ColumnKind("date", f"format {chosen}" + (f" ({first} first, or is it not?)" if doubt else ""), chosen)
     if isinstance(column, Texts):
+        if format_of(column.distinct, column.counts()) is not None:
+            return ColumnKind("quantity", "numbers, written as texts")
         return _kind_of_texts(column, n_present, n_distinct)
     if column.dtype.kind == "b":
         return ColumnKind("category", "true or false")
