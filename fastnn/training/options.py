@@ -129,6 +129,8 @@ def _rate_factors(spec: Spec, lr_factors: Any) -> tuple[float, ...]:
         if len(values) != count:
             raise ValueError(f"lr_factors[{kind!r}] must be a number or {count} numbers, got {len(values)}")
         factors[kind] = [check_non_negative(f"lr_factors[{kind!r}]", number) for number in values]
+    if "input_scales" in lr_factors and not spec.learned_input_scale:
+        raise ValueError(f"lr_factors['input_scales'] is for networks with learned_input_scale, got {lr_factors!r}")
     pairs = zip(factors["weights"], factors["biases"], strict=True)
     return (*(factor for pair in pairs for factor in pair), *factors["input_scales"])
 
@@ -139,8 +141,4 @@ def _check_lbfgs(spec: Spec, given: dict[str, Any], regularization: Regularizati
     refused |= {name: value for name, value in asdict(regularization).items() if value and name != "l2"}
     refused |= {"dropout": spec.dropout} if any(spec.dropout) else {}
     if refused:
-        listed = ", ".join(f"{name}={value!r:.80}" for name, value in refused.items())
-        raise ValueError(
-            "optimizer 'lbfgs' minimizes one smooth function of all examples: of the penalties it takes l2 alone, and "
-            f"it has no batches and no learning rate; got {listed}"
-        )
+        raise ValueError(f"optimizer 'lbfgs' minimizes one smooth function and takes l2 alone; got {refused}")
