@@ -33,7 +33,7 @@ def test_the_blocks_of_the_page_run(page, tmp_path, subtests):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "MPLBACKEND": "agg"}
     done = subprocess.run(
         [sys.executable, "-m", "tools.run_page", str(page), "--results", str(file)],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=300,
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert file.exists(), done.stderr
     results = json.loads(file.read_text("utf-8"))

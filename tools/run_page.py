@@ -74,9 +74,14 @@ def why_skipped(mark: str) -> str:
     if mark and not mark.startswith("needs "):
         raise ValueError(f"a block is marked {mark!r}; it must be 'needs NAME' or 'skip, REASON'")
     for name in mark.removeprefix("needs ").split():
-        if importlib.util.find_spec(name) is None and shutil.which(name) is None:
+        if importlib.util.find_spec(name) is None and shutil.which(name, path=search_path()) is None:
             return f"needs {name}"
     return ""
+
+
+def search_path() -> str:
+    """Return the PATH of the blocks: this interpreter's folder first."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
 def write_programs(folder: Path) -> None:
@@ -103,7 +108,7 @@ def run_page(path: Path) -> Iterator[Result]:
     namespace: dict[str, Any] = {"__name__": "__main__"}
     with tempfile.TemporaryDirectory() as folder:
         write_programs(Path(folder))
-        environment = os.environ | {"PATH": os.pathsep.join([folder, os.environ["PATH"]])}
+        environment = os.environ | {"PATH": os.pathsep.join([folder, search_path()])}
         for block in blocks_of(path.read_text("utf-8")):
             reason = why_skipped(block.mark)
             if reason:
