@@ -293,10 +293,6 @@ class Engine:
             history=np.zeros((1, 4)),
             learning_rates=np.full(1, learning_rate, self.dtype),
         )
-        wanted = 1
-        if n_rows * self.spec.n_parameters > MIN_PARALLEL_WORK:
-            most = threads.max_threads()
-            wanted = min(n_threads or most, most)
         threads.run_on_team(
             train_loop.train,
             train_loop.train_steps,

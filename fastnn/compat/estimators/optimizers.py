@@ -118,7 +118,7 @@ class KernelOptimizer:
         self._rate = optimizer.learning_rate
         self._state: OptimizerState | None = None
         rule = self._own_rule(alpha) if isinstance(optimizer, OwnOptimizer) else self._scikit_learn_rule(alpha)
-        n_stretches = network.engine.buffer.size // optimizer_steps.STRETCH + len(network.sizes)
+        n_stretches = network.engine.buffer.size // optimizer_steps.PENALTY_CHUNK + len(network.sizes)
         self.rule = rule._replace(penalty_per_batch=float(n_losses), norms=np.zeros(n_stretches))
 
     def _own_rule(self, alpha: float) -> layout.UpdateRule:
