@@ -1,4 +1,4 @@
-"""The three matrix products on one thread, at the shapes that take most time: pytest benchmarks --benchmark-only."""
+"""The three products on one thread, at the shapes in which the time goes: pytest benchmarks --benchmark-only."""
 
 from __future__ import annotations
 
@@ -6,45 +6,44 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from fastnn.workspace import make_workspace
 from numba import njit
 
 from fastnn import Network, reference
 from fastnn.kernels import backward, forward, layout, weight_gradient
-from fastnn.parameters import make_layout
+from fastnn.parameters import make_workspace
 
 SHAPES = [(10, 784, 16), (32, 64, 64), (128, 784, 128), (128, 512, 512), (256, 1024, 1024)]
 
 
 @njit(nogil=True)
-def run_forward(numbers, parameters, layer, rows):
+def run_forward(buffer, parameters, layer, rows):
     """Compute the weighted inputs of one layer."""
-    forward.weighted_inputs(numbers, parameters, layer, 0, rows)
+    forward.weighted_inputs(buffer, parameters, layer, 0, rows)
 
 
 @njit(nogil=True)
-def run_backward(numbers, scratch, parameters, layer, below, rows):
+def run_backward(buffer, scratch, parameters, layer, below, rows):
     """Compute the deltas of the layer below."""
-    backward.delta_below(numbers, scratch, parameters, layer, below, 0, rows)
+    backward.delta_below(buffer, scratch, parameters, layer, below, 0, rows)
 
 
 @njit(nogil=True)
-def run_gradient(out, numbers, scratch, layer, rate, rows):
-    """Compute the weight gradient and take the step."""
-    weight_gradient.subtract_weight_gradient(out, numbers, scratch, layer, rate, 0, layer[0], rows)
+def run_weight_gradient(out, buffer, scratch, layer, rate, rows):
+    """Compute the gradient by weights and take a step down it."""
+    weight_gradient.subtract_weight_gradient(out, buffer, scratch, layer, rate, 0, layer[layout.N_IN], rows)
 
 
 class Products:
-    """A hidden layer, its operands, and plain copies of them."""
+    """A layer in the middle of a network, its operands, and plain copies of them."""
 
     def __init__(self, rows: int, n_in: int, n_out: int) -> None:
         self.rows = rows
         net = Network([1, n_in, n_out], activation="identity", seed=0)
         self.parameters = net.engine.buffer
-        memory_layout = make_layout(net.engine.spec, rows)
-        work = make_workspace(memory_layout, "float32")
-        self.numbers, self.scratch = work.buffer, work.scratch
-        self.below, self.layer = memory_layout.table
+        memory = net.engine.memory(rows)
+        work = make_workspace(memory, "float32")
+        self.buffer, self.scratch = work.buffer, work.scratch
+        self.below, self.layer = memory.table
         generator = np.random.default_rng(0)
         self.a = self.part(layout.INPUTS, layout.LD_IN, n_in)
         self.delta = self.part(layout.DELTAS, layout.LD, n_out)
@@ -57,17 +56,17 @@ class Products:
     def part(self, offset: int, stride: int, columns: int) -> np.ndarray:
         """Return a view (rows, columns) of one part of the workspace."""
         start, ld = int(self.layer[offset]), int(self.layer[stride])
-        return self.numbers[start : start + self.rows * ld].reshape(self.rows, ld)[:, :columns]
+        return self.buffer[start : start + self.rows * ld].reshape(self.rows, ld)[:, :columns]
 
 
 @pytest.fixture(params=SHAPES, ids=lambda shape: "x".join(map(str, shape)))
 def products(request: pytest.FixtureRequest) -> Products:
-    """Build one shape: batch, neurons below, neurons."""
+    """One shape: batch, neurons below, neurons."""
     return Products(*request.param)
 
 
 def measure(benchmark: Callable, products: Products, call: Callable[[], None]) -> None:
-    """Time the call and record its GFLOP/s."""
+    """Time the call and note its GFLOP/s."""
     benchmark(call)
     if benchmark.stats:
         benchmark.extra_info["gflops"] = products.gigaflops / benchmark.stats.stats.median
@@ -75,7 +74,7 @@ def measure(benchmark: Callable, products: Products, call: Callable[[], None]) -
 
 def test_forward(benchmark, products):
     def call():
-        run_forward(products.numbers, products.parameters, products.layer, products.rows)
+        run_forward(products.buffer, products.parameters, products.layer, products.rows)
 
     call()
     np.testing.assert_allclose(products.z, products.a @ products.weights.T, rtol=1e-3, atol=1e-3)
@@ -85,29 +84,29 @@ def test_forward(benchmark, products):
 def test_weight_gradient(benchmark, products):
     out = np.zeros_like(products.parameters)
     minus_one, zero = np.float32(-1), np.float32(0)
-    run_gradient(out, products.numbers, products.scratch, products.layer, minus_one, products.rows)
+    run_weight_gradient(out, products.buffer, products.scratch, products.layer, minus_one, products.rows)
     start, ld = int(products.layer[layout.WEIGHTS]), int(products.layer[layout.LD])
     n_out, n_in = products.weights.shape
-    gradient = out[start : start + n_in * ld].reshape(n_in, ld)[:, :n_out].T
-    expected = reference.weight_gradient(products.a, products.delta)
-    np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-3)
+    found = out[start : start + n_in * ld].reshape(n_in, ld)[:, :n_out].T
+    wanted = reference.weight_gradient(products.a, products.delta)
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
     measure(
         benchmark,
         products,
-        lambda: run_gradient(out, products.numbers, products.scratch, products.layer, zero, products.rows),
+        lambda: run_weight_gradient(out, products.buffer, products.scratch, products.layer, zero, products.rows),
     )
 
 
 def test_deltas_below(benchmark, products):
     below, ld = products.below, int(products.below[layout.LD])
     start, n_in = int(below[layout.DELTAS]), products.weights.shape[1]
-    deltas = products.numbers[start : start + products.rows * ld].reshape(products.rows, ld)
+    derivatives = products.buffer[start : start + products.rows * ld].reshape(products.rows, ld)
 
     def call():
-        run_backward(products.numbers, products.scratch, products.parameters, products.layer, below, products.rows)
+        run_backward(products.buffer, products.scratch, products.parameters, products.layer, below, products.rows)
 
-    deltas[:] = 1
+    derivatives[:] = 1
     call()
-    np.testing.assert_allclose(deltas[:, :n_in], products.delta @ products.weights, rtol=1e-3, atol=1e-3)
-    deltas[:] = 0
+    np.testing.assert_allclose(derivatives[:, :n_in], products.delta @ products.weights, rtol=1e-3, atol=1e-3)
+    derivatives[:] = 0
     measure(benchmark, products, call)

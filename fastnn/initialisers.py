@@ -12,8 +12,8 @@ None               normal, standard deviation 1/sqrt(n_in): the default
 "lecun_normal"     normal, standard deviation sqrt(1 / n_in)
 "orthogonal"       orthonormal rows or columns (Saxe, McClelland and Ganguli, ICLR 2014)
 "zeros"            0
-"auto"             by the layer's activation: he_normal for relu, leaky_relu, elu, softplus, silu and gelu, lecun_normal
-                   for selu, glorot_uniform for all others
+"auto"             by the layer's activation: he_normal for relu, leaky_relu, elu, softplus, silu, gelu and mish,
+                   lecun_normal for selu, glorot_uniform for all others
 ================== ==========================================================================
 
 An entry may also be `Normal(deviation)`, `Uniform(limit)`, or a function f(generator, (n_out, n_in)) that returns an
@@ -124,7 +124,7 @@ NAMES: dict[str, Initialiser] = {
     "orthogonal": _orthogonal,
     "zeros": _zeros,
 }
-BY_ACTIVATION = dict.fromkeys(("relu", "leaky_relu", "elu", "softplus", "silu", "gelu"), "he_normal") | {
+BY_ACTIVATION = dict.fromkeys(("relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "mish"), "he_normal") | {
     "selu": "lecun_normal"
 }
 

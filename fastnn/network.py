@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Self, overload
 
@@ -14,17 +14,18 @@ from . import inputs
 from .callbacks.runner import CallbackRunner
 from .checks import check_int, check_learning_rate
 from .convert import c_source, onnx
+from .errors import DivergenceError, FileFormatError
 from .history import History
 from .initialisers import as_initialisers, initialise
 from .io import model_file
 from .io.model_file import SavedModel
 from .kernels.njit_api import Compiled
 from .optimizers import Optimizer
-from .parameters import buffer_to_vector, flatten, make_layout, views
+from .parameters import buffer_to_vector, make_layout, views
 from .schedules import Schedule
 from .spec import Spec, make_spec
 from .training import data_parallel, lr_finder, streaming, trainer
-from .training.checkpointing import make_checkpointer
+from .training.checkpointing import DEFAULT_SECONDS, make_checkpointer
 from .training.data_parallel import RankCallbacks, RankGroup
 from .training.dataset import NAMES, make_dataset
 from .training.engine import Engine
@@ -44,7 +45,7 @@ class Network:
         Neurons of each layer, the number of inputs first.
     activation : str or sequence of str, default "sigmoid"
         One name for every layer, or one name per layer of weights: identity, step, sigmoid, tanh, arctan, relu,
-        leaky_relu (slope 0.01 below zero), elu (alpha 1), softplus, silu, gelu, selu, softsign, hard_sigmoid,
+        leaky_relu (slope 0.01 below zero), elu (alpha 1), softplus, silu, gelu, selu, mish, softsign, hard_sigmoid,
         exponential, softmax (output layer only), or one added by `fastnn.register_activation`.
     loss : str or object, default "squared_error"
         Summed over outputs, averaged over examples. "squared_error": (a - y)^2, no factor 1/2, any outputs;
@@ -64,18 +65,24 @@ class Network:
         Fraction of the neurons that each training step leaves out, drawn anew for every example; the others are scaled
         up so that predictions need no change. A number: of every hidden layer; a sequence: of each hidden layer, or of
         the inputs and each hidden layer.
+    learned_input_scale : bool, default False
+        Multiply every input by a factor of its own that starts at 1 and is learned with the weights, `input_scales`.
 
     Attributes
     ----------
-    sizes, activation, loss_name, dtype, seed, input_scale, dropout
+    sizes, activation, loss_name, dtype, seed, input_scale, dropout, learned_input_scale
         What it was built with; `activation` is a tuple with one name per layer.
     weights, biases : tuple of ndarray
         `weights[l]` has shape (n_out, n_in), row j the weights into neuron j; `biases[l]` (n_out,). Writable views
         of the network's own memory.
+    input_scales : ndarray, (n_inputs,)
+        The learned factors of the inputs, a writable view; empty without `learned_input_scale`.
     scaler : MinMaxScaler or StandardScaler or None
         Saved in the model file for the program that prepares the inputs; the network itself does not apply it.
-    column_names, class_names : tuple of str or None
-        Names of the inputs and of the classes, saved in the model file.
+    column_names : tuple of str or None
+        Names of the inputs, saved in the model file.
+    class_names : tuple of str, int, bool or float, or None
+        Labels of the classes, all of one kind, saved in the model file.
     engine : Engine
         Spec, parameters and kernel calls, for code that builds on the network.
     training_state : TrainingState
@@ -112,8 +119,9 @@ class Network:
         seed: int | None = None,
         input_scale: float = 1.0,
         dropout: float | Sequence[float] = 0.0,
+        learned_input_scale: bool = False,
     ) -> None:
-        spec = make_spec(sizes, activation, loss, dtype, input_scale, dropout)
+        spec = make_spec(sizes, activation, loss, dtype, input_scale, dropout, learned_input_scale)
         draws = as_initialisers(init, spec.activation)
         if seed is None:
             seed = int(np.random.default_rng().integers(1 << 63))
@@ -123,7 +131,7 @@ class Network:
         self._attach(Engine(spec), TrainingState(len(spec.activation), seed))
         self.scaler: Any = None
         self.column_names: tuple[str, ...] | None = None
-        self.class_names: tuple[str, ...] | None = None
+        self.class_names: tuple[Any, ...] | None = None
         initialise(self.weights, self.biases, draws, seed)
 
     def _attach(self, engine: Engine, state: TrainingState) -> None:
@@ -170,7 +178,7 @@ class Network:
 
     @property
     def n_parameters(self) -> int:
-        """Number of weights and biases."""
+        """Number of weights, biases and learned input scales."""
         return self.engine.spec.n_parameters
 
     @property
@@ -189,10 +197,20 @@ class Network:
         return self.engine.biases
 
     @property
-    def parameters(self) -> np.ndarray:
-        """All weights and biases in one vector, a copy; assign to it to set them.
+    def learned_input_scale(self) -> bool:
+        """Whether each input has a learned factor."""
+        return self.engine.spec.learned_input_scale
 
-        Layer by layer: the weights row by row, (n_out, n_in), then the biases.
+    @property
+    def input_scales(self) -> np.ndarray:
+        """View (n_inputs,) of the learned factors of the inputs; empty if there are none."""
+        return self.engine.input_scales
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """All parameters in one vector, a copy; assign to it to set them.
+
+        Layer by layer: the weights row by row, (n_out, n_in), then the biases; the learned input scales last, if any.
         """
         return self.engine.parameters
 
@@ -303,9 +321,9 @@ class Network:
         engine.check_trainable()
         gradient = np.zeros_like(engine.buffer)
         engine.gradient(examples, gradient)
-        weights, biases = views(gradient, make_layout(engine.spec).table)
         if flat:
-            return flatten(weights, biases)
+            return buffer_to_vector(gradient, engine.spec)
+        weights, biases = views(gradient, make_layout(engine.spec).table)
         return [np.ascontiguousarray(weight) for weight in weights], [bias.copy() for bias in biases]
 
     def step(self, X: Any, y: Any, learning_rate: float, *, sample_weight: Any = None) -> float:
@@ -337,12 +355,12 @@ class Network:
         y: Any,
         *,
         epochs: int,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         learning_rate: float | Schedule | Callable[[int], float] | None = None,
         optimizer: str | Optimizer = "sgd",
         validation_data: tuple[Any, ...] | None = None,
         validation_split: float | None = None,
-        shuffle: bool = True,
+        shuffle: bool | None = None,
         sample_weight: Any = None,
         callbacks: Sequence[Callable[[Network, History], Any]] = (),
         progress: bool | None = None,
@@ -356,9 +374,11 @@ class Network:
         label_smoothing: float = 0.0,
         input_noise: float = 0.0,
         ema_decay: float | None = None,
+        lr_factors: Mapping[str, Any] | None = None,
+        drop_last: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
-        checkpoint_seconds: float = 10.0,
+        checkpoint_seconds: float = DEFAULT_SECONDS,
         comm: Any = None,
         data: str = "replicated",
     ) -> History:
@@ -376,8 +396,9 @@ class Network:
             (n, n_outputs) numbers, or (n,) integer labels that stand for one-hot rows; with one output (n,) numbers.
         epochs : int
             Passes over the data.
-        batch_size : int, default 32
-            Examples per update; a ragged last batch counts in full, averaged over its own rows.
+        batch_size : int, optional
+            Examples per update, 32 unless given; a ragged last batch counts in full, averaged over its own rows.
+            "lbfgs", which takes all examples at once, refuses it.
         learning_rate : float, schedule or callable, optional
             A number, one of `fastnn.schedules`, or a function of the epoch (0, 1, ... over all calls of `fit`) that
             returns a number. None takes the optimizer's default: 0.1 for "sgd", 0.001 for "adam" and "adamw", 0.01
@@ -389,8 +410,8 @@ class Network:
             Evaluated after every epoch.
         validation_split : float, optional
             Fraction of the examples, drawn with the network's seed, that is held out for validation.
-        shuffle : bool, default True
-            Draw a new order of the examples for each epoch.
+        shuffle : bool, optional
+            Draw a new order of the examples for each epoch, which is done unless it is False. "lbfgs" refuses it.
         sample_weight : array_like, (n,), optional
             Weights of the examples in loss and gradient.
         callbacks : sequence of callables
@@ -420,6 +441,11 @@ class Network:
         ema_decay : float, optional
             Keep an exponential moving average of the parameters, of which each step keeps this fraction (0.999, say):
             `averaged()` returns a network that has it.
+        lr_factors : dict, optional
+            Factors of the learning rate by kind of parameter: "weights" and "biases", each a number or one for each
+            layer, and "input_scales", a number. 0 keeps them as they are.
+        drop_last : bool, default False
+            Leave out the last batch of an epoch if it is incomplete; with `shuffle` it is another one in each epoch.
         checkpoint : path, optional
             Directory for the training's checkpoint: written every `checkpoint_seconds`, at Ctrl-C and at the end, the
             previous one kept beside it. `fastnn.load(directory / "checkpoint.safetensors")` reads the network in it.
@@ -434,7 +460,8 @@ class Network:
             ranks see), and all end with the same bits. An error on one rank before the training is raised on all;
             a later one ends all.
         data : {"replicated", "sharded"}
-            Whether every rank is given all examples, of which it takes its part of each batch, or a part of its own.
+            With `comm`: whether every rank is given all examples, of which it takes its part of each batch, or a part
+            of its own.
 
         Returns
         -------
@@ -448,43 +475,45 @@ class Network:
         fastnn.DivergenceError
             Carries `.history`; the parameters are those of the last return to Python at which all were finite.
         ValueError, TypeError
-            For bad input, before anything is computed.
+            For bad input, and for an option that the optimizer or another option rules out, before anything is
+            computed or written.
         RuntimeError
             If another thread is training this network.
         """
 
-        def run(group: RankGroup | None) -> History:
+        def run(group: RankGroup | None, seed: int) -> History:
             engine, state = self.engine, self.training_state
             engine.check_trainable()
             options = make_fit_options(
                 engine.spec, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, optimizer=optimizer,
                 shuffle=shuffle, n_threads=n_threads, on_divergence=on_divergence, progress=progress, l1=l1, l2=l2,
                 clip_norm=clip_norm, max_norm=max_norm, label_smoothing=label_smoothing, input_noise=input_noise,
-                ema_decay=ema_decay,
+                ema_decay=ema_decay, lr_factors=lr_factors, drop_last=drop_last,
             )  # fmt: skip
             if group is not None:
-                data_parallel.check_options(options)
+                data_parallel.check_options(group, options, class_weight)
             checkpointer = make_checkpointer(checkpoint, resume, checkpoint_seconds, options.optimizer, self.describe)
             self._check_columns(X)
             dataset = make_dataset(
                 engine.spec, X, y, sample_weight, class_weight=class_weight, validation_data=validation_data,
                 validation_split=validation_split,
-                split_seed=checkpointer.saved.model.seed if checkpointer.saved else state.seed,
+                split_seed=checkpointer.saved.model.seed if checkpointer.saved else seed,
             )  # fmt: skip
-            trainer.check_fit(callbacks, dataset, options)
+            trainer.check_fit(engine.spec, dataset, options, callbacks)
             with self._column_names_of(X):
                 if group is None:
                     runner = CallbackRunner(callbacks, self, checkpointer.history)
                     return trainer.fit(engine, state, dataset, options, runner, checkpointer)
+                state.seed = seed
                 on_ranks = RankCallbacks(callbacks, self, checkpointer.history, group, state)
                 return data_parallel.fit(engine, state, dataset, options, on_ranks, checkpointer, group)
 
-        data_parallel.check_data(data)
+        data_parallel.check_data(data, comm)
         if comm is None:
-            return run(None)
+            return run(None, self.seed)
         group = RankGroup(comm, data)
-        self.training_state.seed = group.comm.bcast(self.seed)
-        return group.run_collectively(lambda: run(group))
+        seed = group.comm.bcast(self.seed)
+        return group.run_collectively(lambda: run(group, seed))
 
     def fit_stream(
         self,
@@ -518,7 +547,7 @@ class Network:
             As in `fit`.
         **options
             Of `fit`: optimizer, n_threads, on_divergence, class_weight, l1, l2, clip_norm, max_norm, label_smoothing,
-            input_noise, ema_decay.
+            input_noise, ema_decay, lr_factors.
 
         Returns
         -------
@@ -672,8 +701,8 @@ class Network:
             self.column_names = inputs.column_names_of(X)
         try:
             yield
-        except (TypeError, ValueError, RuntimeError):
-            if self.epochs_trained == epochs:
+        except BaseException as error:
+            if self.epochs_trained == epochs and not isinstance(error, DivergenceError):
                 self.column_names = before
             raise
 
@@ -746,7 +775,7 @@ class Network:
         Raises
         ------
         ValueError
-            For an activation of your own, and for parameters that are not finite.
+            For a registered activation, and for parameters that are not finite.
 
         Notes
         -----
@@ -775,7 +804,7 @@ class Network:
         Raises
         ------
         ValueError
-            For an activation of your own, and for parameters that are not finite.
+            For a registered activation, and for parameters that are not finite.
         ImportError
             Without the package onnx: pip install 'fastnn[onnx]'.
         """
@@ -799,7 +828,7 @@ class Network:
         Raises
         ------
         ValueError
-            For an activation of which PyTorch has no module: "step", or one of your own.
+            For an activation of which PyTorch has no module: "step", or a registered one.
         ImportError
             Without PyTorch: pip install 'fastnn[torch]'.
 
@@ -896,7 +925,8 @@ def load(path: str | os.PathLike[str]) -> Network:
     OSError
         If the file cannot be read.
     FileFormatError
-        If it is damaged, not fastnn's, or of a later format. Nothing in it is executed.
+        If it is damaged, not fastnn's, or of a later format, or if its inputs need preprocessing, which `load_model`
+        applies. Nothing in it is executed.
 
     Examples
     --------
@@ -907,7 +937,13 @@ def load(path: str | os.PathLike[str]) -> Network:
     >>> bool((fastnn.load(path).weights[0] == net.weights[0]).all())
     True
     """
-    return Network.from_description(model_file.read(path))
+    model = model_file.read(path)
+    if model.table is not None or model.scaler is not None:
+        raise FileFormatError(
+            f"{path} holds a network whose inputs need preprocessing: fastnn.load_model(path) applies it, and its "
+            "attribute network is the network alone"
+        )
+    return Network.from_description(model)
 
 
 def from_torch(module: Any, loss: Any = None) -> Network:

@@ -6,6 +6,7 @@ transpose without the padding. All padding is 0 and stays 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -85,7 +86,9 @@ def _make_layout(
     columns_in = columns_of(spec.sizes[0], itemsize)
     ld_in, inputs = stride_of(columns_in, itemsize), 0
     workspace = 0 if sparse else whole_lines(block * ld_in)
-    parameters = cost = 0
+    before_scales = workspace
+    workspace += before_scales if spec.learned_input_scale else 0
+    n_inputs, parameters, cost = columns_in, 0, 0
     for number, row in enumerate(table):
         n_in, n_out = spec.sizes[number : number + 2]
         columns = columns_of(n_out, itemsize)
@@ -101,6 +104,10 @@ def _make_layout(
         workspace = int(row[layout.DELTAS]) + whole_lines(block * ld)
         cost += n_in * columns
         columns_in, ld_in = columns, ld
+    table[:, layout.GRADIENT_INPUTS], table[:, layout.INPUT_SCALES] = table[:, layout.INPUTS], -1
+    if spec.learned_input_scale:
+        table[0, layout.GRADIENT_INPUTS], table[0, layout.INPUT_SCALES] = before_scales, parameters
+        parameters += whole_lines(n_inputs)
     dropped = [round(rate * layout.DROP_UNIT) for rate in spec.dropout]
     table[0, layout.DROPPED_IN], table[:-1, layout.DROPPED] = dropped[0], dropped[1:]
     return MemoryLayout(table, parameters, workspace, block)
@@ -133,23 +140,32 @@ def views(buffer: np.ndarray, table: np.ndarray) -> tuple[tuple[np.ndarray, ...]
     return tuple(weights), tuple(biases)
 
 
-def flatten(weights: tuple[np.ndarray, ...], biases: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Return one vector: layer by layer, the weights row by row, then the biases."""
-    return np.concatenate([part.ravel() for pair in zip(weights, biases, strict=True) for part in pair])
+def scale_view(buffer: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Return the learned scales of the inputs, (n_in,), as a view of the buffer; empty if there are none."""
+    start = int(table[0, layout.INPUT_SCALES])
+    return buffer[start : start + int(table[0, layout.N_IN])] if start >= 0 else buffer[:0]
 
 
-def unflatten(vector: np.ndarray, weights: tuple[np.ndarray, ...], biases: tuple[np.ndarray, ...]) -> None:
+def flatten(weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], *scales: np.ndarray) -> np.ndarray:
+    """Return one vector: layer by layer, the weights row by row, then the biases; the input scales last, if any."""
+    pairs = zip(weights, biases, strict=True)
+    return np.concatenate([*(part.ravel() for pair in pairs for part in pair), *scales])
+
+
+def unflatten(
+    vector: np.ndarray, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], *scales: np.ndarray
+) -> None:
     """Write a vector in the order of `flatten` into the views."""
     start = 0
-    for pair in zip(weights, biases, strict=True):
-        for part in pair:
-            part[...] = vector[start : start + part.size].reshape(part.shape)
-            start += part.size
+    for part in (*(part for pair in zip(weights, biases, strict=True) for part in pair), *scales):
+        part[...] = vector[start : start + part.size].reshape(part.shape)
+        start += part.size
 
 
 def buffer_to_vector(buffer: np.ndarray, spec: Spec) -> np.ndarray:
     """Return a buffer that is laid out as the parameters as a vector in the order of `flatten`; empty stays empty."""
-    return flatten(*views(buffer, make_layout(spec).table)) if buffer.size else buffer
+    table = make_layout(spec).table
+    return flatten(*views(buffer, table), scale_view(buffer, table)) if buffer.size else buffer
 
 
 def vector_to_buffer(vector: np.ndarray, spec: Spec) -> np.ndarray:
@@ -157,5 +173,5 @@ def vector_to_buffer(vector: np.ndarray, spec: Spec) -> np.ndarray:
     memory = make_layout(spec)
     buffer = aligned_zeros(memory.n_parameters if vector.size else 0, np.dtype(spec.dtype))
     if vector.size:
-        unflatten(vector, *views(buffer, memory.table))
+        unflatten(vector, *views(buffer, memory.table), scale_view(buffer, memory.table))
     return buffer

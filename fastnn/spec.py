@@ -57,11 +57,13 @@ class Spec:
     input_scale: float
     dropout: tuple[float, ...]
     loss_setting: float
+    learned_input_scale: bool = False
 
     @property
     def n_parameters(self) -> int:
         """Number of weights and biases."""
-        return sum(n_out * (n_in + 1) for n_in, n_out in pairwise(self.sizes))
+        layers = sum(n_out * (n_in + 1) for n_in, n_out in pairwise(self.sizes))
+        return layers + (self.sizes[0] if self.learned_input_scale else 0)
 
     @property
     def classifies(self) -> bool:
@@ -74,6 +76,7 @@ class Spec:
         extras = f", seed={seed}" if seed is not None else ""
         extras += f", input_scale={self.input_scale!r}" if self.input_scale != 1 else ""
         extras += f", dropout={list(self.dropout)}" if any(self.dropout) else ""
+        extras += ", learned_input_scale=True" if self.learned_input_scale else ""
         return f"Network({list(self.sizes)}, activation={names!r}, loss={self.loss!r}, dtype={self.dtype!r}{extras})"
 
     def why_not_trainable(self) -> str | None:
@@ -126,6 +129,27 @@ def _activation_names(activation: str | Sequence[str], n_layers: int) -> tuple[s
     return names
 
 
+def check_sizes(sizes: object) -> tuple[int, ...]:
+    """Return the argument `sizes` as a tuple of at least two integers of 1 or more."""
+    try:
+        given = None if isinstance(sizes, str | bytes) else list(sizes)  # type: ignore[call-overload]
+    except TypeError:
+        given = None
+    if given is None:
+        raise TypeError(f"sizes must be a sequence of integers such as [784, 16, 10], got {sizes!r}")
+    try:
+        if any(isinstance(size, bool) for size in given):  # which Python takes for 0 and 1
+            raise TypeError
+        checked = tuple(operator.index(size) for size in given)
+    except TypeError:
+        raise TypeError(f"sizes must hold integers, got {given!r:.200}") from None
+    if len(checked) < 2:
+        raise ValueError(f"sizes must name at least the inputs and the outputs, got {list(checked)}")
+    if min(checked) < 1:
+        raise ValueError(f"sizes must be 1 or more, got {list(checked)}")
+    return checked
+
+
 def make_spec(
     sizes: Sequence[int],
     activation: str | Sequence[str] = "sigmoid",
@@ -133,6 +157,7 @@ def make_spec(
     dtype: str = "float32",
     input_scale: float = 1.0,
     dropout: float | Sequence[float] = 0.0,
+    learned_input_scale: bool = False,
 ) -> Spec:
     """Check the arguments of `Network` and return them as a `Spec`.
 
@@ -141,16 +166,7 @@ def make_spec(
     ValueError, TypeError
         For an invalid argument; the message names it, its value and what was expected.
     """
-    if isinstance(sizes, str | bytes) or not hasattr(sizes, "__iter__"):
-        raise TypeError(f"sizes must be a sequence of integers such as [784, 16, 10], got {sizes!r}")
-    try:
-        checked = tuple(operator.index(size) for size in sizes)
-    except TypeError:
-        raise TypeError(f"sizes must hold integers, got {sizes!r}") from None
-    if len(checked) < 2:
-        raise ValueError(f"sizes must name at least the inputs and the outputs, got {list(checked)}")
-    if min(checked) < 1:
-        raise ValueError(f"sizes must be 1 or more, got {list(checked)}")
+    checked = check_sizes(sizes)
     if sum((a + 64) * (b + 64) for a, b in pairwise(checked)) > 1 << 40:
         raise ValueError(f"sizes {list(checked)} need more parameters than any memory holds")
     names = _activation_names(activation, len(checked) - 1)
@@ -169,7 +185,10 @@ def make_spec(
     limits = np.finfo(dtype_name)
     if not float(limits.tiny) <= abs(scale) <= float(limits.max):
         raise ValueError(f"input_scale must be a number other than 0 within {dtype_name}, got {scale}")
-    return Spec(checked, names, loss, dtype_name, scale, _dropout_rates(dropout, len(checked) - 1), setting)
+    if not isinstance(learned_input_scale, bool | np.bool_):
+        raise TypeError(f"learned_input_scale must be True or False, got {learned_input_scale!r}")
+    rates = _dropout_rates(dropout, len(checked) - 1)
+    return Spec(checked, names, loss, dtype_name, scale, rates, setting, bool(learned_input_scale))
 
 
 def _dtype_name(dtype: Any) -> str:
@@ -200,6 +219,8 @@ def _loss_and_setting(loss: Any) -> tuple[Any, float]:
 
 def _dropout_rates(value: object, n_layers: int) -> tuple[float, ...]:
     """Return the dropout rate of the inputs, then of each hidden layer."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
     if isinstance(value, int | float | np.integer | np.floating):
         rates = (0.0, *[check_float("dropout", value)] * (n_layers - 1))
     elif isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):

@@ -1,15 +1,16 @@
-"""What several tests share; `programs/` are written for other libraries: `test_sklearn.py` and others run them."""
+"""Fixtures of several test modules."""
 
 import importlib.metadata
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
-collect_ignore = ["programs"]
+collect_ignore = ["programs"]  # written for other libraries: test_sklearn.py and others run them
 
 
-def tbb_folder():
+def tbb_directory():
     """Where the package tbb put its library: in the environment's `lib`, where the loader does not look by itself."""
     try:
         files = importlib.metadata.files("tbb") or []
@@ -18,15 +19,23 @@ def tbb_folder():
     return next((str(Path(file.locate()).resolve().parent) for file in files if file.name == "libtbb.so.12"), None)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def environment():
-    """Variables of a process whose pool has four threads, or as many as asked for, of the threading layer of a name."""
+    """Variables of a process whose pool has four threads, or as many as requested, of a named threading layer."""
 
     def variables(layer=None, **settings):
         found = os.environ | {"NUMBA_NUM_THREADS": "4"} | settings
         if layer is not None:
             found["NUMBA_THREADING_LAYER"] = layer
-        folders = [tbb_folder() if layer == "tbb" else None, found.get("LD_LIBRARY_PATH")]
-        return found | {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, folders))}
+        paths = [tbb_directory() if layer == "tbb" else None, found.get("LD_LIBRARY_PATH")]
+        return found | {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths))}
 
     return variables
+
+
+@pytest.fixture
+def default_sigint():
+    """Let Python handle Ctrl-C as in a terminal; a process started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -255,15 +255,28 @@ def key(monkeypatch, tmp_path):
     return cache.code_key
 
 
-def test_every_source_is_in_the_key(key, tmp_path):
+def test_every_source_is_in_the_key_wherever_it_is(key, tmp_path):
+    inner = tmp_path / "kernels" / "inner" / "deeper"
+    inner.mkdir(parents=True)
+    (inner / "some.py").write_text("A = 1\n")
     before = key()
     assert key() == before
-    for source in (tmp_path / "kernels").glob("*.py"):
+    sources = sorted((tmp_path / "kernels").rglob("*.py"))
+    assert {inner / "some.py", tmp_path / "kernels" / "layout.py"} < set(sources)
+    for source in sources:
         text = source.read_text()
         source.write_text(text + "# changed\n")
         assert key() != before, source.name
         source.write_text(text)
     assert key() == before
+    (inner / "some.py").rename(inner.parent / "some.py")
+    assert key() != before
+
+
+def test_the_check_of_calls_is_in_the_key(key, monkeypatch):
+    before = key()
+    monkeypatch.setattr(cache, "DEBUG_KERNELS", True)
+    assert key() != before
 
 
 SETTINGS = [

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from helpers import bits, regression, regressor
 
 import fastnn
 from fastnn.callbacks import (
@@ -38,7 +39,7 @@ class Script:
         history[self.name][-1] = self.values[history.epochs - 1]
 
 
-def test_early_stopping_waits_and_puts_the_best_parameters_back():
+def test_early_stopping_waits_and_restores_the_best_parameters():
     seen = []
     stop = EarlyStopping("loss", patience=2)
     script = Script("loss", [5, 3, 4, 3, 1])
@@ -49,7 +50,7 @@ def test_early_stopping_waits_and_puts_the_best_parameters_back():
     assert (net.parameters == seen[1]).all()
 
 
-def test_early_stopping_may_leave_the_last_parameters():
+def test_early_stopping_can_keep_the_last_parameters():
     seen = []
     net = small()
     callbacks = [Script("loss", [1, 2, 3]), lambda net, _: seen.append(net.parameters)]
@@ -58,7 +59,7 @@ def test_early_stopping_may_leave_the_last_parameters():
     assert (net.parameters == seen[-1]).all()
 
 
-def test_early_stopping_puts_the_best_back_where_all_epochs_were_done():
+def test_early_stopping_restores_the_best_parameters_after_all_epochs_too():
     seen = []
     net = small()
     callbacks = [Script("loss", [2, 1, 3]), lambda net, _: seen.append(net.parameters), EarlyStopping("loss")]
@@ -67,13 +68,13 @@ def test_early_stopping_puts_the_best_back_where_all_epochs_were_done():
     assert (net.parameters == seen[1]).all()
 
 
-def test_early_stopping_counts_improvements_above_min_delta_alone():
+def test_early_stopping_counts_only_improvements_above_min_delta():
     stop = EarlyStopping("loss", patience=2, min_delta=0.5)
     history = small().fit(X, Y, epochs=9, callbacks=[Script("loss", [5, 4.6, 4.51, 1, 1, 1]), stop])
     assert (history.epochs, stop.best_epoch) == (3, 1)
 
 
-def test_early_stopping_watches_accuracies_rise():
+def test_early_stopping_expects_accuracies_to_rise():
     stop = EarlyStopping("val_accuracy", patience=1)
     labels = RNG.integers(0, 2, 30)
     script = Script("val_accuracy", [0.5, 0.75, 0.7])
@@ -81,7 +82,7 @@ def test_early_stopping_watches_accuracies_rise():
     assert (history.epochs, stop.best_epoch, stop.best) == (3, 2, 0.75)
 
 
-def test_early_stopping_starts_anew_in_each_fit():
+def test_early_stopping_starts_afresh_in_each_fit():
     stop = EarlyStopping("loss", patience=1)
     net = small()
     net.fit(X, Y, epochs=3, callbacks=[Script("loss", [1, 2]), stop])
@@ -89,19 +90,19 @@ def test_early_stopping_starts_anew_in_each_fit():
     assert (history.stop_reason, stop.best_epoch) == ("epochs", 3)
 
 
-def test_the_one_who_ends_a_training_is_named():
+def test_the_callback_that_ends_a_training_is_named():
     history = small().fit(X, Y, epochs=9, callbacks=[TimeLimit(1e-9), EarlyStopping("loss", patience=1)])
     assert (history.epochs, history.stop_reason) == (1, "time")
 
 
-def test_stop_after_lets_a_training_run_until_its_time():
+def test_time_limit_lets_a_training_run_until_its_time():
     began = time.perf_counter()
     history = small().fit(X, Y, epochs=10**9, callbacks=[TimeLimit(0.2)])
     assert time.perf_counter() - began >= 0.2
     assert history.stop_reason == "time"
 
 
-def test_stop_on_nan_ends_what_would_go_on():
+def test_stop_on_nan_ends_a_training_that_would_continue():
     net = fastnn.Network([3, 2], activation="identity", seed=0)
     with pytest.warns(RuntimeWarning, match="diverged"):
         history = net.fit(
@@ -111,7 +112,7 @@ def test_stop_on_nan_ends_what_would_go_on():
     assert not np.isfinite(history["loss"][-1])
 
 
-def test_the_best_model_is_the_one_saved(tmp_path):
+def test_model_checkpoint_saves_the_best_model(tmp_path):
     path = tmp_path / "best.safetensors"
     seen = []
     callbacks = [Script("loss", [3, 1, 2]), lambda net, _: seen.append(net.parameters), ModelCheckpoint(path, "loss")]
@@ -119,7 +120,7 @@ def test_the_best_model_is_the_one_saved(tmp_path):
     assert (fastnn.load(path).parameters == seen[1]).all()
 
 
-def test_every_model_may_be_saved(tmp_path):
+def test_model_checkpoint_can_save_every_model(tmp_path):
     keep = ModelCheckpoint(tmp_path / "net-{epoch}.safetensors", save_best_only=False)
     net = small()
     net.fit(X, Y, epochs=3, callbacks=[keep])
@@ -127,7 +128,7 @@ def test_every_model_may_be_saved(tmp_path):
     assert (fastnn.load(tmp_path / "net-3.safetensors").parameters == net.parameters).all()
 
 
-def test_the_log_has_a_row_for_each_epoch_as_soon_as_it_is_over(tmp_path):
+def test_csv_logger_writes_a_row_as_soon_as_an_epoch_is_over(tmp_path):
     path = tmp_path / "log.csv"
     lines = []
     net = small()
@@ -143,7 +144,7 @@ def test_the_log_has_a_row_for_each_epoch_as_soon_as_it_is_over(tmp_path):
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
 
 
-def test_the_learning_rate_becomes_a_column():
+def test_learning_rate_log_adds_a_column():
     history = small().fit(X, Y, epochs=2, learning_rate=lambda epoch: 0.5 / (epoch + 1), callbacks=[LearningRateLog()])
     assert history["learning_rate"] == [0.5, 0.25]
     assert history.learning_rates == [0.5, 0.25]
@@ -163,13 +164,13 @@ class Recorder(Callback):
         self.calls.append(("end", history.epochs))
 
 
-def test_the_three_calls_come_in_their_order():
+def test_fit_begin_epoch_end_and_fit_end_are_called_in_order():
     recorder = Recorder()
     small().fit(X, Y, epochs=2, callbacks=[recorder])
     assert recorder.calls == [("begin", 0), ("epoch", 1), ("epoch", 2), ("end", 2)]
 
 
-def test_the_end_comes_after_an_error_too_and_the_network_can_be_trained_again():
+def test_fit_end_is_called_after_an_error_and_the_network_can_be_trained_again():
     recorder = Recorder()
 
     def fail(net, history):
@@ -182,7 +183,7 @@ def test_the_end_comes_after_an_error_too_and_the_network_can_be_trained_again()
     assert net.fit(X, Y, epochs=1).epochs == 1
 
 
-def test_lbfgs_calls_them_too():
+def test_lbfgs_calls_the_callbacks_too():
     recorder = Recorder()
     history = small().fit(X, Y, epochs=9, optimizer="lbfgs", callbacks=[recorder, TimeLimit(1e-9)])
     assert history.stop_reason == "time"
@@ -197,7 +198,7 @@ def test_lbfgs_calls_them_too():
         (ModelCheckpoint("x"), r"got 'val_loss'"),
     ],
 )
-def test_a_column_that_is_not_there_is_refused_before_the_first_epoch(callback, words):
+def test_monitoring_a_missing_column_is_refused_before_the_first_epoch(callback, words):
     net = small()
     with pytest.raises(ValueError, match=words):
         net.fit(X, Y, epochs=1, callbacks=[callback])
@@ -216,34 +217,13 @@ def test_a_column_that_is_not_there_is_refused_before_the_first_epoch(callback, 
         (lambda: small().fit(X, Y, epochs=1, callbacks=[EarlyStopping]), TypeError, "class"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(make, error, word):
+def test_invalid_settings_are_refused(make, error, word):
     with pytest.raises(error, match=word):
         make()
 
 
-def test_the_history_becomes_a_frame():
-    pandas = pytest.importorskip("pandas")
-    history = small().fit(X, Y, epochs=3)
-    frame = history.to_frame()
-    assert isinstance(frame, pandas.DataFrame)
-    assert frame.index.tolist() == [1, 2, 3]
-    assert frame["loss"].tolist() == history["loss"]
-
-
-def test_a_frame_without_pandas_says_what_is_missing(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
-    with pytest.raises(ImportError, match="pip install pandas"):
-        fastnn.History().to_frame()
-
-
-def test_a_column_that_the_history_does_not_have_is_named():
-    history = fastnn.History()
-    with pytest.raises(ValueError, match="no column 'val_loss'; it has none yet"):
-        history.column("val_loss")
-
-
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_copy_made_after_an_epoch_goes_on_as_the_network_does(optimizer):
+def test_a_copy_made_after_an_epoch_trains_on_as_the_network_does(optimizer):
     made = []
     net, rate = small(), {"learning_rate": 0.01, "optimizer": optimizer, "batch_size": 7}
     net.fit(X, Y, epochs=6, callbacks=[lambda net, history: made.append(net.copy())], **rate)
@@ -252,13 +232,13 @@ def test_a_copy_made_after_an_epoch_goes_on_as_the_network_does(optimizer):
     assert (made[3].parameters == net.parameters).all()
 
 
-def test_the_file_of_the_best_epoch_says_which_it_is(tmp_path):
+def test_a_saved_model_knows_its_epoch(tmp_path):
     net = small()
     net.fit(X, Y, epochs=3, callbacks=[ModelCheckpoint(tmp_path / "{epoch}", save_best_only=False)])
     assert [fastnn.load(tmp_path / str(epoch)).epochs_trained for epoch in (1, 2, 3)] == [1, 2, 3]
 
 
-def test_layers_are_frozen_and_thawed_between_epochs():
+def test_layers_are_frozen_and_unfrozen_between_epochs():
     seen = []
 
     def gradually(net, history):
@@ -271,7 +251,7 @@ def test_layers_are_frozen_and_thawed_between_epochs():
     assert changed == [[False, True], [False, True], [True, True], [True, True]]
 
 
-def test_a_column_of_some_epochs_has_nan_for_the_others(tmp_path):
+def test_a_column_that_some_epochs_lack_is_padded_with_nan(tmp_path):
     net, log = small(), CSVLogger(tmp_path / "log.csv")
     sometimes = [lambda net, history: history.add(test=history.epochs) if history.epochs % 2 == 0 else None, log]
     history = net.fit(X, Y, epochs=5, callbacks=sometimes, checkpoint=tmp_path / "run")
@@ -284,11 +264,6 @@ def test_a_column_of_some_epochs_has_nan_for_the_others(tmp_path):
     np.testing.assert_array_equal(resumed["test"], [math.nan, 2, math.nan, 4, math.nan, 6])
 
 
-def test_what_is_no_number_does_not_go_into_the_history():
-    with pytest.raises(TypeError, match="test must be a number, got 'good'"):
-        fastnn.History().add(test="good")
-
-
 @pytest.mark.parametrize(
     ("state", "message"),
     [
@@ -299,7 +274,7 @@ def test_what_is_no_number_does_not_go_into_the_history():
     ],
     ids=["a number", "a number as a name", "an object", "complex numbers"],
 )
-def test_a_state_that_no_file_holds_is_refused_before_the_first_step(state, message, tmp_path):
+def test_a_state_that_cannot_be_saved_is_refused_before_the_first_step(state, message, tmp_path):
     class Keeps(Callback):
         def state(self):
             return state
@@ -311,7 +286,7 @@ def test_a_state_that_no_file_holds_is_refused_before_the_first_step(state, mess
     assert (net.parameters == before).all()
 
 
-def test_numbers_of_numpy_are_kept_as_numbers(tmp_path):
+def test_numpy_scalars_in_a_state_are_saved_as_numbers(tmp_path):
     class Keeps(Callback):
         value = np.float32(0.5)
 
@@ -327,7 +302,7 @@ def test_numbers_of_numpy_are_kept_as_numbers(tmp_path):
     assert other.value == 0.5
 
 
-def test_an_answer_that_is_neither_true_nor_false_is_refused():
+def test_a_result_that_is_neither_true_nor_false_is_refused():
     with pytest.raises(TypeError, match="callback function must return True, False or None, got array"):
         small().fit(X, Y, epochs=1, callbacks=[lambda net, history: np.ones(3)])
 
@@ -359,6 +334,65 @@ def test_a_checkpoint_is_restored_under_the_former_names_of_callbacks(callback, 
             runner.restore([[saved, {}]], {})
 
 
-def test_a_checkpoint_of_more_callbacks_is_refused():
+def test_a_checkpoint_with_other_callbacks_is_refused():
     with pytest.raises(ValueError, match=r"made with the callbacks \['function', 'TimeLimit'\], not \['TimeLimit'\]"):
         CallbackRunner([TimeLimit(9)], small(), fastnn.History()).restore([["function", {}], ["TimeLimit", {}]], {})
+
+
+@pytest.mark.parametrize("batch_size", [5, 23])
+@pytest.mark.parametrize("n_threads", [None, 1])
+def test_callbacks_are_called_after_every_epoch(n_threads, batch_size):
+    net, (X, y), calls = regressor(), regression(), []
+    history = net.fit(
+        X,
+        y,
+        epochs=6,
+        batch_size=batch_size,
+        n_threads=n_threads,
+        callbacks=[lambda *given: calls.append((*given, len(given[1]["loss"])))],
+    )
+    assert [n_epochs for _, _, n_epochs in calls] == [1, 2, 3, 4, 5, 6]
+    assert all(given is net and record is history for given, record, _ in calls)
+
+
+def test_a_callback_sees_the_parameters_of_its_epoch():
+    net, (X, y), seen = regressor(), regression(), []
+    net.fit(X, y, epochs=4, batch_size=5, callbacks=[lambda net, history: seen.append(bits(net.parameters))])
+    by_hand = regressor()
+    for parameters in seen:
+        by_hand.fit(X, y, epochs=1, batch_size=5)
+        assert bits(by_hand.parameters) == parameters
+
+
+def test_a_true_result_of_any_callback_stops_the_training():
+    net, (X, y), late = regressor(), regression(), []
+    history = net.fit(
+        X,
+        y,
+        epochs=9,
+        callbacks=[lambda net, history: history.epochs == 3, lambda net, history: late.append(history.epochs)],
+    )
+    assert (history.stop_reason, history.epochs, net.epochs_trained) == ("callback", 3, 3)
+    assert late == [1, 2, 3]
+
+
+def test_what_a_callback_writes_into_the_parameters_stays():
+    net, (X, y) = regressor(), regression()
+
+    def clip(net, history):
+        net.weights[1][...] = 0
+
+    net.fit(X, y, epochs=3, callbacks=[clip])
+    assert not net.weights[1].any()
+
+
+def test_an_error_in_a_callback_is_raised_and_releases_the_network():
+    net, (X, y) = regressor(), regression()
+
+    def fail(net, history):
+        raise LookupError("from the callback")
+
+    with pytest.raises(LookupError, match="from the callback"):
+        net.fit(X, y, epochs=3, callbacks=[fail])
+    assert net.epochs_trained == 1
+    assert net.fit(X, y, epochs=1).stop_reason == "epochs"

@@ -20,7 +20,7 @@ def test_damaged_files_are_refused_or_harmless(seed):
     assert fuzzing.fuzz(1500, seed) == []
 
 
-def test_the_fuzzing_can_fail(monkeypatch):
+def test_the_fuzzer_can_fail(monkeypatch):
     monkeypatch.setattr(fuzzing.fastnn.datasets, "read_idx", lambda path: path.read_bytes()[10_000])
     assert fuzzing.fuzz(50, 0)
 
@@ -39,16 +39,16 @@ def rewrite(folder, change, tensors_too=None):
     tensors = load_file(path)
     with open(path, "rb") as file:
         texts = json.loads(file.read(int.from_bytes(file.read(8), "little")))["__metadata__"]
-    about = json.loads(texts["fastnn_training"])
-    change(about)
+    progress = json.loads(texts["fastnn_training"])
+    change(progress)
     if tensors_too:
         tensors_too(tensors)
-    texts = {"fastnn": texts["fastnn"], "fastnn_training": json.dumps(about)}
+    texts = {"fastnn": texts["fastnn"], "fastnn_training": json.dumps(progress)}
     save_file(tensors, path, texts | {"sha256": checkpoint_file.checksum(texts, tensors)})
 
 
 def setting(**values):
-    return lambda about: about.update(values)
+    return lambda progress: progress.update(values)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def setting(**values):
         (setting(), lambda t: t.pop("training.state.second"), "state.second must have"),
     ],
 )
-def test_a_checkpoint_that_lies_with_a_sound_checksum_is_refused(change, tensors, message, tmp_path):
+def test_a_wrong_checkpoint_with_a_valid_checksum_is_refused(change, tensors, message, tmp_path):
     trained(tmp_path)
     (tmp_path / checkpoint_file.PREVIOUS).unlink(missing_ok=True)
     rewrite(tmp_path, change, tensors)
@@ -82,7 +82,7 @@ def test_a_checkpoint_that_lies_with_a_sound_checksum_is_refused(change, tensors
         checkpoint_file.read(tmp_path)
 
 
-def test_a_state_that_the_optimizer_does_not_keep_is_refused(tmp_path):
+def test_a_state_that_the_optimizer_does_not_have_is_refused(tmp_path):
     """Without it the kernels would read beyond an empty array."""
     trained(tmp_path, optimizer="adam")
     rewrite(tmp_path, setting(), lambda t: t.update({"training.state.first": np.empty(0, "f4")}))
@@ -210,7 +210,7 @@ print(len(outcomes), "kills;", *sorted(path.name for path in (folder / "line 5")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the test forks")
-def test_a_writer_killed_at_any_line_or_stopped_at_any_byte_leaves_one_of_the_two(tmp_path):
+def test_a_writer_killed_at_any_line_or_stopped_at_any_byte_leaves_the_old_or_the_new_checkpoint(tmp_path):
     found = subprocess.run(
         [sys.executable, "-c", WRITERS, str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
     )

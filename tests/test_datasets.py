@@ -117,7 +117,7 @@ class TestReadIdx:
             (b"\0\0\x0e\4" + struct.pack(">IIII", 0, *[2**32 - 1] * 3), "shape"),
         ],
     )
-    def test_refuses(self, tmp_path, content, message, pack):
+    def test_files_that_are_not_idx_are_refused(self, tmp_path, content, message, pack):
         path = tmp_path / "file"
         path.write_bytes(pack(content))
         with pytest.raises(FileFormatError, match=message) as caught:
@@ -202,7 +202,7 @@ class TestMnistFromFolders:
         monkeypatch.setenv("FASTNN_DATA", str(tmp_path / "data"))
         assert_is_mnist(load_mnist())
 
-    def test_cache(self, cache):
+    def test_files_in_the_cache_are_used(self, cache):
         write_mnist(cache)
         assert_is_mnist(load_mnist())
 

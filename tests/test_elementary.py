@@ -25,9 +25,9 @@ def loop_over(function):
 
 @from_python
 @kernel
-def logistic_loop(z, value, slope):
+def logistic_loop(z, value, derivative):
     for i in range(len(z)):
-        value[i], slope[i] = elementary.logistic(z[i])
+        value[i], derivative[i] = elementary.logistic(z[i])
 
 
 LOOPS = {name: loop_over(getattr(elementary, name)) for name in ("exp", "expm1", "log", "log1p", "tanh")}
@@ -40,9 +40,9 @@ def compiled(name, x):
 
 
 def compiled_logistic(z):
-    value, slope = np.empty_like(z), np.empty_like(z)
-    logistic_loop(z, value, slope)
-    return value, slope
+    value, derivative = np.empty_like(z), np.empty_like(z)
+    logistic_loop(z, value, derivative)
+    return value, derivative
 
 
 def points(dtype):
@@ -105,7 +105,7 @@ def exact_logistic(z):
 
 
 @BOTH
-def test_error_of_the_logistic_function_and_its_slope(dtype):
+def test_error_of_the_logistic_function_and_its_derivative(dtype):
     z = points(dtype)
     z = z[z >= LOWEST_LOGISTIC[dtype]]
     for got, exact, bound in zip(compiled_logistic(z), exact_logistic(z), (2.6, 5.0), strict=True):

@@ -4,11 +4,13 @@ import threading
 
 import numpy as np
 import pytest
+from helpers import BOTH
 
 import fastnn
 from fastnn import functional
 from fastnn.kernels.layout import columns_of
-from fastnn.training.array_engine import Borrowed
+from fastnn.spec import make_spec
+from fastnn.training.array_engine import ArrayEngine
 
 SIZES = [(5, 3), (5, 32, 3), (7, 64, 32, 16), (20, 48, 5, 16), (3, 16, 16)]
 ARGUMENTS = {"activation": "tanh", "loss": "squared_error"}
@@ -17,52 +19,51 @@ GUARD = -7.25
 
 def guarded(matrix, layout):
     """The numbers of a matrix in an array of that layout, inside memory full of guards; and that memory."""
-    room = np.full(4 * matrix.size + 4096, GUARD, matrix.dtype)
-    start = (-room.ctypes.data % 64) // room.itemsize + 64
+    memory = np.full(4 * matrix.size + 4096, GUARD, matrix.dtype)
+    start = (-memory.ctypes.data % 64) // memory.itemsize + 64
     n, m = matrix.shape
     if layout == "C":
-        view = room[start : start + n * m].reshape(n, m)
+        view = memory[start : start + n * m].reshape(n, m)
     elif layout == "F":
-        view = room[start : start + n * m].reshape(m, n).T
+        view = memory[start : start + n * m].reshape(m, n).T
     elif layout == "strided":
-        view = room[start : start + 4 * n * m].reshape(2 * n, 2 * m)[::2, ::2]
+        view = memory[start : start + 4 * n * m].reshape(2 * n, 2 * m)[::2, ::2]
     else:
-        view = room[start : start + n * m].reshape(n, m)[::-1, ::-1]
+        view = memory[start : start + n * m].reshape(n, m)[::-1, ::-1]
     view[...] = matrix
-    return view, room
+    return view, memory
 
 
 def problem(sizes, dtype, orientation="out_in", layout="C", column_biases=False):
     net = fastnn.Network(sizes, activation="tanh", dtype=dtype, seed=1)
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, sizes[0])).astype(dtype), rng.normal(size=(40, sizes[-1])).astype(dtype)
-    weights, biases, rooms = [], [], []
+    weights, biases, memories = [], [], []
     for weight, bias in zip(net.weights, net.biases, strict=True):
         bias[:] = rng.normal(size=bias.shape)
-        array, room = guarded(weight if orientation == "out_in" else weight.T, layout)
+        array, memory = guarded(weight if orientation == "out_in" else weight.T, layout)
         weights.append(array)
         biases.append(bias.reshape(-1, 1).copy() if column_biases else bias.copy())
-        rooms.append(room)
-    return net, weights, biases, X, y, rooms
+        memories.append(memory)
+    return net, weights, biases, X, y, memories
 
 
-def assert_guards_stand(weights, rooms):
-    for weight, room in zip(weights, rooms, strict=True):
+def assert_guards_stand(weights, memories):
+    for weight, memory in zip(weights, memories, strict=True):
         weight[...] = GUARD
-        assert (room == GUARD).all()
+        assert (memory == GUARD).all()
 
 
 LAYOUTS = pytest.mark.parametrize("layout", ["C", "F", "strided", "reversed"])
 ORIENTATIONS = pytest.mark.parametrize("orientation", ["out_in", "in_out"])
-DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
-@DTYPES
+@BOTH
 @LAYOUTS
 @ORIENTATIONS
 @pytest.mark.parametrize("sizes", SIZES)
-def test_all_four_have_the_networks_bits(sizes, orientation, layout, dtype):
-    net, weights, biases, X, y, rooms = problem(sizes, dtype, orientation, layout, column_biases=True)
+def test_all_four_functions_have_the_bits_of_the_network(sizes, orientation, layout, dtype):
+    net, weights, biases, X, y, memories = problem(sizes, dtype, orientation, layout, column_biases=True)
     given = {**ARGUMENTS, "orientation": orientation}
     out = functional.forward(weights, biases, X, activation="tanh", orientation=orientation)
     assert np.array_equal(out, net.predict(X))
@@ -77,32 +78,32 @@ def test_all_four_have_the_networks_bits(sizes, orientation, layout, dtype):
         assert np.array_equal(found.T if orientation == "in_out" else found, wanted)
     for found, wanted in zip(biases, net.biases, strict=True):
         assert np.array_equal(found[:, 0], wanted)
-    assert_guards_stand(weights, rooms)
+    assert_guards_stand(weights, memories)
 
 
-@DTYPES
-def test_whole_vectors_in_the_kernels_order_are_used_in_place(dtype):
+@BOTH
+def test_weights_laid_out_as_the_kernels_need_them_are_used_in_place(dtype):
     lanes = columns_of(1, np.dtype(dtype).itemsize)
     weights = [np.ones((7, 2 * lanes), dtype), np.ones((2 * lanes, lanes), dtype), np.ones((lanes, 3), dtype)]
     biases = [np.zeros(weight.shape[1], dtype) for weight in weights]
-    given = (*weights, *biases)
-    assert Borrowed(weights[:2], biases[:2], "tanh", "squared_error", given, None, False).copies == 0
-    assert Borrowed(weights, biases, "tanh", "squared_error", given, None, False).copies == (
-        lanes > 1 and 3 % lanes > 0
-    )
+    sizes = [7, 2 * lanes, lanes, 3]
+    for n_layers, copied in ((2, 0), (3, int(lanes > 1 and 3 % lanes > 0))):
+        layers, vectors = weights[:n_layers], biases[:n_layers]
+        spec = make_spec(sizes[: n_layers + 1], "tanh", "squared_error", dtype)
+        assert ArrayEngine(spec, layers, vectors, (*layers, *vectors), False).n_copied_layers == copied
 
 
 @pytest.mark.parametrize("sizes", [(5, 32, 3), (5, 32, 16)])
-def test_a_batch_of_many_blocks(sizes):
-    net, weights, biases, _, _, rooms = problem(sizes, "float32", "in_out")
+def test_a_batch_of_several_blocks_has_the_bits_of_the_network(sizes):
+    net, weights, biases, _, _, memories = problem(sizes, "float32", "in_out")
     X, y = np.random.default_rng(1).normal(size=(2, 700, 5)).astype("float32")
     y = np.resize(y, (700, sizes[-1]))
     assert functional.sgd_step(weights, biases, X, y, 0.1, orientation="in_out", **ARGUMENTS) == net.step(X, y, 0.1)
     assert all(np.array_equal(a.T, b) for a, b in zip(weights, net.weights, strict=True))
-    assert_guards_stand(weights, rooms)
+    assert_guards_stand(weights, memories)
 
 
-def test_numbers_changed_between_calls_are_seen():
+def test_changes_of_the_arrays_between_calls_are_seen():
     net, weights, biases, X, _, _ = problem((5, 16, 3), "float32")
     for _ in range(3):
         for number in range(2):
@@ -113,7 +114,7 @@ def test_numbers_changed_between_calls_are_seen():
         assert np.array_equal(functional.forward(weights, biases, X, activation="tanh"), net.predict(X))
 
 
-def test_arrays_that_come_and_go():
+def test_new_arrays_at_old_addresses_are_noticed():
     for seed in range(30):
         net = fastnn.Network([4, 16, 2], seed=seed)
         weights, biases = [w.copy() for w in net.weights], [b.copy() for b in net.biases]
@@ -132,7 +133,7 @@ def test_out_is_written_where_it_lies(kind):
     assert np.array_equal(out, wanted)
 
 
-def test_slopes_are_written_where_they_shall():
+def test_gradients_are_written_into_out():
     _, weights, biases, X, y, _ = problem((5, 4, 3), "float64")
     wanted = functional.backward(weights, biases, X, y, **ARGUMENTS)
     out = [np.zeros_like(w, order="F") for w in weights], [np.zeros_like(b) for b in biases]
@@ -141,7 +142,7 @@ def test_slopes_are_written_where_they_shall():
     assert all(np.array_equal(a, b) for a, b in zip(found[1] + found[2], wanted[1] + wanted[2], strict=True))
 
 
-def test_weights_of_examples_count():
+def test_sample_weights_count():
     net, weights, biases, X, y, _ = problem((5, 4, 3), "float64")
     share = np.random.default_rng(2).uniform(size=40)
     assert functional.loss(weights, biases, X, y, sample_weight=share, **ARGUMENTS) == net.loss(
@@ -158,7 +159,7 @@ def test_labels_and_softmax():
     assert np.array_equal(functional.forward(weights, biases, X, activation=["relu", "softmax"]), net.predict(X))
 
 
-def test_threads_have_networks_of_their_own():
+def test_threads_do_not_share_workspaces():
     problems = [problem((5, 32, 3), "float32", "in_out") for _ in range(4)]
 
     def descend(number):
@@ -207,24 +208,24 @@ TIED = np.ones((3, 3))
         (lambda: functional.loss(W, B, np.full((4, 2), np.nan), X[:, :1]), ValueError, "X must hold finite numbers"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_named(call, error, message):
+def test_arrays_that_do_not_fit_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
 
 
-def test_arrays_are_looked_at_once(monkeypatch):
-    """A call with the arrays of an earlier one finds what that made of them, whoever called in between."""
+def test_arrays_are_checked_once(monkeypatch):
+    """A call with the arrays of an earlier one finds the engine that was made for them, whatever was called between."""
     made = []
-    monkeypatch.setattr(functional, "Borrowed", lambda *about: made.append(about) or Borrowed(*about))
-    several = [problem((5, 3), "float32") for _ in range(functional.MOST_KEPT)]
+    monkeypatch.setattr(functional, "ArrayEngine", lambda *given: made.append(given) or ArrayEngine(*given))
+    several = [problem((5, 3), "float32") for _ in range(functional.MAX_CACHED)]
     for _ in range(2):
         for _net, weights, biases, X, _y, _rooms in several:
             functional.forward(weights, biases, X, activation="tanh")
     assert len(made) == len(several)
 
 
-def test_a_project_with_classes_of_its_own():
-    """A layer class of somebody's project keeps its arrays; fastnn does the arithmetic on them."""
+def test_a_project_with_layer_classes_of_its_own_learns_digits():
+    """A layer class of a user's project keeps its arrays; fastnn does the arithmetic on them."""
 
     class Layer:
         def __init__(self, n_in, n_out, rng):
@@ -259,7 +260,7 @@ def test_a_project_with_classes_of_its_own():
         ("loss", {"loss": np.ones(2)}, "loss must be a name"),
     ],
 )
-def test_arguments_of_strange_kinds_are_refused_by_name(call, arguments, message):
+def test_arguments_of_wrong_types_are_refused_by_name(call, arguments, message):
     given = {"weights": [np.ones((1, 1))], "biases": [np.zeros(1)], "X": [[1.0]], "activation": "identity"}
     given |= {} if call == "forward" else {"y": [1.0]}
     given |= {"learning_rate": 0.1} if call == "sgd_step" else {}

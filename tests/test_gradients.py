@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
+from helpers import as_reference, gradient_by_differences
+from training_cases import HIDDEN
 
 import fastnn
-from fastnn import reference
-from fastnn.kernels.activations import CODES
 from fastnn.kernels.jit import COMPILED
 from fastnn.kernels.simd import TILE_ROWS
 
-HIDDEN = [name for name in CODES if name not in ("step", "softmax")]
 OUTPUTS = [
     *((name, "squared_error") for name in HIDDEN),
     ("softmax", "cross_entropy"),
@@ -39,17 +38,13 @@ def targets(loss, rng, n_rows, n_outputs):
     return rng.integers(0, 2, (n_rows, n_outputs)) if loss == "perceptron" else rng.random((n_rows, n_outputs))
 
 
-def specification(net):
-    return reference.Network(net.weights, net.biases, net.activation, net.loss_name)
-
-
 def by_specification(net, X, y, weight):
-    weights, biases = specification(net).gradients(X, y, weight)
+    weights, biases = as_reference(net).gradients(X, y, weight)
     return np.concatenate([part.ravel() for pair in zip(weights, biases, strict=True) for part in pair])
 
 
 def case(sizes, activation, loss, n_rows, dtype="float64", **options):
-    """A network, rows, targets and weights: the first draw with a slope to see and away from every kink."""
+    """A network, rows, targets and weights: the first draw with a gradient to measure and away from every kink."""
     net = fastnn.Network(sizes, activation=activation, loss=loss, dtype=dtype, seed=0, **options)
     sound, seed = False, 0
     while not sound:
@@ -58,25 +53,14 @@ def case(sizes, activation, loss, n_rows, dtype="float64", **options):
         X = rng.normal(size=(n_rows, sizes[0])).astype(np.float32).astype(np.float64)
         y = targets(loss, rng, n_rows, sizes[-1])
         inputs = X * net.input_scale
-        nearest = min(np.abs(z).min() for z in specification(net).forward(inputs)[0])
+        nearest = min(np.abs(z).min() for z in as_reference(net).forward(inputs)[0])
         sound = nearest > 20 * H and np.abs(by_specification(net, inputs, y, None)).max() > 0.01
         seed += 1
     return net, X, y, rng.random(n_rows) + 0.1
 
 
 def by_differences(net, X, y, weight):
-    kept = net.parameters
-    slopes = np.empty_like(kept)
-    for i in range(len(kept)):
-        losses = []
-        for moved in (H, -H):
-            there = kept.copy()
-            there[i] += moved
-            net.parameters = there
-            losses.append(net.loss(X, y, sample_weight=weight))
-        slopes[i] = (losses[0] - losses[1]) / (2 * H)
-    net.parameters = kept
-    return slopes
+    return gradient_by_differences(lambda: net.loss(X, y, sample_weight=weight), net, H)
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
@@ -117,6 +101,16 @@ def test_gradients_of_one_layer():
 def test_gradients_see_scaled_inputs():
     net, X, y, _ = case([3, 4, 2], "tanh", "squared_error", RAGGED, input_scale=0.25)
     np.testing.assert_allclose(net.gradients(X, y, flat=True), by_differences(net, X, y, None), **DIFFERENCES)
+
+
+@pytest.mark.parametrize("n_rows", [1, RAGGED])
+def test_gradients_of_learned_input_scales(n_rows):
+    rng = np.random.default_rng(0)
+    net = fastnn.Network([3, 4, 2], activation="tanh", dtype="float64", seed=0, learned_input_scale=True)
+    net.parameters = rng.normal(size=net.n_parameters)
+    X, y, weight = rng.normal(size=(n_rows, 3)), rng.normal(size=(n_rows, 2)), rng.random(n_rows) + 0.1
+    gradient = net.gradients(X, y, sample_weight=weight, flat=True)
+    np.testing.assert_allclose(gradient, by_differences(net, X, y, weight), **DIFFERENCES)
 
 
 @pytest.mark.parametrize(("output", "loss"), OUTPUTS)
@@ -163,10 +157,10 @@ def test_float32_gradients_are_those_of_float64_but_for_rounding(hidden, output,
 
 
 @pytest.mark.parametrize(
-    ("activation", "slope"), [("relu", 0.0), ("leaky_relu", 0.01), ("elu", 1.0), ("identity", 1.0)]
+    ("activation", "derivative"), [("relu", 0.0), ("leaky_relu", 0.01), ("elu", 1.0), ("identity", 1.0)]
 )
-def test_slopes_where_the_activation_is_bent(activation, slope):
-    """z = 0 and y = 1: the slope by the hidden neuron's bias is 2 (a - y) * f'(0) = -2 f'(0)."""
+def test_gradients_where_the_activation_has_a_kink(activation, derivative):
+    """z = 0 and y = 1: the derivative with respect to the hidden bias is 2 (a - y) * f'(0) = -2 f'(0)."""
     net = fastnn.Network([1, 1, 1], activation=[activation, "identity"], dtype="float64", seed=0)
     net.parameters = [1.0, 0.0, 1.0, 0.0]
-    assert net.gradients([[0.0]], [1.0])[1][0][0] == pytest.approx(-2 * slope, rel=1e-12)
+    assert net.gradients([[0.0]], [1.0])[1][0][0] == pytest.approx(-2 * derivative, rel=1e-12)

@@ -25,7 +25,7 @@ def first(init, sizes=(N_IN, N_OUT), **options):
 
 
 @pytest.mark.parametrize("init", SPREAD)
-def test_mean_variance_and_reach_are_the_formulas(init):
+def test_mean_variance_and_range_follow_the_formulas(init):
     weights = first(init)
     variance = SPREAD[init]
     # of 60,000 draws the mean has a deviation of sd / 245, and the variance of at most 0.6%: five of each
@@ -38,7 +38,7 @@ def test_mean_variance_and_reach_are_the_formulas(init):
         assert 3.5 < reach < 6  # the largest of 60,000 normal draws
 
 
-def test_none_is_the_default_of_old():
+def test_none_draws_normal_weights_by_the_number_of_inputs():
     expected = np.random.default_rng(0).standard_normal((N_OUT, N_IN)) / np.sqrt(N_IN)
     assert (first(None) == expected).all()
 
@@ -50,7 +50,7 @@ def test_orthogonal_rows_or_columns_are_orthonormal(sizes):
     np.testing.assert_allclose(product, np.eye(min(sizes)), atol=1e-14)
 
 
-def test_orthogonal_draws_have_no_habit_of_sign():
+def test_orthogonal_draws_have_no_preferred_sign():
     corners = [first("orthogonal", (2, 2), seed=seed)[0, 0] for seed in range(200)]
     assert 70 < sum(corner > 0 for corner in corners) < 130  # 100, give or take four deviations of 7
 
@@ -59,13 +59,13 @@ def test_zeros_are_zeros():
     assert not first("zeros").any()
 
 
-def test_normal_and_uniform_have_the_size_asked_for():
+def test_normal_and_uniform_have_the_size_requested():
     assert first(Normal(0.02)).std() == pytest.approx(0.02, rel=0.02)
     assert 0.69 < abs(first(Uniform(0.7))).max() <= 0.7
 
 
 @pytest.mark.parametrize("init", [None, "auto", *NAMES, Normal(1.0), Uniform(1.0)])
-def test_the_seed_decides_and_both_dtypes_see_the_same_draws(init):
+def test_the_seed_decides_and_both_dtypes_get_the_same_draws(init):
     assert (first(init) == first(init)).all()
     assert (first(init, dtype="float32") == first(init).astype(np.float32)).all()
     if init != "zeros":
@@ -80,7 +80,7 @@ def test_biases_are_zero(init):
 @pytest.mark.parametrize(
     ("activation", "expected"),
     [
-        *((name, "he_normal") for name in ("relu", "leaky_relu", "elu", "softplus", "silu", "gelu")),
+        *((name, "he_normal") for name in ("relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "mish")),
         ("selu", "lecun_normal"),
         *((name, "glorot_uniform") for name in ("identity", "sigmoid", "tanh", "arctan", "softsign", "hard_sigmoid")),
     ],
@@ -89,13 +89,13 @@ def test_auto_chooses_by_the_activation(activation, expected):
     assert (first("auto", activation=activation) == first(expected, activation=activation)).all()
 
 
-def test_each_layer_may_have_its_own():
+def test_each_layer_may_have_its_own_initialiser():
     net = fastnn.Network([5, 4, 3], init=["zeros", Normal(1.0)], seed=0)
     assert not net.weights[0].any()
     assert net.weights[1].all()
 
 
-def test_a_function_of_ones_own_gets_generator_and_shape():
+def test_a_user_function_receives_generator_and_shape():
     weights = first(lambda generator, shape: np.full(shape, generator.integers(5, 6)), (3, 2))
     assert weights.tolist() == [[5, 5, 5], [5, 5, 5]]
 
@@ -112,13 +112,13 @@ def test_a_function_of_ones_own_gets_generator_and_shape():
         (lambda generator, shape: np.full(shape, 1e300), ValueError, "finite"),
     ],
 )
-def test_what_makes_no_sense_is_refused(init, error, word):
+def test_invalid_initialisers_are_refused(init, error, word):
     with pytest.raises(error, match=word):
         fastnn.Network([3, 2], init=init, seed=0)
 
 
 @pytest.mark.parametrize("make", [lambda: Normal(0), lambda: Uniform(-1)])
-def test_sizes_that_make_no_sense_are_refused(make):
+def test_invalid_sizes_are_refused(make):
     with pytest.raises(ValueError, match="must be positive"):
         make()
 

@@ -87,12 +87,12 @@ GOOD = [
 
 
 @pytest.mark.parametrize("make", GOOD)
-def test_the_numbers_are_read(make):
+def test_inputs_of_every_library_are_read(make):
     assert np.array_equal(NET.predict(make()), WANTED)
 
 
 @pytest.mark.parametrize("make", GOOD)
-def test_a_training_reads_them_too(make):
+def test_a_training_reads_inputs_of_every_library(make):
     nets = [fastnn.Network([3, 1], seed=0) for _ in range(2)]
     nets[0].fit(make(), [0, 1, 0, 1], epochs=3, learning_rate=0.01, sample_weight=[1, 2, 1, 1])
     nets[1].fit(NUMBERS, [0, 1, 0, 1], epochs=3, learning_rate=0.01, sample_weight=[1, 2, 1, 1])
@@ -117,7 +117,7 @@ COLUMNS = [
 
 
 @pytest.mark.parametrize("make", COLUMNS)
-def test_labels_numbers_and_weights_are_read_alike(make):
+def test_labels_targets_and_weights_are_read_alike(make):
     column = make()
     plain = np.array(list(column))
     net, single = fastnn.Network([3, 4], seed=0), fastnn.Network([3, 1], seed=0)
@@ -143,7 +143,7 @@ def test_a_training_reads_targets_and_weights(make):
     assert np.array_equal(nets[0].parameters, nets[1].parameters)
 
 
-def test_columns_of_several_kinds_are_one_array():
+def test_columns_of_several_types_become_one_array():
     pandas = pytest.importorskip("pandas")
     columns = {"a": [True, False], "b": [0.5, 2.0], "c": [1, 2]}
     expected = NET.predict([[1, 0.5, 1], [0, 2, 2]])
@@ -155,17 +155,17 @@ def test_columns_of_several_kinds_are_one_array():
     assert np.array_equal(NET.predict(polars.DataFrame(columns)), expected)
 
 
-def test_memory_of_other_libraries_is_used_where_it_lies():
+def test_memory_of_other_libraries_is_not_copied():
     from fastnn import inputs
 
-    rows = inputs.as_rows("X", OnlyDLPack(), NET._spec)
+    rows = inputs.as_rows("X", OnlyDLPack(), NET.engine.spec)
     assert np.shares_memory(rows.inputs, NUMBERS)
     torch = pytest.importorskip("torch")
     tensor = torch.from_numpy(NUMBERS).requires_grad_()
-    assert np.shares_memory(inputs.as_rows("X", tensor, NET._spec).inputs, NUMBERS)
+    assert np.shares_memory(inputs.as_rows("X", tensor, NET.engine.spec).inputs, NUMBERS)
 
 
-def test_no_rows_no_answers():
+def test_no_rows_give_no_outputs():
     assert NET.predict(np.empty((0, 3))).shape == (0, 2)
     with pytest.raises(ValueError, match="X must have at least one row"):
         NET.loss(np.empty((0, 3)), np.empty(0, int))
@@ -192,7 +192,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("make", "error", "message"), BAD)
-def test_what_holds_no_numbers_is_refused_by_name(make, error, message):
+def test_inputs_that_hold_no_numbers_are_refused_by_name(make, error, message):
     with pytest.raises(error, match=message):
         NET.predict(make())
 

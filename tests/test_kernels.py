@@ -6,7 +6,6 @@ taken: the results must then be equal, not close.
 
 import numpy as np
 import pytest
-from fastnn.workspace import BLOCK_ROWS
 
 import fastnn
 from fastnn import reference
@@ -14,6 +13,7 @@ from fastnn.kernels import weight_gradient
 from fastnn.kernels.jit import COMPILED, from_python
 from fastnn.kernels.layout import COLUMNS, INNER_BLOCK, N_IN
 from fastnn.kernels.simd import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
+from fastnn.parameters import BLOCK_ROWS
 
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
@@ -35,29 +35,29 @@ def whole_numbers(sizes, n_rows, dtype, seed=0):
 
 
 def exact_gradients(net, X, y, weight):
-    """Outputs and slopes in float64, and the largest number that any order of the sums can meet."""
+    """Outputs and gradients in float64, and the largest number that any order of the sums can reach."""
     (W0, W1), (b0, b1) = ([part.astype(np.float64) for part in parts] for parts in (net.weights, net.biases))
     X, y, share = X.astype(np.float64), y.astype(np.float64), (weight / weight.sum())[:, None]
     hidden = X @ W0.T + b0
     output = hidden @ W1.T + b1
     delta1 = 2 * (output - y) * share
     delta0 = delta1 @ W1
-    slopes = [delta0.T @ X, delta1.T @ hidden, delta0.sum(axis=0), delta1.sum(axis=0)]
+    gradients = [delta0.T @ X, delta1.T @ hidden, delta0.sum(axis=0), delta1.sum(axis=0)]
     big_hidden = abs(X) @ abs(W0.T) + abs(b0)
     big_delta1 = 2 * (big_hidden @ abs(W1.T) + abs(b1) + abs(y)) * share
     big_delta0 = big_delta1 @ abs(W1)
     largest = max((big_delta1.T @ big_hidden).max(), (big_delta0.T @ abs(X)).max(), big_delta0.max())
-    return output, slopes, largest * weight.sum()
+    return output, gradients, largest * weight.sum()
 
 
 def check_exactly(sizes, n_rows, dtype, seed=0):
     net, X, y, weight = whole_numbers(sizes, n_rows, dtype, seed)
-    output, slopes, largest = exact_gradients(net, X, y, weight)
+    output, gradients, largest = exact_gradients(net, X, y, weight)
     assert largest < 2**24  # exact in float32, too
     np.testing.assert_array_equal(net.predict(X), output)
     got = net.gradients(X, y, sample_weight=weight)
-    for name, part, wanted in zip(("W0", "W1", "b0", "b1"), (*got[0], *got[1]), slopes, strict=True):
-        np.testing.assert_array_equal(part, wanted, err_msg=f"slope of {name}")
+    for name, part, wanted in zip(("W0", "W1", "b0", "b1"), (*got[0], *got[1]), gradients, strict=True):
+        np.testing.assert_array_equal(part, wanted, err_msg=f"gradient of {name}")
 
 
 # ---- Shapes: each dimension in turn through every edge, then many at once
@@ -119,15 +119,17 @@ def test_widths_whose_rows_would_share_cache_sets(size, dtype):
 
 
 @pytest.mark.parametrize("sizes", [(784, 30, 10), (13, 64, 64, 1), (5, 300, 7)], ids=str)
-@pytest.mark.parametrize("team", [1, 2, 3, 8])
-def test_threads_own_all_weights_in_even_shares(sizes, team):
-    table = fastnn.Network(sizes, seed=0)._lay_out(1, False).table
-    costs = np.zeros(team)
-    for number, layer in enumerate(table):
-        shares = [from_python(weight_gradient.owned_rows)(table, number, rank, team) for rank in range(team)]
-        assert [first for first, _ in shares] == [0, *(last for _, last in shares[:-1])]
-        assert shares[-1][1] == layer[N_IN]
-        costs += [(last - first) * layer[COLUMNS] for first, last in shares]
+@pytest.mark.parametrize("team_size", [1, 2, 3, 8])
+def test_threads_own_all_weights_in_even_parts(sizes, team_size):
+    table = fastnn.Network(sizes, seed=0).engine.memory(1).table
+    costs = np.zeros(team_size)
+    for index, layer in enumerate(table):
+        owned = [
+            from_python(weight_gradient.owned_rows)(table, index, thread, team_size) for thread in range(team_size)
+        ]
+        assert [first for first, _ in owned] == [0, *(last for _, last in owned[:-1])]
+        assert owned[-1][1] == layer[N_IN]
+        costs += [(last - first) * layer[COLUMNS] for first, last in owned]
     # a border is moved down to a whole tile of its layer
     assert abs(costs - costs.mean()).max() <= TILE_ROWS * table[:, COLUMNS].max()
 
@@ -173,14 +175,14 @@ def test_other_depths_against_the_specification(sizes, dtype):
 
 
 @BOTH
-def test_the_update_subtracts_the_rate_times_the_slope(dtype):
+def test_the_update_subtracts_the_rate_times_the_gradient(dtype):
     net, X, y, weight = whole_numbers([17, 33, 9], 2 * TILE_ROWS + 1, dtype)
-    _, slopes, largest = exact_gradients(net, X, y, weight)
+    _, gradients, largest = exact_gradients(net, X, y, weight)
     assert largest < 2**22
     before = [part.astype(np.float64) for part in (*net.weights, *net.biases)]
     net.step(X, y, 0.5, sample_weight=weight)
-    for part, start, slope in zip((*net.weights, *net.biases), before, slopes, strict=True):
-        np.testing.assert_array_equal(part, start - 0.5 * slope)
+    for part, start, gradient in zip((*net.weights, *net.biases), before, gradients, strict=True):
+        np.testing.assert_array_equal(part, start - 0.5 * gradient)
 
 
 # ---- More rows than a block
@@ -209,11 +211,11 @@ def test_fit_of_batches_of_more_rows_than_a_block(batch_size):
 def test_a_batch_of_several_blocks_takes_one_step_not_several():
     n_rows = BLOCK_ROWS + 3
     net, X, y, weight = whole_numbers([2, 3, 1], n_rows, "float64")
-    _, slopes, _ = exact_gradients(net, X, y, weight)
+    _, gradients, _ = exact_gradients(net, X, y, weight)
     before = [part.copy() for part in (*net.weights, *net.biases)]
     net.fit(X, y, epochs=1, batch_size=n_rows, learning_rate=0.5, sample_weight=weight, shuffle=False)
-    for part, start, slope in zip((*net.weights, *net.biases), before, slopes, strict=True):
-        np.testing.assert_array_equal(part, start - 0.5 * slope)
+    for part, start, gradient in zip((*net.weights, *net.biases), before, gradients, strict=True):
+        np.testing.assert_array_equal(part, start - 0.5 * gradient)
 
 
 @pytest.mark.parametrize("n_rows", [255, 256, 257, 2 * BLOCK_ROWS + 7])
@@ -398,8 +400,8 @@ def test_padding_of_the_parameters_stays_plus_zero(batch_size, activation, loss,
     net = fastnn.Network(sizes, activation=activation, loss=loss, dtype=dtype, seed=0)
     X = np.random.default_rng(0).normal(size=(n_rows, 3))
     net.fit(X, np.arange(n_rows) % 2, epochs=2, batch_size=batch_size, learning_rate=0.5)
-    assert net._buffer.size > net.n_parameters
+    assert net.engine.buffer.size > net.n_parameters
     for part in (*net.weights, *net.biases):
         assert part.any()
         part[...] = 0
-    assert not net._buffer.view(np.uint8).any()
+    assert not net.engine.buffer.view(np.uint8).any()

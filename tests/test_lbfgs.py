@@ -18,7 +18,7 @@ def bent(**options):
     return fastnn.Network([2, 12, 2], activation=["tanh", "identity"], dtype="float64", seed=0, **options)
 
 
-def test_a_linear_network_ends_at_the_least_squares():
+def test_a_linear_network_reaches_the_least_squares_solution():
     net = linear()
     history = net.fit(X, Y, epochs=100, optimizer=fastnn.LBFGS(tolerance=1e-10))
     wanted, *_ = np.linalg.lstsq(np.column_stack([X, np.ones(len(X))]), Y, rcond=None)
@@ -31,7 +31,7 @@ def test_l2_is_half_the_sum_of_squared_weights_and_leaves_the_biases():
     net = linear()
     net.fit(X, Y, epochs=100, optimizer=fastnn.LBFGS(tolerance=1e-10), l2=0.3)
     inputs = np.column_stack([X, np.ones(len(X))])
-    # the slope of mean |a - y|^2 + 0.3 / 2 |w|^2 is 0 where (2/n A'A + 0.3 D) w = 2/n A'y
+    # the gradient of mean |a - y|^2 + 0.3 / 2 |w|^2 is 0 where (2/n A'A + 0.3 D) w = 2/n A'y
     wanted = np.linalg.solve(2 / 60 * inputs.T @ inputs + 0.3 * np.diag([1, 1, 0]), 2 / 60 * inputs.T @ Y)
     np.testing.assert_allclose(net.weights[0], wanted[:2].T, atol=1e-7)
     np.testing.assert_allclose(net.biases[0], wanted[2], atol=1e-7)
@@ -66,13 +66,13 @@ def test_frozen_layers_stay():
     assert [(a == b).all() for a, b in zip(before, after, strict=True)] == [True, False, True, False]
 
 
-def test_accuracy_is_there_for_labels():
+def test_accuracy_is_recorded_for_labels():
     net = fastnn.Network([2, 8, 2], activation=["tanh", "softmax"], loss="cross_entropy", seed=0)
     history = net.fit(X, (X[:, 0] > X[:, 1]).astype(int), epochs=50, optimizer="lbfgs")
     assert history["accuracy"][-1] == 1
 
 
-def test_float32_gets_as_far_as_its_digits():
+def test_float32_converges_as_far_as_its_precision_allows():
     net = fastnn.Network([2, 2], activation="identity", seed=0)
     net.fit(X, Y, epochs=100, optimizer="lbfgs")
     best = linear()
@@ -80,7 +80,7 @@ def test_float32_gets_as_far_as_its_digits():
     assert net.loss(X, Y) == pytest.approx(best.loss(X, Y), rel=1e-4)
 
 
-def test_no_iteration_changes_nothing():
+def test_zero_iterations_change_nothing():
     net = bent()
     before = net.parameters
     assert net.fit(X, Y, epochs=0, optimizer="lbfgs").epochs == 0
@@ -97,7 +97,7 @@ def test_no_iteration_changes_nothing():
         ({"ema_decay": 0.9}, "ema_decay"),
     ],
 )
-def test_what_is_not_smooth_or_not_the_same_each_time_is_refused(options, word):
+def test_options_that_make_the_loss_rough_or_random_are_refused(options, word):
     with pytest.raises(ValueError, match=word):
         bent().fit(X, Y, epochs=1, optimizer="lbfgs", **options)
 
@@ -107,7 +107,7 @@ def test_dropout_is_refused():
         bent(dropout=0.5).fit(X, Y, epochs=1, optimizer="lbfgs")
 
 
-def test_accuracy_on_held_out_examples_is_there_too():
+def test_validation_accuracy_is_recorded_too():
     net = fastnn.Network([2, 8, 2], activation=["tanh", "softmax"], loss="cross_entropy", seed=0)
     labels = (X[:, 0] > X[:, 1]).astype(int)
     history = net.fit(X, labels, epochs=5, optimizer="lbfgs", validation_data=(X[:9], labels[:9]))
@@ -115,7 +115,7 @@ def test_accuracy_on_held_out_examples_is_there_too():
     assert history["val_accuracy"][-1] == pytest.approx(right)
 
 
-def test_ctrl_c_keeps_the_best_so_far():
+def test_ctrl_c_keeps_the_last_iteration():
     net = bent()
     before = net.loss(X, Y)
 

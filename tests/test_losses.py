@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import scipy.special
+from helpers import BOTH
 from numba import njit
 
 import fastnn
@@ -15,8 +16,7 @@ from fastnn.kernels.activations import CODES as ACTIVATION_CODES
 from fastnn.kernels.jit import COMPILED, from_python
 from fastnn.kernels.layout import ACTIVATION
 from fastnn.kernels.losses import CODES as LOSS_CODES
-
-BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
+from fastnn.parameters import make_layout
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_poisson_by_hand(dtype):
     assert net.gradients([[0.0]], [3.0])[1][0][0] == pytest.approx(1, rel=1e-5)  # e^z - y
 
 
-def test_a_quantile_is_what_its_loss_finds():
+def test_the_quantile_loss_finds_the_quantile():
     y = np.arange(1.0, 101.0)
     net = one_output(losses.Quantile(0.8), 50.0)
     net.fit(np.zeros((100, 1)), y, epochs=300, batch_size=100, learning_rate=5.0)
@@ -82,7 +82,7 @@ def test_a_loss_and_its_setting_are_saved_and_loaded(loss, tmp_path):
     net = fastnn.Network([2, 1], activation=output, loss=loss, seed=0)
     net.save(tmp_path / "net.safetensors")
     again = fastnn.load(tmp_path / "net.safetensors")
-    assert (again.loss_name, again._spec) == (net.loss_name, net._spec)
+    assert (again.loss_name, again.engine.spec) == (net.loss_name, net.engine.spec)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_loss_and_its_setting_are_saved_and_loaded(loss, tmp_path):
         (lambda: fastnn.Network([2, 1], loss=("squared_error", 1.0)), ValueError, "loss_setting"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(make, error, word):
+def test_invalid_settings_are_refused(make, error, word):
     with pytest.raises(error, match=word):
         make()
 
@@ -128,7 +128,7 @@ def cube_derivative(a, y):
 @BOTH
 @pytest.mark.parametrize("decorate", [lambda f: f, njit], ids=["plain", "njit"])
 @pytest.mark.usefixtures("own_names")
-def test_a_registered_activation_equals_the_same_one_built_in(decorate, dtype):
+def test_a_registered_activation_equals_the_built_in_one(decorate, dtype):
     fastnn.register_activation("my_softplus", decorate(softplus), decorate(logistic))
     X = np.random.default_rng(0).normal(size=(40, 3))
     y = np.random.default_rng(1).normal(size=(40, 2))
@@ -183,13 +183,13 @@ def test_a_wrong_derivative_is_refused_and_registers_no_name():
     ("name", "value", "error"),
     [("relu", abs, ValueError), ("", abs, TypeError), (3, abs, TypeError), ("new", 3, TypeError)],
 )
-def test_names_and_functions_that_make_no_sense_are_refused(name, value, error):
+def test_invalid_names_and_functions_are_refused(name, value, error):
     with pytest.raises(error, match=r"name|function"):
         fastnn.register_activation(name, value, value)
 
 
 @pytest.mark.usefixtures("own_names")
-def test_a_network_whose_activation_is_not_known_here_says_so():
+def test_an_activation_that_is_not_registered_in_this_process_is_named():
     fastnn.register_activation("mine", lambda z: 2 * z, lambda z: 2.0)
     net = fastnn.Network([1, 1], activation="mine", seed=0)
     del ACTIVATION_CODES["mine"]
@@ -198,19 +198,19 @@ def test_a_network_whose_activation_is_not_known_here_says_so():
 
 
 @pytest.mark.usefixtures("own_names")
-def test_a_name_given_anew_runs_what_it_stands_for_now():
+def test_a_name_that_is_registered_anew_calls_the_new_function():
     outputs = []
     for factor in (2.0, 3.0):
         fastnn.register_activation("mine", lambda z, factor=factor: factor * z, lambda z, factor=factor: factor)
         net = fastnn.Network([1, 1], activation="mine", dtype="float64", seed=0)
         net.weights[0][...] = 1
-        assert net._lay_out(1, False).table[0, ACTIVATION] == ACTIVATION_CODES["mine"]
+        assert make_layout(net.engine.spec).table[0, ACTIVATION] == ACTIVATION_CODES["mine"]
         outputs.append(net.predict([[1.0]]).tolist())
         del ACTIVATION_CODES["mine"]
     assert outputs == [[[2.0]], [[3.0]]]
 
 
-def test_the_stand_ins_that_give_own_functions_their_signature_do_what_they_say():
+def test_the_functions_that_give_user_functions_their_signature_do_what_they_document():
     a, derivative = np.array([2.0, 3.0]), np.zeros(2)
     from_python(user_functions.user_activation)(a, derivative)
     assert (a.tolist(), derivative.tolist()) == ([2.0, 3.0], [1.0, 1.0])
@@ -230,7 +230,7 @@ def test_several_outputs_are_summed(loss):
     assert net.loss([[1.0]], y) == pytest.approx(sum(singles), rel=1e-14)
 
 
-def test_several_labels_at_once_are_learned_side_by_side():
+def test_several_labels_per_example_are_learned():
     X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     labels = np.stack([X[:, 0], X[:, 1], X.max(axis=1)], axis=1)
     net = fastnn.Network([2, 3], activation="sigmoid", loss="binary_cross_entropy", seed=0)
@@ -246,7 +246,7 @@ def test_several_labels_at_once_are_learned_side_by_side():
         ([0.2, 0.9, 0.7], [1.0, 0.0, 0.0], 0),
     ],
 )
-def test_accuracy_of_one_output_is_by_its_side_of_one_half(outputs, targets, right):
+def test_accuracy_of_one_output_is_split_at_one_half(outputs, targets, right):
     """Identity of one input each, so that the outputs are the inputs; the rate is too small to move them."""
     net = fastnn.Network([1, 1], activation=["sigmoid"], loss="binary_cross_entropy", dtype="float64", seed=0)
     net.parameters = [1.0, 0.0]
@@ -272,21 +272,21 @@ def raises_beyond(z):
     ],
     ids=["raises", "calls what raises", "nothing", "complex", "partial"],
 )
-def test_functions_that_would_fail_in_compiled_code_do_not_take_a_name(value, error, message):
+def test_functions_that_would_fail_in_compiled_code_are_not_registered(value, error, message):
     with pytest.raises(error, match=message):
         fastnn.register_activation("unfit", value, lambda z: 1.0)
     assert "unfit" not in ACTIVATION_CODES
 
 
 @pytest.mark.skipif(not COMPILED, reason="without compilation every function does")
-def test_a_function_that_does_not_compile_does_not_take_a_name():
+def test_a_function_that_does_not_compile_is_not_registered():
     with pytest.raises(TypeError, match="function must be a function that Numba compiles: Unknown attribute 'expit'"):
         fastnn.register_activation("unfit", lambda z: scipy.special.expit(z), lambda z: 1.0)
     assert "unfit" not in ACTIVATION_CODES
 
 
 @pytest.mark.usefixtures("own_names")
-def test_functions_of_the_standard_library_and_of_numpy_are_taken():
+def test_functions_of_the_standard_library_and_of_numpy_can_be_registered():
     fastnn.register_activation("of math", math.sin, math.cos)
     fastnn.register_loss("of numpy", np.hypot, lambda a, y: a / math.hypot(a, y))
     net = fastnn.Network([1, 1], activation="of math", loss="of numpy", dtype="float64", seed=0)
@@ -295,7 +295,7 @@ def test_functions_of_the_standard_library_and_of_numpy_are_taken():
 
 
 @pytest.mark.parametrize("loss", [("huber",), (["a"], 0), fastnn.Adam()], ids=str)
-def test_strange_losses_are_refused_by_name(loss):
+def test_losses_of_wrong_types_are_refused_by_name(loss):
     with pytest.raises((TypeError, ValueError), match="loss must be"):
         fastnn.Network([1, 1], loss=loss)
 

@@ -41,7 +41,7 @@ for thread in crowd:
 assert alone == together
 print(threads.layer())
 """
-# Somebody else's parallel function runs all the while; under workqueue a second caller of the pool ends the process.
+# Another library's parallel function runs all the while; under workqueue a second caller of the pool ends the process.
 NEIGHBOUR = """
 import threading
 import numpy as np
@@ -105,7 +105,7 @@ def test_eight_threads_have_the_results_of_one(layer, environment):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layer", ["omp", "workqueue", "tbb"])
-def test_beside_another_librarys_parallel_function(layer, environment):
+def test_training_beside_another_librarys_parallel_function_works(layer, environment):
     found = run(NEIGHBOUR, environment(layer))
     if "No threading layer could be loaded" in found.stderr:
         pytest.skip(f"{layer} cannot be loaded here, and Numba runs nothing in parallel")
@@ -113,7 +113,7 @@ def test_beside_another_librarys_parallel_function(layer, environment):
 
 
 @pytest.mark.slow
-def test_without_any_layer_it_works_on_one_thread(environment):
+def test_without_any_threading_layer_training_works_on_one_thread(environment):
     none = ' = sys.modules["numba.np.ufunc.workqueue"] = None'
     found = run(NO_OPENMP.replace(" = None", none, 1), environment())
     assert found.returncode == 0, found.stderr
@@ -121,14 +121,14 @@ def test_without_any_layer_it_works_on_one_thread(environment):
 
 
 @pytest.mark.slow
-def test_without_openmp_it_works_and_the_doctor_says_what_is_lost(environment):
+def test_without_openmp_training_works_and_the_doctor_says_what_is_lost(environment):
     found = run(NO_OPENMP, environment())
     assert found.returncode == 0, found.stderr
     assert "LOST" in found.stdout
     assert "workqueue" in found.stdout
 
 
-def test_the_number_of_threads_changes_nothing_outside():
+def test_training_leaves_the_thread_settings_of_the_process_alone():
     import numba
 
     def outside():

@@ -9,14 +9,14 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse
+from helpers import BOTH, replace_everywhere
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fastnn
 import fastnn.compiled
-from fastnn import model, network, parameters, workspace
 from fastnn.kernels.jit import COMPILED
-from fastnn.training import update_rule
+from fastnn.parameters import aligned_zeros
 
 GUARD_BYTES, PATTERN = 4096, 0xA5
 OPTIMIZERS = ["sgd", fastnn.SGD(momentum=0.9), "adam", fastnn.RMSprop(momentum=0.5), "adagrad", "adamw", "lbfgs"]
@@ -26,26 +26,27 @@ class Guards:
     """Buffers between bytes that nobody may touch."""
 
     def __init__(self):
-        self.rooms = []
+        self.memories = []
 
     def aligned_zeros(self, count, dtype):
         size = count * dtype.itemsize
-        room = np.full(size + 2 * GUARD_BYTES + 64, PATTERN, np.uint8)
-        start = GUARD_BYTES + -(room.ctypes.data + GUARD_BYTES) % 64
-        room[start : start + size] = 0
-        self.rooms.append((room, start, start + size))
-        return room[start : start + size].view(dtype)
+        memory = np.full(size + 2 * GUARD_BYTES + 64, PATTERN, np.uint8)
+        start = GUARD_BYTES + -(memory.ctypes.data + GUARD_BYTES) % 64
+        memory[start : start + size] = 0
+        self.memories.append((memory, start, start + size))
+        return memory[start : start + size].view(dtype)
 
     def stand(self):
-        return all((room[:start] == PATTERN).all() and (room[end:] == PATTERN).all() for room, start, end in self.rooms)
+        return all(
+            (memory[:start] == PATTERN).all() and (memory[end:] == PATTERN).all()
+            for memory, start, end in self.memories
+        )
 
 
 @pytest.fixture
 def guards(monkeypatch):
     found = Guards()
-    for module in (parameters, model, network, update_rule, workspace):
-        if hasattr(module, "aligned_zeros"):
-            monkeypatch.setattr(module, "aligned_zeros", found.aligned_zeros)
+    replace_everywhere(monkeypatch, aligned_zeros, found.aligned_zeros)
     return found
 
 
@@ -69,17 +70,17 @@ def exercise(sizes, dtype, optimizer, batch, rows, seed=0, n_threads=None, spars
     return net
 
 
-def test_the_guards_notice(guards):
+def test_the_guards_notice_a_write_outside_a_buffer(guards):
     net = fastnn.Network([3, 2], seed=0)
     assert guards.stand()
-    whole = next(room for room, start, end in guards.rooms if np.shares_memory(room, net._buffer))
+    whole = next(memory for memory, start, end in guards.memories if np.shares_memory(memory, net.engine.buffer))
     whole[GUARD_BYTES - 1] = 0
     assert not guards.stand()
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_buffer_is_left_within_its_bounds(optimizer, dtype, guards):
+@BOTH
+def test_no_training_writes_outside_a_buffer(optimizer, dtype, guards):
     for sizes in ([1, 1], [3, 5, 2], [17, 33, 16, 9], [64, 15, 10]):
         for batch in (1, 7, 40):
             exercise(sizes, dtype, optimizer, batch, 41)
@@ -87,14 +88,14 @@ def test_every_buffer_is_left_within_its_bounds(optimizer, dtype, guards):
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_wide_layers_and_many_blocks_stay_within_their_bounds(n_threads, guards):
+def test_wide_layers_and_many_blocks_write_within_their_buffers(n_threads, guards):
     exercise([40, 300, 130, 3], "float32", "adam", 300, 700, n_threads=n_threads)
     exercise([300, 20, 3], "float32", "sgd", 64, 300, n_threads=n_threads, sparse=True)
     assert guards.stand()
 
 
 @pytest.mark.parametrize("label", [-1, 900])
-def test_labels_that_change_while_they_are_learned_point_nowhere(label, guards):
+def test_labels_that_change_during_the_training_have_no_effect(label, guards):
     X, y = np.eye(3), np.arange(3)
     nets = [fastnn.Network([3, 3], activation="softmax", loss="cross_entropy", seed=0) for _ in range(2)]
     nets[0].fit(X, y.copy(), epochs=5, batch_size=3)
@@ -140,7 +141,7 @@ def arrays(draw, n_columns=COLUMNS):
 
 @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(X=arrays(), dtype=st.sampled_from(["float32", "float64"]), n_in=st.integers(1, 5))
-def test_any_array_is_read_right_or_refused(X, dtype, n_in):
+def test_any_array_is_read_correctly_or_refused(X, dtype, n_in):
     net = fastnn.Network([n_in, 3, 2], dtype=dtype, seed=0)
     if X.ndim != 2 or X.shape[1] != n_in:
         with pytest.raises(ValueError, match="X must have shape"):
@@ -158,7 +159,7 @@ def test_any_array_is_read_right_or_refused(X, dtype, n_in):
     labels=st.booleans(),
     batch=st.integers(1, 10),
 )
-def test_a_training_on_any_arrays_is_right_or_refused(X, y, weight, labels, batch):
+def test_a_training_on_any_arrays_is_correct_or_refused(X, y, weight, labels, batch):
     targets = y[:, 0] if labels else y
     share = None if weight is None else weight[:, 0]
     nets = [fastnn.Network([3, 2], dtype="float64", seed=0) for _ in range(2)]
@@ -208,7 +209,7 @@ print("and nothing lies beyond them")
 
 @pytest.mark.slow
 @pytest.mark.skipif(not COMPILED, reason="plain Python checks its bounds anyway")
-def test_the_serial_kernels_under_bounds_checking(tmp_path):
+def test_the_serial_kernels_pass_bounds_checking(tmp_path):
     environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "FASTNN_CACHE_DIR": str(tmp_path)}
     found = subprocess.run(
         [sys.executable, "-c", CHECKED], capture_output=True, text=True, timeout=600, env=environment, check=False

@@ -10,13 +10,13 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse
+from helpers import BOTH
 
 import fastnn
 from fastnn.kernels.activations import CODES as ACTIVATION_CODES
 from fastnn.kernels.losses import CODES as LOSS_CODES
 from fastnn.preprocessing import MinMaxScaler
 
-BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 OUTPUT_OF = {
     "cross_entropy": "softmax",
     "binary_cross_entropy": "sigmoid",
@@ -39,7 +39,7 @@ LABELS = np.array([0, 1, 1, 0, 1])
 
 
 @BOTH
-def test_it_shows_what_it_was_built_with(dtype):
+def test_a_network_shows_what_it_was_built_with(dtype):
     net = fastnn.Network(
         [784, 16, 10], activation=["relu", "softmax"], loss="cross_entropy", dtype=dtype, seed=5, input_scale=1 / 255
     )
@@ -66,7 +66,7 @@ def test_dtype_may_be_anything_that_numpy_takes_for_it(dtype):
 
 
 @pytest.mark.parametrize("name", ["sizes", "activation", "loss_name", "dtype", "n_parameters", "weights", "biases"])
-def test_what_it_was_built_with_cannot_be_set(name):
+def test_what_a_network_was_built_with_cannot_be_changed(name):
     with pytest.raises(AttributeError):
         setattr(small(), name, None)
 
@@ -149,7 +149,7 @@ def test_constructor_refuses(arguments, error, name):
         fastnn.Network(**{"sizes": [3, 4, 2], **arguments})
 
 
-def test_options_of_the_constructor_have_names():
+def test_options_of_the_constructor_are_keyword_only():
     with pytest.raises(TypeError, match="positional"):
         fastnn.Network([3, 2], "tanh")
 
@@ -162,13 +162,13 @@ def makes_sense(activation, loss):
 
 
 @pytest.mark.parametrize(("activation", "loss"), [pair for pair in PAIRS if makes_sense(*pair)])
-def test_pairs_that_make_sense_are_built(activation, loss):
+def test_valid_pairs_of_activation_and_loss_are_built(activation, loss):
     net = small(activation=["tanh", activation], loss=loss)
     assert np.isfinite(net.predict(rows())).all()
 
 
 @pytest.mark.parametrize(("activation", "loss"), [pair for pair in PAIRS if not makes_sense(*pair)])
-def test_pairs_that_make_no_sense_are_refused(activation, loss):
+def test_invalid_pairs_of_activation_and_loss_are_refused(activation, loss):
     with pytest.raises(ValueError, match=f"loss .*{loss}|{loss}.* loss") as caught:
         small(activation=["tanh", activation], loss=loss)
     assert repr(activation) in str(caught.value)
@@ -192,7 +192,7 @@ def test_weights_have_a_row_for_each_neuron():
     assert net.activations([[3, 2, 1]])[1][0].tolist() == [0.5, 0.5, 1, 0.5]
 
 
-def test_weights_and_biases_are_writable_views_that_stay():
+def test_weights_and_biases_are_writable_views_that_stay_valid():
     net = small()
     weights, biases = net.weights, net.biases
     net.fit(rows(), LABELS, epochs=2)
@@ -224,7 +224,7 @@ def test_parameters_are_read_as_a_copy():
 
 
 @pytest.mark.parametrize("kind", [list, np.float64, np.int8, np.float16], ids=str)
-def test_parameters_take_numbers_of_any_kind(kind):
+def test_parameters_accept_numbers_of_any_type(kind):
     net, numbers = small(), np.arange(26) - 9
     net.parameters = numbers.tolist() if kind is list else numbers.astype(kind)
     assert net.parameters.tolist() == numbers.tolist()
@@ -577,13 +577,13 @@ def test_step_refuses_rates(rate, error):
         ("here", (TypeError, ValueError)),
     ],
 )
-def test_predict_refuses_a_place_that_does_not_fit(out, error):
+def test_predict_refuses_an_out_that_does_not_fit(out, error):
     net = small()
     assert_refused(net, lambda: net.predict(rows(), out=out), error, "out")
 
 
 @BOTH
-def test_predict_writes_where_it_is_told(dtype):
+def test_predict_writes_into_out(dtype):
     net, out = small(dtype=dtype), np.full((5, 2), np.nan, dtype)
     assert net.predict(rows(), out=out) is out
     assert out.tobytes() == net.predict(rows()).tobytes()
@@ -603,7 +603,7 @@ UNTRAINABLE = {
 
 @pytest.mark.parametrize("method", ["fit", "step", "gradients"])
 @pytest.mark.parametrize("what", UNTRAINABLE)
-def test_a_network_without_slope_refuses_to_be_trained_and_says_why(what, method):
+def test_a_network_without_a_gradient_refuses_to_be_trained_and_says_why(what, method):
     options, reason = UNTRAINABLE[what]
     net = small(**options)
     before = net.parameters.tobytes()
@@ -613,7 +613,7 @@ def test_a_network_without_slope_refuses_to_be_trained_and_says_why(what, method
 
 
 @pytest.mark.parametrize("what", UNTRAINABLE)
-def test_a_network_without_slope_can_be_run(what):
+def test_a_network_without_a_gradient_can_predict(what):
     net = small(**UNTRAINABLE[what][0])
     assert net.predict(rows()).shape == (5, 2)
     assert net.loss(rows(), LABELS) >= 0
@@ -636,13 +636,13 @@ def one_layer(weights, biases=0.0, **options):
     return net
 
 
-def test_classify_gives_the_index_of_the_brightest_output():
+def test_classify_gives_the_index_of_the_largest_output():
     answers = one_layer(np.eye(3)).classify([[1, 2, 3], [3, 1, 2], [-1, 0, -5]])
     assert answers.tolist() == [2, 0, 1]
     assert answers.dtype == np.int64
 
 
-def test_classify_gives_the_first_of_equally_bright_outputs():
+def test_classify_gives_the_first_of_equal_outputs():
     assert one_layer(np.eye(3)).classify([[1, 2, 2], [0, 0, 0]]).tolist() == [1, 0]
 
 
@@ -685,7 +685,7 @@ def test_number_of_parameters(sizes):
 
 @BOTH
 @pytest.mark.parametrize(
-    ("loss", "y", "value", "slopes"),
+    ("loss", "y", "value", "derivatives"),
     [
         ("cross_entropy", [0, 1], 2000, [1, -1]),
         ("cross_entropy", [1, 0], 0, [0, 0]),
@@ -697,11 +697,11 @@ def test_number_of_parameters(sizes):
         ("perceptron", [1, 0], 0, [0, 0]),
     ],
 )
-def test_losses_at_a_thousand_are_exact(loss, y, value, slopes, dtype):
+def test_losses_at_a_thousand_are_exact(loss, y, value, derivatives, dtype):
     net = one_layer(np.eye(2), activation=OUTPUT_OF[loss], loss=loss, dtype=dtype)
     X = [[1000, -1000]]
     assert net.loss(X, [y]) == pytest.approx(value, rel=0, abs=1e-30)
-    np.testing.assert_allclose(net.gradients(X, [y])[1][0], slopes, rtol=0, atol=1e-30)
+    np.testing.assert_allclose(net.gradients(X, [y])[1][0], derivatives, rtol=0, atol=1e-30)
 
 
 @BOTH
@@ -793,7 +793,7 @@ def test_softmax_outputs_by_hand():
     np.testing.assert_allclose(net.predict([[7.0]]), [[1 / 8, 2 / 8, 5 / 8]], rtol=1e-15)
 
 
-def test_the_columns_of_a_table_are_remembered_and_looked_at():
+def test_the_columns_of_a_table_are_remembered_and_checked():
     pd = pytest.importorskip("pandas")
     table = pd.DataFrame(np.eye(3), columns=["a", "b", "c"])
     net = fastnn.Network([3, 1], seed=0)
@@ -821,12 +821,12 @@ def test_labels_in_other_forms_are_refused_with_the_remedy(y, message):
         fastnn.Network([3, 2], seed=0).fit(np.eye(3), y, epochs=1)
 
 
-def test_sizes_that_are_not_in_a_list_are_an_error_of_network():
+def test_sizes_that_are_not_in_a_list_name_network_in_the_error():
     with pytest.raises(TypeError, match=r"Network\(?\)? ?takes"):
         fastnn.Network(4, 3, 2)
 
 
-def test_modules_that_few_want_are_there_when_they_are():
+def test_optional_modules_are_imported_on_first_use():
     code = (
         "import sys, fastnn; assert 'fastnn.plots' not in sys.modules; fastnn.plots.first_layer; 'plots' in dir(fastnn)"
     )

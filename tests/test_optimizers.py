@@ -5,9 +5,11 @@ import pickle
 
 import numpy as np
 import pytest
+from helpers import BOTH
 
 import fastnn
 from fastnn import reference
+from fastnn.parameters import buffer_to_vector
 
 RNG = np.random.default_rng(0)
 SIZES = [5, 19, 3]
@@ -24,7 +26,6 @@ ALL = {
     "adagrad": fastnn.Adagrad(learning_rate=0.05),
 }
 EVERY = pytest.mark.parametrize("optimizer", ALL.values(), ids=ALL)
-BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def network(dtype="float64", **options):
@@ -78,7 +79,7 @@ def train_by_hand(net, optimizer, epochs, batch_size, X=X, Y=Y):
 
 @EVERY
 @pytest.mark.parametrize("batch_size", [13, 60])
-def test_float64_is_the_formula_to_rounding(optimizer, batch_size):
+def test_float64_follows_the_formula_to_rounding(optimizer, batch_size):
     net = network()
     expected = train_by_hand(net, optimizer, 4, batch_size)
     net.fit(X, Y, epochs=4, batch_size=batch_size, shuffle=False, optimizer=optimizer)
@@ -130,9 +131,9 @@ def test_another_optimizer_starts_afresh():
 def test_another_learning_rate_keeps_the_state():
     net = network()
     net.fit(X, Y, epochs=1, optimizer="adam", learning_rate=0.01)
-    state = net._state
+    state = net.training_state.optimizer
     net.fit(X, Y, epochs=1, optimizer="adam", learning_rate=0.001)
-    assert net._state is state
+    assert net.training_state.optimizer is state
     assert state.steps == 4
 
 
@@ -144,7 +145,7 @@ def test_a_diverged_training_leaves_no_state():
         net.fit(X, Y, epochs=500, optimizer=fastnn.SGD(learning_rate=1e6, momentum=0.5))
     assert np.isfinite(net.parameters).all()
     assert before.shape == net.parameters.shape
-    assert net._state is None
+    assert net.training_state.optimizer is None
 
 
 @BOTH
@@ -152,13 +153,14 @@ def test_a_diverged_training_leaves_no_state():
 def test_padding_stays_zero(optimizer, dtype):
     net = network(dtype)
     net.fit(X, Y, epochs=2, batch_size=13, optimizer=optimizer, ema_decay=0.9, l1=0.01, l2=0.01, max_norm=0.5)
-    for buffer in (net._buffer, net._state.first, net._state.second, net._state.average):
-        inside = net._in_order(buffer)
+    state = net.training_state.optimizer
+    for buffer in (net.engine.buffer, state.moment1, state.moment2, state.ema):
+        inside = buffer_to_vector(buffer, net.engine.spec)
         assert np.count_nonzero(buffer) == np.count_nonzero(inside)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop", "adagrad"])
-def test_a_name_is_its_object_with_the_documented_rate(name):
+def test_a_name_stands_for_its_object_with_the_documented_learning_rate(name):
     kinds = {"sgd": fastnn.SGD, "adam": fastnn.Adam, "adamw": fastnn.AdamW, "rmsprop": fastnn.RMSprop}
     rates = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001, "rmsprop": 0.01, "adagrad": 0.01}
     nets = network(), network()
@@ -205,7 +207,7 @@ def test_adamw_without_decay_is_adam():
         (lambda: fastnn.LBFGS(tolerance=-1), ValueError, "tolerance"),
     ],
 )
-def test_what_makes_no_sense_is_refused(make, error, word):
+def test_invalid_settings_are_refused(make, error, word):
     with pytest.raises(error, match=word):
         make()
 
@@ -241,7 +243,7 @@ def test_every_step_is_that_of_pytorch(name):
 @pytest.mark.parametrize(
     "optimizer", [fastnn.Adam(beta_1=1 - 1e-8), fastnn.Adam(beta_2=1 - 1e-8), fastnn.RMSprop(rho=1 - 1e-8)]
 )
-def test_a_beta_that_is_1_in_float32_still_takes_its_share(optimizer):
+def test_a_beta_that_rounds_to_1_in_float32_still_decays(optimizer):
     losses = []
     for dtype in ("float32", "float64"):
         net = fastnn.Network([3, 2], activation="identity", dtype=dtype, seed=0)
@@ -251,7 +253,7 @@ def test_a_beta_that_is_1_in_float32_still_takes_its_share(optimizer):
 
 
 @pytest.mark.parametrize("optimizer", [fastnn.Adam, fastnn.AdamW, fastnn.RMSprop, fastnn.Adagrad])
-def test_an_epsilon_that_is_0_in_float32_is_refused_there(optimizer):
+def test_an_epsilon_that_is_0_in_float32_is_refused_for_float32(optimizer):
     options = {"epochs": 2, "optimizer": optimizer(epsilon=1e-46)}
     X, y = np.eye(3) - [1, 0, 0], np.eye(3)[:, :2]
     with pytest.raises(ValueError, match=r"epsilon must be at least 1\.18e-38 for float32, got 1e-46"):

@@ -159,7 +159,7 @@ def test_images_may_have_any_shape():
     assert images[0].get_array().shape == (3, 4)
 
 
-def test_first_layer_draws_no_more_neurons_than_asked():
+def test_first_layer_draws_no_more_neurons_than_requested():
     figure = plots.first_layer(network(64, 20, 10), max_neurons=5)
     assert len(figure.axes[0].images) == 5
     assert "5 of 20" in figure.get_suptitle()
@@ -307,7 +307,7 @@ def test_worst_mistakes_come_first_and_right_answers_not_at_all():
     drawn(figure)
 
 
-def test_worst_mistakes_show_no_more_than_asked():
+def test_worst_mistakes_show_no_more_than_requested():
     figure = plots.worst_mistakes(X, Y, OUTPUTS, count=1)
     assert texts(figure.axes[0]) == ["1 → 0: 0.950"]
     assert "1 of 3" in figure.get_suptitle()

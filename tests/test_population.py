@@ -48,7 +48,7 @@ def test_each_network_has_the_bits_of_its_own_fit(n_threads):
         assert history.stop_reason == ("early_stopping" if "callbacks" in config else "epochs")
 
 
-def test_halving_stops_the_worse_half_and_leaves_the_rest_their_bits():
+def test_halving_stops_the_worse_half_and_changes_no_bit_of_the_rest():
     found = fastnn.fit_many(CONFIGS, X, Y, validation_data=HELD, halving=2, **SHARED)
     reasons = [history.stop_reason for history in found.histories]
     assert reasons.count("halving") >= 3
@@ -65,7 +65,7 @@ def test_halving_stops_the_worse_half_and_leaves_the_rest_their_bits():
     assert stopped_first == set(np.argsort(first)[3:].tolist()) - {5}
 
 
-def test_the_ranking_is_by_the_last_value_and_divergence_comes_last():
+def test_networks_rank_by_their_last_value_and_diverged_ones_last():
     configs = [*CONFIGS[:3], {"sizes": [3, 4, 2], "seed": 1, "learning_rate": 1e6}]
     found = fastnn.fit_many(configs, X, Y, validation_data=HELD, **SHARED)
     last = [history["val_loss"][-1] for history in found.histories[:3]]
@@ -77,7 +77,7 @@ def test_the_ranking_is_by_the_last_value_and_divergence_comes_last():
     assert f"best {found.ranking[0]}: val_loss=" in repr(found)
 
 
-def test_accuracies_rank_the_other_way_round():
+def test_larger_accuracies_rank_first():
     labels = (X[:, 0] > 0).astype(int)
     configs = [{"sizes": [3, 2], "seed": 0, "learning_rate": rate} for rate in (1e-6, 1.0)]
     found = fastnn.fit_many(
@@ -158,20 +158,16 @@ def test_a_dask_cluster_gives_the_same_bits(tmp_path):
     assert "[True, True, True]" in found.stdout, found.stderr
 
 
-def test_ctrl_c_ends_all_and_returns_what_they_learned():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-
+@pytest.mark.usefixtures("default_sigint")
+def test_ctrl_c_ends_all_trainings_and_returns_their_networks():
     def press(net, history):
         if history.epochs == 3:
             signal.raise_signal(signal.SIGINT)
 
     configs = [{"sizes": [3, 4, 2], "seed": 1, "callbacks": [press]}] + [{"sizes": [3, 4, 2], "seed": 2}] * 5
     began = time.monotonic()
-    try:
-        found = fastnn.fit_many(configs, X, Y, **SHARED | {"epochs": 3_000_000})
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
+    found = fastnn.fit_many(configs, X, Y, **SHARED | {"epochs": 3_000_000})
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert time.monotonic() - began < 20
     assert {history.stop_reason for history in found.histories} == {"interrupted"}
     assert found.histories[0].epochs >= 3
@@ -189,21 +185,26 @@ def test_ctrl_c_ends_all_and_returns_what_they_learned():
         ([{"sizes": [3, 2]}], {"halving": 0}, ValueError, "halving"),
         ([{"sizes": [3, 2], "optimizer": "lbfgs"}], {"halving": 1}, ValueError, "lbfgs"),
         ([{"sizes": [3, 2]}], {"ensemble": 2}, ValueError, "ensemble must be at most"),
-        ([{"sizes": [3, 2]}], {"monitor": "val_loss"}, ValueError, "no column 'val_loss'"),
+        (
+            [{"sizes": [3, 2]}],
+            {"monitor": "val_loss"},
+            ValueError,
+            r"configs\[0\]: monitor must be one of loss .*'val_loss'",
+        ),
         ([{"sizes": [2, 2]}], {}, ValueError, r"X must have shape \(n, 2\)"),
     ],
 )
-def test_what_makes_no_sense_is_refused(configs, options, error, message):
+def test_invalid_arguments_are_refused(configs, options, error, message):
     with pytest.raises(error, match=message):
         fastnn.fit_many(configs, X, Y, epochs=1, **options)
 
 
-def test_the_bar_counts_networks(capsys):
+def test_the_progress_bar_counts_networks(capsys):
     fastnn.fit_many(CONFIGS[:3], X, Y, progress=True, halving=2, **SHARED)
     assert "3/3" in capsys.readouterr().err
 
 
-def test_one_that_fails_ends_all_and_its_error_is_told():
+def test_an_error_in_one_training_is_raised():
     def fail(net, history):
         raise ZeroDivisionError("of a callback")
 
@@ -212,7 +213,7 @@ def test_one_that_fails_ends_all_and_its_error_is_told():
         fastnn.fit_many(configs, X, Y, **SHARED)
 
 
-def test_a_config_that_fails_ends_the_others():
+def test_an_error_in_one_training_ends_the_others():
     def fail(net, history):
         raise ZeroDivisionError
 
@@ -235,18 +236,18 @@ def test_a_config_that_fails_ends_the_others():
         ({}, {"executor": 5}, "executor must have a method submit"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_anything_is_trained(config, options, message, monkeypatch):
-    monkeypatch.setattr("fastnn.population.train_part", None)
+def test_invalid_configs_are_refused_before_anything_is_trained(config, options, message, monkeypatch):
+    monkeypatch.setattr("fastnn.population.sweep.train_segment", None)
     with pytest.raises((ValueError, TypeError), match=message):
         fastnn.fit_many([{"sizes": [3, 2], "epochs": 1}, {"sizes": [3, 2], "epochs": 1} | config], X, Y, **options)
 
 
-def test_sizes_may_be_anything_that_is_gone_through_once():
+def test_sizes_may_be_an_iterator():
     found = fastnn.fit_many([{"sizes": iter([3, 4, 2]), "epochs": 1}], X, Y)
     assert found.best.sizes == (3, 4, 2)
 
 
 @pytest.mark.parametrize("networks", [[5], [], None, 5], ids=str)
-def test_an_ensemble_is_of_networks(networks):
+def test_an_ensemble_takes_only_networks(networks):
     with pytest.raises(TypeError, match="networks must be"):
         fastnn.Ensemble(networks)

@@ -50,16 +50,16 @@ def test_inverse_undoes_transform_in_another_range():
 
 
 @pytest.mark.parametrize(("scaler", "low"), [(MinMaxScaler((-1.0, 1.0)), -1.0), (StandardScaler(), 0.0)])
-def test_constant_column_stays_put_whatever_comes_later(scaler, low):
+def test_a_constant_column_maps_to_one_value_whatever_comes_later(scaler, low):
     assert scaler.fit(X).transform([[0.0, 0.0, 77.0]])[0, 2] == low
 
 
 @pytest.mark.parametrize("kind", SCALERS)
-def test_inverse_gives_the_constant_back_from_anything(kind):
+def test_inverse_restores_the_constant_from_any_value(kind):
     assert fitted(kind).inverse_transform([[0.0, 0.0, 0.3]])[0, 2] == 5.0
 
 
-def test_standard_sees_through_the_rounded_mean_of_a_constant_column():
+def test_standard_scaling_recognises_a_constant_column_despite_its_rounded_mean():
     column = np.full((6, 1), 0.1)
     assert column.mean() != 0.1  # or else this proves nothing
     scaler = StandardScaler().fit(column)
@@ -246,11 +246,11 @@ def test_one_hot_by_hand():
     np.testing.assert_array_equal(one_hot([2, 0]), [[0, 0, 1], [1, 0, 0]])
 
 
-def test_one_hot_makes_float32_unless_told():
+def test_one_hot_makes_float32_by_default():
     assert one_hot([0, 1]).dtype == np.float32
 
 
-def test_one_hot_makes_the_type_asked_for():
+def test_one_hot_makes_the_requested_type():
     assert one_hot([0, 1], dtype=np.uint8).dtype == np.uint8
 
 

@@ -138,6 +138,6 @@ print("alive")
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.skipif(not COMPILED, reason="there are no threads without compilation")
-def test_a_child_killed_with_numbas_lock_in_hand_does_not_stop_its_parent():
+def test_a_child_killed_while_it_holds_numbas_lock_does_not_stop_its_parent():
     found = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, timeout=300, check=False)
     assert (found.returncode, found.stdout.strip()) == (0, "alive"), found.stderr

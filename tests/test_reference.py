@@ -5,6 +5,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
+from helpers import central_differences
 
 from fastnn import reference
 from fastnn.reference import ACTIVATIONS, LOSSES, Network
@@ -16,6 +17,9 @@ OUTPUTS = [
     ("sigmoid", "binary_cross_entropy"),
 ]
 DTYPES = [np.float64, np.float32]
+H = 1e-6
+"""Of the central differences."""
+
 POINTS = [
     -1000.0,
     -90.0,
@@ -56,20 +60,6 @@ def exact(name, z):
             "softplus": lambda: ((1 + e).ln(), e / (1 + e)),
         }[name]()
         return float(value), float(derivative)
-
-
-def central_differences(f, x, h=1e-6):
-    """Central differences of a number f() with respect to every element of the array x, moved in place."""
-    differences = np.empty_like(x)
-    for i in np.ndindex(x.shape):
-        before = x[i]
-        x[i] = before + h
-        above = f()
-        x[i] = before - h
-        below = f()
-        x[i] = before
-        differences[i] = (above - below) / (2 * h)
-    return differences
 
 
 def batch(n, n_inputs, n_outputs, loss="squared_error", seed=0):
@@ -193,7 +183,7 @@ def test_equation_1_delta_of_the_last_layer(activation, loss):
     f, term = ACTIVATIONS[activation][0], LOSSES[loss][0]
     assert away_from_kinks([z])
     delta = reference.delta_of_last_layer(z, f(z), y, activation, loss)
-    np.testing.assert_allclose(delta, central_differences(lambda: term(z, f(z), y).sum(), z), rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(delta, central_differences(lambda: term(z, f(z), y).sum(), z, H), rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("activation", BY_ELEMENT)
@@ -204,21 +194,21 @@ def test_equation_2_delta_from_the_next_layer(activation):
     assert away_from_kinks([z])
     delta = reference.delta_from_next_layer(w_next, delta_next, z, f(z), activation)
     # A cost that is linear in z of the next layer, with the gradient delta_next there.
-    differences = central_differences(lambda: (delta_next * (f(z) @ w_next.T)).sum(), z)
+    differences = central_differences(lambda: (delta_next * (f(z) @ w_next.T)).sum(), z, H)
     np.testing.assert_allclose(delta, differences, rtol=1e-7, atol=1e-8)
 
 
 def test_equation_3_bias_gradient():
     rng = np.random.default_rng(2)
     a, w, b, delta = (rng.normal(size=shape) for shape in [(4, 3), (2, 3), 2, (4, 2)])
-    differences = central_differences(lambda: (delta * (a @ w.T + b)).sum(), b)
+    differences = central_differences(lambda: (delta * (a @ w.T + b)).sum(), b, H)
     np.testing.assert_allclose(reference.bias_gradient(delta), differences, rtol=1e-7)
 
 
 def test_equation_4_weight_gradient():
     rng = np.random.default_rng(3)
     a, w, b, delta = (rng.normal(size=shape) for shape in [(4, 3), (2, 3), 2, (4, 2)])
-    differences = central_differences(lambda: (delta * (a @ w.T + b)).sum(), w)
+    differences = central_differences(lambda: (delta * (a @ w.T + b)).sum(), w, H)
     np.testing.assert_allclose(reference.weight_gradient(a, delta), differences, rtol=1e-7)
 
 
@@ -229,7 +219,7 @@ def assert_gradients_agree_with_differences(network, X, y, weight=None):
     assert away_from_kinks(network.forward(X)[0])
     weight_gradients, bias_gradients = network.gradients(X, y, weight)
     for gradient, parameters in zip(weight_gradients + bias_gradients, network.weights + network.biases, strict=True):
-        differences = central_differences(lambda: network.loss_of(X, y, weight), parameters)
+        differences = central_differences(lambda: network.loss_of(X, y, weight), parameters, H)
         np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-8)
 
 
@@ -378,7 +368,7 @@ def test_train_in_batches_with_a_ragged_last_one():
         np.testing.assert_allclose(p, q, rtol=1e-13)
 
 
-def test_train_without_order_takes_the_rows_as_they_stand():
+def test_train_without_an_order_takes_the_rows_in_theirs():
     network, by_hand = (Network.random([3, 2], seed=10) for _ in range(2))
     X, y = batch(5, 3, 2, seed=10)
     network.train(X, y, epochs=1, batch_size=2, learning_rate=0.5)
@@ -432,7 +422,7 @@ def test_inputs_that_do_not_fit_are_refused(X):
         Network.random([2, 3], seed=15).predict(X)
 
 
-def test_classify_takes_the_brightest_output():
+def test_classify_takes_the_largest_output():
     network = Network([np.eye(3)], [np.zeros(3)], "identity")
     assert network.classify([[1, 5, 2], [7, 0, 7]]).tolist() == [1, 0]
 
@@ -442,7 +432,7 @@ def test_classify_one_output_at_one_half():
     assert network.classify([[0.49], [0.5], [0.51], [-3.0]]).tolist() == [0, 1, 1, 0]
 
 
-def test_random_draws_weights_of_the_right_spread_and_biases_of_zero():
+def test_random_draws_weights_of_the_documented_deviation_and_biases_of_zero():
     network = Network.random([400, 300, 100], seed=16, dtype=np.float32)
     for w, b in zip(network.weights, network.biases, strict=True):
         n_out, n_in = w.shape
@@ -484,7 +474,7 @@ def test_network_copies_what_it_is_given():
         ([np.eye(2)] * 2, [np.zeros(2)] * 2, "softmax", "cross_entropy", "last layer"),
     ],
 )
-def test_networks_that_make_no_sense_are_refused(weights, biases, activation, loss, message):
+def test_invalid_networks_are_refused(weights, biases, activation, loss, message):
     with pytest.raises(ValueError, match=message):
         Network(weights, biases, activation, loss)
 

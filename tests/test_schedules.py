@@ -79,7 +79,7 @@ def test_every_update_has_its_own_rate():
         OneCycle(0.2, epochs=4),
     ],
 )
-def test_a_second_fit_goes_on_where_the_first_ended(schedule):
+def test_a_second_fit_continues_the_schedule(schedule):
     whole, parts = small(), small()
     rates = whole.fit(X, Y, epochs=4, batch_size=7, learning_rate=schedule).learning_rates
     halves = [parts.fit(X, Y, epochs=2, batch_size=7, learning_rate=schedule) for _ in range(2)]
@@ -105,7 +105,7 @@ def test_reduce_on_plateau_by_hand():
     assert rates == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.3, 0.3]
 
 
-def test_reduce_on_plateau_watches_accuracies_rise():
+def test_reduce_on_plateau_expects_accuracies_to_rise():
     schedule, history = ReduceOnPlateau(1.0, patience=1, monitor="val_accuracy"), fastnn.History()
     for accuracy in (0.5, 0.6, 0.7):
         history.add(val_accuracy=accuracy, loss=0.0)
@@ -114,7 +114,7 @@ def test_reduce_on_plateau_watches_accuracies_rise():
     assert schedule.after(history) == 0.1
 
 
-def test_reduce_on_plateau_asks_for_more_than_min_delta():
+def test_reduce_on_plateau_counts_only_improvements_above_min_delta():
     history = fastnn.History()
     for loss in (1.0, 0.95):
         history.add(loss=loss)
@@ -128,7 +128,7 @@ def test_reduce_on_plateau_acts_between_epochs():
     np.testing.assert_allclose(history.learning_rates, [1e-9, 1e-9, 1e-10, 1e-11], rtol=1e-12)
 
 
-def test_reduce_on_plateau_of_a_column_that_is_not_there_is_refused_at_once():
+def test_reduce_on_plateau_of_a_missing_column_is_refused_at_once():
     with pytest.raises(ValueError, match=r"monitor must be one of loss in this training, got 'val_loss'; give fit"):
         small().fit(X, Y, epochs=1, learning_rate=ReduceOnPlateau(0.1, monitor="val_loss"))
 
@@ -152,12 +152,12 @@ def test_reduce_on_plateau_of_a_column_that_is_not_there_is_refused_at_once():
         (lambda: fastnn.Adam(learning_rate=-1), ValueError, "learning_rate must be positive"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(make, error, word):
+def test_invalid_settings_are_refused(make, error, word):
     with pytest.raises(error, match=word):
         make()
 
 
-def test_a_rate_beyond_the_numbers_of_the_network_is_refused():
+def test_a_learning_rate_beyond_the_networks_dtype_is_refused():
     with pytest.raises(ValueError, match="learning_rate"):
         fastnn.Network([3, 2], seed=0).fit(X, Y, epochs=1, learning_rate=Constant(1e300))
 
@@ -179,7 +179,7 @@ class Strange(fastnn.schedules.Schedule):
         return self.answer
 
 
-def test_a_schedule_of_ones_own_may_return_one_number_for_all_times():
+def test_a_user_schedule_may_return_one_number_for_all_times():
     nets = [small(), small()]
     nets[0].fit(X, Y, epochs=3, batch_size=7, learning_rate=Half(0.1))
     nets[1].fit(X, Y, epochs=3, batch_size=7, learning_rate=0.05)
@@ -197,7 +197,7 @@ def test_a_schedule_of_ones_own_may_return_one_number_for_all_times():
     ],
     ids=str,
 )
-def test_what_a_schedule_of_ones_own_returns_is_looked_at_before_a_kernel_reads_it(answer, message):
+def test_what_a_user_schedule_returns_is_checked_before_a_kernel_reads_it(answer, message):
     rate = Strange(0.1)
     object.__setattr__(rate, "answer", answer)
     net = fastnn.Network([3, 2], seed=0)

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from fastnn.workspace import BLOCK_ROWS
+from helpers import BOTH
 
 import fastnn
-
-BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
+from fastnn.parameters import BLOCK_ROWS
 
 
 def bag_of_words(n_rows, n_columns, seed=0, dtype=np.float64):
@@ -25,7 +24,7 @@ def a_network(dtype, n_in, **settings):
 
 @BOTH
 @pytest.mark.parametrize("n_rows", [1, 7, BLOCK_ROWS + 3])
-def test_predictions_have_the_bits_of_plain_rows(dtype, n_rows):
+def test_predictions_have_the_bits_of_dense_rows(dtype, n_rows):
     X, _ = bag_of_words(n_rows, 40)
     net = a_network(dtype, 40, input_scale=0.5)
     assert net.predict(X).tobytes() == net.predict(X.toarray()).tobytes()
@@ -33,7 +32,7 @@ def test_predictions_have_the_bits_of_plain_rows(dtype, n_rows):
 
 
 @BOTH
-def test_slopes_and_loss_have_the_bits_of_plain_rows(dtype):
+def test_gradients_and_loss_have_the_bits_of_dense_rows(dtype):
     X, y = bag_of_words(33, 40)
     net = a_network(dtype, 40)
     assert net.loss(X, y) == net.loss(X.toarray(), y)
@@ -53,7 +52,7 @@ def test_slopes_and_loss_have_the_bits_of_plain_rows(dtype):
     ],
     ids=["plain", "several blocks", "adam", "penalty", "validation", "weights", "classes"],
 )
-def test_training_is_that_of_plain_rows(options):
+def test_training_agrees_with_that_on_dense_rows(options):
     X, y = bag_of_words(300, 40)
     sparse, plain = a_network("float64", 40, dropout=0.2), a_network("float64", 40, dropout=0.2)
     options = {"epochs": 3, "batch_size": 16, "learning_rate": 0.2} | options
@@ -61,17 +60,6 @@ def test_training_is_that_of_plain_rows(options):
     # a step subtracts an example after the other instead of their sum
     np.testing.assert_allclose(sparse.parameters, plain.parameters, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-9)
-
-
-@BOTH
-def test_any_number_of_threads_gives_the_same_bits(dtype):
-    X, y = bag_of_words(300, 400)
-    results = set()
-    for n_threads in (1, 2, 3):
-        net = a_network(dtype, 400)
-        net.fit(X, y, epochs=3, batch_size=64, learning_rate=0.5, n_threads=n_threads)
-        results.add(net.parameters.tobytes())
-    assert len(results) == 1
 
 
 def test_a_frozen_first_layer_stays():
@@ -90,29 +78,29 @@ def test_one_layer_learns_from_sparse_rows():
 
 
 @pytest.mark.parametrize("form", ["csr_matrix", "csc_array", "coo_array", "lil_array"])
-def test_every_form_of_sparse_is_taken(form):
+def test_every_sparse_class_of_scipy_is_accepted(form):
     X, _ = bag_of_words(9, 12)
     net = a_network("float32", 12)
     np.testing.assert_array_equal(net.predict(getattr(sp, form)(X)), net.predict(X.toarray()))
 
 
-def test_indices_in_any_order_and_counted_twice_mean_what_they_mean_to_scipy():
+def test_unsorted_and_duplicate_indices_mean_what_they_mean_to_scipy():
     X = sp.csr_array((np.array([1.0, 2.0, 0.5]), np.array([2, 0, 2]), np.array([0, 3])), shape=(1, 3))
     net = a_network("float64", 3)
     np.testing.assert_allclose(net.predict(X), net.predict(X.toarray()), rtol=1e-12)
 
 
 @pytest.mark.parametrize("n_rows", [0, 4])
-def test_rows_without_a_number_give_the_biases_alone(n_rows):
+def test_empty_rows_give_the_outputs_of_zeros(n_rows):
     net = a_network("float32", 3)
     np.testing.assert_array_equal(net.predict(sp.csr_array((n_rows, 3))), net.predict(np.zeros((n_rows, 3))))
 
 
-def test_the_room_does_not_grow_with_the_inputs():
+def test_the_workspace_does_not_grow_with_the_inputs():
     X = sp.csr_array((np.ones(3), ([0, 1, 2], [5, 70_000, 199_999])), shape=(3, 200_000))
     net = fastnn.Network([200_000, 4, 2], activation=["relu", "softmax"], loss="cross_entropy", seed=0)
     net.fit(X, [0, 1, 0], epochs=2, learning_rate=0.1)
-    assert net._rooms.__dict__["train of sparse rows"][1].buffer.size < 10_000
+    assert net.engine.workspace("train", 3, sparse=True)[1].buffer.size < 10_000
 
 
 def broken(change, kind="csr"):
@@ -154,30 +142,30 @@ def set_nan(X):
         (sp.csr_array(np.eye(4)), r"X must have shape \(n, 3\), got \(4, 4\)"),
     ],
 )
-def test_a_matrix_that_is_not_sound_is_refused(X, message):
+def test_an_invalid_matrix_is_refused(X, message):
     with pytest.raises(ValueError, match=message):
         a_network("float32", 3).predict(X)
 
 
 @pytest.mark.parametrize(("settings", "options"), [({"dropout": [0.1, 0]}, {}), ({}, {"input_noise": 0.1})])
-def test_sparse_inputs_are_not_disturbed(settings, options):
+def test_input_noise_and_input_dropout_are_refused(settings, options):
     with pytest.raises(ValueError, match="sparse inputs are left as they are"):
         a_network("float32", 3, **settings).fit(sp.csr_array(np.eye(3)), [0, 1, 0], epochs=1, **options)
 
 
-def test_numbers_that_the_scale_takes_out_of_the_format_are_refused():
+def test_numbers_that_the_scale_makes_infinite_are_refused():
     X = sp.csr_array(np.array([[1e38, 0.0]]))
     assert fastnn.Network([2, 1], activation="identity", seed=0).predict(X).shape == (1, 1)
     with pytest.raises(ValueError, match="X must hold finite numbers within float32"):
         fastnn.Network([2, 1], activation="identity", input_scale=10.0, seed=0).predict(X)
 
 
-def test_activations_are_of_plain_rows():
+def test_activations_takes_dense_rows_only():
     with pytest.raises(TypeError, match="toarray"):
         a_network("float32", 3).activations(sp.csr_array(np.eye(3)))
 
 
-def test_a_training_on_sparse_rows_goes_on_from_its_checkpoint(tmp_path):
+def test_a_training_on_sparse_rows_resumes_from_its_checkpoint(tmp_path):
     X, y = bag_of_words(50, 20)
     whole, net = a_network("float32", 20), a_network("float32", 20)
     whole.fit(X, y, epochs=5, batch_size=8)

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -13,9 +12,6 @@ import fastnn
 from fastnn.callbacks import EarlyStopping
 from fastnn.kernels.jit import COMPILED
 from fastnn.schedules import Cosine, ReduceOnPlateau
-from fastnn.training import streaming
-from fastnn.training.interrupts import Interruption
-from fastnn.training.streaming import Prefetcher
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(96, 4))
@@ -32,7 +28,7 @@ def sixteens():
 
 
 @pytest.mark.parametrize("options", [{}, {"optimizer": "adam"}, {"l2": 0.1}], ids=str)
-def test_batches_that_come_are_those_of_an_unshuffled_fit(options):
+def test_streamed_batches_train_as_an_unshuffled_fit(options):
     stream, whole = a_network(), a_network()
     histories = [
         stream.fit_stream(sixteens, epochs=3, learning_rate=0.05, **options),
@@ -61,7 +57,7 @@ def test_a_plateau_is_read_from_the_epochs():
     assert net.fit_stream(sixteens, epochs=3, learning_rate=rate).learning_rates == pytest.approx([0.1, 0.1, 0.01])
 
 
-def test_larger_parts_are_cut_into_batches_and_weights_count():
+def test_larger_chunks_are_cut_into_batches_and_weights_count():
     weight = np.linspace(0, 1, 96)
     stream, whole = a_network(), a_network()
     stream.fit_stream(lambda: [(X, Y, weight)], epochs=2, batch_size=10, learning_rate=0.05)
@@ -99,25 +95,6 @@ def test_classes_have_an_accuracy():
     assert history["val_accuracy"][-1] == np.mean(net.classify(X) == labels)
 
 
-def test_batches_are_fetched_ahead_but_not_further():
-    fetched, seen = [], []
-
-    def batches():
-        for number in range(6):
-            fetched.append(number)
-            yield X[:16], Y[:16]
-
-    with Prefetcher(batches(), 2, Interruption()) as received:
-        for _ in received:
-            deadline = time.monotonic() + 5
-            while len(fetched) < min(6, len(seen) + 3) and time.monotonic() < deadline:
-                time.sleep(0.001)
-            seen.append(len(fetched))
-    # of those received the last, two in the queue, one that waits for room in it
-    assert seen[0] in (3, 4)
-    assert all(after - place <= 4 for place, after in enumerate(seen))
-
-
 def test_an_error_in_the_batches_reaches_the_caller_and_ends_the_thread():
     def batches():
         yield X[:16], Y[:16]
@@ -136,27 +113,22 @@ def test_a_bad_batch_is_refused_and_the_thread_ends():
     assert "fastnn batches" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_ctrl_c_ends_it():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-
+@pytest.mark.usefixtures("default_sigint")
+def test_ctrl_c_ends_a_stream():
     def endless():
         yield X[:16], Y[:16]
         signal.raise_signal(signal.SIGINT)
         while True:
             yield X[:16], Y[:16]
 
-    try:
-        net = a_network()
-        history = net.fit_stream(endless, epochs=2, prefetch=1)
-    except KeyboardInterrupt:
-        pytest.fail("the first Ctrl-C is asked for, not raised")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    net = a_network()
+    history = net.fit_stream(endless, epochs=2, prefetch=1)  # the first Ctrl-C is noted, not raised
     assert (history.stop_reason, history.epochs, net.epochs_trained) == ("interrupted", 0, 0)
 
 
-def test_ctrl_c_ends_it_while_it_waits_for_a_batch():
-    before, waiting = signal.signal(signal.SIGINT, signal.default_int_handler), threading.Event()
+@pytest.mark.usefixtures("default_sigint")
+def test_ctrl_c_ends_a_stream_that_waits_for_a_batch():
+    waiting = threading.Event()
 
     def stuck():
         yield X[:16], Y[:16]
@@ -167,7 +139,6 @@ def test_ctrl_c_ends_it_while_it_waits_for_a_batch():
     try:
         history = a_network().fit_stream(stuck, prefetch=1)
     finally:
-        signal.signal(signal.SIGINT, before)
         waiting.set()
     assert history.stop_reason == "interrupted"
 
@@ -185,7 +156,7 @@ def test_ctrl_c_ends_it_while_it_waits_for_a_batch():
         ([(X, Y)], {"learning_rate": -1}, ValueError, "learning_rate"),
     ],
 )
-def test_what_makes_no_sense_is_refused(batches, options, error, message):
+def test_invalid_arguments_are_refused(batches, options, error, message):
     with pytest.raises(error, match=message):
         a_network().fit_stream(batches, **options)
 
@@ -226,7 +197,7 @@ print(X.nbytes // 2**20, peak - before)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.skipif(not COMPILED, reason="too slow without compilation")
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
-def test_a_file_four_times_the_memory_allowed_trains_within_it(dtype, tmp_path):
+def test_a_memory_mapped_file_is_trained_on_in_a_quarter_of_its_size(dtype, tmp_path):
     path = tmp_path / "rows.bin"
     RNG.integers(0, 60, (64 << 20) // np.dtype(dtype).itemsize).astype(dtype).tofile(path)
     command = [sys.executable, "-c", IN_LITTLE_MEMORY, str(path), dtype]
@@ -237,26 +208,7 @@ def test_a_file_four_times_the_memory_allowed_trains_within_it(dtype, tmp_path):
     assert grown <= size // 4
 
 
-def test_who_is_slower_is_waited_for(monkeypatch):
-    monkeypatch.setattr(streaming, "POLL_SECONDS", 0.001)
-    items = range(3)
-
-    def slow():
-        for item in items:
-            time.sleep(0.02)
-            yield item
-
-    with Prefetcher(slow(), 1, Interruption()) as received:
-        assert list(received) == list(items)
-    with Prefetcher(items, 1, Interruption()) as received:
-        found = []
-        for item in received:
-            time.sleep(0.02)
-            found.append(item)
-    assert found == list(items)
-
-
-def test_a_source_may_fill_the_same_arrays_again():
+def test_a_source_may_reuse_its_arrays():
     kept = np.empty((16, 4)), np.empty((16, 1))
 
     def again():
@@ -286,7 +238,7 @@ def test_a_stream_that_diverges_is_an_error_with_its_own_history(rate, words):
     assert np.isfinite(net.parameters).all()
 
 
-def test_a_stream_that_goes_on_though_it_diverges_says_so_once():
+def test_a_stream_that_diverges_and_continues_warns_once():
     net = fastnn.Network([4, 1], **LINEAR)
     with pytest.warns(RuntimeWarning, match="training diverged: the loss is not finite in epoch") as seen:
         history = net.fit_stream(lambda: [(X, Y)] * 40, epochs=4, learning_rate=9.0, on_divergence="continue")
@@ -314,7 +266,7 @@ def test_a_function_that_returns_no_batches_is_refused():
         a_network().fit_stream(lambda: None)
 
 
-def test_validation_data_is_looked_at_before_the_first_batch():
+def test_validation_data_is_checked_before_the_first_batch():
     def never():
         raise AssertionError
 

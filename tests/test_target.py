@@ -27,7 +27,7 @@ def test_lanes_are_the_numbers_of_a_register():
     assert (avx2.lanes(4), avx2.lanes(8)) == (8, 4)
 
 
-def test_numbas_settings_count(monkeypatch):
+def test_numbas_settings_are_respected(monkeypatch):
     monkeypatch.setattr(target.config, "CPU_FEATURES", "+avx,-fma")
     assert target.host_features() == {"avx": True, "fma": False}
     monkeypatch.setattr(target.config, "CPU_FEATURES", None)

@@ -1,6 +1,5 @@
 """How many threads a call may use."""
 
-import os
 import threading
 
 import numpy as np
@@ -56,12 +55,12 @@ def test_a_call_that_fails_gives_its_threads_back():
         assert size == 4
 
 
-def test_those_who_come_in_time_are_the_team_and_the_next_is_not():
-    sync = threads.new_barrier(2)
+def test_threads_that_arrive_in_time_are_the_team_and_the_next_is_not():
+    flags = threads.new_barrier(2)
     enter = from_python(barrier.join_team)
-    sync[barrier.ARRIVED] = 1  # another came first, and waits
-    sync[barrier.TEAM_SIZE] = 2  # and has closed the door
-    assert tuple(enter(sync, 2)) == (1, 2)
+    flags[barrier.ARRIVED] = 1  # another came first, and waits
+    flags[barrier.TEAM_SIZE] = 2  # and has closed the team
+    assert tuple(enter(flags, 2)) == (1, 2)
     assert enter(threads.new_barrier(1), 1) == (0, 1)
     closed = threads.new_barrier(3)
     assert enter(closed, 3) == (0, 1)  # the others never came
@@ -101,8 +100,8 @@ def test_two_threads_of_python_have_the_bits_of_one(kind, options, monkeypatch):
     crowds = []
 
     def launch(parallel_kernel, serial, wanted, *arguments):
-        sync = threads.new_barrier(2)
-        crowd = [threading.Thread(target=serial, args=(*arguments, sync, rank, 2)) for rank in range(2)]
+        flags = threads.new_barrier(2)
+        crowd = [threading.Thread(target=serial, args=(*arguments, flags, number, 2)) for number in range(2)]
         for member in crowd:
             member.start()
         for member in crowd:
@@ -117,16 +116,16 @@ def test_two_threads_of_python_have_the_bits_of_one(kind, options, monkeypatch):
     assert (nets[0].parameters == nets[1].parameters).all()
 
 
-def test_who_comes_second_waits_for_the_first_to_close_the_door(monkeypatch):
+def test_the_second_thread_waits_for_the_first_to_close_the_team(monkeypatch):
     monkeypatch.setattr(barrier, "SPINS", 3)
-    sync, found = threads.new_barrier(2), []
-    sync[barrier.ARRIVED] = 1
+    flags, found = threads.new_barrier(2), []
+    flags[barrier.ARRIVED] = 1
     enter = from_python(barrier.join_team)
-    second = threading.Thread(target=lambda: found.append(tuple(enter(sync, 2))))
+    second = threading.Thread(target=lambda: found.append(tuple(enter(flags, 2))))
     second.start()
     second.join(0.05)
     assert not found
-    sync[barrier.TEAM_SIZE] = 2
+    flags[barrier.TEAM_SIZE] = 2
     second.join(10)
     assert found == [(1, 2)]
 
@@ -146,30 +145,26 @@ def test_rows_to_predict_are_handed_out(monkeypatch):
     net, X = fastnn.Network([6, 5, 2], seed=0), np.random.default_rng(0).normal(size=(70, 6)).astype("float32")
     expected = net.predict(X)
     monkeypatch.setattr(threads, "max_threads", lambda: 2)
-    monkeypatch.setattr("fastnn.model.WORTH_A_LAUNCH", 0)
+    monkeypatch.setattr("fastnn.training.engine.MIN_PARALLEL_WORK", 0)
     assert (net.predict(X) == expected).all()
 
 
-def test_who_comes_first_to_a_meeting_waits_for_the_others(monkeypatch):
+def test_the_first_thread_at_a_barrier_waits_for_the_others(monkeypatch):
     monkeypatch.setattr(barrier, "SPINS", 3)
-    sync, found = threads.new_barrier(2), []
+    flags, found = threads.new_barrier(2), []
     wait = from_python(barrier.barrier_wait)
-    wait(threads.new_barrier(1), 0, 1, 1)  # compiled, where it is, before anybody waits
-    first = threading.Thread(target=lambda: found.append(wait(sync, 0, 2, 1)))
+    wait(threads.new_barrier(1), 0, 1, 1)  # compiled before any thread waits
+    first = threading.Thread(target=lambda: found.append(wait(flags, 0, 2, 1)))
     first.start()
     first.join(0.1)
     assert not found
-    sync[barrier.FLAGS + barrier.LINE] = 1
+    flags[barrier.FLAGS + barrier.LINE] = 1
     first.join(10)
     assert found == [2]
 
 
-def test_a_lock_that_a_fork_left_behind_is_replaced():
+def test_one_thread_at_a_time_trains_a_network():
     net = fastnn.Network([2, 1], seed=0)
-    net._fitting.acquire()
-    net._fitted_by = os.getpid()
-    with pytest.raises(RuntimeError, match="another thread is training"):
+    with net.training_state.exclusive(), pytest.raises(RuntimeError, match="another thread is training"):
         net.fit(np.eye(2), [0.0, 1.0], epochs=1)
-    net._fitted_by = -1
     net.fit(np.eye(2), [0.0, 1.0], epochs=1)
-    assert not net._fitting.locked()

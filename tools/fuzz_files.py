@@ -1,7 +1,8 @@
 """Read damaged files of every kind: python -m tools.fuzz_files --count 100000.
 
 Each file is a sound one with bits, lengths, chunks or values changed. A reader must return or raise
-`fastnn.FileFormatError`, within `SECONDS` and within `MEMORY` for the whole run; anything else is printed and counted.
+`fastnn.FileFormatError` within `SECONDS`, and the whole run must stay within `MEMORY`; anything else is printed and
+counted.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 import fastnn
 from fastnn.compat.textbook import network2
 from fastnn.io import checkpoint_file
-from fastnn.tables.reading import read_table
+from fastnn.tables import ClassTarget, TableEncoder, read_table
 
 SECONDS, MEMORY = 5.0, 6 << 30
 STRANGE = [
@@ -45,11 +46,15 @@ STRANGE = [
 
 
 def samples(folder: Path) -> dict[str, tuple[bytes, Callable[[Path], Any]]]:
-    """A sound file of each kind, with its reader."""
+    """Return a sound file of each kind, with its reader."""
     net = fastnn.Network([3, 4, 2], activation=["tanh", "softmax"], loss="cross_entropy", seed=0)
-    net.column_names, net.class_names = ("a", "b", "c"), ("x", "y")
+    net.column_names, net.class_names = ("a", "b", "c"), tuple(np.array([3, 5], np.int8))
     net.scaler = fastnn.preprocessing.StandardScaler().fit(np.eye(3))
     net.save(folder / "model.safetensors")
+    columns = {"n": [1.5, 2.0, np.nan], "k": ["x", "y", "x"], "day": np.array(["2020-01-01"] * 3, "datetime64[s]")}
+    encoder = TableEncoder.fit(columns)
+    inner = fastnn.Network([len(encoder.feature_names), 3], activation="softmax", loss="cross_entropy", seed=0)
+    fastnn.TableModel(inner, encoder, ClassTarget("t", ("a", "b", "c"))).save(folder / "table.safetensors")
     stop = [fastnn.callbacks.EarlyStopping("loss", patience=9)]
     net.fit(np.eye(3), [0, 1, 0], epochs=3, optimizer="adam", checkpoint=folder / "run", callbacks=stop)
     header, rows = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (5, 2, 3)), bytes(range(30))
@@ -59,37 +64,38 @@ def samples(folder: Path) -> dict[str, tuple[bytes, Callable[[Path], Any]]]:
     np.random.seed(0)  # noqa: NPY002 - the textbook's network draws from there
     network2.Network([3, 4, 2]).save(folder / "net.json")
     return {
-        "model": ((folder / "model.safetensors").read_bytes(), fastnn.load),
+        "model": ((folder / "model.safetensors").read_bytes(), fastnn.load_model),
         "checkpoint": ((folder / "run" / checkpoint_file.NAME).read_bytes(), checkpoint_file.read_file),
         "idx": (header + rows, fastnn.datasets.read_idx),
         "idx.gz": (gzip.compress(header + rows), fastnn.datasets.read_idx),
-        "csv": (table.encode(), lambda path: read_table(path, target="label")),
-        "csv.gz": (gzip.compress(table.encode()), lambda path: read_table(path, target="label")),
+        "table": ((folder / "table.safetensors").read_bytes(), fastnn.load_model),
+        "csv": (table.encode(), read_table),
+        "csv.gz": (gzip.compress(table.encode()), read_table),
         "npz": (npz.getvalue(), read_table),
         "json": ((folder / "net.json").read_bytes(), network2.load),
     }
 
 
 def damaged(content: bytes, kind: str, rng: random.Random) -> bytes:
-    """The content with one to three changes."""
+    """Return the content with one to three changes."""
     data = bytearray(content)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        place, way = rng.randrange(len(data) or 1), rng.randrange(10)
-        near = min(place, 200) if rng.random() < 0.5 else place  # headers are where the meaning is
-        if way <= 1 and data:
+        place, change = rng.randrange(len(data) or 1), rng.randrange(10)
+        near = min(place, 200) if rng.random() < 0.5 else place  # most of the meaning is in the headers
+        if change <= 1 and data:
             data[near] ^= 1 << rng.randrange(8)
-        elif way == 2:
+        elif change == 2:
             del data[place:]
-        elif way == 3:
+        elif change == 3:
             del data[near : near + rng.randrange(1, 40)]
-        elif way == 4:
+        elif change == 4:
             data[near:near] = rng.randbytes(rng.randrange(1, 40))
-        elif way == 5 and data:
+        elif change == 5 and data:
             at = rng.randrange(len(data))
             data[near:near] = data[at : at + rng.randrange(1, 400)]
-        elif way == 6:
+        elif change == 6:
             data[near : near + 8] = rng.choice((b"\xff" * 8, bytes(8), (1 << 40).to_bytes(8, "little")))
-        elif way == 7:
+        elif change == 7:
             data += rng.randbytes(rng.randrange(1, 100))
         else:
             data = bytearray(strange_value(bytes(data), rng))
@@ -97,7 +103,7 @@ def damaged(content: bytes, kind: str, rng: random.Random) -> bytes:
 
 
 def strange_value(data: bytes, rng: random.Random) -> bytes:
-    """One number, text or key of what looks like JSON replaced."""
+    """Replace one number, text or key of what looks like JSON."""
     found = list(re.finditer(rb'-?\d+(?:\.\d+)?|\\?"[\w.]*\\?"', data))
     if not found:
         return data
@@ -106,7 +112,7 @@ def strange_value(data: bytes, rng: random.Random) -> bytes:
 
 
 def with_checksum(data: bytes) -> bytes:
-    """A checkpoint whose checksum holds again, so that what lies behind it is reached, where it can be parsed."""
+    """Return a checkpoint whose checksum holds again, if it can be parsed, so that the checks behind it are reached."""
     from safetensors import deserialize
     from safetensors.numpy import load, save
 
@@ -122,7 +128,7 @@ def with_checksum(data: bytes) -> bytes:
 
 
 def complaint(read: Callable[[Path], Any], path: Path) -> str | None:
-    """What is wrong with the way in which a file is read; None where nothing is."""
+    """Return what is wrong with the way in which a file is read, or None."""
     began = time.perf_counter()
     try:
         read(path)
@@ -136,7 +142,7 @@ def complaint(read: Callable[[Path], Any], path: Path) -> str | None:
 
 
 def fuzz(count: int, seed: int, keep: Path | None = None) -> list[str]:
-    """Read so many damaged files; what went wrong."""
+    """Read so many damaged files; return what went wrong."""
     rng, found = random.Random(seed), []
     with tempfile.TemporaryDirectory() as folder:
         kinds = samples(Path(folder))
@@ -154,7 +160,7 @@ def fuzz(count: int, seed: int, keep: Path | None = None) -> list[str]:
 
 
 def main() -> int:
-    """Fuzz; 1 where anything went wrong."""
+    """Fuzz; return 1 if anything went wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)

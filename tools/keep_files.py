@@ -14,18 +14,18 @@ import numpy as np
 import fastnn
 
 FOLDER = Path(__file__).parent.parent / "tests" / "files"
-TRAINING = {"epochs": 2, "batch_size": 8, "optimizer": "adam", "averaging": 0.9, "validation_split": 0.25}
+TRAINING = {"epochs": 2, "batch_size": 8, "optimizer": "adam", "ema_decay": 0.9, "validation_split": 0.25}
 
 
 def rows() -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (40, 3) and labels of three classes, the same on every machine."""
+    """Return inputs (40, 3) and labels of three classes, the same on every machine."""
     numbers = np.arange(120.0).reshape(40, 3)
     X = np.sin(numbers)
     return X, X.argmax(axis=1)
 
 
 def networks() -> dict[str, fastnn.Network]:
-    """One network for each kind of content that a model file can have."""
+    """Train one network for each kind of content that a model file can have."""
     X, y = rows()
     scaled = fastnn.Network([3, 5, 3], activation=["relu", "softmax"], loss="cross_entropy", dtype="float64", seed=1)
     scaled.scaler = fastnn.preprocessing.StandardScaler().fit(X)
@@ -40,12 +40,12 @@ def networks() -> dict[str, fastnn.Network]:
 
 
 def training_network() -> fastnn.Network:
-    """The network whose training a checkpoint interrupts."""
+    """Build the network whose training is interrupted."""
     return fastnn.Network([3, 6, 3], activation=["tanh", "softmax"], loss="cross_entropy", dropout=0.2, seed=4)
 
 
 def main() -> None:
-    """Write the folder of the version that is about to be released; one that is there already is an error."""
+    """Write the folder of the version that is about to be released; raise if it exists."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("version", help="the coming release, which has no tag yet")
     folder = FOLDER / parser.parse_args().version

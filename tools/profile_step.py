@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from fastnn.workspace import make_workspace
 from numba import njit
 
 from fastnn import Network, inputs
 from fastnn.kernels import backward, forward, gather, layout, losses, train_loop, weight_gradient
-from fastnn.parameters import make_layout
+from fastnn.kernels.kernel_table import required_for_training
+from fastnn.parameters import make_workspace
+from fastnn.training.update_rule import NO_STOCHASTIC_REGULARIZATION, plain_sgd_rule
 
 ROWS = 20_000
 
@@ -31,66 +32,70 @@ class Phase(NamedTuple):
     products: int
 
 
-def phases(net: Network, batch: int) -> list[Phase]:
-    """All phases of a step, in their order."""
+def phases_of(net: Network, batch: int) -> list[Phase]:
+    """Return all phases of a step, in their order."""
     generator = np.random.default_rng(0)
     X = generator.random((ROWS, net.sizes[0])).astype(net.dtype)
     y = generator.random((ROWS, net.sizes[-1])).astype(net.dtype)
     if net.loss_name == "cross_entropy":
         y = y.argmax(axis=1)
-    examples, _ = inputs.as_examples(X, y, None, net._spec, ("X", "y", "sample_weight"))
+    examples, _ = inputs.as_examples(X, y, None, net.engine.spec, ("X", "y", "sample_weight"))
     order = generator.permutation(ROWS)
-    room = make_layout(net._spec, batch)
-    work, table = make_workspace(room, net.dtype.name), room.table
-    network = net._kernel_view(room, np.empty(0, net.dtype))
-    numbers, scratch, buffer = work.buffer, work.scratch, network.parameters
+    memory = net.engine.memory(batch)
+    work, table = make_workspace(memory, net.dtype.name), memory.table
+    rule = plain_sgd_rule(net.engine.buffer)
+    kernels = required_for_training(rule, NO_STOCHASTIC_REGULARIZATION, [examples.kind], gradient=False)
+    network = net.engine.network_view(memory, np.empty(0, net.dtype), kernels)
+    buffer, scratch, parameters = work.buffer, work.scratch, network.parameters
     bottom, top = table[0], table[-1]
     rate = net.dtype.type(0)
 
     def part(offset: int, stride: int, row: np.ndarray) -> np.ndarray:
-        return numbers[row[offset] : row[offset] + batch * row[stride]]
+        return buffer[row[offset] : row[offset] + batch * row[stride]]
 
     n_in, n_out, ld, ld_in = net.sizes[0], net.sizes[-1], int(top[layout.LD]), int(bottom[layout.LD_IN])
     bottom_rows = part(layout.INPUTS, layout.LD_IN, bottom)
     outputs, deltas = part(layout.OUTPUTS, layout.LD, top), part(layout.DELTAS, layout.LD, top)
     kind, source = examples.kind, examples.inputs
-    found = [
+    phases = [
         Phase(
             "gather", gather.gather_rows, (bottom_rows, source, kind, n_in, 1.0, order, 0, batch, batch, n_in, ld_in), 0
         ),
         Phase("targets", gather.gather_targets, (work.targets, examples, order, 0, batch, n_out, ld), 0),
     ]
-    for number, row in enumerate(table):
+    for index, row in enumerate(table):
         products = batch * int(row[layout.N_IN] * row[layout.N_OUT])
-        found.append(Phase(f"forward {number}", forward.weighted_inputs, (numbers, buffer, row, 0, batch), products))
-        if number + 1 < len(table):
-            arguments = (numbers, row, 0, batch, network.kernel_table)
-            found.append(Phase(f"activation {number}", forward.activate_hidden, arguments, 0))
+        arguments: tuple[Any, ...] = (buffer, parameters, row, 0, batch)
+        phases.append(Phase(f"forward {index}", forward.weighted_inputs, arguments, products))
+        if index + 1 < len(table):
+            arguments = (buffer, row, 0, batch, network.kernel_table)
+            phases.append(Phase(f"activation {index}", forward.activate_hidden, arguments, 0))
     activation = int(top[layout.ACTIVATION])
     arguments = (outputs, deltas, work.row_loss, work.targets, work.row_factor)
     arguments += (network.loss, network.loss_parameter, activation, batch, n_out, ld, network.kernel_table)
-    found.append(Phase("output and loss", losses.output_deltas, arguments, 0))
-    found.append(Phase("hits", losses.count_correct, (work.row_correct, outputs, work.targets, batch, n_out, ld), 0))
+    phases.append(Phase("output and loss", losses.output_deltas, arguments, 0))
+    arguments = (work.row_correct, outputs, work.targets, batch, n_out, ld)
+    phases.append(Phase("correct answers", losses.count_correct, arguments, 0))
     below = sum(batch * int(row[layout.N_IN] * row[layout.N_OUT]) for row in table[1:])
-    found.append(Phase("backward", backward.backward, (numbers, scratch, buffer, table, 0, batch), below))
-    for number, row in enumerate(table):
+    phases.append(Phase("backward", backward.backward, (buffer, scratch, parameters, table, 0, batch), below))
+    for index, row in enumerate(table):
         products = batch * int(row[layout.N_IN] * row[layout.N_OUT])
-        arguments = (buffer, numbers, scratch, row, rate, 0, int(row[layout.N_IN]), batch)
-        found.append(Phase(f"weights {number}", weight_gradient.subtract_weight_gradient, arguments, products))
-        arguments = (buffer, numbers, scratch, row, rate, batch)
-        found.append(Phase(f"biases {number}", weight_gradient.subtract_bias_gradient, arguments, 0))
+        arguments = (parameters, buffer, scratch, row, rate, 0, int(row[layout.N_IN]), batch)
+        phases.append(Phase(f"weights {index}", weight_gradient.subtract_weight_gradient, arguments, products))
+        arguments = (parameters, buffer, scratch, row, rate, batch)
+        phases.append(Phase(f"biases {index}", weight_gradient.subtract_bias_gradient, arguments, 0))
     arguments = (np.zeros(3), work, examples, order, 0, batch, 1.0)
-    found.append(Phase("records", train_loop.add_records, arguments, 0))
-    return found
+    phases.append(Phase("sums", train_loop.add_block_sums, arguments, 0))
+    return phases
 
 
 def seconds_of(kernel: Callable[..., Any], arguments: tuple[Any, ...]) -> float:
-    """The least time of a call among rounds of compiled calls."""
+    """Return the least time of a call among rounds of compiled calls."""
 
     @njit(nogil=True)
-    def repeat(times, *given):
+    def repeat(times, *args):
         for _ in range(times):
-            kernel(*given)
+            kernel(*args)
 
     repeat(1, *arguments)
     times, best = 1, float("inf")
@@ -115,7 +120,7 @@ def main() -> None:
     chosen = parser.parse_args()
     names = [chosen.activation] * (len(chosen.sizes) - 2) + [chosen.output]
     net = Network(chosen.sizes, activation=names, loss=chosen.loss, dtype=chosen.dtype, seed=0)
-    timed = [(phase, seconds_of(phase.kernel, phase.arguments)) for phase in phases(net, chosen.batch)]
+    timed = [(phase, seconds_of(phase.kernel, phase.arguments)) for phase in phases_of(net, chosen.batch)]
     total = sum(spent for _, spent in timed)
     for phase, spent in timed:
         pace = f"{2e-9 * phase.products / spent:7.1f} GFLOP/s" if phase.products else ""

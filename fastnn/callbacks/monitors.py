@@ -16,8 +16,9 @@ from .base import Callback, Trainable
 class BestEpoch(Callback):
     """Base class of callbacks that look for the best value of one column of the history."""
 
-    def __init__(self, monitor: str, min_delta: float = 0.0) -> None:
+    def __init__(self, monitor: str, min_delta: float = 0.0, prefer_later: bool = False) -> None:
         self.monitor = check_monitor_type(monitor)
+        self.prefer_later = bool(prefer_later)
         self.min_delta = check_non_negative("min_delta", min_delta)
         self.best_epoch = 0
         self.best = math.nan
@@ -39,6 +40,7 @@ class BestEpoch(Callback):
         value = history.column(self.monitor)[-1]
         sign = monitor_sign(self.monitor)
         better = self.best_epoch == 0 or sign * value < sign * self.best - self.min_delta
+        better = better or (self.prefer_later and value == self.best)
         if not (better and math.isfinite(value)):
             return False
         self.best_epoch, self.best = history.epochs, value
@@ -58,6 +60,8 @@ class EarlyStopping(BestEpoch):
         Smallest change that counts as an improvement; it must be exceeded.
     restore_best : bool, default True
         Restore the parameters of the best epoch when the training ends, for whatever reason.
+    prefer_later : bool, default False
+        Of several epochs with the best value take the last, not the first.
 
     Attributes
     ----------
@@ -80,9 +84,14 @@ class EarlyStopping(BestEpoch):
     stop_reason = "early_stopping"
 
     def __init__(
-        self, monitor: str = "val_loss", patience: int = 10, min_delta: float = 0.0, restore_best: bool = True
+        self,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+        prefer_later: bool = False,
     ) -> None:
-        super().__init__(monitor, min_delta)
+        super().__init__(monitor, min_delta, prefer_later)
         self.patience = check_int("patience", patience, 0)
         self.restore_best = bool(restore_best)
         self._best_parameters: np.ndarray | None = None

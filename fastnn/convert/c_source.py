@@ -28,6 +28,7 @@ ACTIVATIONS = {
     "silu": "z * logistic(z)",
     "gelu": "z * (L(0.5) * F(erfc)(-z * L(0.7071067811865475244)))",
     "selu": "z > L(0.0) ? L(1.0507009873554804934) * z : L(1.7580993408473768599) * F(expm1)(z)",
+    "mish": "z * F(tanh)((z > L(0.0) ? z : L(0.0)) + F(log1p)(F(exp)(-F(fabs)(z))))",
     "softsign": "z / (L(1.0) + F(fabs)(z))",
     "hard_sigmoid": "z <= L(-3.0) ? L(0.0) : (z >= L(3.0) ? L(1.0) : z * L(0.16666666666666666667) + L(0.5))",
     "exponential": "F(exp)(z)",
@@ -103,13 +104,12 @@ def source(model: SavedModel, name: str) -> str:
     activation = model.spec.activation
     unknown = set(activation) - ACTIVATIONS.keys() - {"softmax"}
     if unknown:
-        raise ValueError(f"activation {sorted(unknown)[0]!r} is one of your own, of which there is no C source")
-    if not np.isfinite(model.parameters).all():
-        raise ValueError("this network has parameters that are not finite; it is not written")
+        raise ValueError(f"activation {sorted(unknown)[0]!r} is a registered one, for which there is no C source")
+    model.check_finite("this network has parameters that are not finite; it is not written")
     single = model.spec.dtype == "float32"
     names = {"number": "float" if single else "double", "name": name, "macro": name.upper()}
     parts = [_head(model, **names)]
-    for number, (weight, bias) in enumerate(model.layers()):
+    for number, (weight, bias) in enumerate(model.folded_layers()):
         parts.append(_constants(f"{name}_w{number}", weight.T.ravel(), names["number"]))
         parts.append(_constants(f"{name}_b{number}", bias, names["number"]))
     parts.append(LAYER.format(**names))
@@ -152,13 +152,13 @@ def _head(model: SavedModel, number: str, name: str, macro: str) -> str:
     lines += [f"void {name}_predict(const {number} *inputs, {number} *outputs);"]
     lines += [f"int {name}_classify(const {number} *inputs);", ""]
     if model.class_names is not None:
-        names = ", ".join(_string(str(label)) for label in model.class_names)
+        names = ", ".join(c_string(str(label)) for label in model.class_names)
         lines += [f"extern const char *const {name}_class_names[{len(model.class_names)}];"]
         lines += [f"const char *const {name}_class_names[{len(model.class_names)}] = {{{names}}};", ""]
     return "\n".join(lines)
 
 
-def _string(text: str) -> str:
+def c_string(text: str) -> str:
     """Return a text as a literal of C99."""
     return '"' + "".join(map(_escaped, text)).replace("??", "?\\?") + '"'
 

@@ -43,8 +43,7 @@ def to_model(model: SavedModel) -> Any:
         from onnx import helper
     except ImportError as error:
         raise ImportError("to_onnx needs the package onnx: pip install 'fastnn[onnx]'") from error
-    if not np.isfinite(model.parameters).all():
-        raise ValueError("this network has parameters that are not finite; it is not written")
+    model.check_finite("this network has parameters that are not finite; it is not written")
     made = helper.make_model(
         _Graph(model).build(),
         producer_name="fastnn",
@@ -78,7 +77,7 @@ class _Graph:
         a = INPUT
         if spec.input_scale != 1:
             a = self.node("Mul", [a, self.constant("input_scale", spec.input_scale)], "scaled")
-        for layer, ((weight, bias), name) in enumerate(zip(self.model.layers(), spec.activation, strict=True)):
+        for layer, ((weight, bias), name) in enumerate(zip(self.model.folded_layers(), spec.activation, strict=True)):
             weight_name = self.constant(f"layers.{layer}.weight", weight)
             bias_name = self.constant(f"layers.{layer}.bias", bias)
             z = self.node("Gemm", [a, weight_name, bias_name], f"layers.{layer}.z", transB=1)
@@ -109,6 +108,9 @@ class _Graph:
             self.node(operator, [z], output, **attributes)
         elif name == "silu":
             self.node("Mul", [z, self.node("Sigmoid", [z], f"{z}.sigmoid")], output)
+        elif name == "mish":
+            softplus = self.node("Softplus", [z], f"{z}.softplus")
+            self.node("Mul", [z, self.node("Tanh", [softplus], f"{z}.tanh")], output)
         elif name == "step":
             chosen = self.node("GreaterOrEqual", [z, self.constant("zero", 0.0)], f"{z}.right")
             self.node("Cast", [chosen], output, to=self.number)
@@ -119,4 +121,4 @@ class _Graph:
             half = self.node("Mul", [z, self.constant("half", 0.5)], f"{z}.half")
             self.node("Mul", [half, share], output)
         else:
-            raise ValueError(f"activation {name!r} is one of your own, of which ONNX knows nothing")
+            raise ValueError(f"activation {name!r} is a registered one, for which ONNX has no operator")

@@ -35,7 +35,9 @@ def from_module(module: Any, loss: Any = None) -> SavedModel:
     reader = _Reader(_dtype_of([part for _, part in parts]))
     for place, part in parts:
         reader.add(place, part)
-    return reader.finish(loss)
+    model = reader.finish(loss)
+    model.check_finite(f"parameters must be finite within {model.spec.dtype}, got a module with others")
+    return model
 
 
 def _dtype_of(modules: list[Any]) -> str:
@@ -182,7 +184,7 @@ def _array(tensor: Any) -> np.ndarray:
 
 def to_module(model: SavedModel, logits: bool = False) -> Any:
     """Return a `torch.nn.Sequential`; `Network.to_torch` documents it."""
-    spec, layers = model.spec, model.layers()
+    spec, layers = model.spec, model.folded_layers()
     parts: list[Any] = [Scale(spec.input_scale)] if spec.input_scale != 1 else []
     for number, ((weight, bias), name) in enumerate(zip(layers, spec.activation, strict=True)):
         if spec.dropout[number]:

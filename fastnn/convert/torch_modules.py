@@ -61,6 +61,7 @@ MODULES: dict[str, Callable[[], Any]] = {
     "silu": nn.SiLU,
     "gelu": nn.GELU,
     "selu": nn.SELU,
+    "mish": nn.Mish,
     "softsign": nn.Softsign,
     "hard_sigmoid": nn.Hardsigmoid,
     "exponential": Exponential,
@@ -68,13 +69,7 @@ MODULES: dict[str, Callable[[], Any]] = {
 }
 """Makes the module of each activation."""
 
-TANH_OF_SOFTPLUS = "math.tanh(math.log1p(math.exp(z)))"
 REGISTRABLE: dict[Any, tuple[str, str, str]] = {
-    nn.Mish: (
-        "mish",
-        f"z * {TANH_OF_SOFTPLUS}",
-        f"{TANH_OF_SOFTPLUS} + z * (1.0 - {TANH_OF_SOFTPLUS} ** 2) / (1.0 + math.exp(-z))",
-    ),
     nn.Hardtanh: ("hard_tanh", "min(max(z, -1.0), 1.0)", "1.0 if -1.0 < z < 1.0 else 0.0"),
     nn.ReLU6: ("relu6", "min(max(z, 0.0), 6.0)", "1.0 if 0.0 < z < 6.0 else 0.0"),
     nn.Hardswish: (

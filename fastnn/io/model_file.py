@@ -1,9 +1,10 @@
 """Read and write the model file: safetensors with plain tensor names and a versioned description.
 
 The tensors are `layers.0.weight` (n_out, n_in), `layers.0.bias` (n_out,), and so on. The metadata holds one key,
-`fastnn`, with JSON: format (1), sizes, activation, loss, loss_setting, input_scale, dropout, seed, epochs, and what
+`fastnn`, with JSON: format, sizes, activation, loss, loss_setting, input_scale, dropout, seed, epochs, and what
 prediction needs besides: scaler, column_names, class_names, and class_dtype if the latter are numbers of a NumPy type
-that JSON does not tell. A checkpoint (io/checkpoint_file.py) is such a file with more in it.
+that JSON does not tell. Format 1 is a network; format 2 also holds `table`, the preprocessing of a table, its target
+and its provenance (`TableModel`). A checkpoint (io/checkpoint_file.py) is such a file with more in it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from ..spec import Spec, activation_code, loss_code, make_spec
 from .files import write_bytes
 from .labels import as_plain, from_plain
 
-FORMAT = 1
+FORMAT, TABLE_FORMAT = 1, 2
+"""Of a network, and of one with the preprocessing of a table."""
+
 DTYPES = {"F32": "float32", "F64": "float64"}
 TRAINING_PREFIX = "training."
 """Begins the names of the tensors that a checkpoint adds to those of the model."""
@@ -40,7 +43,8 @@ class SavedModel:
     spec : Spec
         Its architecture.
     parameters : ndarray, (n_parameters,)
-        Of the spec's dtype; layer by layer, the weights row by row, (n_out, n_in), then the biases.
+        Of the spec's dtype; layer by layer, the weights row by row, (n_out, n_in), then the biases; the learned input
+        scales last, if any.
     seed : int
         Seed of the weights and of the shuffles.
     epochs : int
@@ -51,6 +55,8 @@ class SavedModel:
         Names of the inputs.
     class_names : tuple of str, int, bool or float, or None
         Labels of the classes, all of one kind; NumPy's scalars where their type matters.
+    table : dict or None
+        The preprocessing of a table, its target and its provenance, as plain data: what `TableModel` adds.
     """
 
     spec: Spec
@@ -60,6 +66,12 @@ class SavedModel:
     scaler: Any = None
     column_names: tuple[str, ...] | None = None
     class_names: tuple[Any, ...] | None = None
+    table: dict[str, Any] | None = None
+
+    def check_finite(self, message: str) -> None:
+        """Raise ValueError with a message if any parameter is not finite."""
+        if not np.isfinite(self.parameters).all():
+            raise ValueError(message)
 
     def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return weights (n_out, n_in) and biases (n_out,) of each layer, as views of the parameters."""
@@ -69,6 +81,21 @@ class SavedModel:
             found.append((self.parameters[start:end].reshape(n_out, n_in), self.parameters[end : end + n_out]))
             start = end + n_out
         return found
+
+    def input_scales(self) -> np.ndarray:
+        """Return the learned scales of the inputs, (n_in,), as a view of the parameters; empty if there are none."""
+        return (
+            self.parameters[len(self.parameters) - self.spec.sizes[0] :]
+            if self.spec.learned_input_scale
+            else self.parameters[:0]
+        )
+
+    def folded_layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the layers of the same network without input scales: the first weights are times them."""
+        layers, scales = self.layers(), self.input_scales()
+        if scales.size:
+            layers[0] = (layers[0][0] * scales, layers[0][1])
+        return layers
 
 
 def write(path: str | os.PathLike[str], model: SavedModel) -> None:
@@ -82,8 +109,7 @@ def write(path: str | os.PathLike[str], model: SavedModel) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    if not np.isfinite(model.parameters).all():
-        raise ValueError("this network has parameters that are not finite; it is not saved")
+    model.check_finite("this network has parameters that are not finite; it is not saved")
     write_bytes(path, to_bytes(tensors_of(model), {"fastnn": json.dumps(description(model))}))
 
 
@@ -94,7 +120,7 @@ def description(model: SavedModel) -> dict[str, Any]:
     if model.class_names is not None:
         labels, dtype = as_plain("class_names", model.class_names, max(2, spec.sizes[-1]))
     return {
-        "format": FORMAT,
+        "format": FORMAT if model.table is None else TABLE_FORMAT,
         "sizes": list(spec.sizes),
         "activation": list(spec.activation),
         "loss": spec.loss,
@@ -106,7 +132,10 @@ def description(model: SavedModel) -> dict[str, Any]:
         "scaler": check_scaler(model.scaler, spec.sizes[0]).state() if model.scaler is not None else None,
         "column_names": check_names("column_names", model.column_names, spec.sizes[0]),
         "class_names": labels,
-    } | ({} if dtype is None else {"class_dtype": dtype})
+        **({} if dtype is None else {"class_dtype": dtype}),
+        **({"learned_input_scale": True} if spec.learned_input_scale else {}),
+        **({} if model.table is None else {"table": model.table}),
+    }
 
 
 def tensors_of(model: SavedModel) -> dict[str, np.ndarray]:
@@ -115,7 +144,7 @@ def tensors_of(model: SavedModel) -> dict[str, np.ndarray]:
     for number, (weight, bias) in enumerate(model.layers()):
         tensors[f"layers.{number}.weight"] = weight
         tensors[f"layers.{number}.bias"] = bias
-    return tensors
+    return tensors | ({"input_scales": model.input_scales()} if model.spec.learned_input_scale else {})
 
 
 def check_names(key: str, names: Any, count: int) -> list[str] | None:
@@ -166,7 +195,14 @@ def read(path: str | os.PathLike[str]) -> SavedModel:
         raise FileFormatError(f"{path} is not a sound safetensors file: {error}") from None
     columns = None if config["column_names"] is None else tuple(config["column_names"])
     return SavedModel(
-        spec, parameters, config["seed"], config["epochs"], config["scaler"], columns, config["class_names"]
+        spec,
+        parameters,
+        config["seed"],
+        config["epochs"],
+        config["scaler"],
+        columns,
+        config["class_names"],
+        config.get("table"),
     )
 
 
@@ -177,14 +213,16 @@ def _read_description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
     try:
         config = json.loads(text)
         found = config["format"]
-        if found != FORMAT:
-            raise FileFormatError(f"{path} has format {found!r}; this fastnn reads format {FORMAT}")
+        if isinstance(found, bool) or found not in (FORMAT, TABLE_FORMAT):
+            raise FileFormatError(f"{path} has format {found!r}; this fastnn reads formats {FORMAT} and {TABLE_FORMAT}")
+        if ("table" in config) != (found == TABLE_FORMAT) or not isinstance(config.get("table", {}), dict):
+            raise ValueError("the preprocessing of a table belongs to format 2, and to no other")
         dtypes = {file.get_slice(name).get_dtype() for name in _tensor_names(file)}
         if len(dtypes) != 1 or not dtypes <= set(DTYPES):
             raise FileFormatError(f"{path} must hold F32 or F64 tensors of one kind, got {sorted(dtypes)}")
         _check_registered(path, config)
         loss = (config["loss"], config["loss_setting"]) if "loss_setting" in config else config["loss"]
-        rest = (config["input_scale"], config.get("dropout", 0.0))
+        rest = (config["input_scale"], config.get("dropout", 0.0), config.get("learned_input_scale", False))
         spec = make_spec(config["sizes"], config["activation"], loss, DTYPES[dtypes.pop()], *rest)
         if check_int("seed", config["seed"], 0) >= 1 << 63 or check_int("epochs", config["epochs"], 0) >= 1 << 63:
             raise ValueError("seed and epochs must be below 2**63")
@@ -229,7 +267,7 @@ def _read_parameters(path: Any, file: Any, spec: Spec) -> np.ndarray:
         f"layers.{number}.{part}": shape
         for number, (n_in, n_out) in enumerate(pairwise(spec.sizes))
         for part, shape in (("weight", [n_out, n_in]), ("bias", [n_out]))
-    }
+    } | ({"input_scales": [spec.sizes[0]]} if spec.learned_input_scale else {})
     names = _tensor_names(file)
     if names != set(expected):
         raise FileFormatError(f"{path} must hold the tensors {sorted(expected)}, got {sorted(names)}")

@@ -28,6 +28,7 @@ from .stochastic_regularization import drop_hidden, perturb_examples
 from .train_loop import (
     clipped_update_pass,
     forward_examples,
+    input_scales_pass,
     max_norm_pass,
     penalty_pass,
     train_steps,
@@ -57,6 +58,7 @@ def required_for_training(
     stochastic_regularization: StochasticRegularization,
     input_kinds: Iterable[int],
     gradient: bool,
+    input_scales: bool = False,
 ) -> Kernels:
     """Return the kernels that `train`, `train_steps`, `batch_gradient` and `apply_gradient` need.
 
@@ -68,6 +70,8 @@ def required_for_training(
         Of the examples to train on and those to evaluate on, see gather.py.
     gradient : bool
         Whether steps use a gradient buffer although the rule is plain: batches of several blocks, and ranks, do.
+    input_scales : bool, default False
+        Whether the network learns a scale of each input.
 
     Returns
     -------
@@ -82,6 +86,8 @@ def required_for_training(
         kernels |= {sparse_forward, sparse_gradient_pass}
     if gradient or not update_rule.plain:
         kernels |= UPDATE
+    if input_scales:
+        kernels |= {input_scales_pass}
     if update_rule.clip_norm > 0:
         kernels |= {clipped_update_pass}
     if update_rule.max_norm > 0:

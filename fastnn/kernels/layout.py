@@ -38,7 +38,9 @@ COST = 11  # multiply-adds of all layers below, for one example
 FROZEN = 12  # 1: weights and biases are not updated
 DROPPED = 13  # dropout rate of this layer's neurons, in units of 2^-24
 DROPPED_IN = 14  # as DROPPED, of the layer below; for the first layer only
-N_FIELDS = 15
+GRADIENT_INPUTS = 15  # workspace: what the weight gradient multiplies with the deltas, INPUTS without input scales
+INPUT_SCALES = 16  # parameters: a learned factor of each input, for the first layer only; -1: none
+N_FIELDS = 17
 DROP_UNIT = 1 << 24
 
 ZEROS = 64  # numbers at the start of a thread's scratch that are kept 0
@@ -104,6 +106,8 @@ class UpdateRule(NamedTuple):
     clip_norm: float  # upper bound of the norm of the whole gradient; 0: none
     max_norm: float  # upper bound of the norm of the weights into a neuron; 0: none
     ema_decay: float  # of the exponential moving average of the parameters
+    rate_factors: Float64s  # of the learning rate: for each layer those of its weights and its biases, then that of the
+    # input scales; empty: 1
     steps_before: int  # steps that the state has seen before step 0
     norms: Float64s  # sums of squares: of the gradient's rows, layer by layer, each layer's biases last, for clip_norm;
     # of chunks of the weights, for penalty_per_batch
@@ -128,6 +132,7 @@ class StepRange(NamedTuple):
     last: int
     batch_size: int
     start_epoch: int  # epochs trained before step 0
+    steps_per_epoch: int
     shuffle: int
     seed: int
     update: int  # 0: leave the gradient of the step in `gradient`

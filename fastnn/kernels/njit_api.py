@@ -10,7 +10,7 @@ from numba import njit
 from . import layout
 from .intrinsics import multiply_add
 from .jit import OPTIONS
-from .layout import BIASES, INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS, WEIGHTS
+from .layout import BIASES, GRADIENT_INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS, WEIGHTS
 from .predict import forward_rows
 from .registry import call
 from .train_loop import batch_gradient
@@ -90,7 +90,7 @@ def predict(out, X, model):
     for start in range(0, n_rows, model.block):
         size = min(model.block, n_rows - start)
         for r in range(size):
-            dst = buffer[bottom[INPUTS] + r * bottom[LD_IN] :]
+            dst = buffer[bottom[GRADIENT_INPUTS] + r * bottom[LD_IN] :]
             for k in range(n_in):
                 dst[k] = buffer.dtype.type(X[start + r, k]) * factor
         call(model.kernel_table, forward_rows, buffer, model.parameters, table, 0, 0, size, model.kernel_table)

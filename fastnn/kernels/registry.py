@@ -48,6 +48,7 @@ class Slot(IntEnum):
     SPARSE_FORWARD = auto()
     SPARSE_GRADIENT_PASS = auto()
     PENALTY_PASS = auto()
+    INPUT_SCALES_PASS = auto()
 
 
 Signature = tuple[Any, ...]

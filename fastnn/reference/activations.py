@@ -60,6 +60,21 @@ def silu_derivative(z: Array, a: Array | None = None) -> Array:
     return s + z * s * (1 - s)
 
 
+def tanh_of_softplus(z: Array) -> Array:
+    """Return tanh(log(1 + e^z)) = n / (n + 2) for n = e^z (e^z + 2); above 40 it is 1."""
+    e = np.exp(np.minimum(z, 40))
+    n = e * (e + 2)
+    return n / (n + 2)
+
+
+def mish_derivative(z: Array, a: Array | None = None) -> Array:
+    """Return t + z (1 - t^2) sigmoid(z), t = tanh(softplus(z))."""
+    t = tanh_of_softplus(z)
+    e = np.exp(np.minimum(z, 40))
+    complement = 2 / (e * (e + 2) + 2)  # 1 - t, without its cancellation
+    return t + z * complement * (1 + t) * sigmoid(z)
+
+
 def normal_distribution(z: Array) -> Array:
     """Return Phi(z) = erfc(-z / sqrt 2) / 2."""
     from scipy.special import erfc
@@ -92,6 +107,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[..., Array]]] = 
         lambda z: SELU_SCALE * (np.maximum(z, 0) + SELU_ALPHA * np.expm1(np.minimum(z, 0))),
         lambda z, a=None: SELU_SCALE * np.where(z > 0, 1, SELU_ALPHA * np.exp(np.minimum(z, 0))).astype(z.dtype),
     ),
+    "mish": (lambda z: z * tanh_of_softplus(z), mish_derivative),
     "softsign": (lambda z: z / (1 + np.abs(z)), lambda z, a=None: 1 / np.square(1 + np.abs(z))),
     "hard_sigmoid": (
         lambda z: np.clip(z / 6 + 0.5, 0, 1),

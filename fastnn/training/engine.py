@@ -19,6 +19,7 @@ from ..parameters import (
     flatten,
     make_layout,
     make_workspace,
+    scale_view,
     unflatten,
     views,
 )
@@ -51,6 +52,8 @@ class Engine:
         All parameters, laid out for the kernels: see `fastnn.parameters`.
     weights, biases : tuple of ndarray
         Views of the buffer: (n_out, n_in) and (n_out,) for each layer.
+    input_scales : ndarray
+        View of the buffer: the learned scale of each input, (n_in,), or empty.
 
     Notes
     -----
@@ -64,18 +67,20 @@ class Engine:
         memory = make_layout(spec)
         self.buffer = aligned_zeros(memory.n_parameters, self.dtype)
         self.weights, self.biases = views(self.buffer, memory.table)
+        self.input_scales = scale_view(self.buffer, memory.table)
+        self.input_scales[:] = 1
         self._max_direct_rows = FEW_ROWS if FEW_ROWS * spec.n_parameters <= MIN_PARALLEL_WORK else 1
         self._workspaces = threading.local()
 
     @property
     def parameters(self) -> np.ndarray:
         """A copy of all parameters, in the order of `fastnn.parameters.flatten`."""
-        return flatten(self.weights, self.biases)
+        return flatten(self.weights, self.biases, self.input_scales)
 
     def set_parameters(self, vector: np.ndarray) -> None:
         """Write all parameters, and 0 into the padding, where a training that diverged leaves NaN."""
         self.buffer[:] = 0
-        unflatten(vector, self.weights, self.biases)
+        unflatten(vector, self.weights, self.biases, self.input_scales)
 
     def check_trainable(self) -> None:
         """Raise ValueError if gradient descent cannot train this network."""
@@ -196,6 +201,11 @@ class Engine:
                 barrier = threads.new_barrier(team)
                 predict.predict(flat, *source, rows.n_rows, *buffers, memory.block, table, barrier, team)
 
+    def team_size(self, n_rows: int, n_threads: int | None = None) -> int:
+        """Return the threads of a single call on so many rows: one for little work, `n_threads` at most."""
+        size = threads.max_threads() if n_rows * self.spec.n_parameters > MIN_PARALLEL_WORK else 1
+        return size if n_threads is None else min(size, n_threads)
+
     def activations(self, X: Any) -> list[np.ndarray]:
         """Return every neuron's activation: one array (n, neurons) per layer, the scaled input first."""
         rows = inputs.as_rows("X", inputs.as_numeric_array("X", X), self.spec)
@@ -227,20 +237,30 @@ class Engine:
         table = self.kernel_table(required_for_prediction())
         return Compiled(memory.table, self.buffer, work.buffer, self.spec.input_scale, memory.block, table)
 
-    def evaluate(self, examples: layout.Examples) -> tuple[float, float]:
-        """Return loss and accuracy, averaged over the examples by weight."""
+    def evaluate(self, examples: layout.Examples, n_threads: int | None = None) -> tuple[float, float]:
+        """Return loss and accuracy, averaged over the examples by weight, on at most `n_threads` threads."""
         no_gradient = aligned_zeros(0, self.dtype)
-        sums = self._run(inputs.empty_examples(self.spec), examples, 0, no_gradient).sums
+        sums = self._run(inputs.empty_examples(self.spec), examples, 0, no_gradient, n_threads=n_threads).sums
         return float(sums[0] / sums[1]), float(sums[2] / sums[1])
 
-    def gradient(self, examples: layout.Examples, gradient: np.ndarray) -> tuple[float, float]:
-        """Fill a buffer laid out as the parameters with the gradient of the loss; return loss and accuracy."""
-        history = self._run(examples, inputs.empty_examples(self.spec), 1, gradient).history
+    def gradient(
+        self, examples: layout.Examples, gradient: np.ndarray, n_threads: int | None = None
+    ) -> tuple[float, float]:
+        """Fill a buffer laid out as the parameters with the gradient of the loss; return loss and accuracy.
+
+        Parameters
+        ----------
+        examples : Examples
+        gradient : ndarray
+        n_threads : int, optional
+            Most threads; None: as many as the process may use.
+        """
+        history = self._run(examples, inputs.empty_examples(self.spec), 1, gradient, n_threads=n_threads).history
         return float(history[0, 0]), float(history[0, 1])
 
     def step(self, examples: layout.Examples, learning_rate: float, frozen: Collection[int] = ()) -> float:
         """Make one update of gradient descent on all examples together; return the loss before it."""
-        gradient = self.gradient_buffer(examples.n_rows)
+        gradient = self.gradient_buffer(examples.n_rows, not self.spec.learned_input_scale)
         nothing = inputs.empty_examples(self.spec)
         return float(self._run(examples, nothing, 1, gradient, learning_rate, frozen, update=1).history[0, 0])
 
@@ -253,13 +273,18 @@ class Engine:
         learning_rate: float = 0.0,
         frozen: Collection[int] = (),
         update: int = 0,
+        n_threads: int | None = None,
     ) -> layout.Records:
         """Run one step on all examples in their order, or with no step the evaluation of the validation examples."""
         n_rows = examples.n_rows + validation.n_rows
         memory, work = self.workspace("train", min(n_rows, BLOCK_ROWS), inputs.all_sparse(examples, validation))
         rule = plain_sgd_rule(self.buffer)
         kernels = required_for_training(
-            rule, NO_STOCHASTIC_REGULARIZATION, (examples.kind, validation.kind), bool(update and gradient.size)
+            rule,
+            NO_STOCHASTIC_REGULARIZATION,
+            (examples.kind, validation.kind),
+            bool(update and gradient.size),
+            self.spec.learned_input_scale,
         )
         records = layout.Records(
             order=NO_ORDER,
@@ -271,12 +296,12 @@ class Engine:
         threads.run_on_team(
             train_loop.train,
             train_loop.train_steps,
-            threads.max_threads() if n_rows * self.spec.n_parameters > MIN_PARALLEL_WORK else 1,
+            self.team_size(n_rows, n_threads),
             self.network_view(memory, gradient, kernels, frozen),
             work,
             examples,
             validation,
-            layout.StepRange(0, n_steps, n_rows, 0, 0, 0, update, 0),
+            layout.StepRange(0, n_steps, n_rows, 0, 1, 0, 0, update, 0),
             rule,
             NO_STOCHASTIC_REGULARIZATION,
             records,

@@ -30,7 +30,7 @@ RESUMABLE = ("", "interrupted", "epochs")
 
 
 class StepRates(Protocol):
-    """The learning rate of each step, such as `fastnn.schedules.LearningRates`."""
+    """The learning rate of each step, such as `fastnn.learning_rates.LearningRates`."""
 
     @property
     def reads_history(self) -> bool:
@@ -238,7 +238,7 @@ class TrainingRun:
         per_epoch = plan.steps_per_epoch
         rates = plan.rates.between(first, last, per_epoch, plan.start_epoch, self.history)
         step_range = layout.StepRange(
-            first, last, plan.batch_size, plan.start_epoch, int(self.shuffle), plan.seed, 1,
+            first, last, plan.batch_size, plan.start_epoch, per_epoch, int(self.shuffle), plan.seed, 1,
             int(plan.on_divergence == "raise"),
         )  # fmt: skip
         n_epochs = (last - 1) // per_epoch + 1 - first // per_epoch

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from ..checks import check_int
+from ..checks import check_bool, check_int, check_non_negative
+from ..learning_rates import LearningRates, as_learning_rates
 from ..optimizers import LBFGS, Optimizer, as_optimizer
-from ..schedules import LearningRates, as_learning_rates
 from ..spec import Spec
 from .update_rule import Regularization, make_regularization
 
 SMOOTHED_LOSSES = ("cross_entropy", "binary_cross_entropy")
+DEFAULT_BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,11 @@ class FitOptions:
     rates : LearningRates
         The learning rate of each step.
     regularization : Regularization
+    rate_factors : tuple of float
+        Of the learning rate: for each layer those of its weights and its biases, then that of the input scales;
+        empty: 1.
     shuffle : bool
+    drop_last : bool
     n_threads : int or None
     on_divergence : {"raise", "continue"}
     progress : bool or None
@@ -38,7 +44,9 @@ class FitOptions:
     optimizer: Optimizer
     rates: LearningRates
     regularization: Regularization
+    rate_factors: tuple[float, ...]
     shuffle: bool
+    drop_last: bool
     n_threads: int | None
     on_divergence: str
     progress: bool | None
@@ -48,13 +56,13 @@ def make_fit_options(
     spec: Spec,
     *,
     epochs: Any,
-    batch_size: Any = 32,
+    batch_size: Any = None,
     learning_rate: Any = None,
     optimizer: Any = "sgd",
-    shuffle: Any = True,
+    shuffle: Any = None,
     n_threads: Any = None,
     on_divergence: Any = "raise",
-    progress: bool | None = None,
+    progress: Any = None,
     l1: Any = 0.0,
     l2: Any = 0.0,
     clip_norm: Any = None,
@@ -62,8 +70,13 @@ def make_fit_options(
     label_smoothing: Any = 0.0,
     input_noise: Any = 0.0,
     ema_decay: Any = None,
+    lr_factors: Any = None,
+    drop_last: Any = False,
 ) -> FitOptions:
-    """Check the options of `Network.fit` for a network of this spec; ValueError or TypeError names the one."""
+    """Check the options of `Network.fit` for a network of this spec; ValueError or TypeError names the one.
+
+    None stands for the default, so that an optimizer that cannot honour an option can tell whether it was given.
+    """
     chosen = as_optimizer(optimizer)
     regularization = make_regularization(
         l1=l1, l2=l2, clip_norm=clip_norm, max_norm=max_norm, label_smoothing=label_smoothing,
@@ -79,23 +92,53 @@ def make_fit_options(
     if on_divergence not in ("raise", "continue"):
         raise ValueError(f"on_divergence must be 'raise' or 'continue', got {on_divergence!r}")
     epochs = check_int("epochs", epochs, 0)
-    batch_size = check_int("batch_size", batch_size, 1)
+    rows_per_update = DEFAULT_BATCH_SIZE if batch_size is None else check_int("batch_size", batch_size, 1)
     if n_threads is not None:
         n_threads = check_int("n_threads", n_threads, 1)
-    if not isinstance(shuffle, bool | np.bool_):
-        raise TypeError(f"shuffle must be True or False, got {shuffle!r}")
+    shuffled = True if shuffle is None else check_bool("shuffle", shuffle)
+    drop_last = check_bool("drop_last", drop_last)
+    if progress is not None:
+        progress = check_bool("progress", progress)
+    rate_factors = _rate_factors(spec, lr_factors)
     rates = (rate for rate in (learning_rate, chosen.learning_rate, chosen.default_rate) if rate is not None)
     resolved = as_learning_rates(next(rates), np.dtype(spec.dtype))
     if isinstance(chosen, LBFGS):
-        _check_lbfgs(spec, learning_rate, regularization)
+        given = {"learning_rate": learning_rate, "batch_size": batch_size, "shuffle": shuffle}
+        given |= {"lr_factors": lr_factors, "drop_last": drop_last or None}
+        _check_lbfgs(spec, given, regularization)
     return FitOptions(
-        epochs, batch_size, chosen, resolved, regularization, bool(shuffle), n_threads, on_divergence, progress
-    )
+        epochs, rows_per_update, chosen, resolved, regularization, rate_factors, shuffled, drop_last, n_threads,
+        on_divergence, progress,
+    )  # fmt: skip
 
 
-def _check_lbfgs(spec: Spec, learning_rate: Any, regularization: Regularization) -> None:
-    refused = {name: value for name, value in asdict(regularization).items() if value and name != "l2"}
-    refused |= {"learning_rate": learning_rate} if learning_rate is not None else {}
+def _rate_factors(spec: Spec, lr_factors: Any) -> tuple[float, ...]:
+    """Return the factors of the learning rate, layer by layer; empty where all are 1."""
+    if lr_factors is None:
+        return ()
+    kinds = ("weights", "biases", "input_scales")
+    if not isinstance(lr_factors, Mapping) or not set(lr_factors) <= set(kinds):
+        raise TypeError(f"lr_factors must be a dict with keys among {', '.join(kinds)}, got {lr_factors!r:.200}")
+    n_layers = len(spec.activation)
+    factors: dict[str, list[float]] = {}
+    for kind in kinds:
+        count, value = 1 if kind == "input_scales" else n_layers, lr_factors.get(kind, 1.0)
+        values = (
+            list(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else [value] * count
+        )
+        if len(values) != count:
+            raise ValueError(f"lr_factors[{kind!r}] must be a number or {count} numbers, got {len(values)}")
+        factors[kind] = [check_non_negative(f"lr_factors[{kind!r}]", number) for number in values]
+    if "input_scales" in lr_factors and not spec.learned_input_scale:
+        raise ValueError(f"lr_factors['input_scales'] is for networks with learned_input_scale, got {lr_factors!r}")
+    pairs = zip(factors["weights"], factors["biases"], strict=True)
+    return (*(factor for pair in pairs for factor in pair), *factors["input_scales"])
+
+
+def _check_lbfgs(spec: Spec, given: dict[str, Any], regularization: Regularization) -> None:
+    """Raise for what a search over all examples at once cannot honour."""
+    refused = {name: value for name, value in given.items() if value is not None}
+    refused |= {name: value for name, value in asdict(regularization).items() if value and name != "l2"}
     refused |= {"dropout": spec.dropout} if any(spec.dropout) else {}
     if refused:
         raise ValueError(f"optimizer 'lbfgs' minimizes one smooth function and takes l2 alone; got {refused}")

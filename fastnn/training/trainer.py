@@ -16,6 +16,7 @@ from ..history import History, check_monitor
 from ..kernels import gather, kernel_table, layout
 from ..optimizers import LBFGS
 from ..parameters import BLOCK_ROWS
+from ..spec import Spec
 from .checkpointing import Checkpointer, Subject, restore_state, run_fingerprint
 from .dataset import Dataset
 from .engine import PREDICT_ROWS, Engine
@@ -35,11 +36,20 @@ class CallbackContext(Callbacks, Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-def check_fit(callbacks: Any, dataset: Dataset, options: FitOptions) -> None:
-    """Raise where callbacks or schedules watch a column that the history of this training will not have."""
+def check_fit(spec: Spec, dataset: Dataset, options: FitOptions, callbacks: Any) -> None:
+    """Raise where callbacks or schedules watch a column that the history will not have, and as `check_inputs` does."""
     check_callbacks(callbacks, dataset.columns)
     if options.rates.reads_history:
         check_monitor(options.rates.source.monitor, dataset.columns)
+    check_inputs(spec, dataset, options)
+
+
+def check_inputs(spec: Spec, dataset: Dataset, options: FitOptions) -> None:
+    """Raise for options that change inputs, where these are sparse."""
+    noisy = {"dropout of inputs": spec.dropout[0], "input_noise": options.regularization.input_noise}
+    if gather.CSR in (dataset.examples.kind, dataset.validation.kind) and any(noisy.values()):
+        given = ", ".join(name for name, value in noisy.items() if value)
+        raise ValueError(f"sparse inputs are left as they are: no dropout of inputs, no input_noise; got {given}")
 
 
 def fit(
@@ -113,11 +123,13 @@ def fit_steps(
     """
     batch_size = min(options.batch_size, dataset.examples.n_rows)
     optimizer = repr((options.optimizer.kind, bool(options.regularization.ema_decay)))
-    fingerprint = partial(run_fingerprint, dataset.examples, batch_size, options.shuffle, optimizer)
+    fingerprint = partial(
+        run_fingerprint, dataset.examples, batch_size, options.shuffle, optimizer, drop_last=options.drop_last
+    )
     checkpointer.check(fingerprint)
     optimizer_state = prepare_state(engine, state, options, checkpointer)
     checkpointer.begin(Subject(engine, state, callbacks, fingerprint))
-    steps = -(-dataset.examples.n_rows // batch_size)
+    steps = count_batches(dataset.examples.n_rows, batch_size, options.drop_last)
     arguments = kernel_arguments(engine, state, optimizer_state, dataset, options, batch_size)
     arguments = own_layer_table(arguments, callbacks)
     start = state.epochs if first_draw is None else first_draw
@@ -131,6 +143,11 @@ def fit_steps(
         with settled(run, engine, callbacks):
             train(run)
     return run
+
+
+def count_batches(n_rows: int, batch_size: int, drop_last: bool) -> int:
+    """Return the steps of an epoch, that of an incomplete last batch included unless it is dropped."""
+    return n_rows // batch_size if drop_last else -(-n_rows // batch_size)
 
 
 def prepare_state(
@@ -169,13 +186,14 @@ def kernel_arguments(
     examples, validation = dataset.examples, dataset.validation
     block = min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS)))
     memory, work = engine.workspace("train", block, inputs.all_sparse(examples, validation))
-    rule = make_update_rule(options.optimizer, options.regularization, optimizer_state, memory.table)
+    rule = make_update_rule(
+        options.optimizer, options.regularization, optimizer_state, memory.table, options.rate_factors
+    )
     stochastic = make_stochastic_regularization(engine.spec.dropout, options.regularization, state.seed)
     kinds = (examples.kind, validation.kind)
-    if gather.CSR in kinds and (engine.spec.dropout[0] or options.regularization.input_noise):
-        raise ValueError("sparse inputs are left as they are: no dropout of inputs, no input_noise")
-    gradient = engine.gradient_buffer(batch_size, fused and bool(rule.plain))
-    kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size))
+    scaled = engine.spec.learned_input_scale
+    gradient = engine.gradient_buffer(batch_size, fused and bool(rule.plain) and not scaled)
+    kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size), scaled)
     network = engine.network_view(memory, gradient, kernels, state.frozen)
     examples = examples._replace(prefetch_distance=inputs.prefetch_distance(examples, batch_size))
     return KernelArguments(network, work, examples, validation, rule, stochastic)

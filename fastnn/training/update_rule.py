@@ -97,7 +97,11 @@ def initial_state(optimizer: Optimizer, ema_decay: float, parameters: np.ndarray
 
 
 def make_update_rule(
-    optimizer: Optimizer, regularization: Regularization, state: OptimizerState, table: np.ndarray
+    optimizer: Optimizer,
+    regularization: Regularization,
+    state: OptimizerState,
+    table: np.ndarray,
+    rate_factors: tuple[float, ...] = (),
 ) -> layout.UpdateRule:
     """Pack optimizer and regularization settings for the kernels.
 
@@ -109,6 +113,8 @@ def make_update_rule(
         The kernels update its buffers in place.
     table : ndarray
         Layer table of the network.
+    rate_factors : tuple of float
+        As in `FitOptions`.
 
     Raises
     ------
@@ -117,7 +123,7 @@ def make_update_rule(
     """
     settings = regularization
     plain = isinstance(optimizer, SGD) and not any(
-        (optimizer.momentum, settings.l1, settings.l2, settings.clip_norm, settings.ema_decay)
+        (optimizer.momentum, settings.l1, settings.l2, settings.clip_norm, settings.ema_decay, rate_factors)
     )
     n_norms = int((table[:, layout.N_IN] + 1).sum())
     values: dict[str, Any] = {
@@ -128,6 +134,7 @@ def make_update_rule(
         "clip_norm": settings.clip_norm,
         "max_norm": settings.max_norm,
         "ema_decay": settings.ema_decay,
+        "rate_factors": np.array(rate_factors),
         "steps_before": state.steps,
         "norms": np.zeros(n_norms) if settings.clip_norm else NO_FLOATS,
         "moment1": state.moment1,
@@ -147,7 +154,8 @@ def plain_sgd_rule(parameters: np.ndarray) -> layout.UpdateRule:
     return layout.UpdateRule(
         method=optimizer_steps.SGD, plain=1, beta_1=0.0, beta_2=0.0, epsilon=0.0, nesterov=0,
         epsilon_before_correction=0, weight_decay=0.0, l1=0.0, l2=0.0, penalty_per_batch=0.0, clip_norm=0.0,
-        max_norm=0.0, ema_decay=0.0, steps_before=0, norms=NO_FLOATS, moment1=empty, moment2=empty, ema=empty,
+        max_norm=0.0, ema_decay=0.0, rate_factors=NO_FLOATS, steps_before=0, norms=NO_FLOATS,
+        moment1=empty, moment2=empty, ema=empty,
     )  # fmt: skip
 
 

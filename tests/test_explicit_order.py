@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import BOTH
 
 import fastnn
 from fastnn import inputs
@@ -15,7 +16,6 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(23, 5)), RNG.normal(size=(23, 2))
 WEIGHTS = RNG.uniform(0.5, 2, size=23)
 ORDER = RNG.permutation(23)
-BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def new(dtype="float64"):
@@ -23,15 +23,15 @@ def new(dtype="float64"):
 
 
 def training(net, batch, rule, weights=None, n_threads=None):
-    examples, _ = inputs.as_examples(X, Y, weights, net._spec, ("X", "y", "w"))
-    return ExplicitOrderTraining(net, examples, batch, rule, n_threads)
+    examples, _ = inputs.as_examples(X, Y, weights, net.engine.spec, ("X", "y", "w"))
+    return ExplicitOrderTraining(net.engine, examples, batch, rule, n_threads)
 
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 5, 23])
-def test_an_epoch_has_the_bits_of_a_fit_on_rows_in_that_order(batch, dtype):
+def test_an_epoch_has_the_bits_of_a_fit_on_the_rows_in_that_order(batch, dtype):
     net, other = new(dtype), new(dtype)
-    run = training(net, batch, plain_sgd_rule(net._buffer))
+    run = training(net, batch, plain_sgd_rule(net.engine.buffer))
     for rate in (0.1, 0.05):
         loss = run.epoch(ORDER, rate)
         history = other.fit(X[ORDER], Y[ORDER], epochs=1, batch_size=batch, learning_rate=rate, shuffle=False)
@@ -41,14 +41,14 @@ def test_an_epoch_has_the_bits_of_a_fit_on_rows_in_that_order(batch, dtype):
 
 
 def shared_rule(net, l2, times):
-    norms = np.zeros(net._buffer.size // optimizer_steps.PENALTY_CHUNK + len(net.sizes))
-    return plain_sgd_rule(net._buffer)._replace(plain=0, l2=l2, penalty_per_batch=times, norms=norms)
+    norms = np.zeros(net.engine.buffer.size // optimizer_steps.PENALTY_CHUNK + len(net.sizes))
+    return plain_sgd_rule(net.engine.buffer)._replace(plain=0, l2=l2, penalty_per_batch=times, norms=norms)
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_a_shared_penalty_by_hand(weights, n_threads):
-    """Of each batch: slope + l2 W / w, loss (sum w l + l2/2 |W|^2) / w times its rows, w the batch's weight."""
+def test_a_penalty_per_batch_by_hand(weights, n_threads):
+    """Of each batch: gradient + l2 W / w, loss (sum w l + l2/2 |W|^2) / w times its rows, w the batch's weight."""
     net, other, l2, rate, total = new(), new(), 0.7, 0.1, 0.0
     run = training(net, 10, shared_rule(net, l2, 1.0), weights, n_threads)
     loss = run.epoch(ORDER, rate)
@@ -58,35 +58,35 @@ def test_a_shared_penalty_by_hand(weights, n_threads):
         squares = sum(float((w**2).sum()) for w in other.weights)
         value = other.loss(X[rows], Y[rows], sample_weight=share) + l2 / 2 * squares / share.sum()
         total += value * len(rows)
-        slopes, bias_slopes = other.gradients(X[rows], Y[rows], sample_weight=share)
-        for weight, slope in zip(other.weights, slopes, strict=True):
-            weight -= rate * (slope + l2 / share.sum() * weight)
-        for bias, slope in zip(other.biases, bias_slopes, strict=True):
-            bias -= rate * slope
+        weight_gradients, bias_gradients = other.gradients(X[rows], Y[rows], sample_weight=share)
+        for weight, gradient in zip(other.weights, weight_gradients, strict=True):
+            weight -= rate * (gradient + l2 / share.sum() * weight)
+        for bias, gradient in zip(other.biases, bias_gradients, strict=True):
+            bias -= rate * gradient
     assert loss == pytest.approx(total / 23, rel=1e-13)
     assert np.allclose(net.parameters, other.parameters, rtol=0, atol=1e-14)
 
 
 @BOTH
 @pytest.mark.parametrize("count", [1, 63, 64, 4095, 4096, 4097, 9000])
-def test_chunks_of_squares_add_up(count, dtype):
+def test_sums_of_squares_are_exact_for_any_length(count, dtype):
     w = aligned_zeros(count, np.dtype(dtype))
     w[:] = RNG.integers(-3, 4, count)  # exact in any order
     found, lanes = (
         np.full(-(-count // optimizer_steps.PENALTY_CHUNK) + 1, np.nan),
         np.full(layout.scratch_size(1, 4), 9, dtype),
     )
-    call = from_python(optimizer_steps.sum_chunk_squares)
+    call = from_python(optimizer_steps.sum_stretches)
     call(found, w, lanes, 0, len(found) - 1)
     assert found[:-1].sum() == (w**2).sum()
     assert np.isnan(found[-1])
 
 
 @BOTH
-def test_l2_in_the_step_is_l2_before_it(dtype):
-    """With decay or clipping in the rule the slope has the penalty beforehand; both give the same step."""
+def test_l2_in_the_update_equals_l2_added_to_the_gradient(dtype):
+    """With clipping the penalty is added to the gradient first; both ways give the same step."""
     nets = [new(dtype) for _ in range(2)]
-    about = {"epochs": 2, "batch_size": 5, "learning_rate": 0.05, "l2": 0.3, "shuffle": False}
-    nets[0].fit(X, Y, optimizer=fastnn.SGD(momentum=0.5), **about)
-    nets[1].fit(X, Y, optimizer=fastnn.SGD(momentum=0.5), clip_norm=1e6, **about)
+    options = {"epochs": 2, "batch_size": 5, "learning_rate": 0.05, "l2": 0.3, "shuffle": False}
+    nets[0].fit(X, Y, optimizer=fastnn.SGD(momentum=0.5), **options)
+    nets[1].fit(X, Y, optimizer=fastnn.SGD(momentum=0.5), clip_norm=1e6, **options)
     assert np.abs(nets[0].parameters - nets[1].parameters).max() < 10 * np.finfo(dtype).eps

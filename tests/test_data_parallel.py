@@ -16,7 +16,7 @@ import scipy.sparse as sp
 import fastnn
 from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.io import checkpoint_file as files
-from fastnn.training.data_parallel import PATIENCE, DisagreementError
+from fastnn.training.data_parallel import MAX_POLLS, DisagreementError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(103, 6))
@@ -74,7 +74,7 @@ class Comm:
 
             def Test(self):
                 self.looks += 1
-                if self.looks <= PATIENCE + 1:
+                if self.looks <= MAX_POLLS + 1:
                     return False
                 with np.errstate(all="ignore"):
                     added[:] = np.sum(comm.allgather(sent.copy()), axis=0)
@@ -153,7 +153,7 @@ def assert_same(net, history, other, expected):
         "large",
     ],
 )
-def test_ranks_with_a_part_of_each_batch_are_one_rank_with_the_batch(size, options):
+def test_ranks_with_parts_of_each_batch_train_as_one_rank_with_the_batch(size, options):
     whole = options | ({"batch_size": 40 * size} if "batch_size" in options else {})
     other, expected = trained(None, **whole)
     results = on_ranks(size, lambda comm: trained(comm, **options))
@@ -164,7 +164,7 @@ def test_ranks_with_a_part_of_each_batch_are_one_rank_with_the_batch(size, optio
 
 
 @pytest.mark.parametrize("size", [2, 3])
-def test_interleaved_shares_are_one_rank_with_all_rows(size):
+def test_interleaved_shards_train_as_one_rank_with_all_rows(size):
     n = len(X) // size * size
     other, expected = trained(None, X[:n], Y[:n], shuffle=False, validation_data=HELD)
 
@@ -177,7 +177,7 @@ def test_interleaved_shares_are_one_rank_with_all_rows(size):
         assert_same(net, history, other, expected)
 
 
-def test_shares_of_unequal_size_and_order_train_all_the_same_network():
+def test_shards_of_unequal_size_and_order_train_one_network():
     def own(comm):
         mine = slice(0, 10) if comm.rank else slice(10, 103)
         return trained(comm, X[mine], Y[mine], data="sharded", epochs=30)
@@ -187,14 +187,14 @@ def test_shares_of_unequal_size_and_order_train_all_the_same_network():
     assert results[0][1]["accuracy"][-1] > results[0][1]["accuracy"][0]
 
 
-def test_rank_0_begins_for_all():
+def test_all_ranks_start_from_the_parameters_of_rank_0():
     results = on_ranks(2, lambda comm: trained(comm, seed=comm.rank + 5))
     for net, history in results:
         assert_same(net, history, *trained(None))
         assert net.seed == 5
 
 
-def test_rank_0_calls_the_callbacks_and_all_follow():
+def test_rank_0_calls_the_callbacks_and_all_ranks_follow():
     called = []
 
     class Note(Callback):
@@ -213,7 +213,7 @@ def test_rank_0_calls_the_callbacks_and_all_follow():
         np.testing.assert_allclose(net.parameters, other.parameters, rtol=1e-10)
 
 
-def test_layers_that_rank_0_freezes_are_frozen_on_all():
+def test_layers_that_rank_0_freezes_are_frozen_on_all_ranks():
     def gradually(net, history):
         net.freeze(0) if history.epochs == 2 else None
 
@@ -236,7 +236,7 @@ def test_layers_that_rank_0_freezes_are_frozen_on_all():
     ],
     ids=["bad data", "epochs", "batches", "rows"],
 )
-def test_what_is_wrong_on_one_rank_is_an_error_on_all(options, message):
+def test_an_error_on_one_rank_before_the_training_is_raised_on_all(options, message):
     results = on_ranks(2, lambda comm: trained(comm, **(options if comm.rank else {})))
     assert isinstance(results[0], DisagreementError)
     with pytest.raises(DisagreementError, match=message):
@@ -244,7 +244,7 @@ def test_what_is_wrong_on_one_rank_is_an_error_on_all(options, message):
     assert isinstance(results[1], ValueError | DisagreementError)
 
 
-def test_divergence_is_the_same_error_on_all():
+def test_divergence_is_the_same_error_on_all_ranks():
     def fit(comm):
         net = fastnn.Network([6, 1], activation="identity", seed=0)
         return net.fit(X, Y, epochs=50, batch_size=6, learning_rate=9.0, comm=comm)
@@ -253,7 +253,7 @@ def test_divergence_is_the_same_error_on_all():
     assert [type(result) for result in results] == [fastnn.DivergenceError] * 2
 
 
-def test_a_rank_that_fails_ends_all(capsys):
+def test_a_rank_that_fails_ends_all_ranks(capsys):
     def fail(net, history):
         raise ZeroDivisionError
 
@@ -263,7 +263,7 @@ def test_a_rank_that_fails_ends_all(capsys):
     assert "rank 0 of 2 failed; all are ended" in capsys.readouterr().out
 
 
-def test_ctrl_c_that_does_not_wait_ends_all(capsys):
+def test_a_keyboard_interrupt_on_one_rank_ends_all_ranks(capsys):
     def press(net, history):
         raise KeyboardInterrupt
 
@@ -273,16 +273,16 @@ def test_ctrl_c_that_does_not_wait_ends_all(capsys):
     assert "rank 0 of 2 failed; all are ended" in capsys.readouterr().out
 
 
-def test_ranks_that_no_longer_agree_are_found_out(capsys):
+def test_ranks_whose_parameters_differ_are_detected(capsys):
     def spoil(net, history):
-        net._buffer[0] += 1
+        net.engine.buffer[0] += 1
 
     results = on_ranks(2, lambda comm: trained(comm, callbacks=[spoil]))
     assert all(isinstance(result, RuntimeError | Aborted) for result in results)
     assert "no longer have the same parameters" in capsys.readouterr().err
 
 
-def test_a_training_on_ranks_goes_on_from_its_checkpoint(tmp_path):
+def test_a_training_on_ranks_resumes_from_its_checkpoint(tmp_path):
     options = {"optimizer": "adam", "learning_rate": 0.01}
     whole = on_ranks(2, lambda comm: trained(comm, epochs=6, **options))
     on_ranks(2, lambda comm: trained(comm, epochs=2, checkpoint=tmp_path, **options))
@@ -300,18 +300,18 @@ def test_a_training_on_ranks_goes_on_from_its_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"rows": "some"}, ValueError, "rows must be"),
+        ({"data": "some"}, ValueError, "data must be"),
         ({"optimizer": "lbfgs", "learning_rate": None}, ValueError, "lbfgs"),
         ({"n_threads": 2}, ValueError, "one thread"),
     ],
 )
-def test_what_makes_no_sense_is_refused(options, error, message):
+def test_invalid_arguments_are_refused(options, error, message):
     (result,) = on_ranks(1, lambda comm: trained(comm, **options))
     with pytest.raises(error, match=message):
         raise result
 
 
-def test_what_is_no_communicator_is_refused():
+def test_an_object_that_is_not_a_communicator_is_refused():
     with pytest.raises(TypeError, match="comm must be a communicator of mpi4py, got 3"):
         a_network().fit(X, Y, epochs=1, comm=3)
 
@@ -370,7 +370,7 @@ def descendants(pid):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_a_real_rank_that_is_killed_ends_all_and_the_checkpoint_goes_on(tmp_path):
+def test_a_real_rank_that_is_killed_ends_all_and_the_checkpoint_resumes(tmp_path):
     whole = lines_of(start(tmp_path / "whole", 60))
     process = start(tmp_path / "parts", 60, "slowly")
     newest, deadline = tmp_path / "parts" / files.NAME, time.monotonic() + 60
@@ -393,6 +393,6 @@ def test_the_command_trains_on_real_ranks(tmp_path):
     assert fastnn.load(tmp_path / "runs" / "digits" / "model.safetensors").epochs_trained == 2
 
 
-def test_rows_are_looked_at_without_ranks_too():
-    with pytest.raises(ValueError, match="rows must be 'all' or 'own', got 'some'"):
-        fastnn.Network([1, 1]).fit([[1.0]], [1.0], epochs=1, rows="some")
+def test_data_is_checked_without_ranks_too():
+    with pytest.raises(ValueError, match="data must be 'replicated' or 'sharded', got 'some'"):
+        fastnn.Network([1, 1]).fit([[1.0]], [1.0], epochs=1, data="some")

@@ -72,7 +72,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("returns", [1, 5, 9, 30])
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_training_that_died_goes_on_with_the_same_bits(name, returns, killed_at, tmp_path):
+def test_a_killed_training_resumes_with_the_same_bits(name, returns, killed_at, tmp_path):
     whole = a_network(dropout=0.2)
     expected = bits(whole, whole.fit(X, Y, batch_size=8, epochs=6, **OPTIONS[name]))
     assert killed_at(a_network(dropout=0.2), returns, checkpoint=tmp_path, epochs=6, **OPTIONS[name]) is None
@@ -85,7 +85,7 @@ def test_a_training_that_died_goes_on_with_the_same_bits(name, returns, killed_a
 
 
 @pytest.mark.parametrize("returns", [2, 3, 6])
-def test_callbacks_go_on(returns, killed_at, tmp_path):
+def test_callbacks_resume(returns, killed_at, tmp_path):
     def options(folder):
         folder.mkdir()
         stop = EarlyStopping("loss", patience=2, min_delta=0.05)
@@ -105,7 +105,7 @@ def test_callbacks_go_on(returns, killed_at, tmp_path):
     assert bits(again, killed_at(again, -1, checkpoint=tmp_path, resume=True, **second)) == expected
 
 
-def test_more_epochs_may_be_asked_for(tmp_path):
+def test_a_finished_training_resumes_for_more_epochs(tmp_path):
     whole, net = a_network(), a_network()
     expected = bits(whole, whole.fit(X, Y, epochs=7, batch_size=8))
     net.fit(X, Y, epochs=3, batch_size=8, checkpoint=tmp_path)
@@ -113,7 +113,7 @@ def test_more_epochs_may_be_asked_for(tmp_path):
     assert bits(other, other.fit(X, Y, epochs=7, batch_size=8, checkpoint=tmp_path, resume=True)) == expected
 
 
-def test_a_second_fit_has_the_epochs_and_the_state_of_the_first(killed_at, tmp_path):
+def test_a_resumed_second_fit_has_the_epochs_and_the_state_of_the_first(killed_at, tmp_path):
     whole, net = a_network(), a_network()
     for one in (whole, net):
         one.fit(X, Y, epochs=2, batch_size=8, optimizer="adam")
@@ -124,7 +124,7 @@ def test_a_second_fit_has_the_epochs_and_the_state_of_the_first(killed_at, tmp_p
     assert bits(other, history) == expected
 
 
-def test_a_training_that_was_stopped_does_not_go_on(tmp_path):
+def test_a_training_that_a_callback_stopped_does_not_resume(tmp_path):
     nets = [a_network(), a_network()]
     for net, resume in zip(nets, (False, True), strict=True):
         stop = EarlyStopping("loss", patience=1, min_delta=1e9)
@@ -133,13 +133,13 @@ def test_a_training_that_was_stopped_does_not_go_on(tmp_path):
     np.testing.assert_array_equal(*(net.parameters for net in nets))
 
 
-def test_without_a_checkpoint_there_the_training_begins(tmp_path):
+def test_without_a_checkpoint_the_training_begins(tmp_path):
     net, other = a_network(), a_network()
     history = net.fit(X, Y, epochs=2, checkpoint=tmp_path / "new" / "folder", resume=True)
     assert bits(net, history) == bits(other, other.fit(X, Y, epochs=2))
 
 
-def test_the_network_can_be_read_out_of_it(tmp_path):
+def test_the_network_can_be_loaded_from_a_checkpoint(tmp_path):
     net = a_network()
     net.fit(X, Y, epochs=2, checkpoint=tmp_path)
     np.testing.assert_array_equal(fastnn.load(tmp_path / files.NAME).parameters, net.parameters)
@@ -157,7 +157,7 @@ def test_the_network_can_be_read_out_of_it(tmp_path):
     ],
     ids=["batch size", "shuffle", "optimizer", "other numbers", "fewer rows", "callbacks"],
 )
-def test_another_training_does_not_go_on_from_it(change, message, killed_at, tmp_path):
+def test_another_training_does_not_resume_from_the_checkpoint(change, message, killed_at, tmp_path):
     assert killed_at(a_network(), 3, checkpoint=tmp_path, epochs=4) is None
     net = a_network(seed=5)
     before = net.parameters
@@ -168,7 +168,7 @@ def test_another_training_does_not_go_on_from_it(change, message, killed_at, tmp
         np.testing.assert_array_equal(net.parameters, before)
 
 
-def test_what_cannot_be_written_is_an_error_before_the_first_step(tmp_path):
+def test_a_network_that_cannot_be_saved_is_refused_before_the_first_step(tmp_path):
     net = a_network()
     before, net.class_names = net.parameters, ["one of two"]
     with pytest.raises(ValueError, match="class_names must have 2 names"):
@@ -176,15 +176,15 @@ def test_what_cannot_be_written_is_an_error_before_the_first_step(tmp_path):
     np.testing.assert_array_equal(net.parameters, before)
 
 
-def test_another_network_does_not_go_on_from_it(killed_at, tmp_path):
+def test_another_network_does_not_resume_from_the_checkpoint(killed_at, tmp_path):
     assert killed_at(a_network(), 3, checkpoint=tmp_path, epochs=4) is None
     with pytest.raises(ValueError, match=r"is of Network\(\[4, 9, 2\].*not of Network\(\[4, 8, 2\]"):
         fastnn.Network([4, 8, 2], seed=0).fit(X, Y, epochs=4, batch_size=8, checkpoint=tmp_path, resume=True)
 
 
-def test_an_unfinished_training_is_not_written_over(killed_at, tmp_path):
+def test_an_unfinished_training_is_not_overwritten(killed_at, tmp_path):
     assert killed_at(a_network(), 30, checkpoint=tmp_path, epochs=4) is None
-    with pytest.raises(ValueError, match=r"not finished \(3 epochs\): pass resume=True"):
+    with pytest.raises(ValueError, match=r"unfinished training \(3 epochs\): pass resume=True"):
         a_network().fit(X, Y, epochs=1, checkpoint=tmp_path)
     a_network().fit(X, Y, epochs=4, batch_size=8, checkpoint=tmp_path, resume=True)
     a_network().fit(X, Y, epochs=1, checkpoint=tmp_path)
@@ -196,32 +196,28 @@ def test_an_unfinished_training_is_not_written_over(killed_at, tmp_path):
     [
         ({"resume": True}, ValueError, "checkpoint=..."),
         ({"checkpoint": 3}, TypeError, "checkpoint must be the path"),
-        ({"checkpoint": __file__}, NotADirectoryError, "checkpoint must be the path of a folder"),
+        ({"checkpoint": __file__}, NotADirectoryError, "checkpoint must be the path of a directory, got the file"),
         ({"checkpoint": "x", "checkpoint_seconds": -1}, ValueError, "checkpoint_seconds must be 0 or more"),
         ({"checkpoint": "x", "optimizer": "lbfgs"}, ValueError, "lbfgs"),
     ],
 )
-def test_what_makes_no_sense_is_refused(options, error, message, tmp_path, monkeypatch):
+def test_invalid_arguments_are_refused(options, error, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error, match=message):
         a_network().fit(X, Y, epochs=1, **options)
 
 
+@pytest.mark.usefixtures("default_sigint")
 def test_ctrl_c_leaves_a_checkpoint_of_that_moment(tmp_path):
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-
     class Press(Callback):
         def on_epoch_end(self, net, history):
             if history.epochs == 2:
                 signal.raise_signal(signal.SIGINT)
 
-    try:
-        net = a_network()
-        history = net.fit(X, Y, epochs=5, batch_size=8, checkpoint=tmp_path, callbacks=[Press()])
-        assert (history.stop_reason, history.epochs, net.epochs_trained) == ("interrupted", 2, 2)
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
+    net = a_network()
+    history = net.fit(X, Y, epochs=5, batch_size=8, checkpoint=tmp_path, callbacks=[Press()])
+    assert (history.stop_reason, history.epochs, net.epochs_trained) == ("interrupted", 2, 2)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     whole, other = a_network(), a_network()
     expected = bits(whole, whole.fit(X, Y, epochs=5, batch_size=8, callbacks=[Callback()]))
     Press.on_epoch_end = Callback.on_epoch_end
@@ -229,21 +225,7 @@ def test_ctrl_c_leaves_a_checkpoint_of_that_moment(tmp_path):
     assert bits(other, found) == expected
 
 
-def test_a_second_ctrl_c_does_not_wait():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def press_twice(net, history):
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-        raise AssertionError
-
-    try:
-        assert a_network().fit(X, Y, epochs=5, callbacks=[press_twice]).stop_reason == "interrupted"
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def test_a_disk_that_fails_is_a_warning_and_the_last_checkpoint_stays(tmp_path, monkeypatch):
+def test_a_failing_disk_is_a_warning_and_the_last_checkpoint_stays(tmp_path, monkeypatch):
     net = a_network()
     net.fit(X, Y, epochs=2, batch_size=8, checkpoint=tmp_path)
     kept = (tmp_path / files.NAME).read_bytes()
@@ -258,7 +240,7 @@ def test_a_disk_that_fails_is_a_warning_and_the_last_checkpoint_stays(tmp_path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == [files.NAME]
 
 
-def test_numbers_that_are_not_finite_are_not_written(tmp_path):
+def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
     net = a_network()
     net.fit(X, Y, epochs=1, batch_size=8, checkpoint=tmp_path)
     kept = (tmp_path / files.NAME).read_bytes()
@@ -268,7 +250,7 @@ def test_numbers_that_are_not_finite_are_not_written(tmp_path):
     assert (tmp_path / files.NAME).read_bytes() == kept
 
 
-def test_what_is_no_checkpoint_is_no_training_that_was_not_finished(tmp_path):
+def test_damaged_files_do_not_count_as_an_unfinished_training(tmp_path):
     for name in (files.NAME, files.PREVIOUS):
         (tmp_path / name).write_bytes(b"damaged")
     net = a_network()
@@ -277,7 +259,7 @@ def test_what_is_no_checkpoint_is_no_training_that_was_not_finished(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "bit", "gone"])
-def test_where_the_newest_is_damaged_the_one_before_goes_on(damage, tmp_path):
+def test_if_the_newest_checkpoint_is_damaged_the_previous_one_is_used(damage, tmp_path):
     whole = a_network()
     expected = bits(whole, whole.fit(X, Y, epochs=4, batch_size=8))
     for epochs in (1, 2):
@@ -295,7 +277,7 @@ def test_where_the_newest_is_damaged_the_one_before_goes_on(damage, tmp_path):
     assert bits(net, net.fit(X, Y, epochs=4, batch_size=8, checkpoint=tmp_path, resume=True)) == expected
 
 
-def test_damaged_checkpoints_alone_are_an_error_not_a_new_beginning(tmp_path):
+def test_if_all_checkpoints_are_damaged_resuming_is_an_error(tmp_path):
     a_network().fit(X, Y, epochs=1, checkpoint=tmp_path)
     (tmp_path / files.NAME).write_bytes(b"nothing")
     with pytest.raises(fastnn.FileFormatError, match="sound"):
@@ -345,7 +327,7 @@ print(kills, "kills,", finished, "trainings")
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the test forks")
 @pytest.mark.skipif(not COMPILED, reason="too slow without compilation")
-def test_killed_a_hundred_times_it_ends_with_the_same_bits():
+def test_a_training_killed_a_hundred_times_ends_with_the_same_bits():
     wanted = os.environ.get("FASTNN_KILLS", "100")
     found = subprocess.run([sys.executable, "-c", KILLS, wanted, "1"], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
@@ -355,7 +337,7 @@ def test_killed_a_hundred_times_it_ends_with_the_same_bits():
 
 
 @pytest.mark.parametrize("kind", ["BF16", "F8_E5M2"])
-def test_tensors_of_types_that_numpy_has_not_are_refused(kind, tmp_path):
+def test_tensors_of_types_that_numpy_lacks_are_refused(kind, tmp_path):
     a_network().fit(X, Y, epochs=1, checkpoint=tmp_path)
     path = tmp_path / files.NAME
     content = path.read_bytes()
@@ -369,9 +351,9 @@ def test_tensors_of_types_that_numpy_has_not_are_refused(kind, tmp_path):
         a_network().fit(X, Y, epochs=2, checkpoint=tmp_path, resume=True)
 
 
-def test_a_checkpoint_takes_no_more_than_a_twentieth_of_the_time(tmp_path, monkeypatch):
+def test_checkpoints_take_no_more_than_a_twentieth_of_the_time(tmp_path, monkeypatch):
     now, written = [0.0], []
-    monkeypatch.setattr("fastnn.resuming.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fastnn.training.checkpointing.time.monotonic", lambda: now[0])
 
     def slowly(folder, checkpoint):
         now[0] += 3
@@ -388,7 +370,7 @@ def test_a_checkpoint_takes_no_more_than_a_twentieth_of_the_time(tmp_path, monke
     assert all(60 <= later - earlier <= 64 for earlier, later in itertools.pairwise(written[:-1]))
 
 
-def test_what_killed_writers_left_is_removed(tmp_path):
+def test_unfinished_files_of_killed_writers_are_removed(tmp_path):
     left = [tmp_path / f".{files.NAME}-0123456789abcdef", tmp_path / f".{files.NAME}-mine"]
     for path in left:
         path.touch()

@@ -55,7 +55,7 @@ def test_outputs_are_those_of_the_estimator_and_back(kind, y, arguments):
     assert again.score(DIGITS, y) == pytest.approx(theirs.score(DIGITS, y))
 
 
-def test_names_travel():
+def test_names_are_converted_both_ways():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(DIGITS[:, :3], columns=["a", "b", "c"])
     with warnings.catch_warnings():
@@ -104,7 +104,7 @@ LABELS_OF_CLASSES = [
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("labels", LABELS_OF_CLASSES, ids=lambda labels: f"{labels.dtype}-{labels[-1]}")
 @pytest.mark.parametrize("kind", [MLPClassifier, fastnn.sklearn.MLPClassifier])
-def test_labels_and_their_type_survive_every_way(kind, labels, way, tmp_path):
+def test_labels_and_their_type_survive_every_conversion(kind, labels, way, tmp_path):
     theirs = fitted(kind, labels[LABELS % len(labels)])
     net = WAYS[way](fastnn.from_sklearn(theirs), tmp_path)
     assert isinstance(net.class_names, tuple)
@@ -119,7 +119,7 @@ def test_labels_and_their_type_survive_every_way(kind, labels, way, tmp_path):
         again.partial_fit(DIGITS, labels[LABELS % len(labels)])  # which checks the labels against classes_
 
 
-def test_labels_of_every_usual_type_are_pythons_own_values():
+def test_labels_of_every_usual_type_become_python_values():
     for labels, kind in ((["a", "b"], str), ([0, 1], int), ([False, True], bool), ([0.0, 1.0], float)):
         net = fastnn.from_sklearn(fitted(MLPClassifier, np.array(labels)[LABELS % 2]))
         assert [type(name) for name in net.class_names] == [kind, kind]
@@ -128,7 +128,7 @@ def test_labels_of_every_usual_type_are_pythons_own_values():
 @pytest.mark.parametrize(
     "classes", [(0, "1", 2), (0, 2, True), [0, 1, 2.5], (0.5, 1.5, 2.5), (None, 1, 2), np.array([0, "1", 2], object)]
 )
-def test_labels_that_scikit_learn_does_not_take_are_refused(classes):
+def test_labels_that_scikit_learn_does_not_accept_are_refused(classes):
     net = fastnn.Network([2, 3], activation="softmax", loss="cross_entropy", seed=0)
     with pytest.raises(ValueError, match="labels that scikit-learn takes, all of them texts, booleans or whole"):
         net.to_sklearn(classes)
@@ -137,7 +137,7 @@ def test_labels_that_scikit_learn_does_not_take_are_refused(classes):
         net.to_sklearn()
 
 
-def test_fastnns_own_estimators_are_read_too():
+def test_fastnns_own_estimators_are_converted_too():
     mine = fitted(fastnn.sklearn.MLPClassifier, LABELS, dtype="float32")
     net = fastnn.from_sklearn(mine)
     assert net.dtype == np.float32
@@ -145,7 +145,7 @@ def test_fastnns_own_estimators_are_read_too():
     assert np.allclose(net.predict(DIGITS), mine.predict_proba(DIGITS), atol=1e-5)
 
 
-def test_a_network_becomes_an_estimator_that_learns_on():
+def test_a_converted_estimator_can_be_trained_further():
     net = fastnn.Network([64, 12, 10], activation=["relu", "softmax"], loss="cross_entropy", seed=0, input_scale=1 / 16)
     images, labels = (array[:300] for array in fastnn.datasets.load_digits())
     net.fit(images, labels, epochs=5, learning_rate=0.3)
@@ -169,7 +169,7 @@ def test_a_network_becomes_an_estimator_that_learns_on():
         ("softmax", tuple(map(str, range(12)))),  # "10" comes before "2"
     ],
 )
-def test_names_in_any_order_stay_with_their_outputs(activation, names):
+def test_class_names_in_any_order_stay_with_their_outputs(activation, names):
     count = len(names) if activation == "softmax" else 1
     loss = "cross_entropy" if activation == "softmax" else "binary_cross_entropy"
     net = fastnn.Network([64, 9, count], activation=["tanh", activation], loss=loss, dtype="float64", seed=0)
@@ -183,7 +183,7 @@ def test_names_in_any_order_stay_with_their_outputs(activation, names):
     assert np.allclose(again.predict_proba(DIGITS), estimator.predict_proba(DIGITS), **CLOSE)
 
 
-def test_two_softmax_outputs_learn_on_as_one():
+def test_two_softmax_outputs_are_trained_further_as_one():
     net = fastnn.Network([64, 9, 2], activation=["relu", "softmax"], loss="cross_entropy", seed=0)
     estimator = net.to_sklearn().set_params(learning_rate_init=0.01)
     for _ in range(20):
@@ -202,7 +202,7 @@ def test_a_converted_estimator_has_the_attributes_of_a_fitted_one(kind):
 
 
 @pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-5), ("float64", 1e-12)])
-def test_the_type_of_the_numbers_is_kept(dtype, close):
+def test_the_dtype_is_kept(dtype, close):
     rows = DIGITS.astype(dtype)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -226,16 +226,23 @@ def test_the_type_of_the_numbers_is_kept(dtype, close):
         (fastnn.Network([2, 3], loss="binary_cross_entropy", seed=0), [1, 2, 3], "classes are for one label"),
     ],
 )
-def test_what_scikit_learn_cannot_be_says_so(net, classes, message):
+def test_a_network_that_scikit_learn_cannot_express_says_why(net, classes, message):
     with pytest.raises(ValueError, match=message):
         net.to_sklearn(classes)
 
 
-def test_what_is_no_fitted_perceptron_says_so():
+def test_an_estimator_that_is_not_a_fitted_perceptron_says_so():
     with pytest.raises(TypeError, match="MLPClassifier or an MLPRegressor, got LinearRegression"):
         fastnn.from_sklearn(LinearRegression())
     with pytest.raises(NotFittedError):
         fastnn.from_sklearn(MLPClassifier())
+
+
+def test_an_estimator_that_diverged_is_refused():
+    theirs = fitted(MLPClassifier, LABELS)
+    theirs.intercepts_[0][3] = np.nan
+    with pytest.raises(ValueError, match="parameters must be finite within float64, got an estimator"):
+        fastnn.from_sklearn(theirs)
 
 
 def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):

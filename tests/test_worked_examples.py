@@ -1,4 +1,4 @@
-"""The rows of the seed texts, one test or small group for each, on the compiled kernels through the public API."""
+"""Worked examples of the textbooks' introductions: each claim on the compiled kernels, through the public API."""
 
 import itertools
 import math
@@ -8,6 +8,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 import scipy.stats
+from helpers import BOTH, central_differences, differences_by_layer, gradient_by_differences
 
 import fastnn
 from fastnn import reference
@@ -16,7 +17,6 @@ from fastnn.kernels.jit import COMPILED
 from fastnn.kernels.losses import CODES as LOSS_CODES
 from fastnn.preprocessing import MinMaxScaler, StandardScaler, train_test_split
 
-BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 ONE = Decimal(1)
 
 
@@ -32,41 +32,12 @@ def all_inputs(n):
     return np.array(list(itertools.product((0, 1), repeat=n)))
 
 
-def differences(f, net, h=1e-5):
-    """Central differences of f() by every parameter of a float64 network, in the order of `net.parameters`.
-
-    At this h the rounding of f and the third derivative each leave an error of about 1e-10.
-    """
-    kept = net.parameters
-    slopes = np.empty_like(kept)
-    for i in range(len(kept)):
-        values = []
-        for moved in (h, -h):
-            there = kept.copy()
-            there[i] += moved
-            net.parameters = there
-            values.append(f())
-        slopes[i] = (values[0] - values[1]) / (2 * h)
-    net.parameters = kept
-    return slopes
-
-
-def by_layer(net, vector):
-    """Cut a vector in the order of `net.parameters` into weights and biases."""
-    weights, biases = [], []
-    for weight, bias in zip(net.weights, net.biases, strict=True):
-        weights.append(vector[: weight.size].reshape(weight.shape))
-        biases.append(vector[weight.size :][: bias.size])
-        vector = vector[weight.size + bias.size :]
-    return weights, biases
-
-
-# ---- 1, 2: one neuron
+# ---- One neuron
 
 
 @pytest.mark.parametrize("fan_in", [2, 5])
 @pytest.mark.parametrize(("gate", "threshold"), [(all, lambda n: n), (any, lambda n: 1)], ids=["and", "or"])
-def test_row_01_mcculloch_pitts_gates(gate, threshold, fan_in):
+def test_mcculloch_pitts_neurons_compute_and_and_or(gate, threshold, fan_in):
     net = neuron("step", np.ones(fan_in), -threshold(fan_in))
     X = all_inputs(fan_in)
     assert net.predict(X)[:, 0].tolist() == [float(gate(row)) for row in X]
@@ -83,14 +54,14 @@ def perceptron(seed=0):
 @pytest.mark.parametrize(
     "y", [y for y in GATES if not any((y == no).all() for no in (XOR, XNOR))], ids=lambda y: "".join(map(str, y))
 )
-def test_row_02_perceptron_learns_every_separable_gate(y):
+def test_the_perceptron_learns_every_separable_gate(y):
     net = perceptron()
     net.fit(all_inputs(2), y, epochs=40, batch_size=1, learning_rate=0.5)
     assert net.classify(all_inputs(2)).tolist() == y.tolist()
 
 
 @pytest.mark.parametrize("y", [XOR, XNOR], ids=["xor", "xnor"])
-def test_row_02_perceptron_on_xor_stops_at_the_epoch_limit_and_says_so(y):
+def test_the_perceptron_on_xor_stops_at_the_epoch_limit_and_says_so(y):
     history = perceptron().fit(all_inputs(2), y, epochs=40, batch_size=1, learning_rate=0.5)
     assert history.stop_reason == "epochs"
     assert history.epochs == 40
@@ -100,18 +71,18 @@ def test_row_02_perceptron_on_xor_stops_at_the_epoch_limit_and_says_so(y):
 @pytest.mark.parametrize(
     ("bias", "x", "y", "weights_after", "bias_after"),
     [
-        (1.0, [1.0, 2.0], 0, [0.5, -2.0], 0.5),  # z = 0 says 1, wanted 0: w - x / 2, b - 1/2
-        (0.5, [-1.0, 0.5], 1, [0.5, -0.75], 1.0),  # z = -1 says 0, wanted 1: w + x / 2, b + 1/2
-        (0.0, [1.0, 1.0], 1, [1.0, -1.0], 0.0),  # z = 0 says 1, which is right
+        (1.0, [1.0, 2.0], 0, [0.5, -2.0], 0.5),  # z = 0 gives 1, target 0: w - x / 2, b - 1/2
+        (0.5, [-1.0, 0.5], 1, [0.5, -0.75], 1.0),  # z = -1 gives 0, target 1: w + x / 2, b + 1/2
+        (0.0, [1.0, 1.0], 1, [1.0, -1.0], 0.0),  # z = 0 gives 1, which is right
     ],
 )
-def test_row_02_perceptron_rule_by_hand(bias, x, y, weights_after, bias_after):
+def test_the_perceptron_rule_by_hand(bias, x, y, weights_after, bias_after):
     net = neuron("step", [1.0, -1.0], bias, loss="perceptron")
     net.step([x], [y], 0.5)
     assert (net.weights[0][0].tolist(), net.biases[0].tolist()) == (weights_after, [bias_after])
 
 
-# ---- 3, 4: activations, layers
+# ---- Activations and layers
 
 POINTS = [-1000.0, -90.0, -30.0, -10.5, -3.25, -1.0, -0.5, -1e-8, 0.0, 1e-8, 0.25, 1.0, 2.5, 15.0, 40.0, 90.0, 1000.0]
 BY_ELEMENT = [name for name in ACTIVATION_CODES if name not in ("softmax", "exponential")]
@@ -125,13 +96,13 @@ def normal(z):
 
 
 def exact(name, z):
-    """Value and slope of an activation at the double z, in 520 digits: enough for ln(1 + e^-1000)."""
+    """Value and derivative of an activation at the double z, in 520 digits: enough for ln(1 + e^-1000)."""
     with localcontext() as context:
         context.prec = 520
         z = Decimal(float(z))
         e = z.exp()
         positive = z > 0
-        value, slope = {
+        value, derivative = {
             "identity": lambda: (z, ONE),
             "step": lambda: (int(z >= 0), 0),
             "sigmoid": lambda: (e / (1 + e), e / (1 + e) ** 2),
@@ -142,6 +113,7 @@ def exact(name, z):
             "elu": lambda: (z, ONE) if positive else (e - 1, e),
             "softplus": lambda: ((1 + e).ln(), e / (1 + e)),
             "silu": lambda: (z * e / (1 + e), e / (1 + e) + z * e / (1 + e) ** 2),
+            "mish": lambda: (z * (t := ((1 + e) ** 2 - 1) / ((1 + e) ** 2 + 1)), t + z * (1 - t * t) * e / (1 + e)),
             "gelu": lambda: (z * normal(z)[0], normal(z)[0] + z * normal(z)[1]),
             "selu": lambda: (
                 (SELU[0] * z, SELU[0]) if positive else (SELU[0] * SELU[1] * (e - 1), SELU[0] * SELU[1] * e)
@@ -149,11 +121,11 @@ def exact(name, z):
             "softsign": lambda: (z / (1 + abs(z)), 1 / (1 + abs(z)) ** 2),
             "hard_sigmoid": lambda: (min(max(z / 6 + ONE / 2, 0), 1), ONE / 6 if abs(z) < 3 else 0),
         }[name]()
-        return float(value), float(slope)
+        return float(value), float(derivative)
 
 
 def side_by_side(name, dtype):
-    """One neuron for each point, each seeing its point alone: z = POINTS."""
+    """One neuron for each point, each with its point as the only input: z = POINTS."""
     net = fastnn.Network([len(POINTS)] * 2, activation=name, dtype=dtype, seed=0)
     net.weights[0][...] = np.eye(len(POINTS))
     return net, np.array([POINTS], dtype)
@@ -161,19 +133,19 @@ def side_by_side(name, dtype):
 
 @BOTH
 @pytest.mark.parametrize("name", BY_ELEMENT)
-def test_row_03_activation_value(name, dtype):
+def test_activation_values(name, dtype):
     net, z = side_by_side(name, dtype)
     wanted = [exact(name, x)[0] for x in z[0]]
     limits = np.finfo(dtype)
     # sigmoid ends at the smallest normal numbers instead of 0, and silu takes that times z; gelu's erfc multiplies the
     # rounding of its argument by z^2, 110 at -10.5
-    ulps, tiny = {"silu": (4, 2000), "gelu": (120, 2)}.get(name, (4, 2))
+    ulps, tiny = {"silu": (4, 2000), "mish": (8, 2000), "gelu": (120, 2)}.get(name, (4, 2))
     np.testing.assert_allclose(net.predict(z)[0], wanted, rtol=ulps * limits.eps, atol=tiny * limits.tiny)
 
 
 @BOTH
 @pytest.mark.parametrize("name", [name for name in BY_ELEMENT if name != "step"])
-def test_row_03_activation_slope(name, dtype):
+def test_activation_derivatives(name, dtype):
     net, z = side_by_side(name, dtype)
     targets = net.predict(z) - np.array(0.5, dtype)  # so that 2 (a - y) f' is f', to half a unit of a
     wanted = [exact(name, x)[1] for x in z[0]]
@@ -182,7 +154,7 @@ def test_row_03_activation_slope(name, dtype):
 
 
 @BOTH
-def test_row_03_softmax(dtype):
+def test_softmax_values(dtype):
     z = np.array([[0.5, -1.25, 3.0], [1000.0, 999.0, -1000.0], [-1000.0, -1000.0, -1000.0]], dtype)
     net = fastnn.Network([3, 3], activation="softmax", loss="cross_entropy", dtype=dtype, seed=0)
     net.weights[0][...] = np.eye(3)
@@ -192,7 +164,7 @@ def test_row_03_softmax(dtype):
 
 
 @pytest.mark.parametrize("name", [name for name in BY_ELEMENT if name != "step"])
-def test_row_03_each_layer_has_its_own_activation(name):
+def test_each_layer_has_its_own_activation(name):
     net = fastnn.Network([4, 6, 3], activation=[name, "tanh"], dtype="float64", seed=2)
     other = fastnn.Network([4, 6, 3], activation=["tanh", name], dtype="float64", seed=2)
     X = np.random.default_rng(0).normal(size=(5, 4))
@@ -209,7 +181,7 @@ LAYERS = [[3, 2], [1, 1], [5, 1, 7], [4, 9, 17, 3, 33], [784, 16, 10], [2, 3, 4,
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("float64", 1e-14)])
 @pytest.mark.parametrize("sizes", LAYERS, ids=str)
-def test_row_04_layers_in_matrix_form(sizes, dtype, tolerance):
+def test_layers_in_matrix_form(sizes, dtype, tolerance):
     net = fastnn.Network(sizes, activation="tanh", dtype=dtype, seed=3)
     for bias in net.biases:
         bias[...] = np.linspace(-0.5, 0.5, len(bias))
@@ -221,18 +193,18 @@ def test_row_04_layers_in_matrix_form(sizes, dtype, tolerance):
         np.testing.assert_allclose(output, a, rtol=0, atol=tolerance)  # a few roundings of numbers up to 1
 
 
-# ---- 5, 6: the networks of the seeds
+# ---- The networks of the texts
 
 
 @pytest.mark.parametrize(("hidden", "count"), [(16, 12_730), (15, 11_935)])
-def test_row_05_parameters_of_the_digit_networks(hidden, count):
+def test_number_of_parameters_of_the_digit_networks(hidden, count):
     net = fastnn.Network([784, hidden, 10], seed=0)
     assert net.n_parameters == len(net.parameters) == count
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("hidden", [16, 15])
-def test_row_05_digit_networks_learn_mnist(hidden):
+def test_the_digit_networks_learn_mnist(hidden):
     if not os.environ.get("FASTNN_DATA"):
         pytest.skip("FASTNN_DATA names no folder with the MNIST files")
     (X, y), (X_test, y_test) = fastnn.datasets.load_mnist()
@@ -245,7 +217,7 @@ def test_row_05_digit_networks_learn_mnist(hidden):
 
 
 @BOTH
-def test_row_06_example_of_1_2_1_relu(dtype):
+def test_the_example_of_a_1_2_1_relu_network(dtype):
     net = fastnn.Network([1, 2, 1], activation="relu", dtype=dtype, seed=0)
     net.weights[0][...] = [[1], [-1]]
     net.biases[0][...] = [0.5, 1]
@@ -256,11 +228,11 @@ def test_row_06_example_of_1_2_1_relu(dtype):
     assert net.predict([[1]]).tolist() == [[1.5]]
 
 
-# ---- 7 to 10: loss, backpropagation, gradient
+# ---- Loss, backpropagation, gradient
 
 
 @BOTH
-def test_row_07_squared_error_sums_over_outputs_and_averages_over_examples(dtype):
+def test_squared_error_sums_over_outputs_and_averages_over_examples(dtype):
     net = fastnn.Network([2, 2], activation="identity", dtype=dtype, seed=0)
     net.weights[0][...] = np.eye(2)
     X, y = [[1, 2], [3, -1]], [[0, 4], [1, 1]]  # a - y: (1, -2), (2, -2)
@@ -268,7 +240,7 @@ def test_row_07_squared_error_sums_over_outputs_and_averages_over_examples(dtype
 
 
 @BOTH
-def test_row_07_slope_of_squared_error_is_twice_the_error(dtype):
+def test_the_gradient_of_squared_error_is_twice_the_error(dtype):
     net = fastnn.Network([2, 2], activation="identity", dtype=dtype, seed=0)
     net.weights[0][...] = np.eye(2)
     (weights,), (biases,) = net.gradients([[1, 2], [3, -1]], [[0, 4], [1, 1]])
@@ -284,49 +256,44 @@ def deep(n_rows=4):
     return net, rng.normal(size=(n_rows, 3)), rng.normal(size=(n_rows, 2))
 
 
-SLOPE = {"rtol": 1e-7, "atol": 1e-9}  # the error of the differences
+CLOSE = {"rtol": 1e-7, "atol": 1e-9}  # the error of the differences
 
 
-def test_row_08_equation_1_delta_of_the_last_layer():
+def test_backpropagation_equation_1_delta_of_the_last_layer():
     net, X, y = deep(1)
     a_below = net.activations(X)[-2][0]
     z = net.weights[-1] @ a_below + net.biases[-1]
 
-    def cost(z):
-        return np.sum((np.arctan(z) - y[0]) ** 2)
-
-    h = 1e-5
-    wanted = [(cost(z + h * unit) - cost(z - h * unit)) / (2 * h) for unit in np.eye(2)]
-    delta = net.gradients(X, y)[1][-1]
-    np.testing.assert_allclose(delta, wanted, **SLOPE)
+    wanted = central_differences(lambda: np.sum((np.arctan(z) - y[0]) ** 2), z, 1e-5)
+    np.testing.assert_allclose(net.gradients(X, y)[1][-1], wanted, **CLOSE)
 
 
 @pytest.mark.parametrize("layer", [0, 1])
-def test_row_08_equation_2_delta_from_the_next_layer(layer):
+def test_backpropagation_equation_2_delta_from_the_next_layer(layer):
     net, X, y = deep(1)
     deltas = net.gradients(X, y)[1]
     a = net.activations(X)[layer + 1][0]
-    slope = 1 - a * a if layer == 0 else a * (1 - a)  # of tanh, of sigmoid
-    np.testing.assert_allclose(deltas[layer], net.weights[layer + 1].T @ deltas[layer + 1] * slope, rtol=1e-12)
+    derivative = 1 - a * a if layer == 0 else a * (1 - a)  # of tanh, of sigmoid
+    np.testing.assert_allclose(deltas[layer], net.weights[layer + 1].T @ deltas[layer + 1] * derivative, rtol=1e-12)
 
 
-def test_row_08_equation_3_slope_of_a_bias_is_its_delta():
+def test_backpropagation_equation_3_gradient_of_a_bias_is_its_delta():
     net, X, y = deep()
     deltas = [net.gradients(X[[i]], y[[i]])[1] for i in range(len(X))]  # of single rows
-    by_differences = by_layer(net, differences(lambda: net.loss(X, y), net))[1]
+    by_differences = differences_by_layer(lambda: net.loss(X, y), net)[1]
     for number, wanted in enumerate(by_differences):
-        np.testing.assert_allclose(np.mean([delta[number] for delta in deltas], axis=0), wanted, **SLOPE)
+        np.testing.assert_allclose(np.mean([delta[number] for delta in deltas], axis=0), wanted, **CLOSE)
 
 
-def test_row_08_equation_4_slope_of_a_weight_is_activation_times_delta():
+def test_backpropagation_equation_4_gradient_of_a_weight_is_activation_times_delta():
     net, X, y = deep()
     a = net.activations(X)
     deltas = [net.gradients(X[[i]], y[[i]])[1] for i in range(len(X))]
-    by_differences = by_layer(net, differences(lambda: net.loss(X, y), net))[0]
-    for number, (slope, wanted) in enumerate(zip(net.gradients(X, y)[0], by_differences, strict=True)):
+    by_differences = differences_by_layer(lambda: net.loss(X, y), net)[0]
+    for number, (gradient, wanted) in enumerate(zip(net.gradients(X, y)[0], by_differences, strict=True)):
         products = [np.outer(delta[number], a[number][i]) for i, delta in enumerate(deltas)]
-        np.testing.assert_allclose(slope, np.mean(products, axis=0), rtol=1e-12, atol=1e-14)
-        np.testing.assert_allclose(slope, wanted, **SLOPE)
+        np.testing.assert_allclose(gradient, np.mean(products, axis=0), rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(gradient, wanted, **CLOSE)
 
 
 OUTPUT_FOR = {
@@ -342,32 +309,36 @@ OUTPUT_FOR = {
 }
 
 
-def test_row_09_the_gradient_check_leaves_no_loss_out():
+def test_the_gradient_check_leaves_no_loss_out():
     assert set(OUTPUT_FOR) == set(LOSS_CODES)
 
 
 @pytest.mark.parametrize("loss", LOSS_CODES)
-def test_row_09_every_loss_passes_the_same_gradient_check(loss):
+def test_every_loss_passes_the_same_gradient_check(loss):
     net = fastnn.Network([3, 4, 3], activation=["tanh", OUTPUT_FOR[loss]], loss=loss, dtype="float64", seed=1)
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(5, 3)), np.eye(3)[[0, 2, 1, 1, 0]]
     z = net.activations(X)[1] @ net.weights[1].T
     assert np.abs(z).min() > 1e-3  # away from the perceptron's kink
-    np.testing.assert_allclose(net.gradients(X, y, flat=True), differences(lambda: net.loss(X, y), net), **SLOPE)
+    np.testing.assert_allclose(
+        net.gradients(X, y, flat=True), gradient_by_differences(lambda: net.loss(X, y), net), **CLOSE
+    )
 
 
-def test_row_10_gradient_vector_is_as_long_as_there_are_parameters():
+def test_the_gradient_vector_is_as_long_as_there_are_parameters():
     net, X, y = deep()
     gradient = net.gradients(X, y, flat=True)
     assert gradient.shape == (net.n_parameters,) == (3 * 4 + 4 + 4 * 5 + 5 + 5 * 2 + 2,)
 
 
-def test_row_10_gradient_vector_has_every_partial_derivative_in_order():
+def test_the_gradient_vector_has_every_partial_derivative_in_order():
     net, X, y = deep()
-    np.testing.assert_allclose(net.gradients(X, y, flat=True), differences(lambda: net.loss(X, y), net), **SLOPE)
+    np.testing.assert_allclose(
+        net.gradients(X, y, flat=True), gradient_by_differences(lambda: net.loss(X, y), net), **CLOSE
+    )
 
 
-def test_row_10_gradient_vector_agrees_with_the_view_by_layer():
+def test_the_gradient_vector_agrees_with_the_gradients_by_layer():
     net, X, y = deep()
     weights, biases = net.gradients(X, y)
     parts = [part.ravel() for pair in zip(weights, biases, strict=True) for part in pair]
@@ -375,7 +346,7 @@ def test_row_10_gradient_vector_agrees_with_the_view_by_layer():
     assert np.concatenate(parts).tolist() == net.gradients(X, y, flat=True).tolist()
 
 
-# ---- 11 to 13: gradient descent
+# ---- Gradient descent
 
 
 def worked_example(dtype):
@@ -385,20 +356,20 @@ def worked_example(dtype):
 
 
 @BOTH
-def test_row_11_worked_step_forward(dtype):
+def test_a_step_of_gradient_descent_by_hand_forward(dtype):
     net = worked_example(dtype)
     assert [round(float(a[0, 0]), 3) for a in net.activations([[1]])[1:]] == [0.818, 0.694]
     assert round(net.loss([[1]], [0]), 3) == 0.481
 
 
 @BOTH
-def test_row_11_worked_step_slopes(dtype):
+def test_a_step_of_gradient_descent_by_hand_gradient(dtype):
     w0, b0, w1, b1 = worked_example(dtype).gradients([[1]], [0], flat=True).tolist()
     assert (round(w1, 3), round(b1, 3), round(w0, 4), round(b0, 4)) == (0.241, 0.295, 0.0440, 0.0440)
 
 
 @BOTH
-def test_row_11_worked_step_update(dtype):
+def test_a_step_of_gradient_descent_by_hand_update(dtype):
     net = worked_example(dtype)
     cost = net.step([[1]], [0], 1)
     w0, b0, w1, b1 = net.parameters.tolist()
@@ -408,11 +379,11 @@ def test_row_11_worked_step_update(dtype):
 
 
 def parabola():
-    """The cost (b - 1)^2 of one bias, from b = -1: a neuron whose input is 0, wanted at 1."""
+    """The cost (b - 1)^2 of one bias, from b = -1: a neuron whose input is 0, whose target is 1."""
     return neuron("identity", [0.0], -1.0), [[0.0]], [1.0]
 
 
-def test_row_12_rate_1_bounces_for_ever():
+def test_a_learning_rate_of_1_on_a_parabola_oscillates_for_ever():
     net, X, y = parabola()
     history = net.fit(X, y, epochs=1, learning_rate=1)
     assert net.biases[0].tolist() == [3]
@@ -422,7 +393,7 @@ def test_row_12_rate_1_bounces_for_ever():
     assert history.stop_reason == "epochs"
 
 
-def test_row_12_rate_a_tenth_converges():
+def test_a_learning_rate_of_a_tenth_on_a_parabola_converges():
     net, X, y = parabola()
     net.fit(X, y, epochs=1, learning_rate=0.1)
     assert net.biases[0][0] == np.float32(-0.6)
@@ -431,7 +402,7 @@ def test_row_12_rate_a_tenth_converges():
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 16, 32, 45, 1000])
-def test_row_13_batches_of_any_size_against_plain_numpy(batch_size):
+def test_batches_of_any_size_against_plain_numpy(batch_size):
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(45, 4)), rng.normal(size=(45, 2))  # 45 = 6 * 7 + 3 = 2 * 16 + 13 = 32 + 13
     net = fastnn.Network([4, 5, 2], activation="tanh", dtype="float64", seed=2)
@@ -450,32 +421,32 @@ def test_row_13_batches_of_any_size_against_plain_numpy(batch_size):
         np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-13)  # rounding of 135 steps at most
 
 
-# ---- 14 to 16
+# ---- Initial weights, scaled inputs, divergence
 
 
-def test_row_14_initial_weights_are_normal_and_small():
+def test_initial_weights_are_normal_and_small():
     net = fastnn.Network([400, 300, 20], seed=0)
     for weight in net.weights:
         scaled = weight.ravel().astype(np.float64) * math.sqrt(weight.shape[1])
         assert scipy.stats.kstest(scaled, "norm").pvalue > 0.01
 
 
-def test_row_14_initial_biases_are_zero():
+def test_initial_biases_are_zero():
     assert not any(bias.any() for bias in fastnn.Network([4, 30, 2], seed=0).biases)
 
 
-def test_row_14_same_seed_same_weights():
+def test_the_same_seed_gives_the_same_initial_weights():
     a, b = (fastnn.Network([4, 30, 2], seed=7).parameters for _ in range(2))
     assert a.tobytes() == b.tobytes()
 
 
-def test_row_14_other_seeds_and_none_give_other_weights():
+def test_other_seeds_and_none_give_other_initial_weights():
     seeds = [7, 8, None, None]
     starts = {fastnn.Network([4, 30, 2], seed=seed).parameters.tobytes() for seed in seeds}
     assert len(starts) == 4
 
 
-def test_row_15_min_max_fills_0_to_1_and_returns():
+def test_min_max_scaling_fills_0_to_1_and_can_be_inverted():
     X = np.random.default_rng(0).normal([0, 1000, 5], [1, 300, 0.01], size=(50, 3))
     scaler = MinMaxScaler()
     Z = scaler.fit_transform(X)
@@ -483,15 +454,15 @@ def test_row_15_min_max_fills_0_to_1_and_returns():
     np.testing.assert_allclose(scaler.inverse_transform(Z), X, rtol=1e-13)
 
 
-def test_row_15_min_max_of_a_constant_column():
+def test_min_max_scaling_of_a_constant_column():
     assert MinMaxScaler().fit_transform([[3, 1], [3, 2]])[:, 0].tolist() == [0, 0]
 
 
-def test_row_15_min_max_is_learned_on_training_data_only():
+def test_min_max_scaling_is_fitted_on_training_data_only():
     assert MinMaxScaler().fit([[0.0], [10.0]]).transform([[20.0], [-5.0]]).tolist() == [[2], [-0.5]]
 
 
-def test_row_15_scaled_inputs_train_where_raw_ones_diverge():
+def test_scaled_inputs_train_where_raw_ones_diverge():
     rng = np.random.default_rng(0)
     X = rng.uniform(1000, 3000, size=(64, 1))
     y = (X[:, 0] - 1000) / 2000
@@ -502,7 +473,7 @@ def test_row_15_scaled_inputs_train_where_raw_ones_diverge():
     assert history["loss"][-1] < 1e-3
 
 
-def test_row_16_a_run_that_diverges_says_so_and_keeps_the_last_finite_weights():
+def test_a_training_that_diverges_says_so_and_keeps_the_last_finite_weights():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(64, 8)), rng.normal(size=64)
     net = fastnn.Network([8, 8, 1], activation=["relu", "identity"], seed=0)
@@ -516,14 +487,14 @@ def test_row_16_a_run_that_diverges_says_so_and_keeps_the_last_finite_weights():
     assert isinstance(caught.value, ArithmeticError)
 
 
-def test_row_16_a_run_that_does_not_diverge_says_that():
+def test_a_training_that_does_not_diverge_says_why_it_stopped():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(64, 8)), rng.normal(size=64)
     history = fastnn.Network([8, 8, 1], seed=0).fit(X, y, epochs=5, learning_rate=0.1)
     assert history.stop_reason == "epochs"
 
 
-# ---- 17 to 21: what the networks are for
+# ---- What the networks are for
 
 
 @pytest.fixture(scope="module")
@@ -537,13 +508,13 @@ def digits():
 
 
 @pytest.mark.slow
-def test_row_17_digits_are_read(digits):
+def test_handwritten_digits_are_classified(digits):
     net, X, y = digits
     assert np.mean(net.classify(X) == y) >= 0.95
 
 
 @pytest.mark.slow
-def test_row_17_the_brightest_output_is_the_answer_and_its_brightness_the_confidence(digits):
+def test_the_largest_output_is_the_answer_and_its_value_the_confidence(digits):
     net, X, y = digits
     outputs = net.predict(X)
     answers = net.classify(X)
@@ -559,7 +530,7 @@ def test_row_17_the_brightest_output_is_the_answer_and_its_brightness_the_confid
     [(lambda x: 2**x, 0.02, 0.05, 0.2), (lambda x: x * x, 0.05, 0.05, 0.25)],
     ids=["2^x", "x^2"],
 )
-def test_row_18_curves_with_relu(f, rate, compiled, plain):
+def test_curves_are_approximated_with_relu(f, rate, compiled, plain):
     x = np.linspace(-1, 1, 64)[:, None]
     net = fastnn.Network([1, 32, 1], activation=["relu", "identity"], seed=0)
     net.fit(x, f(x), epochs=3000 if COMPILED else 100, batch_size=8, learning_rate=rate)
@@ -577,7 +548,7 @@ def houses(n):
 
 
 @pytest.mark.slow
-def test_row_19_regression_with_one_output():
+def test_regression_of_house_prices_with_one_output():
     X, X_test, y, y_test = train_test_split(*houses(400), seed=0)
     inputs, price = StandardScaler().fit(X), StandardScaler().fit(y[:, None])
     net = fastnn.Network([3, 16, 1], activation=["tanh", "identity"], seed=0)
@@ -594,7 +565,7 @@ def test_row_19_regression_with_one_output():
 
 
 @pytest.mark.slow
-def test_row_19_classification_with_two_outputs():
+def test_classification_of_fruit_with_two_outputs():
     rng = np.random.default_rng(0)
     fruit = rng.integers(0, 2, 300)  # apples, oranges: grams and redness, in clouds that touch
     X = np.column_stack([rng.normal(150 + 40 * fruit, 20), rng.normal(0.8 - 0.5 * fruit, 0.15)])
@@ -607,7 +578,7 @@ def test_row_19_classification_with_two_outputs():
 
 
 @pytest.mark.slow
-def test_row_20_incoming_weights_of_a_hidden_neuron_are_a_picture_of_what_it_sees():
+def test_incoming_weights_of_a_hidden_neuron_are_a_picture_of_what_it_detects():
     X, y = fastnn.datasets.load_digits()
     net = fastnn.Network([64, 1, 1], loss="binary_cross_entropy", seed=0, input_scale=1 / 16)
     n = len(X) if COMPILED else 800
@@ -619,7 +590,7 @@ def test_row_20_incoming_weights_of_a_hidden_neuron_are_a_picture_of_what_it_see
 
 
 @pytest.mark.parametrize("n", [1, 3, 600])  # 600: more than one block of rows
-def test_row_21_every_neuron_can_be_watched(n):
+def test_the_activation_of_every_neuron_can_be_read(n):
     net = fastnn.Network([3, 4, 5, 2], activation="tanh", dtype="float64", seed=0)
     X = np.random.default_rng(0).normal(size=(n, 3))
     seen = net.activations(X)

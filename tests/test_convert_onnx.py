@@ -12,7 +12,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 HIDDEN = [
     "identity", "step", "sigmoid", "tanh", "arctan", "relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "selu",
-    "softsign", "hard_sigmoid", "exponential",
+    "mish", "softsign", "hard_sigmoid", "exponential",
 ]  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_any_number_of_rows(rows, tmp_path):
     assert np.abs(found - net.predict(X)).max() < 1e-6
 
 
-def test_float64_stays(tmp_path):
+def test_float64_stays_float64(tmp_path):
     net = fastnn.Network([5, 8, 3], activation=["tanh", "identity"], dtype="float64", seed=1)
     X = np.random.default_rng(0).normal(size=(20, 5))
     found = run(net, X, tmp_path / "net.onnx")
@@ -59,7 +59,7 @@ def test_versions_names_and_metadata(tmp_path):
     assert np.array_equal(onnx.numpy_helper.to_array(model.graph.initializer[0]), net.weights[0])
 
 
-def test_class_names_that_are_numbers_are_written_as_texts(tmp_path):
+def test_numeric_class_names_are_written_as_strings(tmp_path):
     net = fastnn.Network([2, 3], seed=0)
     net.class_names = (0, 1, 10)
     net.to_onnx(tmp_path / "net.onnx")
@@ -72,9 +72,9 @@ def test_without_onnx_the_error_names_the_extra(monkeypatch, tmp_path):
         fastnn.Network([2, 1], seed=0).to_onnx(tmp_path / "net.onnx")
 
 
-def test_what_cannot_be_written_says_why(tmp_path):
+def test_a_network_that_cannot_be_exported_says_why(tmp_path):
     fastnn.register_activation("fourth", lambda z: z**4, lambda z: 4 * z**3)
-    with pytest.raises(ValueError, match="'fourth' is one of your own"):
+    with pytest.raises(ValueError, match="'fourth' is a registered one"):
         fastnn.Network([2, 2], activation="fourth", seed=0).to_onnx(tmp_path / "net.onnx")
     net = fastnn.Network([2, 2], seed=0)
     net.biases[0][0] = np.inf

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
+from helpers import BOTH
 
 import fastnn
 
@@ -41,7 +42,7 @@ def interleaved(weights_and_biases):
     return [part for pair in zip(*weights_and_biases, strict=True) for part in pair]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@BOTH
 @pytest.mark.parametrize("activation", TRAINABLE)
 def test_outputs_and_gradients_agree(activation, dtype):
     net = fastnn.Network([6, 9, 4], activation=[activation, "sigmoid"], dtype=dtype, seed=1)
@@ -57,7 +58,7 @@ def test_outputs_and_gradients_agree(activation, dtype):
         assert np.abs(mine - theirs).max() <= close * largest
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@BOTH
 @pytest.mark.parametrize(
     ("last", "loss", "theirs"),
     [
@@ -65,7 +66,7 @@ def test_outputs_and_gradients_agree(activation, dtype):
         ("identity", "squared_error", lambda a, y: ((a - y) ** 2).sum(dim=1).mean()),
     ],
 )
-def test_both_take_the_same_steps(last, loss, theirs, dtype):
+def test_both_libraries_take_the_same_steps(last, loss, theirs, dtype):
     net = fastnn.Network([6, 9, 4], activation=["tanh", last], loss=loss, dtype=dtype, seed=1)
     rows, targets = X.astype(dtype), (Y / Y.sum(axis=1, keepdims=True)).astype(dtype)
     module = net.to_torch(logits=True).train()
@@ -101,7 +102,7 @@ def test_losses_on_logits_have_the_same_gradients(last, loss, theirs):
 
 
 @pytest.mark.parametrize("activation", [*TRAINABLE, "softmax"])
-def test_there_and_back_is_the_same_network(activation):
+def test_a_round_trip_gives_the_same_network(activation):
     names, loss = [activation, "identity"], "squared_error"
     if activation == "softmax":
         names, loss = ["relu", "softmax"], "cross_entropy"
@@ -112,7 +113,7 @@ def test_there_and_back_is_the_same_network(activation):
     assert np.array_equal(again.parameters, net.parameters)
 
 
-def test_the_scale_of_the_inputs_comes_along():
+def test_the_input_scale_is_converted():
     net = fastnn.Network([6, 4], input_scale=0.25, seed=2)
     X = np.random.default_rng(0).normal(size=(3, 6)).astype("float32")
     module = net.to_torch()
@@ -120,7 +121,7 @@ def test_the_scale_of_the_inputs_comes_along():
     assert fastnn.from_torch(module).input_scale == 0.25
 
 
-def test_dropout_is_asleep_until_train_is_called():
+def test_dropout_is_off_until_train_is_called():
     net = fastnn.Network([6, 50, 4], dtype="float64", seed=0, dropout=0.5)
     module = net.to_torch()
     assert np.abs(outputs(module) - net.predict(X)).max() < 1e-12
@@ -168,7 +169,7 @@ def test_subclasses_and_identities_change_nothing():
     assert np.abs(outputs(module.append(nn.Softmax(dim=1))) - net.predict(X)).max() < 1e-12
 
 
-def test_dropouts_in_a_row_are_one():
+def test_consecutive_dropouts_become_one():
     parts = (nn.Dropout(0.1), nn.Linear(3, 4), nn.Dropout(0.0), nn.ReLU(), nn.Dropout(0.5), nn.Dropout(0.2))
     assert fastnn.from_torch(nn.Sequential(*parts, nn.Linear(4, 2))).dropout == (0.1, 0.6)
 
@@ -186,7 +187,7 @@ def test_modules_and_networks_are_copies():
     assert np.array_equal(net.parameters, parameters)
 
 
-def test_a_module_is_made_without_drawing_numbers():
+def test_conversion_draws_no_random_numbers():
     torch.manual_seed(0)
     before = torch.get_rng_state()
     fastnn.Network([3, 2], seed=0).to_torch()
@@ -206,7 +207,7 @@ def test_a_module_is_made_without_drawing_numbers():
         ([nn.LogSoftmax(dim=1)], None, "softmax", "cross_entropy"),
     ],
 )
-def test_the_end_of_a_module_says_what_it_learns(last, loss, activation, chosen):
+def test_the_end_of_a_module_decides_the_loss(last, loss, activation, chosen):
     net = fastnn.from_torch(nn.Sequential(nn.Linear(3, 2), *last), loss)
     assert (net.activation[-1], net.loss_name) == (activation, chosen)
 
@@ -260,7 +261,7 @@ def test_the_end_of_a_module_says_what_it_learns(last, loss, activation, chosen)
         ("linear", TypeError, "module must be a torch.nn.Module, got str"),
     ],
 )
-def test_what_fastnn_has_not_is_named_with_its_place(module, error, message):
+def test_what_fastnn_lacks_is_named_with_its_place(module, error, message):
     with pytest.raises(error, match=message):
         fastnn.from_torch(module)
 
@@ -302,14 +303,14 @@ def wrapped(between, *parts):
     return type("Wrapped", (Wrapped,), {"between": lambda self, x: between(x)})(*parts)
 
 
-def test_a_module_of_any_kind_is_its_submodules_in_the_order_of_its_forward():
+def test_a_module_of_any_kind_becomes_its_submodules_in_the_order_of_its_forward():
     module = Perceptron().double().eval()
     net = fastnn.from_torch(module, loss="cross_entropy")
     assert (net.sizes, net.activation, net.dropout) == ((6, 8, 5, 3), ("tanh", "tanh", "softmax"), (0, 0.25, 0.25))
     assert np.abs(outputs(nn.Sequential(module, nn.Softmax(1))) - net.predict(X)).max() < 1e-14
 
 
-def test_modules_of_any_kind_stand_within_others():
+def test_modules_of_any_kind_may_be_nested():
     block = wrapped(lambda x: x, nn.Linear(6, 6, bias=False), nn.ReLU(inplace=True))
     module = nn.Sequential(block, block, wrapped(lambda x: x.squeeze(-1), nn.Linear(6, 1), nn.Sigmoid())).double()
     net = fastnn.from_torch(nn.DataParallel(module))
@@ -317,7 +318,7 @@ def test_modules_of_any_kind_stand_within_others():
     assert np.abs(outputs(module) - net.predict(X)[:, 0]).max() < 1e-14
 
 
-def test_reading_a_module_changes_nothing_of_it_and_draws_nothing():
+def test_conversion_leaves_the_module_and_the_random_state_alone():
     module = nn.Sequential(Perceptron(), nn.BatchNorm1d(3)).double().train()
     state = {key: value.clone() for key, value in module.state_dict().items()}
     torch.manual_seed(0)
@@ -352,7 +353,7 @@ def test_a_function_between_the_submodules_is_refused(between):
         fastnn.from_torch(nn.Sequential(nn.Identity(), inner, nn.Linear(4, 2)))
 
 
-def test_a_function_that_works_in_training_alone_is_refused():
+def test_a_function_that_acts_only_in_training_is_refused():
     class Dropping(nn.Module):
         def __init__(self):
             super().__init__()
@@ -428,7 +429,7 @@ def with_statistics(norm):
         (wrapped(lambda x: x, nn.Linear(6, 5), nn.BatchNorm1d(5)), nn.Linear(5, 4)),
     ],
 )
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@BOTH
 def test_a_batch_norm_becomes_part_of_a_linear(parts, dtype):
     module = nn.Sequential(*parts).to(getattr(torch, dtype)).eval()
     for part in module.modules():
@@ -501,7 +502,7 @@ def test_a_module_that_ends_in_one_logit_needs_a_loss_unless_it_says_that_it_is_
 
 
 @pytest.mark.parametrize("last", ["identity", "sigmoid", "exponential", "tanh"])
-def test_a_network_of_one_output_comes_back_but_not_from_its_logit(last):
+def test_a_network_of_one_output_is_read_back_but_not_from_its_logit(last):
     net = fastnn.Network([6, 5, 1], activation=["tanh", last], seed=0)
     again = fastnn.from_torch(net.to_torch())
     assert again.activation == net.activation
@@ -552,12 +553,12 @@ def test_a_module_that_diverged_is_refused():
         fastnn.from_torch(module)
 
 
-def test_what_torch_has_not_is_named():
+def test_what_torch_lacks_is_named():
     with pytest.raises(ValueError, match="'step' has no module"):
         fastnn.Network([2, 1], activation="step", loss="perceptron", seed=0).to_torch()
 
 
-def test_state_dicts_go_both_ways():
+def test_state_dicts_are_converted_both_ways():
     net = fastnn.Network([6, 5, 4], activation="tanh", seed=0)
     module = net.to_torch()
     assert list(bridge.state_dict(net)) == list(module.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
@@ -571,21 +572,21 @@ def test_state_dicts_go_both_ways():
 @pytest.mark.parametrize(
     "tensor", [lambda array: torch.from_numpy(array).bfloat16(), np.asfortranarray, lambda array: array.tolist()]
 )
-def test_a_state_may_hold_other_numbers_than_the_network(tensor):
+def test_a_state_dict_may_have_another_dtype_than_the_network(tensor):
     net, halves = fastnn.Network([6, 5], seed=0), np.arange(30.0).reshape(5, 6) / 2
     bridge.load_state_dict(net, {"weight": tensor(halves)})
     assert np.array_equal(net.weights[0], halves)
     assert not net.biases[0].any()
 
 
-def test_layers_with_names_are_taken_as_they_come():
+def test_layers_with_names_are_taken_in_the_order_of_the_state_dict():
     net, other = fastnn.Network([3, 4, 2], seed=0), fastnn.Network([3, 4, 2], seed=1)
     names = iter(["second.weight", "second.bias", "first.weight", "first.bias"])
     bridge.load_state_dict(other, {next(names): value for value in bridge.state_dict(net).values()})
     assert np.array_equal(other.parameters, net.parameters)
 
 
-def test_a_file_of_many_layers_is_taken_in_their_order(tmp_path):
+def test_a_file_of_many_layers_is_read_in_their_order(tmp_path):
     from safetensors.torch import load_file
 
     nets = [fastnn.Network([4] * 13, seed=seed) for seed in range(2)]
@@ -605,7 +606,7 @@ def test_a_file_of_many_layers_is_taken_in_their_order(tmp_path):
         ({"a.running_mean": torch.zeros(1)}, "neither a weight nor a bias"),
     ],
 )
-def test_a_state_that_does_not_fit_says_so(state, message):
+def test_a_state_dict_that_does_not_fit_says_so(state, message):
     net = fastnn.Network([2, 1], seed=0)
     before = net.parameters
     with pytest.raises(ValueError, match=message):
@@ -613,7 +614,7 @@ def test_a_state_that_does_not_fit_says_so(state, message):
     assert np.array_equal(net.parameters, before)
 
 
-def test_a_saved_network_is_read_by_others(tmp_path):
+def test_a_saved_network_is_read_by_other_libraries(tmp_path):
     from safetensors.torch import load_file
 
     net = fastnn.Network([6, 5, 4], activation="tanh", seed=0)
@@ -658,7 +659,7 @@ def test_a_program_trains_the_same_in_either_library():
     ).mean() > 0.999
 
 
-def test_a_network_trained_here_goes_on_in_a_program():
+def test_a_network_trained_here_is_trained_further_in_a_pytorch_program():
     images, labels = PROGRAM["digits"]()
     net = fastnn.Network([64, 32, 10], activation=["relu", "softmax"], loss="cross_entropy", seed=0)
     flat = images.reshape(-1, 64)

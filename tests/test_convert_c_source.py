@@ -5,6 +5,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from helpers import BOTH
 
 import fastnn
 
@@ -25,7 +26,7 @@ int main(void) {
 """
 HIDDEN = [
     "identity", "step", "sigmoid", "tanh", "arctan", "relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "selu",
-    "softsign", "hard_sigmoid", "exponential",
+    "mish", "softsign", "hard_sigmoid", "exponential",
 ]  # fmt: skip
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler here")
 
@@ -51,7 +52,7 @@ def inputs(n_in, rows=1000, seed=0):
     return rng.normal(size=(rows, n_in)) * np.where(np.arange(rows) % 10 == 0, 30.0, 1.0)[:, None]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@BOTH
 @pytest.mark.parametrize("activation", HIDDEN)
 def test_a_thousand_outputs_are_those_of_predict(activation, dtype, tmp_path):
     net = fastnn.Network([6, 9, 4], activation=[activation, "tanh"], dtype=dtype, seed=3, input_scale=0.25)
@@ -95,7 +96,7 @@ def test_numbers_are_written_exactly(tmp_path):
     assert np.array_equal(found, net.weights[0].T)
 
 
-def test_names_come_along_and_can_be_chosen(tmp_path):
+def test_names_are_written_and_the_prefix_can_be_chosen(tmp_path):
     net = fastnn.Network([2, 2], seed=0)
     net.class_names = ('a "quoted"', "b\\??/")
     path = tmp_path / "7 gates.c"
@@ -113,7 +114,7 @@ def test_names_come_along_and_can_be_chosen(tmp_path):
 @pytest.mark.parametrize(
     "names", [("ä", "\U0001f600"), ("a\nb", "\x01\x7f\x85"), ("trigraph ??/", "\u2028\ud800"), (3, 5), (False, True)]
 )
-def test_class_names_of_any_kind_are_texts_of_c(names, tmp_path):
+def test_class_names_of_any_type_become_c_strings(names, tmp_path):
     net = fastnn.Network([2, 2], seed=0)
     net.class_names = names
     net.to_c(tmp_path / "net.c")
@@ -126,7 +127,7 @@ def test_class_names_of_any_kind_are_texts_of_c(names, tmp_path):
     assert printed == "\n".join(map(str, names)).encode("utf-8", "surrogatepass")
 
 
-def test_it_allocates_nothing(tmp_path):
+def test_the_code_allocates_nothing(tmp_path):
     net = fastnn.Network([2, 3, 2], seed=0)
     net.to_c(tmp_path / "net.c")
     text = (tmp_path / "net.c").read_text()
@@ -134,7 +135,7 @@ def test_it_allocates_nothing(tmp_path):
     assert [line for line in text.splitlines() if line.startswith("#include")] == ["#include <math.h>"]
 
 
-def test_the_file_says_that_a_scaler_is_not_in_it(tmp_path):
+def test_the_file_says_that_it_does_not_contain_the_scaler(tmp_path):
     net = fastnn.Network([2, 2], seed=0)
     net.to_c(tmp_path / "plain.c")
     net.scaler = fastnn.preprocessing.StandardScaler().fit([[0.0, 1.0], [2.0, 5.0]])
@@ -143,9 +144,9 @@ def test_the_file_says_that_a_scaler_is_not_in_it(tmp_path):
     assert found == [False, True]
 
 
-def test_what_cannot_be_written_says_why(tmp_path):
+def test_a_network_that_cannot_be_exported_says_why(tmp_path):
     fastnn.register_activation("cubed", lambda z: z**3, lambda z: 3 * z**2)
-    with pytest.raises(ValueError, match="'cubed' is one of your own"):
+    with pytest.raises(ValueError, match="'cubed' is a registered one"):
         fastnn.Network([2, 2], activation="cubed", seed=0).to_c(tmp_path / "net.c")
     net = fastnn.Network([2, 2], seed=0)
     net.weights[0][0, 0] = np.nan
