@@ -24,7 +24,7 @@ def csr_arrays(name: str, matrix: Any, spec: Spec) -> tuple[np.ndarray, np.ndarr
         matrix = matrix.sorted_indices()
     unscaled = as_numeric_array(name, matrix.data)
     limit = float(np.finfo(spec.dtype).max) / max(1.0, abs(spec.input_scale))
-    if len(unscaled) and not (unscaled.max() <= limit and unscaled.min() >= -limit):
+    if len(unscaled) and not (float(unscaled.max()) <= limit and float(unscaled.min()) >= -limit):
         raise ValueError(f"{name} must hold finite numbers within {spec.dtype}")
     values = np.multiply(unscaled, spec.input_scale, dtype=np.float64).astype(spec.dtype)
     columns, starts = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int64)
