@@ -5,16 +5,31 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from . import callbacks, compiled, datasets, functional, initialisers, losses, optimizers, preprocessing, schedules
+from . import (
+    callbacks,
+    compiled,
+    datasets,
+    functional,
+    initialisers,
+    losses,
+    optimizers,
+    preprocessing,
+    schedules,
+    tables,
+)
 from .errors import DivergenceError, FileFormatError
 from .history import History
 from .losses import register_activation, register_loss
 from .network import Network, from_sklearn, from_torch, load
 from .optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop
 from .population import Ensemble, Population, fit_many
+from .table_model import TableModel, load_model
 from .warmup import warmup
 
-__version__ = "0.1.0"
+try:
+    from ._version import __version__
+except ImportError:  # a source tree that was never built or installed
+    __version__ = "0+unknown"
 
 LATER = ("plots", "reference")
 """Modules that are imported when they are first wanted."""
@@ -43,6 +58,7 @@ __all__ = [
     "Network",
     "Population",
     "RMSprop",
+    "TableModel",
     "__version__",
     "callbacks",
     "compiled",
@@ -53,11 +69,13 @@ __all__ = [
     "functional",
     "initialisers",
     "load",
+    "load_model",
     "losses",
     "optimizers",
     "preprocessing",
     "register_activation",
     "register_loss",
     "schedules",
+    "tables",
     "warmup",
 ]

@@ -23,6 +23,13 @@ def check_int(name: str, value: object, least: int) -> int:
     return number
 
 
+def check_bool(name: str, value: object) -> bool:
+    """Return the argument `name` as a bool; only booleans are, of Python or of NumPy."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r:.200}")
+    return bool(value)
+
+
 def check_number(name: str, value: object) -> float:
     """Return the argument `name` as a float, which may be infinite or NaN."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):

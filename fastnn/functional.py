@@ -1,4 +1,4 @@
-"""A network's arithmetic on arrays of your own, for a project that has classes of its own.
+"""Run a network's arithmetic on your arrays, for a project that has its own network classes.
 
 `weights` and `biases` are lists of NumPy arrays, one for each layer, all float32 or all float64, with any strides:
 weights (n_out, n_in), or (n_in, n_out) with ``orientation="in_out"``; biases (n_out,), (n_out, 1) or (1, n_out).
@@ -48,7 +48,7 @@ def forward(
     orientation: str = "out_in",
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Outputs of the network for the rows of X.
+    """Return the outputs of the network for the rows of X.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def loss(
     orientation: str = "out_in",
     sample_weight: Any = None,
 ) -> float:
-    """The loss: summed over outputs, averaged over the examples by weight.
+    """Return the loss: summed over outputs, averaged over the examples by weight.
 
     Parameters
     ----------
@@ -150,19 +150,19 @@ def backward(
     sample_weight: Any = None,
     out: tuple[Arrays, Arrays] | None = None,
 ) -> tuple[float, list[np.ndarray], list[np.ndarray]]:
-    """The loss, and its slopes by every weight and bias.
+    """Return the loss and its gradient with respect to every weight and bias.
 
     Parameters
     ----------
     weights, biases, X, y, activation, loss, orientation, sample_weight
         As in `loss`.
     out : (sequence, sequence) of ndarray, optional
-        Arrays shaped like `weights` and `biases` to write the slopes into.
+        Arrays shaped like `weights` and `biases` to write the gradient into.
 
     Returns
     -------
     loss : float
-    weight slopes, bias slopes : lists of ndarray
+    weight gradients, bias gradients : lists of ndarray
         Shaped like `weights` and `biases`; those of `out` where it is given.
 
     Examples
@@ -217,7 +217,7 @@ def sgd_step(
     weights, biases, X, y, activation, loss, orientation, sample_weight
         As in `loss`; the arrays must be writable.
     learning_rate : float
-        Positive: W = W - learning_rate * slope.
+        Positive: W = W - learning_rate * gradient.
 
     Returns
     -------
@@ -255,7 +255,7 @@ def sgd_step(
 
 
 def _any_loss(activation: str | tuple[str, ...]) -> str:
-    """A loss that goes with the output layer, where none matters."""
+    """Return a loss that goes with the output layer, for calls to which none matters."""
     last = activation if isinstance(activation, str) else (activation or ("",))[-1]
     return "cross_entropy" if last == "softmax" else "squared_error"
 
@@ -319,7 +319,7 @@ def _sizes(matrices: Arrays) -> tuple[int, ...]:
 def _checked(
     weights: Arrays, biases: Arrays, orientation: str, names: tuple[str, str] = ("weights", "biases")
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The weights as (n_in, n_out), the biases as (n_out,), checked; views, whatever came."""
+    """Check weights and biases; return views of them, (n_in, n_out) and (n_out,)."""
     if not isinstance(orientation, str) or orientation not in ("out_in", "in_out"):
         raise ValueError(f"orientation must be 'out_in' or 'in_out', got {orientation!r}")
     _check_lists(weights, biases, names)

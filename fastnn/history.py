@@ -13,6 +13,8 @@ from .checks import check_number
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy")
 """The columns that `fit` itself may add."""
 
+VALIDATION = "validation_data or validation_split"
+
 
 class History(Mapping[str, list[float]]):
     """The values of "loss", "accuracy", "val_loss" and "val_accuracy", as far as they apply, one per epoch.
@@ -137,10 +139,18 @@ def check_monitor_type(monitor: object) -> str:
     return monitor
 
 
-def check_monitor(monitor: str, columns: Sequence[str]) -> None:
-    """Raise a ValueError if `monitor` is none of the columns that a training will have."""
+def check_monitor(monitor: str, columns: Sequence[str], validation: str = VALIDATION) -> None:
+    """Raise a ValueError if `monitor` is none of the columns that a training will have.
+
+    Parameters
+    ----------
+    monitor : str
+    columns : sequence of str
+    validation : str
+        What to give `fit` for columns of validation data.
+    """
     if monitor not in columns:
-        hint = "; give fit validation_data or validation_split" if monitor.startswith("val_") else ""
+        hint = f"; give fit {validation}" if monitor.startswith("val_") else ""
         raise ValueError(f"monitor must be one of {', '.join(columns)} in this training, got {monitor!r}{hint}")
 
 

@@ -12,8 +12,8 @@ None               normal, standard deviation 1/sqrt(n_in): the default
 "lecun_normal"     normal, standard deviation sqrt(1 / n_in)
 "orthogonal"       orthonormal rows or columns (Saxe, McClelland and Ganguli, ICLR 2014)
 "zeros"            0
-"auto"             by the layer's activation: he_normal for relu, leaky_relu, elu, softplus, silu, gelu and mish, lecun_normal
-                   for selu, glorot_uniform for all others
+"auto"             by the layer's activation: he_normal for relu, leaky_relu, elu, softplus, silu, gelu and mish,
+                   lecun_normal for selu, glorot_uniform for all others
 ================== ==========================================================================
 
 An entry may also be `Normal(deviation)`, `Uniform(limit)`, or a function f(generator, (n_out, n_in)) that returns an
@@ -111,7 +111,7 @@ def _zeros(generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray
 
 
 def _default(generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    return generator.standard_normal(shape) / np.sqrt(shape[1])
+    return generator.standard_normal(shape) / math.sqrt(shape[1])
 
 
 NAMES: dict[str, Initialiser] = {
@@ -152,7 +152,8 @@ def _as_initialiser(entry: Any, activation: str) -> Initialiser:
         return NAMES[name]
     if isinstance(entry, type) or not callable(entry):
         raise TypeError(f"init must be a name, a function, or a sequence of one for each layer; got {entry!r}")
-    return entry
+    chosen: Initialiser = entry
+    return chosen
 
 
 def initialise(

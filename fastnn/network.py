@@ -14,7 +14,7 @@ from . import inputs
 from .callbacks.runner import CallbackRunner
 from .checks import check_int, check_learning_rate
 from .convert import c_source, onnx
-from .errors import DivergenceError
+from .errors import DivergenceError, FileFormatError
 from .history import History
 from .initialisers import as_initialisers, initialise
 from .io import model_file
@@ -25,7 +25,7 @@ from .parameters import buffer_to_vector, make_layout, views
 from .schedules import Schedule
 from .spec import Spec, make_spec
 from .training import data_parallel, lr_finder, streaming, trainer
-from .training.checkpointing import make_checkpointer
+from .training.checkpointing import DEFAULT_SECONDS, make_checkpointer
 from .training.data_parallel import RankCallbacks, RankGroup
 from .training.dataset import NAMES, make_dataset
 from .training.engine import Engine
@@ -79,8 +79,10 @@ class Network:
         The learned factors of the inputs, a writable view; empty without `learned_input_scale`.
     scaler : MinMaxScaler or StandardScaler or None
         Saved in the model file for the program that prepares the inputs; the network itself does not apply it.
-    column_names, class_names : tuple of str or None
-        Names of the inputs and of the classes, saved in the model file.
+    column_names : tuple of str or None
+        Names of the inputs, saved in the model file.
+    class_names : tuple of str, int, bool or float, or None
+        Labels of the classes, all of one kind, saved in the model file.
     engine : Engine
         Spec, parameters and kernel calls, for code that builds on the network.
     training_state : TrainingState
@@ -129,7 +131,7 @@ class Network:
         self._attach(Engine(spec), TrainingState(len(spec.activation), seed))
         self.scaler: Any = None
         self.column_names: tuple[str, ...] | None = None
-        self.class_names: tuple[str, ...] | None = None
+        self.class_names: tuple[Any, ...] | None = None
         initialise(self.weights, self.biases, draws, seed)
 
     def _attach(self, engine: Engine, state: TrainingState) -> None:
@@ -262,7 +264,8 @@ class Network:
         outputs = self.predict(X)
         if outputs.shape[1] == 1:
             return (outputs[:, 0] >= 0.5).astype(np.int64)
-        return outputs.argmax(axis=1).astype(np.int64)
+        labels: np.ndarray = outputs.argmax(axis=1).astype(np.int64)
+        return labels
 
     def activations(self, X: Any) -> list[np.ndarray]:
         """Return every neuron's activation: one array (n, neurons) per layer, the scaled input first.
@@ -352,12 +355,12 @@ class Network:
         y: Any,
         *,
         epochs: int,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         learning_rate: float | Schedule | Callable[[int], float] | None = None,
         optimizer: str | Optimizer = "sgd",
         validation_data: tuple[Any, ...] | None = None,
         validation_split: float | None = None,
-        shuffle: bool = True,
+        shuffle: bool | None = None,
         sample_weight: Any = None,
         callbacks: Sequence[Callable[[Network, History], Any]] = (),
         progress: bool | None = None,
@@ -375,7 +378,7 @@ class Network:
         drop_last: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
-        checkpoint_seconds: float = 10.0,
+        checkpoint_seconds: float = DEFAULT_SECONDS,
         comm: Any = None,
         data: str = "replicated",
     ) -> History:
@@ -393,8 +396,9 @@ class Network:
             (n, n_outputs) numbers, or (n,) integer labels that stand for one-hot rows; with one output (n,) numbers.
         epochs : int
             Passes over the data.
-        batch_size : int, default 32
-            Examples per update; a ragged last batch counts in full, averaged over its own rows.
+        batch_size : int, optional
+            Examples per update, 32 unless given; a ragged last batch counts in full, averaged over its own rows.
+            "lbfgs", which takes all examples at once, refuses it.
         learning_rate : float, schedule or callable, optional
             A number, one of `fastnn.schedules`, or a function of the epoch (0, 1, ... over all calls of `fit`) that
             returns a number. None takes the optimizer's default: 0.1 for "sgd", 0.001 for "adam" and "adamw", 0.01
@@ -406,8 +410,8 @@ class Network:
             Evaluated after every epoch.
         validation_split : float, optional
             Fraction of the examples, drawn with the network's seed, that is held out for validation.
-        shuffle : bool, default True
-            Draw a new order of the examples for each epoch.
+        shuffle : bool, optional
+            Draw a new order of the examples for each epoch, which is done unless it is False. "lbfgs" refuses it.
         sample_weight : array_like, (n,), optional
             Weights of the examples in loss and gradient.
         callbacks : sequence of callables
@@ -456,7 +460,8 @@ class Network:
             ranks see), and all end with the same bits. An error on one rank before the training is raised on all;
             a later one ends all.
         data : {"replicated", "sharded"}
-            Whether every rank is given all examples, of which it takes its part of each batch, or a part of its own.
+            With `comm`: whether every rank is given all examples, of which it takes its part of each batch, or a part
+            of its own.
 
         Returns
         -------
@@ -470,12 +475,13 @@ class Network:
         fastnn.DivergenceError
             Carries `.history`; the parameters are those of the last return to Python at which all were finite.
         ValueError, TypeError
-            For bad input, before anything is computed.
+            For bad input, and for an option that the optimizer or another option rules out, before anything is
+            computed or written.
         RuntimeError
             If another thread is training this network.
         """
 
-        def run(group: RankGroup | None) -> History:
+        def run(group: RankGroup | None, seed: int) -> History:
             engine, state = self.engine, self.training_state
             engine.check_trainable()
             options = make_fit_options(
@@ -485,28 +491,29 @@ class Network:
                 ema_decay=ema_decay, lr_factors=lr_factors, drop_last=drop_last,
             )  # fmt: skip
             if group is not None:
-                data_parallel.check_options(options)
+                data_parallel.check_options(group, options, class_weight)
             checkpointer = make_checkpointer(checkpoint, resume, checkpoint_seconds, options.optimizer, self.describe)
             self._check_columns(X)
             dataset = make_dataset(
                 engine.spec, X, y, sample_weight, class_weight=class_weight, validation_data=validation_data,
                 validation_split=validation_split,
-                split_seed=checkpointer.saved.model.seed if checkpointer.saved else state.seed,
+                split_seed=checkpointer.saved.model.seed if checkpointer.saved else seed,
             )  # fmt: skip
-            trainer.check_fit(callbacks, dataset, options)
+            trainer.check_fit(engine.spec, dataset, options, callbacks)
             with self._column_names_of(X):
                 if group is None:
                     runner = CallbackRunner(callbacks, self, checkpointer.history)
                     return trainer.fit(engine, state, dataset, options, runner, checkpointer)
+                state.seed = seed
                 on_ranks = RankCallbacks(callbacks, self, checkpointer.history, group, state)
                 return data_parallel.fit(engine, state, dataset, options, on_ranks, checkpointer, group)
 
-        data_parallel.check_data(data)
+        data_parallel.check_data(data, comm)
         if comm is None:
-            return run(None)
+            return run(None, self.seed)
         group = RankGroup(comm, data)
-        self.training_state.seed = group.comm.bcast(self.seed)
-        return group.run_collectively(lambda: run(group))
+        seed = group.comm.bcast(self.seed)
+        return group.run_collectively(lambda: run(group, seed))
 
     def fit_stream(
         self,
@@ -540,7 +547,7 @@ class Network:
             As in `fit`.
         **options
             Of `fit`: optimizer, n_threads, on_divergence, class_weight, l1, l2, clip_norm, max_norm, label_smoothing,
-            input_noise, ema_decay.
+            input_noise, ema_decay, lr_factors.
 
         Returns
         -------
@@ -768,7 +775,7 @@ class Network:
         Raises
         ------
         ValueError
-            For an activation of your own, and for parameters that are not finite.
+            For a registered activation, and for parameters that are not finite.
 
         Notes
         -----
@@ -797,7 +804,7 @@ class Network:
         Raises
         ------
         ValueError
-            For an activation of your own, and for parameters that are not finite.
+            For a registered activation, and for parameters that are not finite.
         ImportError
             Without the package onnx: pip install 'fastnn[onnx]'.
         """
@@ -821,7 +828,7 @@ class Network:
         Raises
         ------
         ValueError
-            For an activation of which PyTorch has no module: "step", or one of your own.
+            For an activation of which PyTorch has no module: "step", or a registered one.
         ImportError
             Without PyTorch: pip install 'fastnn[torch]'.
 
@@ -918,7 +925,8 @@ def load(path: str | os.PathLike[str]) -> Network:
     OSError
         If the file cannot be read.
     FileFormatError
-        If it is damaged, not fastnn's, or of a later format. Nothing in it is executed.
+        If it is damaged, not fastnn's, or of a later format, or if its inputs need preprocessing, which `load_model`
+        applies. Nothing in it is executed.
 
     Examples
     --------
@@ -929,7 +937,13 @@ def load(path: str | os.PathLike[str]) -> Network:
     >>> bool((fastnn.load(path).weights[0] == net.weights[0]).all())
     True
     """
-    return Network.from_description(model_file.read(path))
+    model = model_file.read(path)
+    if model.table is not None or model.scaler is not None:
+        raise FileFormatError(
+            f"{path} holds a network whose inputs need preprocessing: fastnn.load_model(path) applies it, and its "
+            "attribute network is the network alone"
+        )
+    return Network.from_description(model)
 
 
 def from_torch(module: Any, loss: Any = None) -> Network:

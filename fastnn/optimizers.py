@@ -21,7 +21,7 @@ import numpy as np
 
 from .checks import check_float, check_int, check_non_negative, check_positive
 from .kernels import optimizer_steps
-from .schedules import as_learning_rates
+from .learning_rates import as_learning_rates
 
 
 @dataclass(frozen=True, kw_only=True)

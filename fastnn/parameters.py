@@ -13,7 +13,8 @@ from functools import lru_cache
 import numpy as np
 
 from .kernels import layout
-from .kernels.layout import CACHE_LINE, columns_of, stride_of
+from .kernels.layout import columns_of, stride_of
+from .kernels.simd import CACHE_LINE
 from .spec import Spec, activation_code
 
 BLOCK_ROWS = 256

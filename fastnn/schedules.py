@@ -7,13 +7,12 @@ epoch. Every update has its own rate. Calling `fit` again continues the schedule
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from .checks import check_learning_rate, check_non_negative, check_positive
+from .checks import check_non_negative, check_positive
 from .history import History, check_monitor_type, monitor_sign
 
 
@@ -115,7 +114,7 @@ class Exponential(Schedule):
 
     def at(self, t: np.ndarray) -> np.ndarray:
         """Return rate * factor^t."""
-        return self.rate * np.power(float(self.factor), t)
+        return np.asarray(self.rate * np.power(float(self.factor), t))
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class CosLog4(Schedule):
-    """The rate rises and falls four times, each wave longer than the one before (Holzmueller and others, RealMLP, 2024).
+    """The rate rises and falls four times, in ever longer waves (Holzmueller and others, arXiv 2407.04491).
 
     Parameters
     ----------
@@ -196,7 +195,8 @@ class CosLog4(Schedule):
     def at(self, t: np.ndarray) -> np.ndarray:
         """Return rate (1 - cos(2 pi log2(1 + 15 t / epochs))) / 2."""
         progress = np.minimum(np.asarray(t) / self.epochs, 1.0)
-        return self.rate * 0.5 * (1 - np.cos(2 * np.pi * np.log2(1 + 15 * progress)))
+        waves: np.ndarray = 1 - np.cos(2 * np.pi * np.log2(1 + 15 * progress))
+        return self.rate * 0.5 * waves
 
 
 @dataclass(frozen=True)
@@ -365,70 +365,3 @@ class PlateauState:
 
 def _half_cosine(progress: np.ndarray, first: float, last: float) -> np.ndarray:
     return last + (first - last) * 0.5 * (1 + np.cos(np.pi * progress))
-
-
-@dataclass(frozen=True)
-class LearningRates:
-    """The learning rate of every step of a training.
-
-    Attributes
-    ----------
-    source : float, Schedule or callable
-        What `fit` was given: a number, a schedule, or a function of the epoch.
-    dtype : dtype
-        That of the network.
-    plateau : PlateauState
-        Where `source`, if it is a `ReduceOnPlateau`, stands.
-    """
-
-    source: Any
-    dtype: np.dtype
-    plateau: PlateauState = field(default_factory=lambda: PlateauState(math.nan))
-
-    @property
-    def reads_history(self) -> bool:
-        """Whether the rate of an epoch depends on the history before it."""
-        return isinstance(self.source, ReduceOnPlateau)
-
-    def between(self, first: int, last: int, steps_per_epoch: int, start_epoch: int, history: History) -> np.ndarray:
-        """Return the rates of the steps first..last-1 of a training that began at `start_epoch`."""
-        source = self.source
-        if isinstance(source, ReduceOnPlateau):
-            if not self.plateau.seen:
-                self.plateau.rate = float(source.rate)
-            rates = np.full(last - first, source.advance(history, self.plateau))
-        elif isinstance(source, Schedule):
-            rates = evaluate_schedule(source, start_epoch + np.arange(first, last) / steps_per_epoch, self.dtype)
-        elif callable(source):
-            epochs = range(start_epoch + first // steps_per_epoch, start_epoch + (last - 1) // steps_per_epoch + 1)
-            of_epochs = [check_learning_rate(f"learning_rate({epoch})", source(epoch), self.dtype) for epoch in epochs]
-            rates = np.repeat(of_epochs, steps_per_epoch)[first % steps_per_epoch :][: last - first]
-        else:
-            rates = np.full(last - first, source)
-        return np.array(rates, self.dtype)
-
-
-def as_learning_rates(learning_rate: Any, dtype: np.dtype) -> LearningRates:
-    """Check what `fit` was given as `learning_rate`; return `LearningRates` unchanged."""
-    if isinstance(learning_rate, LearningRates):
-        return learning_rate
-    highest = learning_rate
-    while isinstance(highest, Schedule):
-        highest = highest.rate
-    if isinstance(learning_rate, Schedule) or not callable(learning_rate):
-        check_learning_rate("learning_rate", highest, dtype)
-    return LearningRates(learning_rate, dtype)
-
-
-def evaluate_schedule(schedule: Schedule, times: np.ndarray, dtype: DTypeLike) -> np.ndarray:
-    """Return the rates of a schedule, which the user may have written, at these times; one number serves for all."""
-    rates = np.asarray(schedule.at(times))
-    name = f"learning_rate: {type(schedule).__name__}.at(t)"
-    if rates.shape not in ((), times.shape) or rates.dtype.kind not in "iuf":
-        raise ValueError(
-            f"{name} must return a number for each of the {len(times)} times, got {rates.dtype}{rates.shape}"
-        )
-    valid = (rates >= 0) & (rates <= np.finfo(dtype).max)
-    if not valid.all():
-        raise ValueError(f"{name} must be 0 or more and finite, got {rates[~valid].reshape(-1)[0]}")
-    return np.broadcast_to(rates, times.shape)

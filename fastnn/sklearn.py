@@ -1,159 +1,120 @@
 """scikit-learn's `MLPClassifier` and `MLPRegressor` on fastnn's kernels: change the import, and nothing else.
 
-They are scikit-learn's own estimators, its checks, its attributes and its methods, with the arithmetic replaced: the
-same weights to rounding for the same `random_state`. What they have beyond scikit-learn's comes by keyword.
+They are scikit-learn's own estimators, with its checks, attributes and methods; only the arithmetic is fastnn's. For
+the same `random_state` they find the same weights, to rounding. Options that scikit-learn lacks are given by keyword.
+An option that a kind of training cannot honour is an error that says so.
+
+Subclasses work as those of scikit-learn's estimators do. Where one overrides a method that computes gradients, such as
+`_backprop`, scikit-learn's own training runs, with a warning. A subclass gives options to this constructor or to
+`set_params`; an attribute that it sets is its own, whatever its name.
 """
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
-import numpy as np
-
 try:
-    from sklearn.neural_network import MLPClassifier as TheirClassifier
-    from sklearn.neural_network import MLPRegressor as TheirRegressor
-    from sklearn.utils import compute_sample_weight
-    from sklearn.utils._param_validation import Interval, StrOptions
+    import sklearn  # noqa: F401 - without it the message below is clearer than that of the first import that fails
 except ImportError as error:
     raise ImportError("fastnn.sklearn needs scikit-learn: pip install 'fastnn[sklearn]'") from error
 
-from .compat.estimators import CompiledPerceptron
-from .kernels.activations import CODES as ACTIVATION_CODES
-from .kernels.losses import CODES as LOSS_CODES
-from .losses import Huber, Quantile
-from .optimizers import Optimizer
+from .compat.estimators import scikit_learn
+from .compat.estimators.options import (
+    ACTIVATIONS,
+    CLASSIFIER_CONSTRAINTS,
+    CONSTRAINTS,
+    REGRESSION_LOSSES,
+    keep_arguments,
+)
+from .compat.estimators.perceptron import CompiledClassifier, CompiledRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
-NOT_FOR_NUMBERS = {"cross_entropy", "binary_cross_entropy", "perceptron", "half_squared_error"}
-OWN_CONSTRAINTS: dict[str, list[Any]] = {
-    "activation": [StrOptions({"logistic", *ACTIVATION_CODES} - {"softmax", "step"}), list, tuple],
-    "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
-    "optimizer": [None, str, Optimizer],
-    "callbacks": [None, list, tuple],
-    "n_threads": [None, Interval(Integral, 1, None, closed="left")],
-    "dtype": [None, StrOptions({"float32", "float64"})],
-}
 
-
-def _keep(estimator: Any, given: dict[str, Any]) -> None:
-    """What scikit-learn asks of a constructor: every argument under its name, and nothing else."""
-    for name in given.keys() - {"self"}:
-        setattr(estimator, name, given[name])
-
-
-class _WithEvaluation:
-    """`fit` with sets to judge after every epoch."""
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: Any = None) -> Any:
-        """Fit to X, (n_samples, n_features), and y.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix, (n_samples, n_features)
-            Examples, one in a row.
-        y : array_like, (n_samples,) or (n_samples, n_outputs)
-            Labels, or numbers.
-        sample_weight : array_like, (n_samples,), optional
-            Weights of the examples, 0 or more.
-        eval_set : list of (X, y), optional
-            Judged after every epoch, see `evals_result_`; not for solver "lbfgs".
-
-        Returns
-        -------
-        self
-        """
-        self._eval_set = eval_set
-        try:
-            return super().fit(X, y, sample_weight=sample_weight)  # type: ignore[misc]
-        finally:
-            del self._eval_set
-
-
-class MLPClassifier(_WithEvaluation, CompiledPerceptron, TheirClassifier):
-    """A classifier by a multilayer perceptron, as scikit-learn's.
+class MLPClassifier(CompiledClassifier, scikit_learn.MLPClassifier):
+    """Classify by a multilayer perceptron, as scikit-learn's `MLPClassifier`.
 
     Parameters
     ----------
     hidden_layer_sizes : array-like of int, default (100,)
         Neurons of each hidden layer.
     activation : str or sequence of str, default "relu"
-        Of the hidden layers: scikit-learn's "identity", "logistic", "tanh", "relu", or any of `fastnn.Network`; a
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu", or any other of `fastnn.Network`. A
         sequence has one name for each hidden layer.
     solver : {"lbfgs", "sgd", "adam"}, default "adam"
-        How the weights are found.
+        Algorithm that minimizes the loss.
     alpha : float, default 0.0001
-        L2 penalty; its slope is divided by the weight of the batch.
+        L2 penalty; its gradient is divided by the weight of the batch.
     batch_size : int or "auto", default "auto"
-        Examples for an update; "auto": min(200, n_samples).
+        Number of examples for one update; "auto" is min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
-        PlateauState of the learning rate of "sgd".
+        Schedule of the learning rate of "sgd".
     learning_rate_init : float, default 0.001
-        First learning rate of "sgd" and "adam".
+        Initial learning rate of "sgd" and "adam", and of an `optimizer` that has none.
     power_t : float, default 0.5
         Exponent of "invscaling".
     max_iter : int, default 200
-        Most epochs; of "lbfgs" iterations.
+        Maximum number of epochs, for "lbfgs" of iterations.
     shuffle : bool, default True
-        A new order of the examples in each epoch.
+        Whether to shuffle the examples in each epoch.
     random_state : int, RandomState or None
-        Of the weights, the held-out examples and the order: the same draws as scikit-learn's.
+        Source of the initial weights, the held-out examples and the order; the draws are scikit-learn's.
     tol : float, default 1e-4
-        What an epoch must gain in loss or score to count as progress.
+        Improvement in loss or score below which an epoch counts as one without progress.
     verbose : bool, default False
-        Print the loss of every epoch.
+        Whether to print the loss of every epoch.
     warm_start : bool, default False
-        Let `fit` go on from the weights that are there.
+        Whether `fit` continues from the current weights.
     momentum : float, default 0.9
-        Of "sgd".
+        Momentum of "sgd".
     nesterovs_momentum : bool, default True
-        Whether the momentum looks ahead.
+        Whether the momentum is Nesterov's.
     early_stopping : bool, default False
-        Stop by the score of held-out examples in place of the loss.
+        Whether the score of held-out examples decides when to stop, in place of the loss, and which weights are kept.
     validation_fraction : float, default 0.1
-        Share of the examples that is held out.
+        Fraction of the examples that is held out.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999, 1e-8
-        Of "adam".
+        Settings of "adam".
     n_iter_no_change : int, default 10
-        Epochs without progress after which the training ends.
+        Number of epochs without progress after which training stops.
     max_fun : int, default 15000
-        Most evaluations of the loss by "lbfgs".
+        Maximum number of evaluations of the loss by "lbfgs".
     dropout : float or sequence of float, default 0
-        Share of the hidden neurons left out of each update, see `fastnn.Network`; not for "lbfgs".
+        Fraction of the hidden neurons that each update leaves out, see `fastnn.Network`; not for "lbfgs".
     loss : {"log_loss", "squared_error"}, default "log_loss"
-        "squared_error": of one sigmoid output for each class.
+        "squared_error" is that of one sigmoid output for each class.
     class_weight : dict or "balanced", optional
-        Weight of each class on top of `sample_weight`, as in scikit-learn's other classifiers.
+        Weight of each class, multiplied with `sample_weight`; for `partial_fit` a dict.
     optimizer : str or fastnn optimizer, optional
-        In place of "sgd" and "adam": "adamw", "rmsprop", "adagrad", `fastnn.AdamW(...)`, ...; its rate, if it has
-        none of its own, is `learning_rate_init`.
+        Replaces "sgd" and "adam" and their settings: "adamw", "rmsprop", "adagrad", `fastnn.AdamW(...)`, ...
     callbacks : sequence of callables, optional
-        As in `fastnn.Network.fit`: each is called as callback(network, history) after every epoch; a true result
-        ends the training.
+        Called as callback(network, history) after every epoch, as in `fastnn.Network.fit`; a true result stops the
+        training. Not for "lbfgs".
     n_threads : int, optional
-        Most threads; None measures, and keeps the fastest. The results are the same bits.
+        Maximum number of threads; None measures which number is fastest. The results are the same bits.
     dtype : {"float32", "float64"}, optional
-        Type of the weights and of the arithmetic. None: float32 for float32 inputs, else float64.
+        Type of the weights and of the training. None: float32 for float32 inputs, else float64.
 
     Attributes
     ----------
     classes_ : ndarray or list of ndarray
         The labels.
     coefs_, intercepts_ : list of ndarray
-        Weights (n_in, n_out) and biases (n_out,) of each layer.
+        Weights (n_in, n_out) and biases (n_out,) of each layer: views of one network's memory.
     loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_
         As scikit-learn's.
     n_iter_, t_, n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
         As scikit-learn's.
     evals_result_ : dict
-        Where `fit` had an `eval_set`: loss and score of each set after every epoch.
+        Loss and score of each set that `fit` evaluated, after every epoch: `evals_result_["validation_0"]["loss"]`.
 
     Notes
     -----
-    Negative sample weights, of which scikit-learn does not warn, are refused. The cross-entropy is computed from the
-    logits: where a probability is below the type's resolution, scikit-learn's `loss_` is bounded and this one is not.
+    Negative sample weights are refused, which scikit-learn accepts. The cross-entropy is computed from the logits:
+    where a probability is below the type's resolution, scikit-learn's `loss_` is bounded and this one is not.
+
+    After `set_params`, `partial_fit` and a warm start train with the new parameters. What the fitted network cannot
+    follow, such as other `hidden_layer_sizes`, is an error.
 
     Examples
     --------
@@ -169,11 +130,10 @@ class MLPClassifier(_WithEvaluation, CompiledPerceptron, TheirClassifier):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **TheirClassifier._parameter_constraints,
-        **OWN_CONSTRAINTS,
-        "loss": [StrOptions({"log_loss", "squared_error"})],
-        "class_weight": [None, dict, StrOptions({"balanced"})],
+    _fastnn_constraints: ClassVar[dict[str, list[Any]]] = CLASSIFIER_CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **scikit_learn.MLPClassifier._parameter_constraints,
+        "activation": ACTIVATIONS,
     }
 
     def __init__(
@@ -210,40 +170,11 @@ class MLPClassifier(_WithEvaluation, CompiledPerceptron, TheirClassifier):
         n_threads: int | None = None,
         dtype: str | None = None,
     ) -> None:
-        _keep(self, locals())
-
-    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
-        if self.class_weight is not None:
-            of_class = compute_sample_weight(self.class_weight, y)
-            sample_weight = of_class if sample_weight is None else of_class * np.asarray(sample_weight)
-        return super()._fit(X, y, sample_weight=sample_weight, incremental=incremental)
-
-    def _initialize(self, y: Any, layer_units: Any, dtype: Any) -> None:
-        super()._initialize(y, layer_units, dtype)
-        if self.loss != "log_loss":
-            self.out_activation_ = "logistic"
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probability of each class.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix, (n_samples, n_features)
-            Examples, one in a row.
-
-        Returns
-        -------
-        ndarray, (n_samples, n_classes)
-            In the order of `classes_`; for several labels at once that of each label.
-        """
-        found = super().predict_proba(X)
-        if self.loss != "log_loss" and self._label_binarizer.y_type_ == "multiclass":
-            found = found / found.sum(axis=1, keepdims=True)
-        return found
+        keep_arguments(self, locals())
 
 
-class MLPRegressor(_WithEvaluation, CompiledPerceptron, TheirRegressor):
-    """A regression by a multilayer perceptron, as scikit-learn's.
+class MLPRegressor(CompiledRegressor, scikit_learn.MLPRegressor):
+    """Predict numbers by a multilayer perceptron, as scikit-learn's `MLPRegressor`.
 
     Parameters
     ----------
@@ -253,73 +184,75 @@ class MLPRegressor(_WithEvaluation, CompiledPerceptron, TheirRegressor):
     hidden_layer_sizes : array-like of int, default (100,)
         Neurons of each hidden layer.
     activation : str or sequence of str, default "relu"
-        Of the hidden layers: scikit-learn's "identity", "logistic", "tanh", "relu", or any of `fastnn.Network`; a
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu", or any other of `fastnn.Network`. A
         sequence has one name for each hidden layer.
     solver : {"lbfgs", "sgd", "adam"}, default "adam"
-        How the weights are found.
+        Algorithm that minimizes the loss.
     alpha : float, default 0.0001
-        L2 penalty; its slope is divided by the weight of the batch.
+        L2 penalty; its gradient is divided by the weight of the batch.
     batch_size : int or "auto", default "auto"
-        Examples for an update; "auto": min(200, n_samples).
+        Number of examples for one update; "auto" is min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
-        PlateauState of the learning rate of "sgd".
+        Schedule of the learning rate of "sgd".
     learning_rate_init : float, default 0.001
-        First learning rate of "sgd" and "adam".
+        Initial learning rate of "sgd" and "adam", and of an `optimizer` that has none.
     power_t : float, default 0.5
         Exponent of "invscaling".
     max_iter : int, default 200
-        Most epochs; of "lbfgs" iterations.
+        Maximum number of epochs, for "lbfgs" of iterations.
     shuffle : bool, default True
-        A new order of the examples in each epoch.
+        Whether to shuffle the examples in each epoch.
     random_state : int, RandomState or None
-        Of the weights, the held-out examples and the order: the same draws as scikit-learn's.
+        Source of the initial weights, the held-out examples and the order; the draws are scikit-learn's.
     tol : float, default 1e-4
-        What an epoch must gain in loss or score to count as progress.
+        Improvement in loss or score below which an epoch counts as one without progress.
     verbose : bool, default False
-        Print the loss of every epoch.
+        Whether to print the loss of every epoch.
     warm_start : bool, default False
-        Let `fit` go on from the weights that are there.
+        Whether `fit` continues from the current weights.
     momentum : float, default 0.9
-        Of "sgd".
+        Momentum of "sgd".
     nesterovs_momentum : bool, default True
-        Whether the momentum looks ahead.
+        Whether the momentum is Nesterov's.
     early_stopping : bool, default False
-        Stop by the score of held-out examples in place of the loss.
+        Whether the score of held-out examples decides when to stop, in place of the loss, and which weights are kept.
     validation_fraction : float, default 0.1
-        Share of the examples that is held out.
+        Fraction of the examples that is held out.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999, 1e-8
-        Of "adam".
+        Settings of "adam".
     n_iter_no_change : int, default 10
-        Epochs without progress after which the training ends.
+        Number of epochs without progress after which training stops.
     max_fun : int, default 15000
-        Most evaluations of the loss by "lbfgs".
+        Maximum number of evaluations of the loss by "lbfgs".
     dropout : float or sequence of float, default 0
-        Share of the hidden neurons left out of each update, see `fastnn.Network`; not for "lbfgs".
+        Fraction of the hidden neurons that each update leaves out, see `fastnn.Network`; not for "lbfgs".
     optimizer : str or fastnn optimizer, optional
-        In place of "sgd" and "adam": "adamw", "rmsprop", "adagrad", `fastnn.AdamW(...)`, ...; its rate, if it has
-        none of its own, is `learning_rate_init`.
+        Replaces "sgd" and "adam" and their settings: "adamw", "rmsprop", "adagrad", `fastnn.AdamW(...)`, ...
     callbacks : sequence of callables, optional
-        As in `fastnn.Network.fit`: each is called as callback(network, history) after every epoch; a true result
-        ends the training.
+        Called as callback(network, history) after every epoch, as in `fastnn.Network.fit`; a true result stops the
+        training. Not for "lbfgs".
     n_threads : int, optional
-        Most threads; None measures, and keeps the fastest. The results are the same bits.
+        Maximum number of threads; None measures which number is fastest. The results are the same bits.
     dtype : {"float32", "float64"}, optional
-        Type of the weights and of the arithmetic. None: float32 for float32 inputs, else float64.
+        Type of the weights and of the training. None: float32 for float32 inputs, else float64.
 
     Attributes
     ----------
     coefs_, intercepts_ : list of ndarray
-        Weights (n_in, n_out) and biases (n_out,) of each layer.
+        Weights (n_in, n_out) and biases (n_out,) of each layer: views of one network's memory.
     loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_
         As scikit-learn's.
     n_iter_, t_, n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
         As scikit-learn's.
     evals_result_ : dict
-        Where `fit` had an `eval_set`: loss and score of each set after every epoch.
+        Loss and score of each set that `fit` evaluated, after every epoch: `evals_result_["validation_0"]["loss"]`.
 
     Notes
     -----
-    Negative sample weights, of which scikit-learn does not warn, are refused.
+    Negative sample weights are refused, which scikit-learn accepts.
+
+    After `set_params`, `partial_fit` and a warm start train with the new parameters. What the fitted network cannot
+    follow, such as other `hidden_layer_sizes`, is an error.
 
     Examples
     --------
@@ -331,10 +264,11 @@ class MLPRegressor(_WithEvaluation, CompiledPerceptron, TheirRegressor):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **TheirRegressor._parameter_constraints,
-        **OWN_CONSTRAINTS,
-        "loss": [StrOptions(set(LOSS_CODES) - NOT_FOR_NUMBERS), Huber, Quantile],
+    _fastnn_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **scikit_learn.MLPRegressor._parameter_constraints,
+        "activation": ACTIVATIONS,
+        "loss": REGRESSION_LOSSES,
     }
 
     def __init__(
@@ -370,4 +304,4 @@ class MLPRegressor(_WithEvaluation, CompiledPerceptron, TheirRegressor):
         n_threads: int | None = None,
         dtype: str | None = None,
     ) -> None:
-        _keep(self, locals())
+        keep_arguments(self, locals())

@@ -129,6 +129,27 @@ def _activation_names(activation: str | Sequence[str], n_layers: int) -> tuple[s
     return names
 
 
+def check_sizes(sizes: object) -> tuple[int, ...]:
+    """Return the argument `sizes` as a tuple of at least two integers of 1 or more."""
+    try:
+        given = None if isinstance(sizes, str | bytes) else list(sizes)  # type: ignore[call-overload]
+    except TypeError:
+        given = None
+    if given is None:
+        raise TypeError(f"sizes must be a sequence of integers such as [784, 16, 10], got {sizes!r}")
+    try:
+        if any(isinstance(size, bool) for size in given):  # which Python takes for 0 and 1
+            raise TypeError
+        checked = tuple(operator.index(size) for size in given)
+    except TypeError:
+        raise TypeError(f"sizes must hold integers, got {given!r:.200}") from None
+    if len(checked) < 2:
+        raise ValueError(f"sizes must name at least the inputs and the outputs, got {list(checked)}")
+    if min(checked) < 1:
+        raise ValueError(f"sizes must be 1 or more, got {list(checked)}")
+    return checked
+
+
 def make_spec(
     sizes: Sequence[int],
     activation: str | Sequence[str] = "sigmoid",
@@ -145,16 +166,7 @@ def make_spec(
     ValueError, TypeError
         For an invalid argument; the message names it, its value and what was expected.
     """
-    if isinstance(sizes, str | bytes) or not hasattr(sizes, "__iter__"):
-        raise TypeError(f"sizes must be a sequence of integers such as [784, 16, 10], got {sizes!r}")
-    try:
-        checked = tuple(operator.index(size) for size in sizes)
-    except TypeError:
-        raise TypeError(f"sizes must hold integers, got {sizes!r}") from None
-    if len(checked) < 2:
-        raise ValueError(f"sizes must name at least the inputs and the outputs, got {list(checked)}")
-    if min(checked) < 1:
-        raise ValueError(f"sizes must be 1 or more, got {list(checked)}")
+    checked = check_sizes(sizes)
     if sum((a + 64) * (b + 64) for a, b in pairwise(checked)) > 1 << 40:
         raise ValueError(f"sizes {list(checked)} need more parameters than any memory holds")
     names = _activation_names(activation, len(checked) - 1)
@@ -186,7 +198,7 @@ def _dtype_name(dtype: Any) -> str:
         name = str(dtype)
     if dtype is None or name not in DTYPES:
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-    return name
+    return str(name)
 
 
 def _loss_and_setting(loss: Any) -> tuple[Any, float]:
@@ -207,6 +219,8 @@ def _loss_and_setting(loss: Any) -> tuple[Any, float]:
 
 def _dropout_rates(value: object, n_layers: int) -> tuple[float, ...]:
     """Return the dropout rate of the inputs, then of each hidden layer."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
     if isinstance(value, int | float | np.integer | np.floating):
         rates = (0.0, *[check_float("dropout", value)] * (n_layers - 1))
     elif isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):

@@ -238,6 +238,13 @@ def test_an_estimator_that_is_not_a_fitted_perceptron_says_so():
         fastnn.from_sklearn(MLPClassifier())
 
 
+def test_an_estimator_that_diverged_is_refused():
+    theirs = fitted(MLPClassifier, LABELS)
+    theirs.intercepts_[0][3] = np.nan
+    with pytest.raises(ValueError, match="parameters must be finite within float64, got an estimator"):
+        fastnn.from_sklearn(theirs)
+
+
 def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):
     for name in ("sklearn", "sklearn.neural_network"):
         monkeypatch.setitem(sys.modules, name, None)

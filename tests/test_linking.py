@@ -58,6 +58,7 @@ class Way(NamedTuple):
     sparse: bool
     blocks: int
     validation: str
+    input_scales: bool
     by: str  # steps; the same on a team; or, as a rank, a gradient and then the step
 
 
@@ -80,21 +81,27 @@ PERTURBATIONS = [
 def every_way():
     ways = itertools.product(
         OPTIMIZERS, PENALTIES, (0.0, 0.5), (0.0, 0.5), PERTURBATIONS, (False, True), (1, 2),
-        ("none", "dense", "sparse"), ("steps", "gradient"),
+        ("none", "dense", "sparse"), (False, True), ("steps", "gradient"),
     )  # fmt: skip
     return [way for way in map(Way._make, ways) if is_offered(way)]
 
 
 def is_offered(way):
-    """A batch's penalty and clipping both keep their sums in `norms`; a rank evaluates elsewhere."""
-    if way.penalty == "l2 of the batch" and way.clip_norm:
+    """A batch's penalty and clipping both keep sums in `norms`; sparse rows have no scales; a rank evaluates later."""
+    if (way.penalty == "l2 of the batch" and way.clip_norm) or (way.input_scales and "sparse" in kinds_of(way)):
         return False
     return way.by == "steps" or way.validation == "none"
 
 
+def kinds_of(way):
+    """The examples to train and to evaluate on."""
+    return ("sparse" if way.sparse else "dense", way.validation)
+
+
 @functools.cache
-def engine(dropout):
-    return fastnn.Network([N_IN, N_HIDDEN, N_OUT], dropout=dropout, seed=0).engine
+def engine(dropout, input_scales=False):
+    sizes = [N_IN, N_HIDDEN, N_OUT]
+    return fastnn.Network(sizes, dropout=dropout, learned_input_scale=input_scales, seed=0).engine
 
 
 def read_only(values, dtype):
@@ -126,7 +133,8 @@ def rule_of(way, n_parameters):
     values["plain"] = int(way.optimizer == "sgd" and way.penalty == "none" and not way.clip_norm)
     state = {"moment1": values["beta_1"] > 0, "moment2": values["method"] != SGD, "ema": values["ema_decay"] > 0}
     values |= {name: np.zeros(n_parameters, "float32") if kept else nothing for name, kept in state.items()}
-    return layout.UpdateRule(**values | {"norms": np.zeros(n_parameters // PENALTY_CHUNK + N_IN + N_HIDDEN + 9)})
+    norms = np.zeros(n_parameters // PENALTY_CHUNK + N_IN + N_HIDDEN + 9)
+    return layout.UpdateRule(**values | {"norms": norms, "rate_factors": np.zeros(0)})
 
 
 def train(way, without=None):
@@ -135,15 +143,15 @@ def train(way, without=None):
         int("dropout" in way.perturbations), 0.1 * ("input_noise" in way.perturbations),
         0.1 * ("label_smoothing" in way.perturbations), 7,
     )  # fmt: skip
-    net = engine((0.0 if way.sparse else 0.5, 0.5) if "dropout" in way.perturbations else 0.0)
+    net = engine((0.0 if way.sparse else 0.5, 0.5) if "dropout" in way.perturbations else 0.0, way.input_scales)
     memory = net.memory(BLOCK, way.sparse)
     rule = rule_of(way, net.buffer.size)
     batch_size = BLOCK * way.blocks
-    examples = examples_of("sparse" if way.sparse else "dense", 2 * batch_size)
+    examples = examples_of(kinds_of(way)[0], 2 * batch_size)
     validation = examples_of(way.validation, 0 if way.validation == "none" else 3)
     kinds = [examples.kind] + [validation.kind] * (validation.n_rows > 0)
-    by_gradient = way.blocks > 1 or way.by == "gradient"
-    requested = required_for_training(rule, stochastic_regularization, kinds, gradient=by_gradient)
+    by_gradient = way.blocks > 1 or way.by == "gradient" or way.input_scales
+    requested = required_for_training(rule, stochastic_regularization, kinds, by_gradient, way.input_scales)
     gradient = np.zeros(net.buffer.size if by_gradient or not rule.plain else 0, "float32")
     network = layout.NetworkView(
         memory.table,
@@ -158,7 +166,17 @@ def train(way, without=None):
         np.arange(examples.n_rows), np.array([-1, 0, 0]), np.zeros(3), np.zeros((1, 4)), np.full(2, 0.1, "float32")
     )
     regularized = (rule, stochastic_regularization)
-    step_range = layout.StepRange(0, 2, batch_size, 0, 1, 0, 1, 1)
+    step_range = layout.StepRange(
+        first=0,
+        last=2,
+        batch_size=batch_size,
+        start_epoch=0,
+        steps_per_epoch=2,
+        shuffle=1,
+        seed=0,
+        update=1,
+        stop_on_nan=1,
+    )
     given = (network, work, examples, validation, step_range, *regularized, records)
     if way.by == "steps":
         train_loop.train_steps(*given, threads.new_barrier(1), 0, 1)
@@ -213,7 +231,7 @@ def called(monkeypatch):
     return seen
 
 
-FULL = Way("adam", "l2", 0.5, 0.5, PERTURBATIONS[-1], False, 2, "dense", "steps")
+FULL = Way("adam", "l2", 0.5, 0.5, PERTURBATIONS[-1], False, 2, "dense", True, "steps")
 NEVER_CALLED = {"sparse_gradient_pass": "sparse rows that are only evaluated", "train_steps": "one thread"}
 
 
@@ -245,7 +263,8 @@ def use(name, without):
     elif name == "penalty_pass":
         train(FULL._replace(penalty="l2 of the batch", clip_norm=0.0), without)
     else:
-        train(FULL._replace(sparse=name.startswith("sparse")), without)
+        sparse_rows = name.startswith("sparse")
+        train(FULL._replace(sparse=sparse_rows, input_scales=not sparse_rows), without)
 
 
 KERNELS = {kernel.__name__: kernel for kernel in sorted(every_kernel(), key=lambda kernel: kernel.__name__)}

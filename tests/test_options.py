@@ -69,10 +69,10 @@ def test_the_arguments_of_a_population_are_those_of_fit_and_network():
 
 REFUSED = {
     "epochs": [(-1, ValueError), (1.5, TypeError), ("3", TypeError), (True, TypeError), (None, TypeError)],
-    "batch_size": [(0, ValueError), (2.0, TypeError), (None, TypeError)],
+    "batch_size": [(0, ValueError), (2.0, TypeError)],
     "learning_rate": [(0, ValueError), (np.nan, ValueError), (1e300, ValueError), ("fast", TypeError)],
     "optimizer": [("adamant", ValueError), (None, TypeError), (fastnn.Adam, TypeError)],
-    "shuffle": [("no", TypeError), (1, TypeError), (None, TypeError)],
+    "shuffle": [("no", TypeError), (1, TypeError)],
     "n_threads": [(0, ValueError), (1.0, TypeError), ("2", TypeError)],
     "on_divergence": [("ignore", ValueError), (None, ValueError)],
     "progress": [("yes", TypeError), (1, TypeError)],
@@ -179,7 +179,10 @@ def test_without_regularization_every_setting_is_off():
 def test_factors_of_the_learning_rate_are_laid_out_by_layer():
     assert options().rate_factors == ()
     assert options(lr_factors={"weights": [1, 2], "biases": 0.5}).rate_factors == (1, 0.5, 2, 0.5, 1)
-    assert options(lr_factors={"input_scales": 9}).rate_factors == (1, 1, 1, 1, 9)
+    scaled = dataclasses.replace(SPEC, learned_input_scale=True)
+    assert options(scaled, lr_factors={"input_scales": 9}).rate_factors == (1, 1, 1, 1, 9)
+    with pytest.raises(ValueError, match="networks with learned_input_scale"):
+        options(lr_factors={"input_scales": 9})
 
 
 def test_options_cannot_be_changed():

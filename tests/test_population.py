@@ -185,7 +185,12 @@ def test_ctrl_c_ends_all_trainings_and_returns_their_networks():
         ([{"sizes": [3, 2]}], {"halving": 0}, ValueError, "halving"),
         ([{"sizes": [3, 2], "optimizer": "lbfgs"}], {"halving": 1}, ValueError, "lbfgs"),
         ([{"sizes": [3, 2]}], {"ensemble": 2}, ValueError, "ensemble must be at most"),
-        ([{"sizes": [3, 2]}], {"monitor": "val_loss"}, ValueError, "no column 'val_loss'"),
+        (
+            [{"sizes": [3, 2]}],
+            {"monitor": "val_loss"},
+            ValueError,
+            r"configs\[0\]: monitor must be one of loss .*'val_loss'",
+        ),
         ([{"sizes": [2, 2]}], {}, ValueError, r"X must have shape \(n, 2\)"),
     ],
 )

@@ -25,7 +25,7 @@ import numpy as np
 import fastnn
 from fastnn.compat.textbook import network2
 from fastnn.io import checkpoint_file
-from fastnn.tables.reading import read_table
+from fastnn.tables import ClassTarget, TableEncoder, read_table
 
 SECONDS, MEMORY = 5.0, 6 << 30
 STRANGE = [
@@ -51,6 +51,10 @@ def samples(folder: Path) -> dict[str, tuple[bytes, Callable[[Path], Any]]]:
     net.column_names, net.class_names = ("a", "b", "c"), tuple(np.array([3, 5], np.int8))
     net.scaler = fastnn.preprocessing.StandardScaler().fit(np.eye(3))
     net.save(folder / "model.safetensors")
+    columns = {"n": [1.5, 2.0, np.nan], "k": ["x", "y", "x"], "day": np.array(["2020-01-01"] * 3, "datetime64[s]")}
+    encoder = TableEncoder.fit(columns)
+    inner = fastnn.Network([len(encoder.feature_names), 3], activation="softmax", loss="cross_entropy", seed=0)
+    fastnn.TableModel(inner, encoder, ClassTarget("t", ("a", "b", "c"))).save(folder / "table.safetensors")
     stop = [fastnn.callbacks.EarlyStopping("loss", patience=9)]
     net.fit(np.eye(3), [0, 1, 0], epochs=3, optimizer="adam", checkpoint=folder / "run", callbacks=stop)
     header, rows = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (5, 2, 3)), bytes(range(30))
@@ -60,12 +64,13 @@ def samples(folder: Path) -> dict[str, tuple[bytes, Callable[[Path], Any]]]:
     np.random.seed(0)  # noqa: NPY002 - the textbook's network draws from there
     network2.Network([3, 4, 2]).save(folder / "net.json")
     return {
-        "model": ((folder / "model.safetensors").read_bytes(), fastnn.load),
+        "model": ((folder / "model.safetensors").read_bytes(), fastnn.load_model),
         "checkpoint": ((folder / "run" / checkpoint_file.NAME).read_bytes(), checkpoint_file.read_file),
         "idx": (header + rows, fastnn.datasets.read_idx),
         "idx.gz": (gzip.compress(header + rows), fastnn.datasets.read_idx),
-        "csv": (table.encode(), lambda path: read_table(path, target="label")),
-        "csv.gz": (gzip.compress(table.encode()), lambda path: read_table(path, target="label")),
+        "table": ((folder / "table.safetensors").read_bytes(), fastnn.load_model),
+        "csv": (table.encode(), read_table),
+        "csv.gz": (gzip.compress(table.encode()), read_table),
         "npz": (npz.getvalue(), read_table),
         "json": ((folder / "net.json").read_bytes(), network2.load),
     }

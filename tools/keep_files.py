@@ -1,10 +1,11 @@
-"""Keep files as this version writes them, for tests/test_released_files.py; at a release: python -m tools.keep_files.
+"""Keep files as this version writes them, for tests/test_released_files.py: python -m tools.keep_files X.Y.Z.
 
 Each folder of tests/files is named after a version and never changes again.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import fastnn
 
 FOLDER = Path(__file__).parent.parent / "tests" / "files"
-TRAINING = {"epochs": 2, "batch_size": 8, "optimizer": "adam", "averaging": 0.9, "validation_split": 0.25}
+TRAINING = {"epochs": 2, "batch_size": 8, "optimizer": "adam", "ema_decay": 0.9, "validation_split": 0.25}
 
 
 def rows() -> tuple[np.ndarray, np.ndarray]:
@@ -44,8 +45,10 @@ def training_network() -> fastnn.Network:
 
 
 def main() -> None:
-    """Write the folder of this version; raise if it exists."""
-    folder = FOLDER / fastnn.__version__
+    """Write the folder of the version that is about to be released; raise if it exists."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("version", help="the coming release, which has no tag yet")
+    folder = FOLDER / parser.parse_args().version
     folder.mkdir(parents=True)
     X, y = rows()
     expected = {}

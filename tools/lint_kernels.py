@@ -181,9 +181,9 @@ def main() -> int:
     """Lint the package; return 1 if anything is wrong."""
     texts = {path.relative_to(PACKAGE.parent): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
     linked = {path.stem: linked_in(ast.parse(text)) for path, text in texts.items() if "kernels" in path.parts}
-    found = [line for path, text in texts.items() for line in complaints(path, text, linked)]
-    print("\n".join(found) or "the kernels keep the rules")
-    return 1 if found else 0
+    lines = [line for path, text in texts.items() for line in complaints(path, text, linked)]
+    print("\n".join(lines) or "the kernels keep the rules")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ VALGRIND = ["valgrind", "--tool=memcheck", "--undef-value-errors=no", "--error-l
 
 
 def wrong_accesses(report: str) -> list[str]:
-    """What valgrind says of each read or write outside of a buffer by code without a name."""
+    """Return what valgrind says of each read or write outside of a buffer by code without a name."""
     text = re.sub(r"^==\d+== ?", "", report, flags=re.MULTILINE)
     blocks = [block for block in text.split("\n\n") for _ in re.findall(r"Invalid (?:read|write)", block)[:1]]
     return [block for block in blocks if "???" in "".join(block.splitlines()[1:3])]

@@ -27,33 +27,38 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 KERNEL_TESTS = "losses ordered regularisation network functional kernels gradients optimizers sparse"
-COMPILED_TESTS = "elementary threads kernels training compiled ranks numbers sparse memory"
+COMPILED_TESTS = "elementary linking threads kernels training compiled ranks numbers sparse memory"
+INPUT_TESTS = "network inputs sparse training regularisation losses"
 MODULES = {
     **dict.fromkeys(
         [f"kernels/{name}.py" for name in (
-            "activations", "losses", "forward", "backward", "update", "rules", "epoch", "gather", "sparse",
-            "distortion", "pack", "predict", "own",
+            "activations", "losses", "forward", "backward", "weight_gradient", "optimizer_steps", "train_loop",
+            "gather", "sparse", "stochastic_regularization", "pack", "predict", "user_functions", "layout",
         )],
         KERNEL_TESTS,
     ),
     "kernels/elementary.py": "elementary losses network",
-    "kernels/team.py": "threads",
+    "kernels/barrier.py": "threads",
     "kernels/simd.py": "kernels gradients target ordered",
-    "kernels/layout.py": KERNEL_TESTS,
+    "kernels/registry.py": "linking losses",
+    "kernels/kernel_table.py": "linking losses",
+    "kernels/argument_types.py": "linking",
     "losses.py": "losses network",
     "optimizers.py": "optimizers regularisation network",
-    "rule.py": "optimizers regularisation checkpoint",
+    "training/update_rule.py": "optimizers regularisation checkpoint",
     "parameters.py": "network functional kernels regularisation",
-    "ordered.py": "ordered sklearn textbook",
-    "borrowed.py": "functional",
+    "training/explicit_order.py": "ordered sklearn textbook",
+    "training/array_engine.py": "functional",
     "functional.py": "functional",
-    "resuming.py": "checkpoint damaged_files",
-    "io/checkpoint.py": "checkpoint model_file damaged_files",
-    "io/model.py": "model_file checkpoint damaged_files losses released_files",
+    "training/checkpointing.py": "checkpoint damaged_files",
+    "io/checkpoint_file.py": "checkpoint model_file damaged_files",
+    "io/model_file.py": "model_file checkpoint damaged_files losses released_files",
     "io/files.py": "model_file checkpoint",
-    "io/tables.py": "tables",
+    "tables/reading.py": "tables",
     "datasets.py": "datasets",
-    "data.py": "network inputs sparse training regularisation losses",
+    **dict.fromkeys(
+        [f"inputs/{name}.py" for name in ("arrays", "sparse", "rows", "targets", "weights", "examples")], INPUT_TESTS
+    ),
     "compat/estimators.py": "sklearn",
     "compat/textbook/columns.py": "textbook",
 }  # fmt: skip
@@ -88,13 +93,13 @@ class Mutant:
 
 
 def equivalent_mutants() -> set[tuple[Any, ...]]:
-    """The keys of those that no test can tell from the code."""
+    """Return the keys of those that no test can tell from the code."""
     entries = tomllib.loads((ROOT / "tools" / "equivalent_mutants.toml").read_text("utf-8"))["mutant"]
     return {tuple(({"nth": 1} | entry)[name] for name in KEY) for entry in entries}
 
 
 def places(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Number of a node in the order of `ast.walk`, and what can be done to it; not in the wording of an error."""
+    """Yield the number of a node in the order of `ast.walk`, and what can be changed in it; not in errors' texts."""
     words = {part for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
     for number, node in enumerate(ast.walk(tree)):
         if node in words:
@@ -116,7 +121,7 @@ def places(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def change(tree: ast.AST, number: int, what: str) -> tuple[ast.AST, str, str]:
-    """The tree with its node changed; the node before and after."""
+    """Return the tree with its node changed, and the node before and after."""
     tree = copy.deepcopy(tree)
     node = next(node for place, node in enumerate(ast.walk(tree)) if place == number)
     before = ast.unparse(node).splitlines()[0]
@@ -138,10 +143,10 @@ def change(tree: ast.AST, number: int, what: str) -> tuple[ast.AST, str, str]:
 
 
 def mutants_of(module: str) -> list[Mutant]:
-    """Every mutant of a module."""
+    """Return every mutant of a module."""
     text = (ROOT / "fastnn" / module).read_text("utf-8")
     tree, lines = ast.parse(text), text.splitlines()
-    found, seen = [], Counter[tuple[Any, ...]]()
+    mutants, seen = [], Counter[tuple[Any, ...]]()
     for number, what in places(tree):
         changed, before, after = change(tree, number, what)
         node = next(node for place, node in enumerate(ast.walk(tree)) if place == number)
@@ -150,12 +155,12 @@ def mutants_of(module: str) -> list[Mutant]:
             line = getattr(node, "lineno", 0)
             seen[line, before, after] += 1
             nth = seen[line, before, after]
-            found.append(Mutant(module, line, lines[line - 1].strip(), nth, before, after, result))
-    return found
+            mutants.append(Mutant(module, line, lines[line - 1].strip(), nth, before, after, result))
+    return mutants
 
 
 def survives(mutant: Mutant, python: str) -> bool:
-    """Whether all tests of the module pass with the mutant in the module's place."""
+    """Return whether all tests of the module pass with the mutant in the module's place."""
     with tempfile.TemporaryDirectory() as folder:
         copied = Path(folder) / "project"
         shutil.copytree(
@@ -171,7 +176,7 @@ def survives(mutant: Mutant, python: str) -> bool:
 
 
 def passes(python: str, project: Path, names: str, environment: dict[str, str]) -> bool:
-    """Whether these tests pass there."""
+    """Return whether these tests pass there."""
     tests = [f"tests/test_{name}.py" for name in names.split()]
     command = [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     try:

@@ -1,6 +1,7 @@
-"""Write the README's speed table and the chart from a result of `benchmarks.peers`: python -m tools.readme_table JSON.
+"""Write the speed tables and the chart from a result of `benchmarks.peers`: python -m tools.readme_table JSON.
 
-The table replaces what stands between the two marks in README.md; the chart goes beside the JSON.
+Each table replaces what stands between the two marks of its page: some cases in README.md, all of them in
+docs/benchmarks.md. The chart goes beside the JSON.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +20,23 @@ COLUMNS = {
     "PyTorch": ("PyTorch 1 thread", "PyTorch"),
     "JAX": ("JAX",),
 }
+SHORT = (
+    "784-30-10 sigmoid, squared_error, 10",
+    "784-128-10 relu, cross_entropy, 128",
+    "784-512-512-10 relu, cross_entropy, 128",
+    "13-64-64-1 tanh, squared_error, 32",
+)
+"""The cases of the README."""
 
 
 def best(entries: dict[str, Any], names: tuple[str, ...]) -> float | None:
-    """The fastest of a library's settings, in examples per second."""
+    """Return the speed of the fastest of a library's settings, in examples per second."""
     paces = [entries[name]["median"] for name in names if "median" in entries.get(name, {})]
     return max(paces, default=None)
 
 
 def rows_of(results: list[dict[str, Any]]) -> list[tuple[str, float, dict[str, float | None]]]:
-    """(case, fastnn's pace, pace of each library)."""
+    """Return (case, fastnn's pace, pace of each library)."""
     return [
         (
             result["case"],
@@ -38,29 +47,37 @@ def rows_of(results: list[dict[str, Any]]) -> list[tuple[str, float, dict[str, f
     ]
 
 
-def table(content: dict[str, Any]) -> str:
-    """Markdown: examples per second, and how many times as fast as each library."""
+def table(content: dict[str, Any], *, short: bool = False) -> str:
+    """Return Markdown: examples per second, and how many times as fast as each library."""
     machine = content["machine"]
     versions = machine["versions"]
+    peak = "" if short else " share of peak |"
     lines = [
-        f"| network, loss, batch | fastnn, examples/s | {' | '.join(f'{name}' for name in COLUMNS)} | share of peak |",
-        f"|---|---:|{'---:|' * (len(COLUMNS) + 1)}",
+        f"| network, loss, batch | fastnn, examples/s | {' | '.join(COLUMNS)} |{peak}",
+        f"|---|---:|{'---:|' * (len(COLUMNS) + (not short))}",
     ]
     for result, (case, ours, others) in zip(content["results"], rows_of(content["results"]), strict=True):
+        if short and case not in SHORT:
+            continue
         cells = [f"{ours / pace:.1f}x" if pace else "" for pace in others.values()]
-        lines.append(f"| {case} | {ours:,.0f} | {' | '.join(cells)} | {result['fraction_of_peak']:.0%} |")
+        peak = "" if short else f" {result['fraction_of_peak']:.0%} |"
+        lines.append(f"| {case} | {ours:,.0f} | {' | '.join(cells)} |{peak}")
     named = ", ".join(f"{name} {versions[name]}" for name in ("numpy", "numba", "scikit-learn", "torch", "jax"))
-    lines.append(
-        f"\nfastnn's speed over each library's, in one run, float32, PyTorch the better of one and all threads, JAX "
+    text = (
+        f"fastnn's speed over each library's, in one run, float32, PyTorch the better of one and all threads, JAX "
         f"with the whole epoch compiled. {machine['date']}, {machine['processor']}, {machine['cores']} cores, "
-        f"Python {machine['python']}, {named}. Empty: the library cannot train that network. Share of peak: of the "
-        "multiply-adds that all cores reach in registers, measured before and after each case, the better."
+        f"Python {machine['python']}, {named}. Empty: the library cannot train that network."
     )
-    return "\n".join(lines)
+    if not short:
+        text += (
+            " Share of peak: of the multiply-adds that all cores reach in registers, measured before and after each "
+            "case, the better."
+        )
+    return "\n".join([*lines, "", textwrap.fill(text, 120)])
 
 
 def chart(content: dict[str, Any], path: Path) -> None:
-    """Bars: examples per second of every library, a panel for each case."""
+    """Draw bars, examples per second of every library, a panel for each case."""
     from matplotlib.figure import Figure
 
     rows = rows_of(content["results"])
@@ -81,18 +98,25 @@ def chart(content: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def replace_table(page: Path, text: str) -> None:
+    """Put a table between the marks of a page."""
+    before = page.read_text("utf-8")
+    marked = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
+    if not marked.search(before):
+        raise SystemExit(f"{page} has no place for the table: {BEGIN}")
+    page.write_text(marked.sub(lambda _: f"{BEGIN}\n{text}\n{END}", before), "utf-8")
+
+
 def main() -> None:
-    """Rewrite README.md and draw the chart."""
+    """Rewrite the tables of both pages and draw the chart."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("json", type=Path)
-    parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="page of some cases")
+    parser.add_argument("--page", type=Path, default=Path("docs/benchmarks.md"), help="page of all cases")
     chosen = parser.parse_args()
-    content = json.loads(chosen.json.read_text())
-    text = chosen.readme.read_text()
-    marked = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    if not marked.search(text):
-        raise SystemExit(f"{chosen.readme} has no place for the table: {BEGIN}")
-    chosen.readme.write_text(marked.sub(lambda _: f"{BEGIN}\n{table(content)}\n{END}", text))
+    content = json.loads(chosen.json.read_text("utf-8"))
+    replace_table(chosen.readme, table(content, short=True))
+    replace_table(chosen.page, table(content))
     chart(content, chosen.json.with_suffix(".png"))
 
 

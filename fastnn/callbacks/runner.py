@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..history import History, check_monitor
+from ..history import VALIDATION, History, check_monitor
 from .base import Callback
 
 FORMER_NAMES = {"CSVLog": "CSVLogger", "StopAfter": "TimeLimit"}
@@ -69,8 +69,17 @@ class CallbackRunner:
                 callback.restore(plain | own)
 
 
-def check_callbacks(callbacks: Any, columns: Sequence[str]) -> None:
-    """Raise an error for what is no callback, or monitors a column that this training will not have."""
+def check_callbacks(callbacks: Any, columns: Sequence[str], validation: str = VALIDATION) -> None:
+    """Raise an error for what is no callback, or monitors a column that this training will not have.
+
+    Parameters
+    ----------
+    callbacks : sequence of callables
+    columns : sequence of str
+        Of the history.
+    validation : str
+        What to give `fit` for columns of validation data.
+    """
     if not isinstance(callbacks, list | tuple) or not all(callable(callback) for callback in callbacks):
         raise TypeError(f"callbacks must be a sequence of callables, got {callbacks!r}")
     for callback in callbacks:
@@ -79,7 +88,7 @@ def check_callbacks(callbacks: Any, columns: Sequence[str]) -> None:
         monitor = getattr(callback, "monitor", None) if isinstance(callback, Callback) else None
         best_only = getattr(callback, "save_best_only", True)
         if monitor is not None and best_only:
-            check_monitor(monitor, columns)
+            check_monitor(monitor, columns, validation)
 
 
 def _name(callback: Any) -> str:

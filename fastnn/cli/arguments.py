@@ -14,6 +14,7 @@ examples:
   fastnn train digits
   fastnn train mnist --hidden 16 --epochs 10
   fastnn train houses.csv --target price --hidden 64,32 --activation relu
+  fastnn train houses.csv --target price --categorical "zip code" --drop id --test later_houses.csv
 """
 
 
@@ -59,11 +60,13 @@ def _add_train(commands: Any) -> None:
     train.add_argument(
         "data",
         metavar="DATA",
-        help="digits (comes with fastnn), mnist (downloaded once), or a .csv, .tsv or .npz file with a target",
+        help="digits (comes with fastnn), mnist (downloaded once), or the file of a table: CSV and other text, Excel, "
+        "Parquet, ARFF, libsvm or .npz, packed or not",
     )
     _add_network(train.add_argument_group("network"))
     _add_training(train.add_argument_group("training"))
     _add_files(train.add_argument_group("files"))
+    _add_table_options(train)
 
 
 def _add_network(network: Any) -> None:
@@ -104,13 +107,6 @@ def _add_training(training: Any) -> None:
 
 def _add_files(files: Any) -> None:
     files.add_argument("-o", "--output", metavar="DIR", help="output folder (default runs/NAME)")
-    _add_table(files, "target column, by name or by index from 0 (default: the last one)")
-    files.add_argument("--columns", type=names, metavar="NAME,NAME", help="input columns (default: all others)")
-    files.add_argument(
-        "--task",
-        choices=("classification", "regression"),
-        help="default: classification if the target is text or 0, 1, 2, ...; regression otherwise",
-    )
     files.add_argument(
         "--held-out",
         type=fraction,
@@ -123,6 +119,29 @@ def _add_files(files: Any) -> None:
     )
 
 
+def _add_table_options(train: Any) -> None:
+    table = train.add_argument_group("tables", "Names of columns are those of the file, with their commas and blanks.")
+    _add_reading(table, "target column, by name or by index from 0 (default: the last one)")
+    columns: dict[str, Any] = {"nargs": "+", "action": "extend", "default": [], "metavar": "COLUMN"}
+    table.add_argument("--columns", help="input columns (default: all others)", **columns)
+    table.add_argument("--categorical", help="columns that hold categories, whatever they look like", **columns)
+    table.add_argument("--numeric", help="columns that hold numbers", **columns)
+    table.add_argument("--date", help="columns that hold dates or times", **columns)
+    table.add_argument("--drop", help="columns to leave out", **columns)
+    table.add_argument(
+        "--task",
+        choices=("classification", "regression"),
+        help="default: classification if the target is text, has two values, or is few whole numbers; else regression",
+    )
+    held = table.add_mutually_exclusive_group()
+    held.add_argument("--test", metavar="FILE", help="evaluate on the rows of this file, and train on all others")
+    held.add_argument(
+        "--split-by",
+        metavar="COLUMN",
+        help="hold out the last dates or numbers of this column, or whole groups of it (default: rows at random)",
+    )
+
+
 def _add_predict(commands: Any) -> None:
     predict = commands.add_parser(
         "predict",
@@ -131,9 +150,9 @@ def _add_predict(commands: Any) -> None:
         "Columns are matched by name if the model and the file have names, otherwise by order.",
     )
     predict.add_argument("model", metavar="MODEL", help="model file written by fastnn")
-    predict.add_argument("file", metavar="FILE", help=".csv, .tsv or .npz file, with or without a target")
+    predict.add_argument("file", metavar="FILE", help="file of a table, with or without the target")
     predict.add_argument("-o", "--output", metavar="CSV", help="output file (default: standard output)")
-    _add_table(predict, "column to ignore (default: the last one, if there is one too many)")
+    _add_reading(predict, "column to ignore if columns have no names (default: the target of the training)")
 
 
 def _add_bench(commands: Any) -> None:
@@ -156,15 +175,34 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--seconds", type=positive, default=0.5, metavar="S", help="length of a turn (default 0.5)")
 
 
-def _add_table(group: Any, target_help: str) -> None:
-    group.add_argument("--target", type=name_or_index, metavar="COLUMN", help=target_help)
+def _add_reading(group: Any, target_help: str) -> None:
+    """Add the options that say how a file is read."""
+    group.add_argument("--target", metavar="COLUMN", help=target_help)
     header = group.add_mutually_exclusive_group()
     header.add_argument(
-        "--header", action="store_true", default="auto", help="the first row holds names (default: detected)"
+        "--header", action="store_true", default=None, help="the first row holds names (default: detected)"
     )
     header.add_argument(
-        "--no-header", dest="header", action="store_false", default="auto", help="the first row holds data"
+        "--no-header", dest="header", action="store_false", default=None, help="the first row holds data"
     )
+    group.add_argument(
+        "--missing",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TEXT",
+        help="more texts that stand for a missing value, such as -999",
+    )
+    group.add_argument("--decimal", choices=(".", ","), help="decimal sign (default: detected)")
+    group.add_argument("--separator", type=separator, metavar="CHARACTER", help="between fields (default: detected)")
+    group.add_argument("--encoding", metavar="NAME", help="encoding of a text file (default: detected)")
+
+
+def separator(text: str) -> str:
+    """Parse a separator: one character, `tab` or `blanks`."""
+    if text not in ("tab", "blanks") and len(text) != 1:
+        raise argparse.ArgumentTypeError(f"expected one character, tab or blanks, got {text!r}")
+    return "\t" if text == "tab" else text
 
 
 def sizes(text: str) -> tuple[int, ...]:
@@ -180,11 +218,6 @@ def sizes(text: str) -> tuple[int, ...]:
 def names(text: str) -> tuple[str, ...]:
     """Parse names separated by commas."""
     return tuple(part.strip() for part in text.split(","))
-
-
-def name_or_index(text: str) -> str | int:
-    """Parse the index of a column if the text is an integer, else return it as a name."""
-    return int(text) if re.fullmatch(r"-?[0-9]{1,9}", text) else text
 
 
 def integer_from(least: int) -> Any:

@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from ..network import Network, load
+from ..network import Network
+from ..table_model import TableModel, load_model
+from ..tables.encoded import CategoryColumn, DateColumn
 from .results import model_file
 
 MAX_NAMES = 12
@@ -14,8 +16,46 @@ MAX_NAMES = 12
 
 def run(arguments: argparse.Namespace) -> int:
     """Describe the model file; return the exit code."""
-    print("\n".join(describe(load(model_file(arguments.model)))))
+    print("\n".join(describe_model(load_model(model_file(arguments.model)))))
     return 0
+
+
+def describe_model(model: TableModel) -> list[str]:
+    """Return a description of a model in lines: its network, its columns, and where it comes from."""
+    lines = describe(model.network)
+    if not model.encoder.targets:
+        names = {"columns": model.encoder.column_names, "classes": model.classes}
+        return lines + [f"{key:8}  {_listed(found)}" for key, found in names.items()]
+    lines.append(
+        f"{'target':8}  {', '.join(model.target.names)}" + (f": {_listed(model.classes)}" if model.classes else "")
+    )
+    lines += ["", f"{'column':30}  {'kind':10}  encoding"]
+    for column in model.encoder.columns:
+        lines.append(f"{column.name:30}  {column.kind:10}  {_encoding(column)}")
+    lines += [f"{name:30}  {'left out':10}  {why}" for name, why in model.encoder.left_out.items()]
+    return [*lines, "", *_flat(model.info)]
+
+
+def _encoding(column: Any) -> str:
+    if isinstance(column, CategoryColumn):
+        return f"{len(column.feature_names)} inputs: {_listed(column.levels)}" + ", others" * column.rare
+    if isinstance(column, DateColumn):
+        return f"{len(column.feature_names)} inputs: {', '.join(column.parts)}"
+    clipped = ", softly clipped" if column.clip else ""
+    missing = ", and whether it is missing" if column.indicator else ""
+    return f"(x - {column.centre:.6g}) * {column.scale:.6g}{clipped}{missing}"
+
+
+def _flat(info: dict[str, Any], before: str = "") -> list[str]:
+    """Return nested data as lines of a key and a value."""
+    lines = []
+    for key, value in info.items():
+        if isinstance(value, dict):
+            lines += _flat(value, f"{before}{key} ")
+        else:
+            text = f"{value:.6g}" if isinstance(value, float) else _listed(value) if isinstance(value, list) else value
+            lines.append(f"{before}{key}: {text}")
+    return lines
 
 
 def describe(net: Network) -> list[str]:
@@ -28,14 +68,11 @@ def describe(net: Network) -> list[str]:
         lines.append(f"{name:8}{n_out:>10,}  {activation:12}{n_out * (n_in + 1):>12,}")
     lines.append(f"{'in all':32}{net.n_parameters:>12,}")
     scale = "as they are" if net.input_scale == 1 else f"multiplied by {net.input_scale:.6g}"
-    scaled = "" if net.scaler is None else f", after {net.scaler!r}"
     properties = {
         "loss": net.loss_name,
         "numbers": net.dtype.name,
         "trained": f"{net.epochs_trained:,} epochs, seed {net.seed}",
-        "inputs": scale + scaled,
-        "columns": _listed(net.column_names),
-        "classes": _listed(net.class_names),
+        "inputs": scale,
     }
     return lines + [f"{name:8}  {text}" for name, text in properties.items()]
 

@@ -1,4 +1,4 @@
-"""`fastnn predict`: a model's predictions for the rows of a file, as CSV."""
+"""`fastnn predict`: a model's answers for the rows of a file, as CSV."""
 
 from __future__ import annotations
 
@@ -8,96 +8,97 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileFormatError
-from ..network import Network, load
 from ..plots import brightest
-from ..tables.reading import Table, read_table
+from ..table_model import TableModel, load_model
+from ..tables.columns import Column, default_name
+from ..tables.encoder import has_own_names
+from ..tables.reading import Table
+from ..tables.targets import ClassTarget
 from .results import model_file
-from .tasks import has_own_names
+from .table_task import read_rows, resolve_name, tell_problems, tell_reading
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    net = load(model_file(arguments.model))
-    X = read_inputs(net, arguments.file, arguments.target, arguments.header)
-    outputs = net.predict(X if net.scaler is None else net.scaler.transform(X))
+    model = load_model(model_file(arguments.model))
+    table = read_rows(arguments.file, model.encoder, arguments)
+    quiet = [note for note in table.notes if "missing value" in note or "also named" in note]
+    tell_reading(_with_notes(table, quiet), _say)
+    columns = _without_target(model, table, arguments.target)
+    try:
+        values, problems = model.encoder.raw(columns)
+    except (TypeError, ValueError) as error:
+        raise FileFormatError(f"{arguments.file}: {error}") from None
+    tell_problems(table, problems, _say)
+    outputs = model.network.predict(model.encoder.encode(values, model.network.dtype))
     if arguments.output is None:
-        write_answers(sys.stdout, net, outputs)
+        write_answers(sys.stdout, model, outputs)
     else:
         with open(arguments.output, "w", newline="", encoding="utf-8") as file:
-            write_answers(file, net, outputs)
+            write_answers(file, model, outputs)
     return 0
 
 
-def read_inputs(net: Network, path: str, target: str | int | None, header: Any) -> NDArray[np.float64]:
-    """Return the columns of a file that a model takes, matched by name if possible, else by order.
+def _say(text: str) -> None:
+    print(f"fastnn: {text}", file=sys.stderr)
 
-    Columns without names are called "column 1", "column 2", ..., which matches them in a file of the same layout.
 
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    FileFormatError
-        If it is damaged, lacks columns, or has so many that the right ones are unclear.
+def _with_notes(table: Table, notes: list[str]) -> Table:
+    """Return a table of which only these notes are said."""
+    return Table(**{**vars(table), "notes": tuple(notes)})
+
+
+def _without_target(model: TableModel, table: Table, option: str | None) -> dict[str, Column]:
+    """Return the columns that the model may take: all but the target, where columns go by their order.
+
+    The target is the one named; that of the training, where the file has as many columns; or the last column, where the
+    model does not know its training's table and the file has one column too many.
     """
-    names = net.column_names
-    if names is None:
-        return _by_order(net, path, target, header).X
-    try:
-        return read_table(path, target=False, header=header, columns=names).X
-    except FileFormatError as by_name:
-        try:
-            table = _by_order(net, path, target, header)
-        except FileFormatError:
-            raise by_name from None
-        other_names = has_own_names(names) and has_own_names(table.column_names)
-        if other_names or {*names} <= {*table.column_names, table.target_name}:
-            raise
-        return table.X
+    columns = {name: column for name, column in table.columns.items() if name not in table.targets}
+    if option is not None:
+        left_out = resolve_name(option, list(columns), "--target")
+        columns = {name: column for name, column in columns.items() if name != left_out}
+        n = len(model.encoder.columns)
+        if len(columns) == n and not (has_own_names(columns) and has_own_names(model.encoder.column_names)):
+            return dict(zip(model.encoder.column_names, columns.values(), strict=True))
+        return columns
+    wanted = model.encoder.column_names
+    n, counted = len(wanted), wanted == tuple(map(default_name, range(len(wanted))))
+    if model.encoder.targets or (set(wanted) <= set(columns) and not counted) or len(columns) <= n:
+        return columns
+    if len(columns) > n + 1 or (has_own_names(wanted) and has_own_names(columns)):
+        return columns if has_own_names(wanted) else _refuse(model, table)
+    _say(f"{table.path}: left out {list(columns)[-1]!r}, the last column, as a target")
+    return dict(list(columns.items())[:n])
 
 
-def _by_order(net: Network, path: str, target: str | int | None, header: Any) -> Table:
-    """Return all columns except the target: the column named, or the last one if there is one too many."""
-    n_inputs = net.sizes[0]
-    for left_out in (False, None) if target is None else (target,):
-        try:
-            table = read_table(path, target=left_out, header=header)
-        except FileFormatError:
-            if left_out is not False:
-                raise
-            continue  # text in the last column must be a target: the next round leaves it out
-        if table.X.shape[1] == n_inputs:
-            if target is None and left_out is None:
-                print(f"fastnn: {path}: left out {table.target_name!r}, the last column, as a target", file=sys.stderr)
-            return table
-        width = table.X.shape[1]
-        if width < n_inputs:
-            break
+def _refuse(model: TableModel, table: Table) -> dict[str, Column]:
     raise FileFormatError(
-        f"{path}: the model takes {n_inputs} columns, the file has {width} beside any target; "
-        "give a file of the model's columns, with or without a target (named with --target)"
+        f"{table.path}: the model takes {len(model.encoder.columns)} columns, the table has {len(table.columns)} "
+        "beside any target; give the columns of the model in their order, with or without a target (named with "
+        "--target)"
     )
 
 
-def write_answers(file: TextIO, net: Network, outputs: NDArray) -> None:
-    """Write class and confidence of each row, or the values."""
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerows(_rows(net, outputs))
+def write_answers(file: TextIO, model: TableModel, outputs: NDArray) -> None:
+    """Write class and confidence of each row, or its values."""
+    csv.writer(file, lineterminator="\n").writerows(_rows(model, outputs))
 
 
-def _rows(net: Network, outputs: NDArray) -> Iterable[list[Any]]:
-    if net.class_names is None and net.loss_name == "squared_error":
-        n_outputs = outputs.shape[1]
-        yield ["prediction"] if n_outputs == 1 else [f"prediction {number + 1}" for number in range(n_outputs)]
-        for row in outputs:
-            yield [str(value) for value in row]
+def _rows(model: TableModel, outputs: NDArray) -> Iterable[list[Any]]:
+    if isinstance(model.target, ClassTarget):
+        labels, confidence = brightest(outputs)
+        names = model.target.class_names
+        yield ["class", "confidence"]
+        for label, sure in zip(labels, confidence, strict=True):
+            yield [names[label], f"{sure:.6g}"]
         return
-    labels, confidence = brightest(outputs)
-    names = net.class_names or [str(label) for label in range(max(2, outputs.shape[1]))]
-    yield ["class", "confidence"]
-    for label, sure in zip(labels, confidence, strict=True):
-        yield [names[label], f"{sure:.6g}"]
+    values = model.target.values(outputs)
+    exact = values if model.encoder.targets else outputs  # of a plain network: as it gives them, to the last bit
+    n = exact.shape[1]
+    yield ["prediction"] if n == 1 else [f"prediction {number + 1}" for number in range(n)]
+    for row in exact:
+        yield [str(value) for value in row]

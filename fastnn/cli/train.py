@@ -12,24 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..callbacks import EarlyStopping
 from ..history import History
 from ..io.checkpoint_file import read
 from ..network import Network
-from ..preprocessing import StandardScaler
 from ..spec import LOSS_OUTPUT
 from ..training.loop import RESUMABLE
 from ..warmup import warmup
-from .results import MODEL, report, write_results
+from .results import MODEL, finished_model, report, write_results
 from .tasks import Task, load_task
 
 CAUTIOUS_RATE = 0.1
 """Learning rate if the loss or the activation is not that of the recipe, whose rate does not apply then."""
-
-FLOAT32_SPREAD = 1e-4
-"""Targets whose standard deviation is a smaller fraction of their mean need float64: float32 would blur them."""
 
 PATIENCE = 2.0
 """Seconds after which the user is told that kernels are compiled."""
@@ -42,6 +36,8 @@ class Settings:
     epochs: int
     batch_size: int
     rate: float
+    optimizer: str
+    patience: int
     n_threads: int | None
     folder: Path
     resume: bool
@@ -80,24 +76,23 @@ def train(arguments: argparse.Namespace, comm: Any) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     prepare_kernels(net)
     print(f"{task.name}: {len(task.X):,} examples to train on, {len(task.X_held):,} held out")
+    at_most = "at most " if settings.patience else ""
     print(
         f"{'-'.join(map(str, net.sizes))} ({', '.join(net.activation)}; {net.loss_name}), {net.n_parameters:,} "
-        f"parameters: {settings.epochs} epochs, batches of {settings.batch_size}, rate {settings.rate:g}",
+        f"parameters: {at_most}{settings.epochs} epochs, batches of {settings.batch_size}, rate {settings.rate:g}",
         flush=True,
     )
-    target_scaler = scaler_of_targets(task, net)
     if settings.resume:
         print(what_is_left(settings), flush=True)
     elif (folder / MODEL).exists():
         print(f"the model in {folder} will be replaced", flush=True)
-    history = fit(net, task, settings, target_scaler, comm)
+    history = fit(net, task, settings, comm)
     if comm is not None and comm.Get_rank() != 0:
         return 0
-    if target_scaler is not None:
-        give_outputs_the_units_of(net, target_scaler)
-    outputs = net.predict(task.prepared(task.X_held))
-    report(task, history, outputs, target_scaler)
-    print(f"written to {folder}: {', '.join(write_results(folder, net, task, history, outputs))}")
+    outputs = net.predict(task.X_held)
+    scores = report(net, task, history, outputs)
+    model = finished_model(net, task, arguments, scores)
+    print(f"written to {folder}: {', '.join(write_results(folder, model, task, history, outputs))}")
     if history.stop_reason == "interrupted":
         print("fastnn: interrupted; the training so far is saved, and --resume continues it", file=sys.stderr)
         return 130
@@ -113,16 +108,18 @@ def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]
         sizes,
         activation=_activation(task, arguments.activation, len(sizes) - 1, loss),
         loss=loss,
-        dtype=_dtype(task),
         seed=arguments.seed,
         input_scale=task.input_scale,
     )
-    net.scaler, net.column_names, net.class_names = task.scaler, task.column_names, task.class_names
+    if task.table is None:
+        net.class_names = task.class_names
     of_recipe = loss == recipe.loss and arguments.activation in (None, (recipe.activation,))
     settings = Settings(
         epochs=arguments.epochs or recipe.epochs,
         batch_size=arguments.batch_size or recipe.batch_size,
-        rate=arguments.rate or (recipe.rate if of_recipe else CAUTIOUS_RATE),
+        rate=arguments.rate or (recipe.rate if of_recipe or recipe.optimizer != "sgd" else CAUTIOUS_RATE),
+        optimizer=recipe.optimizer,
+        patience=recipe.patience if task.table is not None and task.table.validation is not None else 0,
         n_threads=arguments.threads,
         folder=Path(arguments.output or Path("runs", task.name)),
         resume=arguments.resume,
@@ -159,13 +156,6 @@ def _activation(task: Task, option: Sequence[str] | None, n_layers: int, loss: s
     return (*[hidden] * (n_layers - 1), output)
 
 
-def _dtype(task: Task) -> str:
-    if task.classifies:
-        return "float32"
-    blurred = task.y.std(axis=0) < FLOAT32_SPREAD * np.abs(task.y.mean(axis=0))
-    return "float64" if blurred.any() else "float32"
-
-
 def prepare_kernels(net: Network) -> None:
     """Compile or load the kernels before the training is timed; tell the user if that takes long."""
     text = "preparing the kernels; the first run on a machine compiles them, which takes about 20 seconds ..."
@@ -190,39 +180,21 @@ def what_is_left(settings: Settings) -> str:
     return f"the training in {settings.folder} continues after epoch {done}"
 
 
-def scaler_of_targets(task: Task, net: Network) -> StandardScaler | None:
-    """Return the scaler of the targets; None for labels, and for outputs of a bounded range."""
-    if task.classifies or net.activation[-1] != "identity":
-        return None
-    return StandardScaler().fit(task.y)
-
-
-def fit(
-    net: Network, task: Task, settings: Settings, target_scaler: StandardScaler | None, comm: Any = None
-) -> History:
-    """Train, evaluating on the held-out examples after every epoch."""
-
-    def targets(y: NDArray) -> NDArray:
-        return y if target_scaler is None else target_scaler.transform(y)
-
+def fit(net: Network, task: Task, settings: Settings, comm: Any = None) -> History:
+    """Train, evaluating after every epoch: on the validation rows of a table, or on the held-out examples."""
+    validation = (task.X_held, task.y_held) if task.table is None else task.table.validation
     return net.fit(
-        task.prepared(task.X),
-        targets(task.y),
+        task.X,
+        task.y,
         epochs=settings.epochs,
         batch_size=settings.batch_size if comm is None else max(1, settings.batch_size // comm.Get_size()),
         learning_rate=settings.rate,
+        optimizer=settings.optimizer,
         comm=comm,
-        validation_data=(task.prepared(task.X_held), targets(task.y_held)),
+        validation_data=validation,
+        callbacks=[EarlyStopping("val_loss", settings.patience)] if settings.patience else (),
         progress=sys.stderr is not None and sys.stderr.isatty(),
         n_threads=settings.n_threads,
         checkpoint=settings.folder,
         resume=settings.resume,
     )
-
-
-def give_outputs_the_units_of(net: Network, target_scaler: StandardScaler) -> None:
-    """Fold the inverse scaling of the targets into the last layer, which is linear: w s, and b s + mean."""
-    state = target_scaler.state()
-    mean, std = np.array(state["mean"]), np.array(state["std"])
-    net.weights[-1][...] = net.weights[-1] * std[:, np.newaxis]
-    net.biases[-1][...] = net.biases[-1] * std + mean

@@ -105,8 +105,7 @@ def source(model: SavedModel, name: str) -> str:
     unknown = set(activation) - ACTIVATIONS.keys() - {"softmax"}
     if unknown:
         raise ValueError(f"activation {sorted(unknown)[0]!r} is a registered one, for which there is no C source")
-    if not np.isfinite(model.parameters).all():
-        raise ValueError("this network has parameters that are not finite; it is not written")
+    model.check_finite("this network has parameters that are not finite; it is not written")
     single = model.spec.dtype == "float32"
     names = {"number": "float" if single else "double", "name": name, "macro": name.upper()}
     parts = [_head(model, **names)]
@@ -153,13 +152,13 @@ def _head(model: SavedModel, number: str, name: str, macro: str) -> str:
     lines += [f"void {name}_predict(const {number} *inputs, {number} *outputs);"]
     lines += [f"int {name}_classify(const {number} *inputs);", ""]
     if model.class_names is not None:
-        names = ", ".join(_string(str(label)) for label in model.class_names)
+        names = ", ".join(c_string(str(label)) for label in model.class_names)
         lines += [f"extern const char *const {name}_class_names[{len(model.class_names)}];"]
         lines += [f"const char *const {name}_class_names[{len(model.class_names)}] = {{{names}}};", ""]
     return "\n".join(lines)
 
 
-def _string(text: str) -> str:
+def c_string(text: str) -> str:
     """Return a text as a literal of C99."""
     return '"' + "".join(map(_escaped, text)).replace("??", "?\\?") + '"'
 

@@ -43,8 +43,7 @@ def to_model(model: SavedModel) -> Any:
         from onnx import helper
     except ImportError as error:
         raise ImportError("to_onnx needs the package onnx: pip install 'fastnn[onnx]'") from error
-    if not np.isfinite(model.parameters).all():
-        raise ValueError("this network has parameters that are not finite; it is not written")
+    model.check_finite("this network has parameters that are not finite; it is not written")
     made = helper.make_model(
         _Graph(model).build(),
         producer_name="fastnn",

@@ -52,13 +52,15 @@ def from_estimator(estimator: Any) -> SavedModel:
     spec = make_spec(sizes, names, loss, np.result_type(*coefs).name)
     classes = np.asarray(getattr(estimator, "classes_", ()))
     columns = getattr(estimator, "feature_names_in_", None)
-    return SavedModel(
+    model = SavedModel(
         spec=spec,
         parameters=flatten(tuple(coef.T for coef in coefs), tuple(estimator.intercepts_)).astype(spec.dtype),
         seed=0,
         column_names=None if columns is None else tuple(columns),
         class_names=_as_names(classes) if len(classes) == max(2, sizes[-1]) else None,
     )
+    model.check_finite(f"parameters must be finite within {spec.dtype}, got an estimator with others")
+    return model
 
 
 def _as_names(classes: np.ndarray) -> tuple[Any, ...]:

@@ -35,7 +35,9 @@ def from_module(module: Any, loss: Any = None) -> SavedModel:
     reader = _Reader(_dtype_of([part for _, part in parts]))
     for place, part in parts:
         reader.add(place, part)
-    return reader.finish(loss)
+    model = reader.finish(loss)
+    model.check_finite(f"parameters must be finite within {model.spec.dtype}, got a module with others")
+    return model
 
 
 def _dtype_of(modules: list[Any]) -> str:
@@ -176,7 +178,8 @@ class _Reader:
 
 
 def _array(tensor: Any) -> np.ndarray:
-    return tensor.detach().cpu().numpy()
+    array: np.ndarray = tensor.detach().cpu().numpy()
+    return array
 
 
 def to_module(model: SavedModel, logits: bool = False) -> Any:

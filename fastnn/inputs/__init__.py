@@ -18,7 +18,7 @@ from .arrays import as_numeric_array, column_names_of, is_sparse, read_only
 from .examples import all_sparse, as_examples, empty_examples, prefetch_distance, without_targets
 from .rows import KINDS, Rows, as_indexable, as_rows
 from .targets import Targets, as_targets
-from .weights import apply_class_weight, as_weights
+from .weights import apply_class_weight, as_weights, check_class_weight
 
 __all__ = [
     "KINDS",
@@ -32,6 +32,7 @@ __all__ = [
     "as_rows",
     "as_targets",
     "as_weights",
+    "check_class_weight",
     "column_names_of",
     "empty_examples",
     "is_sparse",

@@ -57,7 +57,7 @@ def _as_array(name: str, values: Any) -> np.ndarray:
     parts = values if isinstance(values, list | tuple) else (values,)
     n_masked = 0
     if any(issubclass(kind, np.ma.MaskedArray) for kind in set(map(type, parts))):
-        n_masked = sum(int(np.ma.count_masked(part)) for part in parts if isinstance(part, np.ma.MaskedArray))
+        n_masked = sum(int(np.ma.getmaskarray(part).sum()) for part in parts if isinstance(part, np.ma.MaskedArray))
     if n_masked:
         raise ValueError(f"{name} must not have masked values, got {n_masked}")
     dtypes = getattr(values, "dtypes", None)  # a list in polars, which would convert dates to numbers of days

@@ -46,8 +46,9 @@ def apply_class_weight(examples: layout.Examples, class_weight: Any, spec: Spec,
     are_classes : bool
         Whether the targets are labels or one-hot rows.
     """
+    class_weight = check_class_weight(class_weight, spec)
     labels = _labels_of(examples, spec, are_classes)
-    factors = _class_factors(class_weight, labels, max(2, spec.sizes[-1]))
+    factors = _class_factors(class_weight, labels, _n_classes(spec))
     weights = factors[labels] * (examples.weights if examples.weights.size else 1.0)
     return examples._replace(weights=as_weights("class_weight", weights, spec, examples.n_rows))
 
@@ -57,27 +58,43 @@ def _labels_of(examples: layout.Examples, spec: Spec, are_classes: bool) -> np.n
         return examples.labels
     targets = examples.targets.reshape(examples.n_rows, -1)
     if are_classes:
-        return targets.argmax(axis=1)
+        labels: np.ndarray = targets.argmax(axis=1)
+        return labels
     if spec.sizes[-1] == 1 and bool(np.isin(targets, (0, 1)).all()):
         return targets[:, 0].astype(np.int64)
     raise ValueError("class_weight takes labels, one-hot rows, or 0 and 1 for one output; y has other numbers")
 
 
-def _class_factors(class_weight: Any, labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return one factor for each class."""
-    name = "class_weight"
-    factors = np.ones(n_classes)
+def _n_classes(spec: Spec) -> int:
+    """Return how many classes the outputs tell apart: one output tells two."""
+    return max(2, spec.sizes[-1])
+
+
+def check_class_weight(class_weight: Any, spec: Spec) -> Any:
+    """Return the argument `class_weight` as a dict of floats by label, or "balanced", whatever the examples are."""
+    name, n_classes = "class_weight", _n_classes(spec)
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ValueError(f"{name} must be a dict of weights by label or 'balanced', got {class_weight!r}")
+        return class_weight
+    if not isinstance(class_weight, dict):
+        raise TypeError(f"{name} must be a dict of weights by label or 'balanced', got {class_weight!r}")
+    checked = {}
+    for label, weight in class_weight.items():
+        if isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < n_classes:
+            raise ValueError(f"{name} must have labels 0..{n_classes - 1} as keys, got {label!r}")
+        checked[int(label)] = check_non_negative(f"{name}[{label}]", weight)
+    return checked
+
+
+def _class_factors(class_weight: Any, labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return one factor for each class."""
+    factors = np.ones(n_classes)
+    if class_weight == "balanced":
         counts = np.bincount(labels, minlength=n_classes)
         present = counts > 0
         factors[present] = len(labels) / (present.sum() * counts[present])
-    elif isinstance(class_weight, dict):
-        for label, weight in class_weight.items():
-            if isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < n_classes:
-                raise ValueError(f"{name} must have labels 0..{n_classes - 1} as keys, got {label!r}")
-            factors[label] = check_non_negative(f"{name}[{label}]", weight)
-    else:
-        raise TypeError(f"{name} must be a dict of weights by label or 'balanced', got {class_weight!r}")
+        return factors
+    for label, weight in class_weight.items():
+        factors[label] = weight
     return factors

@@ -1,9 +1,10 @@
 """Read and write the model file: safetensors with plain tensor names and a versioned description.
 
 The tensors are `layers.0.weight` (n_out, n_in), `layers.0.bias` (n_out,), and so on. The metadata holds one key,
-`fastnn`, with JSON: format (1), sizes, activation, loss, loss_setting, input_scale, dropout, seed, epochs, and what
+`fastnn`, with JSON: format, sizes, activation, loss, loss_setting, input_scale, dropout, seed, epochs, and what
 prediction needs besides: scaler, column_names, class_names, and class_dtype if the latter are numbers of a NumPy type
-that JSON does not tell. A checkpoint (io/checkpoint_file.py) is such a file with more in it.
+that JSON does not tell. Format 1 is a network; format 2 also holds `table`, the preprocessing of a table, its target
+and its provenance (`TableModel`). A checkpoint (io/checkpoint_file.py) is such a file with more in it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from ..spec import Spec, activation_code, loss_code, make_spec
 from .files import write_bytes
 from .labels import as_plain, from_plain
 
-FORMAT = 1
+FORMAT, TABLE_FORMAT = 1, 2
+"""Of a network, and of one with the preprocessing of a table."""
+
 DTYPES = {"F32": "float32", "F64": "float64"}
 TRAINING_PREFIX = "training."
 """Begins the names of the tensors that a checkpoint adds to those of the model."""
@@ -52,6 +55,8 @@ class SavedModel:
         Names of the inputs.
     class_names : tuple of str, int, bool or float, or None
         Labels of the classes, all of one kind; NumPy's scalars where their type matters.
+    table : dict or None
+        The preprocessing of a table, its target and its provenance, as plain data: what `TableModel` adds.
     """
 
     spec: Spec
@@ -61,6 +66,12 @@ class SavedModel:
     scaler: Any = None
     column_names: tuple[str, ...] | None = None
     class_names: tuple[Any, ...] | None = None
+    table: dict[str, Any] | None = None
+
+    def check_finite(self, message: str) -> None:
+        """Raise ValueError with a message if any parameter is not finite."""
+        if not np.isfinite(self.parameters).all():
+            raise ValueError(message)
 
     def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return weights (n_out, n_in) and biases (n_out,) of each layer, as views of the parameters."""
@@ -98,8 +109,7 @@ def write(path: str | os.PathLike[str], model: SavedModel) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    if not np.isfinite(model.parameters).all():
-        raise ValueError("this network has parameters that are not finite; it is not saved")
+    model.check_finite("this network has parameters that are not finite; it is not saved")
     write_bytes(path, to_bytes(tensors_of(model), {"fastnn": json.dumps(description(model))}))
 
 
@@ -109,24 +119,23 @@ def description(model: SavedModel) -> dict[str, Any]:
     labels, dtype = None, None
     if model.class_names is not None:
         labels, dtype = as_plain("class_names", model.class_names, max(2, spec.sizes[-1]))
-    return (
-        {
-            "format": FORMAT,
-            "sizes": list(spec.sizes),
-            "activation": list(spec.activation),
-            "loss": spec.loss,
-            "input_scale": spec.input_scale,
-            "dropout": list(spec.dropout),
-            "loss_setting": spec.loss_setting,
-            "seed": model.seed,
-            "epochs": model.epochs,
-            "scaler": check_scaler(model.scaler, spec.sizes[0]).state() if model.scaler is not None else None,
-            "column_names": check_names("column_names", model.column_names, spec.sizes[0]),
-            "class_names": labels,
-        }
-        | ({} if dtype is None else {"class_dtype": dtype})
-        | ({"learned_input_scale": True} if spec.learned_input_scale else {})
-    )
+    return {
+        "format": FORMAT if model.table is None else TABLE_FORMAT,
+        "sizes": list(spec.sizes),
+        "activation": list(spec.activation),
+        "loss": spec.loss,
+        "input_scale": spec.input_scale,
+        "dropout": list(spec.dropout),
+        "loss_setting": spec.loss_setting,
+        "seed": model.seed,
+        "epochs": model.epochs,
+        "scaler": check_scaler(model.scaler, spec.sizes[0]).state() if model.scaler is not None else None,
+        "column_names": check_names("column_names", model.column_names, spec.sizes[0]),
+        "class_names": labels,
+        **({} if dtype is None else {"class_dtype": dtype}),
+        **({"learned_input_scale": True} if spec.learned_input_scale else {}),
+        **({} if model.table is None else {"table": model.table}),
+    }
 
 
 def tensors_of(model: SavedModel) -> dict[str, np.ndarray]:
@@ -186,7 +195,14 @@ def read(path: str | os.PathLike[str]) -> SavedModel:
         raise FileFormatError(f"{path} is not a sound safetensors file: {error}") from None
     columns = None if config["column_names"] is None else tuple(config["column_names"])
     return SavedModel(
-        spec, parameters, config["seed"], config["epochs"], config["scaler"], columns, config["class_names"]
+        spec,
+        parameters,
+        config["seed"],
+        config["epochs"],
+        config["scaler"],
+        columns,
+        config["class_names"],
+        config.get("table"),
     )
 
 
@@ -197,8 +213,10 @@ def _read_description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
     try:
         config = json.loads(text)
         found = config["format"]
-        if found != FORMAT:
-            raise FileFormatError(f"{path} has format {found!r}; this fastnn reads format {FORMAT}")
+        if isinstance(found, bool) or found not in (FORMAT, TABLE_FORMAT):
+            raise FileFormatError(f"{path} has format {found!r}; this fastnn reads formats {FORMAT} and {TABLE_FORMAT}")
+        if ("table" in config) != (found == TABLE_FORMAT) or not isinstance(config.get("table", {}), dict):
+            raise ValueError("the preprocessing of a table belongs to format 2, and to no other")
         dtypes = {file.get_slice(name).get_dtype() for name in _tensor_names(file)}
         if len(dtypes) != 1 or not dtypes <= set(DTYPES):
             raise FileFormatError(f"{path} must hold F32 or F64 tensors of one kind, got {sorted(dtypes)}")

@@ -33,16 +33,17 @@ CODES = {
 }
 LEAKY_SLOPE = 0.01
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
-MISH_LIMIT = 20.0  # from here on mish is the identity in float64
+MISH_LIMIT = 40.0  # from here on mish and its derivative are z and 1 in float64, whatever z
 ROOT_HALF, ROOT_TAU = 0.70710678118654752440, 2.50662827463100050242
 
 
 @kernel
 def activate_smooth(a, derivative, activation):
-    """a, derivative: as activate; silu z s(z), gelu z Phi(z), selu, softsign z / (1 + |z|), e^z, hard sigmoid, mish.
+    """Compute a: (n,) f(z) from z, and derivative: (n,) f'(z), as activate, for the later codes.
 
-    Hard sigmoid is z/6 + 1/2, clipped to 0..1; mish is z tanh(softplus(z)). Sources: gelu and silu Hendrycks and
-    Gimpel 2016, selu Klambauer and others 2017, mish Misra 2019.
+    silu is z s(z), gelu z Phi(z), softsign z / (1 + |z|), hard sigmoid z/6 + 1/2 clipped to 0..1, exponential e^z, mish
+    z tanh(softplus(z)). Sources: gelu and silu Hendrycks and Gimpel 2016, selu Klambauer and others 2017, mish Misra
+    2019.
     """
     cast = a.dtype.type
     zero, half, one = cast(0), cast(0.5), cast(1)
@@ -99,7 +100,7 @@ def activate_smooth(a, derivative, activation):
 
 @linked_kernel(Slot.ACTIVATE, (Floats, Floats, int))
 def activate(a, derivative, activation):
-    """a: (n,) z before, f(z) after; derivative: (n,) f'(z). Softmax works by rows, see losses.py.
+    """Compute a: (n,) f(z) from z, and derivative: (n,) f'(z); softmax works by rows, see losses.py.
 
     The derivative of relu at 0 is 0, that of step is 0 everywhere; sigmoid' = f (1 - f), tanh' = 1 - f^2,
     arctan' = 1 / (1 + z^2), elu' = f + 1 below 0, softplus' = sigmoid.

@@ -13,7 +13,7 @@ from .simd import TILE_VECTORS, VECTOR_BYTES
 
 @kernel
 def delta_below(buffer, scratch, parameters, layer, below, first, last):
-    """buffer[DELTAS] of `below`: rows first..last, f'(z) before, (delta W^T) * f'(z) after; delta: that of `layer`.
+    """Compute buffer[DELTAS] of `below`: rows first..last of (delta W^T) * f'(z), from f'(z); delta: that of `layer`.
 
     scratch: zeros, then a panel of W^T, (INNER_BLOCK, width), then its products, (rows, width).
     """
@@ -42,6 +42,6 @@ def delta_below(buffer, scratch, parameters, layer, below, first, last):
 
 @linked_kernel(Slot.BACKWARD, (Floats, Floats, Floats, Int64Matrix, int, int))
 def backward(buffer, scratch, parameters, table, first, last):
-    """buffer[DELTAS]: the deltas of every hidden layer, for rows first..last, from those of the output layer."""
+    """Compute buffer[DELTAS]: rows first..last of the deltas of every hidden layer, from those of the output layer."""
     for index in range(len(table) - 1, 0, -1):
         delta_below(buffer, scratch, parameters, table[index], table[index - 1], first, last)

@@ -32,7 +32,7 @@ def next_tile_rows(rows_left, max_rows):
 
 @kernel
 def product_column(c, c0, ld_c, start, s0, ld_start, a, a0, ld_a, b, b0, ld_b, n_rows, vectors, depth):
-    """c[c0:]: (n_rows, vectors) = start[s0:] + A B, one column of tiles; A: a[a0:], (n_rows, depth); B: b[b0:]."""
+    """Compute c[c0:]: (n_rows, vectors) = start[s0:] + A B, one column of tiles; A: (n_rows, depth), B: b[b0:]."""
     r = 0
     while r < n_rows:
         rows = next_tile_rows(n_rows - r, TILE_ROWS)
@@ -45,7 +45,7 @@ def product_column(c, c0, ld_c, start, s0, ld_start, a, a0, ld_a, b, b0, ld_b, n
 
 @kernel
 def weighted_inputs(buffer, parameters, layer, first, last):
-    """buffer[OUTPUTS]: rows first..last of z = a W + b, all columns; a: buffer[INPUTS], W and b: parameters.
+    """Compute buffer[OUTPUTS]: rows first..last of z = a W + b; a: buffer[INPUTS], W and b: parameters.
 
     The inner dimension is cut into blocks, each of which continues from z: every sum is one chain in the order of the
     inputs.
@@ -69,7 +69,7 @@ def weighted_inputs(buffer, parameters, layer, first, last):
 
 @kernel
 def activate_hidden(buffer, layer, first, last, kernel_table):
-    """buffer[OUTPUTS]: rows first..last, z before, f(z) after; buffer[DELTAS]: f'(z), 0 in the padding."""
+    """Compute buffer[OUTPUTS]: rows first..last of f(z) from z, and buffer[DELTAS]: f'(z), 0 in the padding."""
     n_out, columns, ld = layer[N_OUT], layer[COLUMNS], layer[LD]
     a = buffer[layer[OUTPUTS] + first * ld : layer[OUTPUTS] + last * ld]
     derivative = buffer[layer[DELTAS] + first * ld : layer[DELTAS] + last * ld]
@@ -82,7 +82,7 @@ def activate_hidden(buffer, layer, first, last, kernel_table):
 
 @kernel
 def scale_inputs(buffer, parameters, layer, first, last):
-    """buffer[INPUTS]: rows first..last of s * x, s the learned scales of the inputs; x: buffer[GRADIENT_INPUTS]."""
+    """Compute buffer[INPUTS]: rows first..last of s * x, s the learned scales; x: buffer[GRADIENT_INPUTS]."""
     ld, n_in = layer[LD_IN], layer[N_IN]
     scales = parameters[layer[INPUT_SCALES] : layer[INPUT_SCALES] + n_in]
     for r in range(first, last):
@@ -95,7 +95,7 @@ def scale_inputs(buffer, parameters, layer, first, last):
 
 @kernel
 def forward_layer(buffer, parameters, table, index, first, last, kernel_table):
-    """buffer[OUTPUTS]: activations of layer `index`, or z if it is the output layer, for rows first..last."""
+    """Compute buffer[OUTPUTS]: rows first..last of the activations of layer `index`, of z if it is the output layer."""
     if table[index, INPUT_SCALES] >= 0:
         scale_inputs(buffer, parameters, table[index], first, last)
     weighted_inputs(buffer, parameters, table[index], first, last)
@@ -105,6 +105,6 @@ def forward_layer(buffer, parameters, table, index, first, last, kernel_table):
 
 @kernel
 def forward(buffer, parameters, table, lowest, first, last, kernel_table):
-    """buffer[OUTPUTS]: rows first..last: activations of layers `lowest` and above, for the output layer z."""
+    """Compute buffer[OUTPUTS]: rows first..last of the activations of layers `lowest` and above, z of the output's."""
     for index in range(lowest, len(table)):
         forward_layer(buffer, parameters, table, index, first, last, kernel_table)

@@ -31,7 +31,7 @@ def prefetch_example(inputs, stride, n_in, itemsize, order, position):
 
 @kernel
 def copy_rows(out, source, inputs, stride, scale, order, first, n_rows, prefetch_distance, n_in, ld):
-    """out: (n_rows, ld) = scale * the rows of `source` at positions first..first + n_rows of the order.
+    """Compute out: (n_rows, ld) = scale * the rows of `source` at positions first..first + n_rows of the order.
 
     Row i starts at source[i * stride]. The examples `prefetch_distance` positions later are prefetched: no processor
     foresees the order of shuffled rows.
@@ -47,7 +47,7 @@ def copy_rows(out, source, inputs, stride, scale, order, first, n_rows, prefetch
 
 @kernel
 def copy_half_rows(out, source, stride, scale, order, first, n_rows, n_in, ld):
-    """out: (n_rows, ld), as copy_rows, from the bits of float16 numbers."""
+    """Compute out: (n_rows, ld), as copy_rows, from the bits of float16 numbers."""
     for r in range(n_rows):
         start = example_at(order, first + r) * stride
         for k in range(n_in):
@@ -56,7 +56,7 @@ def copy_half_rows(out, source, stride, scale, order, first, n_rows, n_in, ld):
 
 @linked_kernel(Slot.GATHER_ROWS, (Floats, ReadOnlyBytes, int, int, float, Int64s, int, int, int, int, int))
 def gather_rows(out, inputs, kind, stride, scale, order, first, n_rows, prefetch_distance, n_in, ld):
-    """out: (n_rows, ld) = inputs * scale, of the examples at positions first..first + n_rows of the order.
+    """Gather out: (n_rows, ld) = inputs * scale, of the examples at positions first..first + n_rows of the order.
 
     prefetch_distance: positions from an example to the one that this thread will read a step later.
     """
@@ -75,7 +75,7 @@ def gather_rows(out, inputs, kind, stride, scale, order, first, n_rows, prefetch
 
 @kernel
 def gather_targets(out, examples, order, first, n_rows, n_out, ld):
-    """out: (n_rows, ld) the targets of the examples at positions first..first + n_rows; a label gives a one-hot row."""
+    """Gather out: (n_rows, ld) the targets of the examples at positions first..first + n_rows; labels one-hot."""
     one = out.dtype.type(1)
     out[: n_rows * ld] = 0
     for r in range(n_rows):
@@ -101,7 +101,7 @@ def sum_of_weights(examples, order, first, n_rows):
 
 @kernel
 def gather_factors(out, examples, order, first, n_rows, total):
-    """out: (n_rows,) = each example's weight / total, the batch's sum; the inverse of a tiny sum may be infinite."""
+    """Gather out: (n_rows,) = each example's weight / total, the batch's sum; a tiny sum's inverse may be infinite."""
     even = out.dtype.type(1.0 / total)
     for r in range(n_rows):
         weighted = len(examples.weights) > 0

@@ -38,9 +38,7 @@ COST = 11  # multiply-adds of all layers below, for one example
 FROZEN = 12  # 1: weights and biases are not updated
 DROPPED = 13  # dropout rate of this layer's neurons, in units of 2^-24
 DROPPED_IN = 14  # as DROPPED, of the layer below; for the first layer only
-GRADIENT_INPUTS = (
-    15  # workspace: what the weight gradient multiplies with the deltas: INPUTS, before input scales if any
-)
+GRADIENT_INPUTS = 15  # workspace: what the weight gradient multiplies with the deltas, INPUTS without input scales
 INPUT_SCALES = 16  # parameters: a learned factor of each input, for the first layer only; -1: none
 N_FIELDS = 17
 DROP_UNIT = 1 << 24

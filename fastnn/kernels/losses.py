@@ -31,7 +31,7 @@ CODES = {
 
 @kernel
 def exp_in_place(a):
-    """a: (n,) z before, exp(z) after: one loop over contiguous numbers, which LLVM turns into vectors."""
+    """Compute a: (n,) exp(z) from z, in one loop over contiguous numbers that LLVM turns into vectors."""
     for i in range(len(a)):
         a[i] = exp(a[i])
 
@@ -47,7 +47,7 @@ def row_max(row):
 
 @kernel
 def softmax(a, n_rows, n_out, ld):
-    """a: (n_rows, ld) z before, softmax after: exp(z_j - max) / sum_k exp(z_k - max)."""
+    """Compute a: (n_rows, ld) = exp(z_j - max z) / sum_k exp(z_k - max z), from z."""
     for r in range(n_rows):
         row = a[r * ld : r * ld + n_out]
         largest = row_max(row)
@@ -66,7 +66,7 @@ def softmax(a, n_rows, n_out, ld):
 
 @kernel
 def activate_outputs(a, derivative, activation, n_rows, n_out, ld, kernel_table):
-    """a: (n_rows, ld) z before, f(z) after; derivative: (n_rows, ld) f'(z), unless f is softmax."""
+    """Compute a: (n_rows, ld) f(z) from z, and derivative: (n_rows, ld) f'(z), unless f is softmax."""
     if activation == SOFTMAX:
         softmax(a, n_rows, n_out, ld)
     else:
@@ -75,7 +75,7 @@ def activate_outputs(a, derivative, activation, n_rows, n_out, ld, kernel_table)
 
 @kernel
 def cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
-    """a, delta, row_loss: as output_deltas; l = log(sum exp z) * sum y - sum y z, dl/dz = a sum y - y.
+    """Compute a, delta, row_loss: as output_deltas; l = log(sum exp z) * sum y - sum y z, dl/dz = a sum y - y.
 
     It is softmax with the loss computed in the same loops.
     """
@@ -106,7 +106,7 @@ def cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
 
 @kernel
 def squared_error(a, delta, row_loss, targets, row_factor, times, n_rows, n_out, ld):
-    """a, delta, row_loss: as output_deltas; l = times/2 sum (a - y)^2, dl/dz = times (a - y) f'(z).
+    """Compute delta, row_loss: as output_deltas; l = times/2 sum (a - y)^2, dl/dz = times (a - y) f'(z).
 
     delta: f'(z) before.
     """
@@ -125,7 +125,7 @@ def squared_error(a, delta, row_loss, targets, row_factor, times, n_rows, n_out,
 
 @kernel
 def binary_cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
-    """a, delta, row_loss: as output_deltas; l = sum max(z, 0) - y z + log(1 + exp(-|z|)), dl/dz = a - y."""
+    """Compute a, delta, row_loss: as output_deltas; l = sum max(z, 0) - y z + log(1 + exp(-|z|)), dl/dz = a - y."""
     zero = a.dtype.type(0)
     for r in range(n_rows):
         out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
@@ -141,7 +141,7 @@ def binary_cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out,
 
 @kernel
 def perceptron(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
-    """a, delta, row_loss: as output_deltas; l = sum max(0, -(2y - 1) z); for dl/dz the perceptron's rule, a - y."""
+    """Compute a, delta, row_loss: as output_deltas; l = sum max(0, -(2y - 1) z), for dl/dz the perceptron's a - y."""
     zero = a.dtype.type(0)
     one = a.dtype.type(1)
     for r in range(n_rows):
@@ -157,7 +157,7 @@ def perceptron(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
 
 @kernel
 def robust_error(a, delta, row_loss, targets, row_factor, loss, parameter, n_rows, n_out, ld):
-    """a, delta, row_loss: as squared_error, of e = a - y: |e|; Huber's loss; the quantile's, max(-q e, (1 - q) e).
+    """Compute delta, row_loss: as squared_error, of e = a - y; l = |e|, Huber's loss, or max(-q e, (1 - q) e).
 
     Huber's is e^2/2 for |e| <= d, else d (|e| - d/2); parameter: d or q.
     """
@@ -182,7 +182,7 @@ def robust_error(a, delta, row_loss, targets, row_factor, loss, parameter, n_row
 
 @kernel
 def poisson(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
-    """a, delta, row_loss: as output_deltas; l = sum e^z - y z, dl/dz = e^z - y, for outputs e^z."""
+    """Compute a, delta, row_loss: as output_deltas; l = sum e^z - y z, dl/dz = e^z - y, for outputs e^z."""
     for r in range(n_rows):
         out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
         d = delta[r * ld : r * ld + n_out]
@@ -201,7 +201,7 @@ def poisson(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
 def output_deltas(
     a, delta, row_loss, targets, row_factor, loss, parameter, activation, n_rows, n_out, ld, kernel_table
 ):
-    """a: (n_rows, ld) z before, activations after; delta: (n_rows, ld) dl/dz * row_factor; row_loss: (n_rows,) l.
+    """Compute a: (n_rows, ld) f(z) from z; delta: (n_rows, ld) dl/dz * row_factor; row_loss: (n_rows,) l.
 
     targets: (n_rows, ld) y; row_factor: (n_rows,) the row's weight over the sum of the batch's weights; parameter:
     Huber's delta, the quantile. The padding of delta is 0.
@@ -234,7 +234,7 @@ def output_deltas(
 
 @kernel
 def count_correct(row_correct, a, targets, n_rows, n_out, ld):
-    """row_correct: (n_rows,) 1 where argmax a = argmax y, or, for one output, both are on the same side of 1/2.
+    """Compute row_correct: (n_rows,) 1 where argmax a = argmax y; for one output, where both are on one side of 1/2.
 
     a, targets: (n_rows, ld).
     """

@@ -22,7 +22,7 @@ NORM_COLUMNS = 64  # neurons whose weights are measured in one pass over the row
 
 @kernel
 def momentum_step(w, g, velocity, rate, scale, l2, beta, nesterov):
-    """w, velocity: (n,) v = beta v + d for d = scale g + l2 w; w = w - rate v, with Nesterov w - rate (d + beta v)."""
+    """Update w, velocity v: (n,) v = beta v + d for d = scale g + l2 w; w - rate v, nesterov: w - rate (d + beta v)."""
     for i in range(len(w)):
         gradient = multiply_add(l2, w[i], scale * g[i])
         v = beta * velocity[i] + gradient
@@ -32,9 +32,10 @@ def momentum_step(w, g, velocity, rate, scale, l2, beta, nesterov):
 
 @kernel
 def adam_step(w, g, moment1, moment2, rate, scale, l2, beta_1, complement_1, beta_2, complement_2, root_scale, epsilon):
-    """w, moments m, v: (n,) for d = scale g + l2 w: m = beta_1 m + (1 - beta_1) d, v = beta_2 v + (1 - beta_2) d^2.
+    """Update w, moments m, v: (n,) m = beta_1 m + (1 - beta_1) d, v = beta_2 v + (1 - beta_2) d^2.
 
-    w = w - rate m / (root_scale sqrt(v) + epsilon); complement_1, complement_2: 1 - beta_1, 1 - beta_2.
+    With d = scale g + l2 w; w = w - rate m / (root_scale sqrt(v) + epsilon); complement_1, complement_2: 1 - beta_1,
+    1 - beta_2.
     """
     for i in range(len(w)):
         gradient = multiply_add(l2, w[i], scale * g[i])
@@ -47,7 +48,7 @@ def adam_step(w, g, moment1, moment2, rate, scale, l2, beta_1, complement_1, bet
 
 @kernel
 def scaled_step(w, g, mean_square, velocity, rate, scale, l2, decay, complement, epsilon, beta):
-    """w, mean_square s, velocity v: (n,) for d = scale g + l2 w: s = decay s + complement d^2.
+    """Update w, mean_square s, velocity v: (n,) s = decay s + complement d^2 for d = scale g + l2 w.
 
     v = beta v + d / (sqrt(s) + epsilon); w = w - rate v. An empty velocity stands for beta 0. g is overwritten.
     """
@@ -69,7 +70,7 @@ def scaled_step(w, g, mean_square, velocity, rate, scale, l2, decay, complement,
     Slot.OPTIMIZER_STEP, (Floats, Floats, Floats, Floats, Floats, UpdateRule, Scalar, float, float, int, int)
 )
 def optimizer_step(w, g, moment1, moment2, ema, rule, learning_rate, scale, l2, step, decays):
-    """w, and its state moment1, moment2, ema: (n,) one step by the rule down the gradient scale * g + l2 * w.
+    """Update w, moment1, moment2, ema: (n,) one step by the rule down the gradient scale * g + l2 * w.
 
     ema: the exponential moving average of w, or empty; step counts from 1; decays: 1 where weight_decay applies.
     """
@@ -123,7 +124,7 @@ def l2_of_batch(rule, weight):
 
 @kernel
 def add_penalties(g, w, l1, l2):
-    """g: (n,) plus the gradient of l2/2 * sum w^2 + l1 * sum |w|."""
+    """Update g: (n,) plus the gradient of l2/2 * sum w^2 + l1 * sum |w|."""
     zero = w.dtype.type(0)
     for i in range(len(w)):
         sign = l1 if w[i] > zero else (-l1 if w[i] < zero else zero)
@@ -131,16 +132,16 @@ def add_penalties(g, w, l1, l2):
 
 
 @kernel
-def sum_chunk_squares(sums, w, scratch, first, last):
-    """sums[first..last] = sum w^2 of each chunk of PENALTY_CHUNK weights of w, (n,); scratch: one round's sums."""
+def sum_chunk_squares(sums, w, round_sums, first, last):
+    """Compute sums[first..last] = sum w^2 of each chunk of PENALTY_CHUNK weights of w, (n,); round_sums: scratch."""
     step = SQUARE_VECTORS * VECTOR_BYTES // w.itemsize
     for chunk in range(first, last):
         start, end = chunk * PENALTY_CHUNK, min((chunk + 1) * PENALTY_CHUNK, len(w))
         rounds = (end - start) // step
-        squares(scratch, 0, w, start, rounds)
+        squares(round_sums, 0, w, start, rounds)
         total = 0.0
         for i in range(step):
-            total += scratch[i]
+            total += round_sums[i]
         for i in range(start + rounds * step, end):
             total += float(w[i]) * float(w[i])
         sums[chunk] = total
@@ -157,7 +158,7 @@ def sum_of_squares(row):
 
 @kernel
 def input_scales_gradient(network, layer, first, last):
-    """gradient: of rows k in first..last of W and of the input scales s, from G = x^T delta, which lies there before.
+    """Compute gradient: rows k in first..last of W's and the input scales', from G = x^T delta, which it holds before.
 
     With z = (s * x) W: dW_k = s_k G_k and ds_k = sum over j of W_kj G_kj, summed in float64 and in order.
     """
@@ -174,7 +175,7 @@ def input_scales_gradient(network, layer, first, last):
 
 @kernel
 def prepare_gradient(network, rule, layer, norms, weight, first, last):
-    """gradient: plus the penalties in rows first..last of W; norms: (n_in + 1,) the rows' sums of squares, b's last.
+    """Update gradient: plus the penalties in rows first..last of W; norms: (n_in + 1,) sums of squares of rows and b.
 
     weight: the sum of the batch's weights.
     """
@@ -205,7 +206,7 @@ def clip_scale(rule):
 
 @kernel
 def update_layer(network, rule, index, learning_rate, scale, step, weight, first, last):
-    """parameters: one step by the rule in rows first..last of W and of the input scales, and in b with row 0.
+    """Update parameters: one step by the rule in rows first..last of W and of the input scales, and in b with row 0.
 
     learning_rate: times the factor of each, rule.rate_factors.
     """
@@ -234,7 +235,7 @@ def update_layer(network, rule, index, learning_rate, scale, step, weight, first
 
 @kernel
 def limit_norms(parameters, scratch, layer, max_norm, first, last):
-    """parameters: columns first..last of W, the weights into one neuron each, times min(1, max_norm / their norm)."""
+    """Update parameters: columns first..last of W, the weights into a neuron each, times min(1, max_norm / norm)."""
     ld = layer[LD]
     one = parameters.dtype.type(1)
     for j in range(first, last, NORM_COLUMNS):

@@ -14,7 +14,7 @@ MIN_PACKED_ROWS = 64  # rows of a block below which the copy costs more than it 
 
 @kernel
 def pack_panel(out, start_out, source, start, stride, n_rows):
-    """out[start_out:]: (n_rows, TILE_VECTORS vectors), the rows of `source` that begin at start + r * stride."""
+    """Copy out[start_out:]: (n_rows, TILE_VECTORS vectors), the rows of `source` that begin at start + r * stride."""
     width = TILE_VECTORS * VECTOR_BYTES // out.itemsize
     for r in range(n_rows):
         dst = out[start_out + r * width : start_out + (r + 1) * width]
@@ -25,7 +25,7 @@ def pack_panel(out, start_out, source, start, stride, n_rows):
 
 @kernel
 def pack_narrow(out, start_out, source, start, stride, n_rows):
-    """out[start_out:]: (n_rows, PANEL), the rows of `source` that begin at start + r * stride."""
+    """Copy out[start_out:]: (n_rows, PANEL), the rows of `source` that begin at start + r * stride."""
     for r in range(n_rows):
         dst = out[start_out + r * PANEL : start_out + (r + 1) * PANEL]
         row = source[start + r * stride : start + r * stride + PANEL]
@@ -35,7 +35,7 @@ def pack_narrow(out, start_out, source, start, stride, n_rows):
 
 @kernel
 def pack_transposed(out, start_out, source, start, stride, vectors, depth):
-    """out[start_out:]: (depth, TILE_VECTORS vectors), the transpose of `vectors` vectors' rows of `source`.
+    """Copy out[start_out:]: (depth, TILE_VECTORS vectors), the transpose of `vectors` vectors' rows of `source`.
 
     The work is done in whole squares: `depth` is rounded up.
     """

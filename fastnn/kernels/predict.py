@@ -18,7 +18,7 @@ from .sparse import sparse_forward
 
 @linked_kernel(Slot.FORWARD_ROWS, (Floats, Floats, Int64Matrix, int, int, int, KernelTable))
 def forward_rows(buffer, parameters, table, lowest, first, last, kernel_table):
-    """buffer[OUTPUTS]: activations of layer `lowest` and all above, outputs included, for rows first..last."""
+    """Compute buffer[OUTPUTS]: rows first..last of the activations of layers `lowest` and above, outputs included."""
     forward(buffer, parameters, table, lowest, first, last, kernel_table)
     top = table[len(table) - 1]
     ld = top[LD]
@@ -35,7 +35,7 @@ def predict_rows(
     out, inputs, kind, stride, scale, table, parameters, buffer, no_order, first, last, first_block_row, block,
     kernel_table,
 ):  # fmt: skip
-    """out: (n * n_out,) outputs of rows first..last, `block` of them at a time.
+    """Compute out: (n * n_out,) outputs of rows first..last, `block` of them at a time.
 
     They are computed in rows first_block_row..first_block_row + block of the buffer; no_order: an empty order.
     """
@@ -58,7 +58,7 @@ def predict_rows(
 
 @entry
 def predict_few(out, X, table, parameters, buffer, scale, kernel_table):
-    """out: (n, n_out) outputs of X: (n, n_in), at most a block of rows; return the first row not finite, or -1."""
+    """Compute out: (n, n_out) outputs of X: (n, n_in), at most a block; return the first row not finite, or -1."""
     bottom, top = table[0], table[len(table) - 1]
     n_rows, n_in, n_out, ld, ld_in = len(X), bottom[N_IN], top[N_OUT], top[LD], bottom[LD_IN]
     factor = buffer.dtype.type(scale)
@@ -81,7 +81,7 @@ def predict_few(out, X, table, parameters, buffer, scale, kernel_table):
 
 @entry
 def predict_sparse(out, examples, table, parameters, buffer, no_order, block, kernel_table):
-    """out: (n * n_out,) outputs of sparse rows, `block` of them at a time; no_order: an empty order."""
+    """Compute out: (n * n_out,) outputs of sparse rows, `block` of them at a time; no_order: an empty order."""
     top = table[len(table) - 1]
     n_out, ld = top[N_OUT], top[LD]
     for start in range(0, examples.n_rows, block):
@@ -102,7 +102,7 @@ def predict(
     out, inputs, kind, stride, scale, n_rows, table, parameters, buffer, no_order, block, kernel_table,
     barrier, n_threads,
 ):  # fmt: skip
-    """out: (n_rows * n_out,) outputs; each thread takes a range of the rows and a part of the buffer's block."""
+    """Compute out: (n_rows * n_out,) outputs; each thread takes a range of rows and a part of the buffer's block."""
     for _ in prange(n_threads):
         thread, team_size = join_team(barrier, n_threads)
         if team_size > 0:

@@ -249,7 +249,7 @@ def tile_intrinsic(
     One function of each shape is emitted into the module; a switch on the shape calls it.
     """
     signature = types.void(*[types.int64 if isinstance(kind, types.Integer) else kind for kind in given])
-    rank = len(shapes[0])
+    n_shape = len(shapes[0])
 
     def codegen(context, builder, signature, values):
         kinds = signature.args
@@ -257,7 +257,7 @@ def tile_intrinsic(
         scalar = ir.FloatType() if number.bitwidth == 32 else ir.DoubleType()
         lanes = TARGET.lanes(number.bitwidth // 8)
         args = []
-        rest = iter(zip(kinds[rank:], values[rank:], strict=True))
+        rest = iter(zip(kinds[n_shape:], values[n_shape:], strict=True))
         for kind, value in rest:
             if isinstance(kind, types.Array):
                 data = context.make_array(kind)(context, builder, value).data
@@ -277,7 +277,7 @@ def tile_intrinsic(
             for shape in shapes
         }
         code = INT(0)
-        for value in values[:rank]:
+        for value in values[:n_shape]:
             code = builder.add(builder.mul(code, INT(16)), value)
         call_shape(builder, code, functions, args)
         return context.get_dummy_value()

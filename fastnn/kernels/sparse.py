@@ -17,7 +17,7 @@ from .weight_gradient import clear_gradient, owned_rows, subtract_bias_gradient
 
 @linked_kernel(Slot.SPARSE_FORWARD, (Floats, Floats, Int64Matrix, Examples, Int64s, int, int, int, KernelTable))
 def sparse_forward(buffer, parameters, table, examples, order, position, first, last, kernel_table):
-    """buffer[OUTPUTS]: rows first..last of the first layer's activations; row `first` is at `position` of the order.
+    """Compute buffer[OUTPUTS]: rows first..last of the first layer's activations; row `first` is at `position`.
 
     z = b + the sum of x_k W_k over the example's stored numbers, in the order in which they are stored.
     """
@@ -41,7 +41,7 @@ def sparse_forward(buffer, parameters, table, examples, order, position, first, 
 
 @kernel
 def subtract_sparse_gradient(out, buffer, examples, order, position, layer, rate, first, last, n_rows):
-    """out[WEIGHTS]: W_k less rate * x_k delta, for those of the rows first..last of W that the block's examples use."""
+    """Update out[WEIGHTS]: W_k less rate * x_k delta, for the rows k in first..last that the block's examples use."""
     columns, ld = layer[COLUMNS], layer[LD]
     for r in range(n_rows):
         delta = buffer[layer[DELTAS] + r * ld : layer[DELTAS] + r * ld + columns]
@@ -61,7 +61,7 @@ def subtract_sparse_gradient(out, buffer, examples, order, position, layer, rate
 def sparse_gradient_pass(
     network, work, examples, order, position, rate, n_rows, thread, team_size, first_block, fused_update
 ):
-    """network: its parameters or gradient, as in weight_gradient_pass, in the first layer.
+    """Update the parameters or the gradient of the first layer, as weight_gradient_pass does.
 
     The block's first example is at `position` of the order.
     """

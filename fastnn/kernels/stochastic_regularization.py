@@ -32,7 +32,7 @@ STREAMS = 1 << 20  # of random numbers in an epoch: one for each layer's dropout
 
 @kernel
 def drop(a, derivative, threshold, seed, stream, position, n_rows, n_out, ld):
-    """a, derivative: (n_rows, ld) each number 0 with probability p, else divided by 1 - p; row r is at position + r.
+    """Update a, derivative: (n_rows, ld) each number 0 with probability p, else / (1 - p); row r is at position + r.
 
     threshold: p in units of 2^-24.
 
@@ -51,7 +51,7 @@ def drop(a, derivative, threshold, seed, stream, position, n_rows, n_out, ld):
 
 @kernel
 def drop_inputs(a, threshold, seed, stream, position, n_rows, n_in, ld):
-    """a: (n_rows, ld), as drop, for the inputs, which have no derivative."""
+    """Update a: (n_rows, ld), as drop, for the inputs, which have no derivative."""
     zero = a.dtype.type(0)
     keep = a.dtype.type(DROP_UNIT / (DROP_UNIT - threshold))
     for r in range(n_rows):
@@ -63,7 +63,7 @@ def drop_inputs(a, threshold, seed, stream, position, n_rows, n_in, ld):
 
 @kernel
 def add_noise(a, deviation, seed, stream, position, n_rows, n_in, ld):
-    """a: (n_rows, ld) + normal numbers of this deviation: sqrt(-2 log u) (cos, sin)(2 pi v) from uniform u and v.
+    """Update a: (n_rows, ld) plus normal numbers: deviation sqrt(-2 log u) (cos, sin)(2 pi v) from uniform u and v.
 
     Source: Box and Muller, 1958.
     """
@@ -81,7 +81,7 @@ def add_noise(a, deviation, seed, stream, position, n_rows, n_in, ld):
 
 @kernel
 def smooth_labels(targets, smoothing, n_rows, n_out, ld):
-    """targets: (n_rows, ld) = y (1 - smoothing) + smoothing / classes; one output has two classes."""
+    """Update targets: (n_rows, ld) = y (1 - smoothing) + smoothing / classes; one output has two classes."""
     kept = targets.dtype.type(1 - smoothing)
     spread = targets.dtype.type(smoothing / max(2, n_out))
     for r in range(n_rows):
@@ -92,7 +92,7 @@ def smooth_labels(targets, smoothing, n_rows, n_out, ld):
 
 @linked_kernel(Slot.PERTURB_EXAMPLES, (Floats, Floats, Int64Matrix, StochasticRegularization, int, int, int, int))
 def perturb_examples(buffer, targets, table, stochastic_regularization, epoch, position, first, last):
-    """buffer[GRADIENT_INPUTS]: rows first..last with noise and dropout; targets: those of the rows, smoothed.
+    """Update buffer[GRADIENT_INPUTS]: rows first..last, with noise and dropout; targets: theirs, smoothed.
 
     Row `first` is at `position` of the order.
     """
@@ -111,7 +111,7 @@ def perturb_examples(buffer, targets, table, stochastic_regularization, epoch, p
 
 @linked_kernel(Slot.DROP_HIDDEN, (Floats, Int64Matrix, int, StochasticRegularization, int, int, int, int))
 def drop_hidden(buffer, table, index, stochastic_regularization, epoch, position, first, last):
-    """buffer[OUTPUTS], buffer[DELTAS]: rows first..last of hidden layer `index`, and derivatives, with dropout.
+    """Update buffer[OUTPUTS], buffer[DELTAS]: rows first..last of hidden layer `index`, and derivatives, with dropout.
 
     Row `first` is at `position` of the order.
     """

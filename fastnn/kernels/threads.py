@@ -46,7 +46,7 @@ def layer() -> str:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 parallel._launch_threads()
-            _pool["layer"] = numba.threading_layer()
+            _pool["layer"] = numba.threading_layer()  # type: ignore[attr-defined]
         except (ValueError, ImportError, RuntimeError):
             _pool["layer"] = "none"
     return str(_pool["layer"])

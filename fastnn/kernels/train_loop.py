@@ -57,7 +57,7 @@ from .weight_gradient import clear_gradient, owned_rows, subtract_bias_gradient,
 
 @kernel
 def shuffle(order, seed, epoch):
-    """order: (n,) a permutation of 0..n-1 that depends on (seed, epoch) alone (Fisher and Yates)."""
+    """Write order: (n,) a permutation of 0..n-1 that depends on (seed, epoch) alone (Fisher and Yates)."""
     for i in range(len(order)):
         order[i] = i
     for i in range(len(order) - 1, 0, -1):
@@ -70,7 +70,7 @@ def shuffle(order, seed, epoch):
     (NetworkView, Workspace, Examples, Int64s, int, float, int, int, StochasticRegularization, int),
 )
 def forward_examples(network, work, examples, order, start, total, first, last, stochastic_regularization, epoch):
-    """work: rows first..last of a block: inputs, activations, losses, and the deltas of the output layer.
+    """Compute, in `work`, rows first..last of a block: inputs, activations, losses, and the output layer's deltas.
 
     order[start] is the block's first example, in the order of `epoch`; total: the sum of the batch's weights.
     """
@@ -123,7 +123,7 @@ def forward_examples(network, work, examples, order, start, total, first, last, 
 
 @kernel
 def add_block_sums(sums, work, examples, order, start, n_rows, scale):
-    """sums: (3,) plus the block's losses, weights and correct answers, in the order of its rows.
+    """Update sums: (3,) plus the block's losses, weights and correct answers, in the order of its rows.
 
     order[start] is the block's first example; scale: factor of the weights.
     """
@@ -136,7 +136,7 @@ def add_block_sums(sums, work, examples, order, start, n_rows, scale):
 
 @linked_kernel(Slot.WEIGHT_GRADIENT_PASS, (NetworkView, Workspace, Scalar, int, int, int, int, int, int))
 def weight_gradient_pass(network, work, rate, n_rows, thread, team_size, lowest, first_block, fused_update):
-    """network: one thread's part of the gradient over a block, in layers `lowest` and above.
+    """Update the parameters or the gradient by one thread's part of a block, in layers `lowest` and above.
 
     fused_update: it is subtracted at once from the parameters, W - rate * gradient; else added up in `gradient`.
     """
@@ -158,7 +158,7 @@ def weight_gradient_pass(network, work, rate, n_rows, thread, team_size, lowest,
 
 @linked_kernel(Slot.INPUT_SCALES_PASS, (NetworkView, int, int))
 def input_scales_pass(network, thread, team_size):
-    """gradient: one thread's part of the first layer, weights and input scales, see input_scales_gradient."""
+    """Compute gradient: one thread's part of the first layer, weights and input scales, see input_scales_gradient."""
     first, last = owned_rows(network.table, 0, thread, team_size)
     if first < last and not network.table[0, FROZEN]:
         input_scales_gradient(network, network.table[0], first, last)
@@ -166,14 +166,14 @@ def input_scales_pass(network, thread, team_size):
 
 @linked_kernel(Slot.PENALTY_PASS, (NetworkView, Workspace, UpdateRule, int, int))
 def penalty_pass(network, work, rule, thread, team_size):
-    """rule.norms: one thread's part of the sums of squared weights, biases left out, one for each chunk."""
-    scratch = work.scratch[thread * work.scratch_size + ZEROS : (thread + 1) * work.scratch_size]
+    """Compute rule.norms: one thread's part of the sums of squared weights, biases left out, one for each chunk."""
+    round_sums = work.scratch[thread * work.scratch_size + ZEROS : (thread + 1) * work.scratch_size]
     first_chunk = 0
     for layer in network.table:
         w = network.parameters[layer[WEIGHTS] : layer[BIASES]]
         count = count_chunks(layer)
         first, last = partition_start(count, thread, team_size), partition_start(count, thread + 1, team_size)
-        sum_chunk_squares(rule.norms[first_chunk : first_chunk + count], w, scratch, first, last)
+        sum_chunk_squares(rule.norms[first_chunk : first_chunk + count], w, round_sums, first, last)
         first_chunk += count
 
 
@@ -185,7 +185,7 @@ def count_chunks(layer):
 
 @linked_kernel(Slot.UPDATE_PASS, (NetworkView, UpdateRule, Scalar, int, int, int, float))
 def update_pass(network, rule, learning_rate, thread, team_size, step, weight):
-    """parameters: one thread's part of the step by the rule down `gradient`; if that is clipped, rule.norms instead.
+    """Update parameters: one thread's part of the step by the rule down `gradient`; if clipped, rule.norms alone.
 
     weight: the sum of the batch's weights.
     """
@@ -203,7 +203,7 @@ def update_pass(network, rule, learning_rate, thread, team_size, step, weight):
 
 @linked_kernel(Slot.CLIPPED_UPDATE_PASS, (NetworkView, UpdateRule, Scalar, int, int, int))
 def clipped_update_pass(network, rule, learning_rate, thread, team_size, step):
-    """parameters: one thread's part of the step by the rule down `gradient`, scaled to the norm allowed."""
+    """Update parameters: one thread's part of the step by the rule down `gradient`, scaled to the norm allowed."""
     scale = clip_scale(rule)
     for index in range(len(network.table)):
         first, last = owned_rows(network.table, index, thread, team_size)
@@ -213,7 +213,7 @@ def clipped_update_pass(network, rule, learning_rate, thread, team_size, step):
 
 @linked_kernel(Slot.MAX_NORM_PASS, (NetworkView, Workspace, UpdateRule, int, int))
 def max_norm_pass(network, work, rule, thread, team_size):
-    """parameters: one thread's part of all neurons, the weights into each scaled to the norm allowed."""
+    """Update parameters: one thread's part of all neurons, the weights into each scaled to the norm allowed."""
     scratch = work.scratch[thread * work.scratch_size + ZEROS : (thread + 1) * work.scratch_size]
     for index in range(len(network.table)):
         layer = network.table[index]
@@ -231,7 +231,7 @@ def partition_start(n_rows, thread, team_size):
 
 @kernel
 def evaluate(sums, no_order, network, work, examples, unperturbed, barrier, thread, team_size, barrier_count):
-    """sums: (3,) of loss, weight and correct answers over all examples; return the next barrier's number.
+    """Compute sums: (3,) of loss, weight and correct answers over all examples; return the next barrier's number.
 
     no_order: an empty order; unperturbed: the StochasticRegularization that does nothing.
     """
@@ -266,7 +266,7 @@ def train_batch(
     network, work, examples, records, learning_rate, start, size, step_range, rule, stochastic_regularization, epoch,
     step, barrier, thread, team_size, barrier_count,
 ):  # fmt: skip
-    """parameters: one step; for each block of the batch the phase by example, then the phase by weight.
+    """Update parameters: one step; for each block of the batch the phase by example, then the phase by weight.
 
     The batch is order[start..start + size]. Return the next barrier's number.
     """
@@ -347,7 +347,7 @@ def train_steps(
     thread,
     team_size,
 ):
-    """parameters, records: one thread's part of steps first..last; of no step: of the loss on the validation examples.
+    """Train by one thread's part of steps first..last; of no step: compute the loss on the validation examples.
 
     Thread 0 keeps the records.
     """
@@ -404,7 +404,7 @@ def train_steps(
 
 @entry
 def batch_gradient(network, work, examples, records, start, size, rule, stochastic_regularization, epoch, barrier):
-    """network.gradient: that of the examples records.order[start..start + size]; records.sums: (3,), added to.
+    """Compute network.gradient: that of the examples records.order[start..start + size]; records.sums: (3,), added to.
 
     For one thread of a training of many processes, which add their gradients up.
     """
@@ -418,7 +418,7 @@ def batch_gradient(network, work, examples, records, start, size, rule, stochast
 
 @entry
 def apply_gradient(network, work, rule, learning_rate, step):
-    """network.parameters: one step by the rule down network.gradient."""
+    """Update network.parameters: one step by the rule down network.gradient."""
     call(network.kernel_table, update_pass, network, rule, learning_rate, 0, 1, step, 1.0)
     if rule.clip_norm > 0:
         call(network.kernel_table, clipped_update_pass, network, rule, learning_rate, 0, 1, step)
@@ -428,7 +428,7 @@ def apply_gradient(network, work, rule, learning_rate, step):
 
 @entry
 def shuffle_rows(order, seed, epoch):
-    """order: (n,) as `shuffle` leaves it for this seed and epoch."""
+    """Write order: (n,) as `shuffle` leaves it for this seed and epoch."""
     shuffle(order, seed, epoch)
 
 
@@ -449,7 +449,7 @@ def prefetch_rows(inputs, order, length):
 def train(
     network, work, examples, validation, step_range, rule, stochastic_regularization, records, barrier, n_threads
 ):
-    """parameters, records: steps first..last of a training, on up to `n_threads` threads that stay together."""
+    """Train for steps first..last, on up to `n_threads` threads that stay together; parameters and records change."""
     for _ in prange(n_threads):
         thread, team_size = join_team(barrier, n_threads)
         if team_size > 0:

@@ -24,20 +24,20 @@ USER_FUNCTION_BASE = 1000
 
 @user_prototype((Floats, Floats))
 def user_activation(a, derivative):
-    """a: (n,) z before, f(z) after; derivative: (n,) f'(z). A user's activation has this signature; here f(z) = z."""
+    """Compute a: (n,) f(z) from z, and derivative: (n,) f'(z). A user's activation has this signature; this is z."""
     derivative[:] = 1
 
 
 @user_prototype((Floats, Floats, Floats, Floats, Floats, int, int, int))
 def user_loss(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
-    """delta, row_loss: as squared_error of losses.py. A user's loss has this signature; here l = 0."""
+    """Compute delta, row_loss: as squared_error of losses.py. A user's loss has this signature; here l = 0."""
     row_loss[:n_rows] = 0
     delta[: n_rows * ld] = 0
 
 
 @kernel
 def apply_activation(a, derivative, activation, kernel_table):
-    """a: (n,) z before, f(z) after; derivative: (n,) f'(z)."""
+    """Compute a: (n,) f(z) from z, and derivative: (n,) f'(z)."""
     if activation >= USER_FUNCTION_BASE:
         call_user_function(kernel_table, activation - USER_FUNCTION_BASE, user_activation, a, derivative)
     else:

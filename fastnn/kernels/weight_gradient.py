@@ -30,7 +30,7 @@ def owned_rows(table, index, thread, team_size):
 
 @kernel
 def gradient_column(c, c0, ld, a, a0, ld_a, packed, b, b0, ld_b, n_weights, n_rows, vectors, rate):
-    """c[c0:]: (n_weights, vectors) less rate * A^T B, one column of tiles, the taller tiles first.
+    """Update c[c0:]: (n_weights, vectors) less rate * A^T B, one column of tiles, the taller tiles first.
 
     packed: numbers of one panel of A^T, or 0 if A is read in place.
     """
@@ -47,7 +47,7 @@ def gradient_column(c, c0, ld, a, a0, ld_a, packed, b, b0, ld_b, n_weights, n_ro
 
 @kernel
 def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, n_rows):
-    """out[WEIGHTS]: rows first..last of W, less rate * a^T delta, summed over the block's rows in order.
+    """Update out[WEIGHTS]: rows first..last of W, less rate * a^T delta, summed over the block's rows in order.
 
     scratch: panels of a group of A^T, and a panel of deltas, if the block is large enough to pack.
     """
@@ -82,7 +82,7 @@ def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, n_r
 
 @kernel
 def subtract_bias_gradient(out, buffer, scratch, layer, rate, n_rows):
-    """out[BIASES]: b less rate * delta, summed over the block's rows in order; scratch[0]: 1, a bias's input."""
+    """Update out[BIASES]: b less rate * delta, summed over the block's rows in order; scratch[0]: 1, a bias's input."""
     columns, ld = layer[COLUMNS], layer[LD]
     lanes = VECTOR_BYTES // buffer.itemsize
     width = TILE_VECTORS * lanes
@@ -96,7 +96,7 @@ def subtract_bias_gradient(out, buffer, scratch, layer, rate, n_rows):
 
 @kernel
 def clear_gradient(out, layer, first, last):
-    """out: 0 in rows first..last of W, and in the biases if row 0 is among them."""
+    """Clear out: 0 in rows first..last of W, and in the biases if row 0 is among them."""
     out[layer[WEIGHTS] + first * layer[LD] : layer[WEIGHTS] + last * layer[LD]] = 0
     if first == 0:
         out[layer[BIASES] : layer[BIASES] + layer[LD]] = 0

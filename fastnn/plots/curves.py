@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,7 +109,15 @@ def _set_accuracy_scale(axes: Axes, curves: Mapping[str, Sequence[float]]) -> No
         axes.set_ylim(low - margin, high + margin)
 
 
-def fitted_curve(net: Network, X: Any, y: Any, *, input_name: str = "input", output_name: str = "output") -> Figure:
+def fitted_curve(
+    net: Network,
+    X: Any,
+    y: Any,
+    *,
+    input_name: str = "input",
+    output_name: str = "output",
+    predict: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Figure:
     """Plot the function that a network of one input and one output has learned, over the data.
 
     Parameters
@@ -122,6 +130,8 @@ def fitted_curve(net: Network, X: Any, y: Any, *, input_name: str = "input", out
         Their targets.
     input_name, output_name : str
         Labels of the axes.
+    predict : callable, optional
+        Return the values, (n,), of inputs, (n, 1): `TableModel.predict`, whose preprocessing the network lacks.
 
     Returns
     -------
@@ -149,7 +159,10 @@ def fitted_curve(net: Network, X: Any, y: Any, *, input_name: str = "input", out
         raise ValueError(f"X and y must be of the same length and not empty, got {inputs.size} and {targets.size}")
     margin = 0.02 * np.ptp(inputs)
     grid = np.linspace(inputs.min() - margin, inputs.max() + margin, 500).reshape(-1, 1)
-    curve = net.predict(grid if net.scaler is None else net.scaler.transform(grid))
+    if predict is None:
+        curve = net.predict(grid if net.scaler is None else net.scaler.transform(grid))
+    else:
+        curve = np.asarray(predict(grid)).reshape(-1, 1)
     figure = new_figure(6.4, 4.4, layout="constrained")
     axes = figure.subplots()
     size = float(np.clip(2000 / inputs.size, 3, 25))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -97,7 +97,7 @@ def network_diagram(
     return figure
 
 
-def _draw_weights(net: Network, places: list, largest: float, line_width: float, axes: Axes) -> None:
+def _draw_weights(net: Network, places: list[Any], largest: float, line_width: float, axes: Axes) -> None:
     for layer, weights in enumerate(net.weights):
         for j, row in enumerate(weights):
             for k, weight in enumerate(row):
@@ -108,7 +108,9 @@ def _draw_weights(net: Network, places: list, largest: float, line_width: float,
                 line.set(alpha=0.3 + 0.6 * size, zorder=1 + size)  # large weights lie on top of small ones
 
 
-def _draw_neurons(net: Network, places: list, largest: float, line_width: float, radius: float, axes: Axes) -> None:
+def _draw_neurons(
+    net: Network, places: list[Any], largest: float, line_width: float, radius: float, axes: Axes
+) -> None:
     from matplotlib.patches import Circle
 
     for layer, column in enumerate(places):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import inputs
-from ..checks import check_int
+from ..checks import check_bool, check_int
 from ..history import COLUMNS, History
 from ..kernels import threads
 from ..network import Network
@@ -19,7 +19,7 @@ from ..training.checkpointing import Pause
 from ..training.interrupts import Interruption
 from ..training.progress import shown_by_default
 from .ensemble import Ensemble
-from .trials import TrialResult, TrialSegment, cost_of, resolve_config, train_segment, train_segments
+from .trials import TrialResult, TrialSegment, check_data, cost_of, resolve_config, train_segment, train_segments
 
 POLL_SECONDS = 0.1
 UNKNOWN_WORKERS = 16
@@ -98,12 +98,12 @@ def fit_many(
     ensemble : int, optional
         Average the best so many in `Population.ensemble`.
     n_threads : int, optional
-        Networks trained at a time; None: one for each processor. An executor has its own number.
+        Networks trained at a time; None: one for each processor. Not with an executor, which has its own number.
     executor : optional
         Anything with `submit(function, *arguments)` that returns an object with `result()`: of `concurrent.futures`,
         of loky (joblib), of a Dask client (`client.get_executor()`), of mpi4py. Data and networks travel by pickle.
     tasks : int, optional
-        Parts of about equal cost into which the networks are dealt for the executor. None: two for each worker.
+        Parts of about equal cost into which the networks are dealt; with an executor only. None: two for each worker.
     progress : bool, optional
         Show a progress bar of networks. None: where stderr is a terminal, after a second.
     **shared
@@ -143,12 +143,13 @@ def fit_many(
         called = any(config.get("callbacks") for config in resolved)
         if not isinstance(monitor, str) or (monitor not in COLUMNS and not called):
             raise ValueError(f"monitor must be one of {', '.join(COLUMNS)}, or a column of a callback; got {monitor!r}")
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise TypeError(f"executor must have a method submit(function, *arguments), got {executor!r:.80}")
     if ensemble is not None and check_int("ensemble", ensemble, 1) > count:
         raise ValueError(f"ensemble must be at most the number of networks, {count}, got {ensemble}")
     workers = threads.n_processors() if n_threads is None else check_int("n_threads", n_threads, 1)
+    _check_executor(executor, n_threads, tasks)
+    progress = None if progress is None else check_bool("progress", progress)
     X, y = inputs.as_indexable("X", X), inputs.as_numeric_array("y", y)
+    check_data(resolved, X, y, monitor)
     interruption = Interruption()
     results: dict[int, TrialResult] = {}
     alive = list(range(count))
@@ -186,6 +187,20 @@ def _checked(configs: Any) -> list[Mapping[str, Any]]:
     return list(configs)
 
 
+def _check_executor(executor: Any, n_threads: int | None, tasks: Any) -> None:
+    """Raise for what is no executor, and for options that are ruled out with or without one."""
+    if executor is None:
+        if tasks is not None:
+            raise ValueError(f"tasks are those of an executor, and there is none; got tasks={tasks!r:.80}")
+        return
+    if not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must have a method submit(function, *arguments), got {executor!r:.80}")
+    if n_threads is not None:
+        raise ValueError(f"an executor has its own number of workers; got n_threads={n_threads} too")
+    if tasks is not None:
+        check_int("tasks", tasks, 1)
+
+
 def _on_threads(
     segments: list[TrialSegment], X: Any, y: Any, workers: int, interruption: Interruption, bar: _ProgressCount
 ) -> list[TrialResult]:
@@ -216,7 +231,7 @@ def _on_executor(
     executor: Any, tasks: int | None, segments: list[TrialSegment], X: Any, y: Any, bar: _ProgressCount
 ) -> list[TrialResult]:
     """Deal the segments out so that the tasks cost about the same."""
-    n_tasks = check_int("tasks", tasks, 1) if tasks else 2 * getattr(executor, "_max_workers", UNKNOWN_WORKERS)
+    n_tasks = 2 * getattr(executor, "_max_workers", UNKNOWN_WORKERS) if tasks is None else tasks
     dealt: list[list[TrialSegment]] = [[] for _ in range(min(n_tasks, len(segments)))]
     costs = [0.0] * len(dealt)
     for segment in segments:

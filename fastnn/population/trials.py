@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,16 +13,16 @@ from typing import Any
 from ..callbacks.runner import CallbackRunner, check_callbacks
 from ..checks import check_int
 from ..errors import DivergenceError
-from ..history import COLUMNS, History
+from ..history import COLUMNS, History, check_monitor
+from ..initialisers import as_initialisers
 from ..io.checkpoint_file import Checkpoint
 from ..network import Network
-from ..optimizers import as_optimizer
-from ..spec import make_spec
+from ..spec import Spec, make_spec
 from ..training import trainer
 from ..training.checkpointing import InMemoryCheckpointer, Pause
-from ..training.dataset import make_dataset
+from ..training.dataset import Dataset, make_dataset
 from ..training.interrupts import Interruption
-from ..training.options import make_fit_options
+from ..training.options import FitOptions, make_fit_options
 
 NETWORK_ARGUMENTS = frozenset(inspect.signature(Network.__init__).parameters) - {"self"}
 SPEC_ARGUMENTS = frozenset(inspect.signature(make_spec).parameters)
@@ -75,13 +76,10 @@ def train_segment(segment: TrialSegment, X: Any, y: Any, interruption: Interrupt
     callbacks = copy.deepcopy(list(config.get("callbacks", ())))
     if segment.until is not None:
         callbacks.append(Pause(segment.until))
-    spec, seed = net.engine.spec, net.seed
-    net.engine.check_trainable()
-    fit_arguments = {name: config[name] for name in FIT_ARGUMENTS & set(config)}
-    options = make_fit_options(spec, **fit_arguments, n_threads=segment.n_threads, progress=False)
-    data_arguments = {name: config[name] for name in DATA_ARGUMENTS & set(config)}
-    dataset = make_dataset(spec, X, y, **data_arguments, split_seed=seed)
-    trainer.check_fit(callbacks, dataset, options)
+    spec = net.engine.spec
+    options = _options(spec, config, segment.n_threads)
+    dataset = _dataset(spec, config, X, y, net.seed)
+    trainer.check_fit(spec, dataset, options, callbacks)
     checkpointer = InMemoryCheckpointer(segment.saved, interruption, net.describe)
     runner = CallbackRunner(callbacks, net, checkpointer.history)
     try:
@@ -107,18 +105,70 @@ def resolve_config(number: int, config: Mapping[str, Any], shared: Mapping[str, 
     for name in ("sizes", "epochs"):
         if name not in merged:
             raise TypeError(f"configs[{number}] has no {name!r}, and it is not shared")
-    try:
-        merged["sizes"] = list(make_spec(**{name: merged[name] for name in SPEC_ARGUMENTS & set(merged)}).sizes)
-        check_int("epochs", merged["epochs"], 0)
-        check_int("batch_size", merged.get("batch_size", 1), 1)
-        as_optimizer(merged.get("optimizer", "sgd"))
+    with _named(number):
+        spec = _spec(merged)
+        merged["sizes"] = list(spec.sizes)
+        as_initialisers(merged.get("init"), spec.activation)
+        if merged.get("seed") is not None:
+            check_int("seed", merged["seed"], 0)
+        if reason := spec.why_not_trainable():
+            raise ValueError(f"this network cannot be trained by gradient descent: {reason}")
+        _options(spec, merged, 1)
         check_callbacks(merged.get("callbacks", ()), COLUMNS)
         copy.deepcopy(merged.get("callbacks", ()))
+    return merged
+
+
+def check_data(configs: list[dict[str, Any]], X: Any, y: Any, monitor: str | None) -> None:
+    """Check the data of every network, as far as they differ, and what watches the columns of its history.
+
+    Parameters
+    ----------
+    configs : list of dict
+        As `resolve_config` returned them.
+    X, y : array_like
+    monitor : str or None
+        What the networks are to be ranked by.
+    """
+    columns: dict[Any, list[str]] = {}
+    for number, config in enumerate(configs):
+        with _named(number):
+            spec = _spec(config)
+            given = [config.get(name) for name in sorted(DATA_ARGUMENTS)]
+            key = (spec.sizes[0], spec.sizes[-1], spec.loss, spec.dtype, spec.input_scale, *map(id, given))
+            if key not in columns:
+                columns[key] = _dataset(spec, config, X, y, 0).columns
+            options, callbacks = _options(spec, config, 1), config.get("callbacks", ())
+            check_callbacks(callbacks, columns[key])
+            watched = options.rates.source.monitor if options.rates.reads_history else None
+            for name in (watched, None if callbacks else monitor):  # a callback may add a column
+                if name is not None:
+                    check_monitor(name, columns[key])
+
+
+@contextmanager
+def _named(number: int) -> Iterator[None]:
+    """Let errors say whose config it is."""
+    try:
+        yield
     except (TypeError, ValueError) as error:
         raise type(error)(f"configs[{number}]: {error}") from None
-    return merged
+
+
+def _spec(config: Mapping[str, Any]) -> Spec:
+    return make_spec(**{name: config[name] for name in SPEC_ARGUMENTS & set(config)})
+
+
+def _options(spec: Spec, config: Mapping[str, Any], n_threads: int) -> FitOptions:
+    given = {name: config[name] for name in FIT_ARGUMENTS & set(config)}
+    return make_fit_options(spec, **given, n_threads=n_threads, progress=False)
+
+
+def _dataset(spec: Spec, config: Mapping[str, Any], X: Any, y: Any, seed: int) -> Dataset:
+    given = {name: config[name] for name in DATA_ARGUMENTS & set(config)}
+    return make_dataset(spec, X, y, **given, split_seed=seed)
 
 
 def cost_of(config: Mapping[str, Any]) -> float:
     """Return the work of one network, as far as it is known before its training."""
-    return sum(a * b for a, b in pairwise(config["sizes"])) * config["epochs"]
+    return float(sum(a * b for a, b in pairwise(config["sizes"])) * config["epochs"])

@@ -61,8 +61,8 @@ def silu_derivative(z: Array, a: Array | None = None) -> Array:
 
 
 def tanh_of_softplus(z: Array) -> Array:
-    """Return tanh(log(1 + e^z)) = n / (n + 2) for n = e^z (e^z + 2); above 20 it is 1 in float64."""
-    e = np.exp(np.minimum(z, 20))
+    """Return tanh(log(1 + e^z)) = n / (n + 2) for n = e^z (e^z + 2); above 40 it is 1."""
+    e = np.exp(np.minimum(z, 40))
     n = e * (e + 2)
     return n / (n + 2)
 
@@ -70,7 +70,7 @@ def tanh_of_softplus(z: Array) -> Array:
 def mish_derivative(z: Array, a: Array | None = None) -> Array:
     """Return t + z (1 - t^2) sigmoid(z), t = tanh(softplus(z))."""
     t = tanh_of_softplus(z)
-    e = np.exp(np.minimum(z, 20))
+    e = np.exp(np.minimum(z, 40))
     complement = 2 / (e * (e + 2) + 2)  # 1 - t, without its cancellation
     return t + z * complement * (1 + t) * sigmoid(z)
 

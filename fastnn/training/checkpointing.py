@@ -14,7 +14,7 @@ import numpy as np
 
 from ..callbacks import Callback
 from ..caller import warn_caller
-from ..checks import check_float
+from ..checks import check_bool, check_non_negative
 from ..errors import FileFormatError
 from ..history import History
 from ..io import checkpoint_file
@@ -32,6 +32,9 @@ from .update_rule import OptimizerState, initial_state
 
 BUFFERS = ("moment1", "moment2", "ema")
 """Arrays of an OptimizerState, which a checkpoint holds as `state.*`."""
+
+DEFAULT_SECONDS = 10.0
+"""Between two checkpoints, unless `fit` is told otherwise."""
 
 UNFINISHED = ("", "interrupted")
 SAMPLE_ROWS = 64
@@ -136,7 +139,7 @@ class DirectoryCheckpointer(Checkpointer):
     Parameters
     ----------
     directory : path
-        Created where it is missing.
+        Created where it is missing, once everything else is checked.
     resume : bool
         Whether to continue from the checkpoint in it; without, an unfinished training there is an error.
     seconds : float
@@ -154,10 +157,7 @@ class DirectoryCheckpointer(Checkpointer):
         self.directory = Path(directory)
         if self.directory.exists() and not self.directory.is_dir():
             raise NotADirectoryError(f"checkpoint must be the path of a directory, got the file {self.directory}")
-        self.seconds = check_float("checkpoint_seconds", seconds)
-        if self.seconds < 0:
-            raise ValueError(f"checkpoint_seconds must be 0 or more, got {seconds!r}")
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.seconds = check_non_negative("checkpoint_seconds", seconds)
         remove_unfinished(self.directory / checkpoint_file.NAME)
         if not resume:
             self._check_replaceable()
@@ -181,6 +181,7 @@ class DirectoryCheckpointer(Checkpointer):
         """Raise ValueError that names what the checkpoint does not share with the training that would resume it."""
         model = self.describe()
         description(model)  # what could not be written is an error now, not in a minute
+        self.directory.mkdir(parents=True, exist_ok=True)
         if self.saved is None:
             return
         saved = self.saved.model
@@ -253,7 +254,7 @@ class Pause(Callback):
 
 
 def make_checkpointer(
-    directory: Any, resume: bool, seconds: Any, optimizer: Optimizer, describe: Callable[[], SavedModel]
+    directory: Any, resume: Any, seconds: Any, optimizer: Optimizer, describe: Callable[[], SavedModel]
 ) -> Checkpointer:
     """Return the checkpointer that the arguments of `Network.fit` describe.
 
@@ -269,13 +270,18 @@ def make_checkpointer(
     describe : callable
         Returns the model as it is now.
     """
+    resume = check_bool("resume", resume)
     if directory is None:
         if resume:
             raise ValueError("resume=True needs the directory of the checkpoint: checkpoint=...")
+        if seconds != DEFAULT_SECONDS:
+            raise ValueError(
+                f"checkpoint_seconds needs the directory of the checkpoint: checkpoint=...; got {seconds!r}"
+            )
         return Checkpointer()
     if isinstance(optimizer, LBFGS):
         raise ValueError("checkpoint is for optimizers that take steps; 'lbfgs' takes none")
-    return DirectoryCheckpointer(directory, bool(resume), seconds, describe)
+    return DirectoryCheckpointer(directory, resume, seconds, describe)
 
 
 def restore_state(

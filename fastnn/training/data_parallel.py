@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..callbacks.runner import CallbackRunner
+from ..caller import warn_caller
 from ..errors import DivergenceError
 from ..history import History
 from ..kernels import gather, layout, threads, train_loop
@@ -95,10 +96,12 @@ class RankGroup:
         self.comm.Bcast(array, root=0)
 
 
-def check_data(data: object) -> None:
-    """Raise ValueError for anything but one of DATA."""
-    if data not in DATA:
-        raise ValueError(f"data must be 'replicated' or 'sharded', got {data!r}")
+def check_data(data: object, comm: object) -> None:
+    """Raise ValueError for anything but one of DATA, and for data that are shared among no ranks."""
+    if not isinstance(data, str) or data not in DATA:
+        raise ValueError(f"data must be 'replicated' or 'sharded', got {data!r:.80}")
+    if data == "sharded" and comm is None:
+        raise ValueError("data='sharded' needs the communicator of the ranks: comm=...")
 
 
 class RankCallbacks(CallbackRunner):
@@ -275,16 +278,23 @@ def sum_of_weights(examples: layout.Examples) -> float:
 def count_steps(group: RankGroup, n_rows: int, batch_size: int) -> int:
     """Return the steps of an epoch: the same on all ranks."""
     if group.replicated:
-        return -(-n_rows // (batch_size * group.size))
+        return int(-(-n_rows // (batch_size * group.size)))
     return int(max(group.comm.allgather(-(-n_rows // batch_size))))
 
 
-def check_options(options: FitOptions) -> None:
+def check_options(group: RankGroup, options: FitOptions, class_weight: object) -> None:
     """Raise ValueError for options that several ranks cannot honour."""
     if options.drop_last:
-        raise ValueError("several ranks take every batch, got drop_last=True")
-    if isinstance(options.optimizer, LBFGS) or options.n_threads not in (None, 1):
-        raise ValueError("several ranks take an optimizer of steps, not 'lbfgs', and each works on one thread")
+        raise ValueError("several ranks (comm=) take every batch, got drop_last=True")
+    if isinstance(options.optimizer, LBFGS):
+        raise ValueError("several ranks (comm=) take an optimizer of steps, not 'lbfgs'")
+    if options.n_threads not in (None, 1):
+        raise ValueError(f"of several ranks (comm=) each works on one thread, got n_threads={options.n_threads}")
+    if isinstance(class_weight, str) and not group.replicated:
+        raise ValueError(
+            f"class_weight={class_weight!r} needs all labels at once, of which with data='sharded' a rank has a part; "
+            "give weights by label, a dict"
+        )
 
 
 def fit(
@@ -328,4 +338,6 @@ def fit(
             with settled(run, engine, callbacks):
                 train(run, SingleThread)
         group.broadcast(engine.buffer)  # a callback on rank 0 may have restored other parameters
+    if run.divergence and group.rank == 0:
+        warn_caller(f"training diverged: {run.divergence}")
     return run.history

@@ -201,6 +201,11 @@ class Engine:
                 barrier = threads.new_barrier(team)
                 predict.predict(flat, *source, rows.n_rows, *buffers, memory.block, table, barrier, team)
 
+    def team_size(self, n_rows: int, n_threads: int | None = None) -> int:
+        """Return the threads of a single call on so many rows: one for little work, `n_threads` at most."""
+        size = threads.max_threads() if n_rows * self.spec.n_parameters > MIN_PARALLEL_WORK else 1
+        return size if n_threads is None else min(size, n_threads)
+
     def activations(self, X: Any) -> list[np.ndarray]:
         """Return every neuron's activation: one array (n, neurons) per layer, the scaled input first."""
         rows = inputs.as_rows("X", inputs.as_numeric_array("X", X), self.spec)
@@ -232,15 +237,25 @@ class Engine:
         table = self.kernel_table(required_for_prediction())
         return Compiled(memory.table, self.buffer, work.buffer, self.spec.input_scale, memory.block, table)
 
-    def evaluate(self, examples: layout.Examples) -> tuple[float, float]:
-        """Return loss and accuracy, averaged over the examples by weight."""
+    def evaluate(self, examples: layout.Examples, n_threads: int | None = None) -> tuple[float, float]:
+        """Return loss and accuracy, averaged over the examples by weight, on at most `n_threads` threads."""
         no_gradient = aligned_zeros(0, self.dtype)
-        sums = self._run(inputs.empty_examples(self.spec), examples, 0, no_gradient).sums
+        sums = self._run(inputs.empty_examples(self.spec), examples, 0, no_gradient, n_threads=n_threads).sums
         return float(sums[0] / sums[1]), float(sums[2] / sums[1])
 
-    def gradient(self, examples: layout.Examples, gradient: np.ndarray) -> tuple[float, float]:
-        """Fill a buffer laid out as the parameters with the gradient of the loss; return loss and accuracy."""
-        history = self._run(examples, inputs.empty_examples(self.spec), 1, gradient).history
+    def gradient(
+        self, examples: layout.Examples, gradient: np.ndarray, n_threads: int | None = None
+    ) -> tuple[float, float]:
+        """Fill a buffer laid out as the parameters with the gradient of the loss; return loss and accuracy.
+
+        Parameters
+        ----------
+        examples : Examples
+        gradient : ndarray
+        n_threads : int, optional
+            Most threads; None: as many as the process may use.
+        """
+        history = self._run(examples, inputs.empty_examples(self.spec), 1, gradient, n_threads=n_threads).history
         return float(history[0, 0]), float(history[0, 1])
 
     def step(self, examples: layout.Examples, learning_rate: float, frozen: Collection[int] = ()) -> float:
@@ -258,6 +273,7 @@ class Engine:
         learning_rate: float = 0.0,
         frozen: Collection[int] = (),
         update: int = 0,
+        n_threads: int | None = None,
     ) -> layout.Records:
         """Run one step on all examples in their order, or with no step the evaluation of the validation examples."""
         n_rows = examples.n_rows + validation.n_rows
@@ -280,7 +296,7 @@ class Engine:
         threads.run_on_team(
             train_loop.train,
             train_loop.train_steps,
-            threads.max_threads() if n_rows * self.spec.n_parameters > MIN_PARALLEL_WORK else 1,
+            self.team_size(n_rows, n_threads),
             self.network_view(memory, gradient, kernels, frozen),
             work,
             examples,

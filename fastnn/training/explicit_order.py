@@ -21,7 +21,7 @@ UNLIMITED_EPOCHS = 1 << 40
 
 
 class EpochRate:
-    """The learning rate of the current epoch, in the place of `fastnn.schedules.LearningRates`."""
+    """The learning rate of the current epoch, in the place of `fastnn.learning_rates.LearningRates`."""
 
     reads_history = True  # so that every epoch ends a call
 

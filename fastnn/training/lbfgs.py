@@ -68,7 +68,7 @@ class LbfgsSolver:
         engine, gradient = self.engine, self.gradient
         engine.set_parameters(vector.astype(engine.dtype))
         gradient[:] = 0
-        evaluated = engine.gradient(self.dataset.examples, gradient)
+        evaluated = engine.gradient(self.dataset.examples, gradient, self.options.n_threads)
         for part in views(gradient, make_layout(engine.spec).table):
             for number in self.state.frozen:
                 part[number][...] = 0
@@ -86,6 +86,7 @@ class LbfgsSolver:
         finally:
             self.engine.set_parameters(self.best)
             history.seconds = time.perf_counter() - began
+            history.n_threads = self.engine.team_size(self.dataset.examples.n_rows, self.options.n_threads)
             done = self.dataset.examples.n_rows * history.epochs
             history.examples_per_second = done / max(history.seconds, 1e-9)
         if history.stop_reason == "diverged":
@@ -112,7 +113,7 @@ class LbfgsSolver:
             self.evaluated.clear()
             self.state.epochs = start_epoch + history.epochs
             self.show_progress(history, history.epochs)
-            if self.callbacks.after_epoch():
+            if self._after_epoch():
                 raise StopIteration
 
         limits = {
@@ -132,13 +133,30 @@ class LbfgsSolver:
         elif history.stop_reason == "epochs" and result.status != 1:
             history.stop_reason = "converged"
 
+    def _after_epoch(self) -> bool:
+        """Call the callbacks; return whether one ends the training, which keeps the parameters that it set.
+
+        The search remembers earlier gradients, and cannot go on from other parameters or with other layers.
+        """
+        if not self.callbacks:
+            return False
+        frozen = self.state.frozen
+        if self.callbacks.after_epoch():
+            self.best = self.engine.parameters
+            return True
+        if self.state.frozen != frozen:
+            raise ValueError("optimizer 'lbfgs' cannot follow a callback that freezes layers: freeze them before fit")
+        if not np.array_equal(self.engine.parameters, self.best):
+            raise ValueError("optimizer 'lbfgs' cannot follow a callback that changes the parameters and goes on")
+        return False
+
     def record(self, history: History, loss: float, accuracy: float) -> None:
         """Add an iteration: the loss after it, without the penalty."""
         values = {"loss": loss}
         if self.dataset.has_accuracy:
             values["accuracy"] = accuracy
         if self.dataset.validation.n_rows:
-            values["val_loss"], val_accuracy = self.engine.evaluate(self.dataset.validation)
+            values["val_loss"], val_accuracy = self.engine.evaluate(self.dataset.validation, self.options.n_threads)
             if self.dataset.has_val_accuracy:
                 values["val_accuracy"] = val_accuracy
         history.add(**values)

@@ -30,7 +30,7 @@ RESUMABLE = ("", "interrupted", "epochs")
 
 
 class StepRates(Protocol):
-    """The learning rate of each step, such as `fastnn.schedules.LearningRates`."""
+    """The learning rate of each step, such as `fastnn.learning_rates.LearningRates`."""
 
     @property
     def reads_history(self) -> bool:

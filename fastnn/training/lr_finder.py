@@ -11,7 +11,8 @@ import numpy as np
 from .. import inputs
 from ..checks import check_int, check_learning_rate
 from ..errors import DivergenceError
-from ..schedules import as_learning_rates
+from ..learning_rates import as_learning_rates
+from ..optimizers import LBFGS, as_optimizer
 from .checkpointing import Checkpointer
 from .dataset import make_dataset
 from .engine import Engine
@@ -66,6 +67,8 @@ def find_learning_rate(
     optimizer: Any,
 ) -> RateSearch:
     """Search as `Network.find_learning_rate` documents it; engine and state belong to a copy, and move."""
+    if isinstance(as_optimizer(optimizer), LBFGS):
+        raise ValueError("find_learning_rate is for optimizers that have a learning rate; 'lbfgs' has none")
     batch_size, steps = check_int("batch_size", batch_size, 1), check_int("steps", steps, 10)
     low = check_learning_rate("min_lr", min_lr, engine.dtype)
     high = check_learning_rate("max_lr", max_lr, engine.dtype)

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check_int, check_non_negative
+from ..checks import check_bool, check_int, check_non_negative
+from ..learning_rates import LearningRates, as_learning_rates
 from ..optimizers import LBFGS, Optimizer, as_optimizer
-from ..schedules import LearningRates, as_learning_rates
 from ..spec import Spec
 from .update_rule import Regularization, make_regularization
 
 SMOOTHED_LOSSES = ("cross_entropy", "binary_cross_entropy")
+DEFAULT_BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,10 @@ def make_fit_options(
     spec: Spec,
     *,
     epochs: Any,
-    batch_size: Any = 32,
+    batch_size: Any = None,
     learning_rate: Any = None,
     optimizer: Any = "sgd",
-    shuffle: Any = True,
+    shuffle: Any = None,
     n_threads: Any = None,
     on_divergence: Any = "raise",
     progress: Any = None,
@@ -72,7 +73,10 @@ def make_fit_options(
     lr_factors: Any = None,
     drop_last: Any = False,
 ) -> FitOptions:
-    """Check the options of `Network.fit` for a network of this spec; ValueError or TypeError names the one."""
+    """Check the options of `Network.fit` for a network of this spec; ValueError or TypeError names the one.
+
+    None stands for the default, so that an optimizer that cannot honour an option can tell whether it was given.
+    """
     chosen = as_optimizer(optimizer)
     regularization = make_regularization(
         l1=l1, l2=l2, clip_norm=clip_norm, max_norm=max_norm, label_smoothing=label_smoothing,
@@ -88,23 +92,22 @@ def make_fit_options(
     if on_divergence not in ("raise", "continue"):
         raise ValueError(f"on_divergence must be 'raise' or 'continue', got {on_divergence!r}")
     epochs = check_int("epochs", epochs, 0)
-    batch_size = check_int("batch_size", batch_size, 1)
+    rows_per_update = DEFAULT_BATCH_SIZE if batch_size is None else check_int("batch_size", batch_size, 1)
     if n_threads is not None:
         n_threads = check_int("n_threads", n_threads, 1)
-    for name, flag in (("shuffle", shuffle), ("drop_last", drop_last)):
-        if not isinstance(flag, bool | np.bool_):
-            raise TypeError(f"{name} must be True or False, got {flag!r}")
+    shuffled = True if shuffle is None else check_bool("shuffle", shuffle)
+    drop_last = check_bool("drop_last", drop_last)
     if progress is not None:
-        if not isinstance(progress, bool | np.bool_):
-            raise TypeError(f"progress must be True, False or None, got {progress!r}")
-        progress = bool(progress)
+        progress = check_bool("progress", progress)
     rate_factors = _rate_factors(spec, lr_factors)
     rates = (rate for rate in (learning_rate, chosen.learning_rate, chosen.default_rate) if rate is not None)
     resolved = as_learning_rates(next(rates), np.dtype(spec.dtype))
     if isinstance(chosen, LBFGS):
-        _check_lbfgs(spec, learning_rate, regularization, rate_factors, bool(drop_last))
+        given = {"learning_rate": learning_rate, "batch_size": batch_size, "shuffle": shuffle}
+        given |= {"lr_factors": lr_factors, "drop_last": drop_last or None}
+        _check_lbfgs(spec, given, regularization)
     return FitOptions(
-        epochs, batch_size, chosen, resolved, regularization, rate_factors, bool(shuffle), bool(drop_last), n_threads,
+        epochs, rows_per_update, chosen, resolved, regularization, rate_factors, shuffled, drop_last, n_threads,
         on_divergence, progress,
     )  # fmt: skip
 
@@ -126,21 +129,16 @@ def _rate_factors(spec: Spec, lr_factors: Any) -> tuple[float, ...]:
         if len(values) != count:
             raise ValueError(f"lr_factors[{kind!r}] must be a number or {count} numbers, got {len(values)}")
         factors[kind] = [check_non_negative(f"lr_factors[{kind!r}]", number) for number in values]
+    if "input_scales" in lr_factors and not spec.learned_input_scale:
+        raise ValueError(f"lr_factors['input_scales'] is for networks with learned_input_scale, got {lr_factors!r}")
     pairs = zip(factors["weights"], factors["biases"], strict=True)
     return (*(factor for pair in pairs for factor in pair), *factors["input_scales"])
 
 
-def _check_lbfgs(
-    spec: Spec,
-    learning_rate: Any,
-    regularization: Regularization,
-    rate_factors: tuple[float, ...],
-    drop_last: bool,
-) -> None:
-    refused = {name: value for name, value in asdict(regularization).items() if value and name != "l2"}
-    refused |= {"learning_rate": learning_rate} if learning_rate is not None else {}
+def _check_lbfgs(spec: Spec, given: dict[str, Any], regularization: Regularization) -> None:
+    """Raise for what a search over all examples at once cannot honour."""
+    refused = {name: value for name, value in given.items() if value is not None}
+    refused |= {name: value for name, value in asdict(regularization).items() if value and name != "l2"}
     refused |= {"dropout": spec.dropout} if any(spec.dropout) else {}
-    refused |= {"lr_factors": rate_factors} if rate_factors else {}
-    refused |= {"drop_last": drop_last} if drop_last else {}
     if refused:
         raise ValueError(f"optimizer 'lbfgs' minimizes one smooth function and takes l2 alone; got {refused}")

@@ -13,29 +13,31 @@ from ..callbacks.runner import CallbackRunner, check_callbacks
 from ..caller import warn_caller
 from ..checks import check_int
 from ..errors import DivergenceError
-from ..history import COLUMNS, History
-from ..schedules import LearningRates, PlateauState, ReduceOnPlateau, Schedule, as_learning_rates, evaluate_schedule
+from ..history import History, check_monitor
+from ..learning_rates import LearningRates, as_learning_rates, evaluate_schedule
+from ..optimizers import LBFGS, as_optimizer
+from ..schedules import PlateauState, ReduceOnPlateau, Schedule
 from .checkpointing import Checkpointer
-from .dataset import as_validation, make_dataset
+from .dataset import Dataset, as_validation, make_dataset
 from .engine import Engine
 from .interrupts import Interruption
 from .loop import NoCallbacks, TrainingRun, loss_explosion
 from .options import FitOptions, make_fit_options
 from .prefetcher import Prefetcher
 from .state import TrainingState
-from .trainer import fit_steps
+from .trainer import check_inputs, fit_steps
 
 MAX_BATCHES = 1 << 20
 """Of an epoch, before a random draw would be repeated."""
 
 OPTIONS = {"optimizer", "n_threads", "on_divergence", "class_weight", "l1", "l2", "clip_norm", "max_norm"}
-OPTIONS |= {"label_smoothing", "input_noise", "ema_decay"}
+OPTIONS |= {"label_smoothing", "input_noise", "ema_decay", "lr_factors"}
 """Arguments of `fit` that mean the same for a stream."""
 
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """What `Network.fit_stream` was source beside the batches, checked.
+    """What `Network.fit_stream` was given beside the batches, checked.
 
     Attributes
     ----------
@@ -59,6 +61,15 @@ class StreamOptions:
     callbacks: Sequence[Any]
     class_weight: Any
 
+    def check_monitors(self, has_accuracy: bool) -> None:
+        """Raise where callbacks or a schedule watch a column that the history of this training will not have."""
+        columns = ["loss"] + ["accuracy"] * has_accuracy
+        if self.validation is not None:
+            columns += ["val_loss"] + ["val_accuracy"] * self.has_val_accuracy
+        check_callbacks(self.callbacks, columns)
+        if self.fit.rates.reads_history:
+            check_monitor(self.fit.rates.source.monitor, columns)
+
 
 def make_stream_options(
     engine: Engine,
@@ -72,23 +83,31 @@ def make_stream_options(
     options: Mapping[str, Any],
 ) -> StreamOptions:
     """Check the arguments of `Network.fit_stream`; ValueError or TypeError names the one."""
+    spec = engine.spec
     engine.check_trainable()
-    check_int("epochs", epochs, 0)
-    check_int("prefetch", prefetch, 1)
+    epochs, prefetch = check_int("epochs", epochs, 0), check_int("prefetch", prefetch, 1)
     if batch_size is not None:
-        check_int("batch_size", batch_size, 1)
+        batch_size = check_int("batch_size", batch_size, 1)
     unknown = sorted(set(options) - OPTIONS)
     if unknown:
         raise TypeError(f"fit_stream takes of fit's options {', '.join(sorted(OPTIONS))}; got {', '.join(unknown)}")
-    check_callbacks(callbacks, COLUMNS)
     of_fit = {name: value for name, value in options.items() if name != "class_weight"}
-    fit = make_fit_options(engine.spec, epochs=1, learning_rate=learning_rate, shuffle=False, progress=False, **of_fit)
+    if isinstance(as_optimizer(of_fit.get("optimizer", "sgd")), LBFGS):
+        raise ValueError("fit_stream is for optimizers that take steps; 'lbfgs' needs all examples at once")
+    fit = make_fit_options(spec, epochs=1, learning_rate=learning_rate, shuffle=False, progress=False, **of_fit)
+    class_weight = options.get("class_weight")
+    if class_weight is not None:
+        class_weight = inputs.check_class_weight(class_weight, spec)
+        if class_weight == "balanced":
+            raise ValueError("class_weight='balanced' needs all labels at once; give a stream weights by label, a dict")
     validation, has_val_accuracy = None, False
     if validation_data is not None:
-        validation, are_classes = as_validation(engine.spec, validation_data)
-        has_val_accuracy = are_classes or engine.spec.classifies
-    class_weight = options.get("class_weight")
-    return StreamOptions(fit, epochs, prefetch, batch_size, validation, has_val_accuracy, callbacks, class_weight)
+        validation, are_classes = as_validation(spec, validation_data)
+        has_val_accuracy = are_classes or spec.classifies
+    checked = StreamOptions(fit, epochs, prefetch, batch_size, validation, has_val_accuracy, callbacks, class_weight)
+    # whether the targets are classes is not known before they come; one output is never theirs
+    checked.check_monitors(has_accuracy=spec.classifies or spec.sizes[-1] > 1)
+    return checked
 
 
 def check_batches(batches: Any, epochs: int) -> None:
@@ -193,6 +212,9 @@ class StreamTraining:
         rates = self.rates_at(self.start + epoch + fraction)
         fit = replace(options.fit, batch_size=options.batch_size or n_rows, rates=rates)
         dataset = make_dataset(self.engine.spec, X, y, weight, class_weight=options.class_weight)
+        check_inputs(self.engine.spec, dataset, fit)
+        if not (self.history.epochs or totals.batches):
+            self.begin(dataset)
         # draws depend on the epoch: for them every batch is one
         first_draw = (self.start + epoch) * MAX_BATCHES + totals.batches
         try:
@@ -211,12 +233,16 @@ class StreamTraining:
         self.history.seconds += run.history.seconds
         totals.add(run, n_rows)
 
+    def begin(self, dataset: Dataset) -> None:
+        """Check what depends on the first batch, before its update."""
+        self.options.check_monitors(dataset.has_accuracy)
+
     def record(self, totals: EpochTotals, run: TrainingRun) -> None:
         """Add the epoch to the history; raise DivergenceError where its loss exploded."""
         history, validation = self.history, self.options.validation
         values = {name: total / totals.rows for name, total in totals.values.items()}
         if validation is not None:
-            values["val_loss"], val_accuracy = self.engine.evaluate(validation)
+            values["val_loss"], val_accuracy = self.engine.evaluate(validation, self.options.fit.n_threads)
             if self.options.has_val_accuracy:
                 values["val_accuracy"] = val_accuracy
         history.add(**values)

@@ -54,7 +54,7 @@ class Tunable(Protocol):
 
 def step_work(run: Tunable) -> int:
     """Return the multiply-adds of one step: forward, backward, weight gradient."""
-    rows = min(run.plan.batch_size, run.arguments.examples.n_rows)
+    rows: int = min(run.plan.batch_size, run.arguments.examples.n_rows)
     return 3 * rows * int(run.arguments.network.parameters.size)
 
 

@@ -16,6 +16,7 @@ from ..history import History, check_monitor
 from ..kernels import gather, kernel_table, layout
 from ..optimizers import LBFGS
 from ..parameters import BLOCK_ROWS
+from ..spec import Spec
 from .checkpointing import Checkpointer, Subject, restore_state, run_fingerprint
 from .dataset import Dataset
 from .engine import PREDICT_ROWS, Engine
@@ -35,11 +36,20 @@ class CallbackContext(Callbacks, Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-def check_fit(callbacks: Any, dataset: Dataset, options: FitOptions) -> None:
-    """Raise where callbacks or schedules watch a column that the history of this training will not have."""
+def check_fit(spec: Spec, dataset: Dataset, options: FitOptions, callbacks: Any) -> None:
+    """Raise where callbacks or schedules watch a column that the history will not have, and as `check_inputs` does."""
     check_callbacks(callbacks, dataset.columns)
     if options.rates.reads_history:
         check_monitor(options.rates.source.monitor, dataset.columns)
+    check_inputs(spec, dataset, options)
+
+
+def check_inputs(spec: Spec, dataset: Dataset, options: FitOptions) -> None:
+    """Raise for options that change inputs, where these are sparse."""
+    noisy = {"dropout of inputs": spec.dropout[0], "input_noise": options.regularization.input_noise}
+    if gather.CSR in (dataset.examples.kind, dataset.validation.kind) and any(noisy.values()):
+        given = ", ".join(name for name, value in noisy.items() if value)
+        raise ValueError(f"sparse inputs are left as they are: no dropout of inputs, no input_noise; got {given}")
 
 
 def fit(
@@ -181,8 +191,6 @@ def kernel_arguments(
     )
     stochastic = make_stochastic_regularization(engine.spec.dropout, options.regularization, state.seed)
     kinds = (examples.kind, validation.kind)
-    if gather.CSR in kinds and (engine.spec.dropout[0] or options.regularization.input_noise):
-        raise ValueError("sparse inputs are left as they are: no dropout of inputs, no input_noise")
     scaled = engine.spec.learned_input_scale
     gradient = engine.gradient_buffer(batch_size, fused and bool(rule.plain) and not scaled)
     kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size), scaled)

@@ -8,9 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from .columns import ColumnNetwork, Columns, Delta, sigmoid, sigmoid_prime, step_down
+from .columns import (
+    ColumnNetwork,
+    Columns,
+    OutputDelta,
+    derivative_of_sigmoid,
+    is_textbook,
+    labels_of,
+    sigmoid,
+    textbook,
+)
 
 __all__ = ["Network", "sigmoid", "sigmoid_prime"]
+
+sigmoid_prime = derivative_of_sigmoid(globals())
 
 
 class Network(ColumnNetwork):
@@ -42,16 +53,19 @@ class Network(ColumnNetwork):
     (1, 1)
     """
 
-    arithmetic = (*ColumnNetwork.arithmetic, "cost_derivative")
-
     def __init__(self, sizes: Sequence[int]) -> None:
-        self.num_layers = len(sizes)
-        self.sizes = list(sizes)
-        self.biases = [np.random.randn(y, 1) for y in sizes[1:]]  # noqa: NPY002 - the book's draws
-        self.weights = [np.random.randn(y, x) for x, y in pairwise(sizes)]  # noqa: NPY002
+        self._set_sizes(sizes)
+        self.biases = [np.random.randn(y, 1) for y in self.sizes[1:]]  # noqa: NPY002 - the book's draws
+        self.weights = [np.random.randn(y, x) for x, y in pairwise(self.sizes)]  # noqa: NPY002
 
-    def _loss(self) -> str:
-        return "half_squared_error"
+    def _loss(self) -> str | None:
+        return "half_squared_error" if is_textbook(self.cost_derivative) else None
+
+    def _sigmoid_functions(self) -> tuple[Any, Any]:
+        return sigmoid, sigmoid_prime
+
+    def _cost_delta(self, y: np.ndarray) -> OutputDelta:
+        return lambda z, a: self.cost_derivative(a, y) * sigmoid_prime(z)
 
     def SGD(
         self,
@@ -74,18 +88,26 @@ class Network(ColumnNetwork):
         eta : float
             The learning rate.
         test_data : list of (x, label), optional
-            Judged after every epoch.
+            Evaluated after every epoch.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad input, before the first epoch; labels must be integers.
         """
         tests = None if test_data is None else list(test_data)
+        if tests and is_textbook(self.evaluate):
+            self._labelled(tests)
         examples = training_data if isinstance(training_data, list) else list(training_data)
-        for epoch in self._epochs(examples, epochs, mini_batch_size, eta, 0.0, Network):
+        for epoch in self._epochs(examples, epochs, mini_batch_size, eta, 0.0):
             if tests:
                 print(f"Epoch {epoch}: {self.evaluate(tests)} / {len(tests)}")
             else:
                 print(f"Epoch {epoch} complete")
 
+    @textbook
     def update_mini_batch(self, mini_batch: Columns, eta: float) -> None:
-        """One step down the mean slope of a batch.
+        """Make one update: a step against the mean gradient of a batch.
 
         Parameters
         ----------
@@ -94,23 +116,14 @@ class Network(ColumnNetwork):
         eta : float
             The learning rate.
         """
-        if not self._is_plain(Network):
-            self.weights, self.biases = step_down(self, mini_batch, eta, 1.0)
-            return
-        nabla_b, nabla_w = self._slopes(mini_batch)
-        self.weights = [w - eta * slope for w, slope in zip(self.weights, nabla_w, strict=True)]
-        self.biases = [b - eta * slope for b, slope in zip(self.biases, nabla_b, strict=True)]
+        self._step(mini_batch, eta, 1.0)
 
     def _update(self, mini_batch: Columns, eta: float, l2: float, n: int) -> None:
         self.update_mini_batch(mini_batch, eta)
 
-    def _own_delta(self, y: np.ndarray) -> Delta | None:
-        if type(self).cost_derivative is Network.cost_derivative:
-            return None
-        return lambda z, a: self.cost_derivative(a, y) * sigmoid_prime(z)
-
+    @textbook
     def evaluate(self, test_data: Iterable[tuple[np.ndarray, int]]) -> int:
-        """How many of the examples have their brightest output at the label.
+        """Return how many of the examples have their largest output at the label.
 
         Parameters
         ----------
@@ -120,13 +133,22 @@ class Network(ColumnNetwork):
         Returns
         -------
         int
-        """
-        tests = list(test_data)
-        labels = np.array([label for _, label in tests]).reshape(-1)
-        return int((self._outputs([x for x, _ in tests]).argmax(axis=1) == labels).sum())
 
+        Raises
+        ------
+        ValueError, TypeError
+            For labels of another form, such as columns.
+        """
+        columns, labels = self._labelled(list(test_data))
+        return int((self._outputs(columns).argmax(axis=1) == labels).sum())
+
+    def _labelled(self, tests: list[tuple[np.ndarray, int]]) -> tuple[list[np.ndarray], np.ndarray]:
+        """Return the columns and the labels of test data."""
+        return [x for x, _ in tests], labels_of("test_data", [label for _, label in tests], self.sizes[-1])
+
+    @textbook
     def cost_derivative(self, output_activations: np.ndarray, y: np.ndarray) -> Any:
-        """The slope of the cost by the outputs: a - y.
+        """Return the derivative of the cost with respect to the outputs, a - y.
 
         Parameters
         ----------

@@ -10,11 +10,25 @@ from typing import Any
 
 import numpy as np
 
+from ...checks import check_float, check_int
 from ...errors import FileFormatError
 from ...io.files import write_bytes
-from .columns import ColumnNetwork, Columns, Delta, sigmoid, sigmoid_prime, step_down
+from ...spec import check_sizes
+from .columns import (
+    ColumnNetwork,
+    Columns,
+    OutputDelta,
+    derivative_of_sigmoid,
+    is_textbook,
+    labels_of,
+    rows_of,
+    sigmoid,
+    textbook,
+)
 
 __all__ = ["CrossEntropyCost", "Network", "QuadraticCost", "load", "sigmoid", "sigmoid_prime", "vectorized_result"]
+
+sigmoid_prime = derivative_of_sigmoid(globals())
 
 
 class QuadraticCost:
@@ -22,12 +36,12 @@ class QuadraticCost:
 
     @staticmethod
     def fn(a: np.ndarray, y: np.ndarray) -> Any:
-        """The cost of outputs a where y is wanted."""
+        """Return the cost of outputs a where y is wanted."""
         return 0.5 * np.square(a - y).sum()
 
     @staticmethod
     def delta(z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """The slope by z."""
+        """Return the derivative with respect to z."""
         return (a - y) * sigmoid_prime(z)
 
 
@@ -36,18 +50,21 @@ class CrossEntropyCost:
 
     @staticmethod
     def fn(a: np.ndarray, y: np.ndarray) -> Any:
-        """The cost of outputs a where y is wanted; 0 ln 0 is 0."""
+        """Return the cost of outputs a where y is wanted; 0 ln 0 is 0."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a)).sum()
 
     @staticmethod
     def delta(z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """The slope by z."""
+        """Return the derivative with respect to z."""
         return a - y
 
 
-LOSSES = {QuadraticCost: "half_squared_error", CrossEntropyCost: "binary_cross_entropy"}
-COSTS = {cost.__name__: cost for cost in LOSSES}
+LOSSES = (
+    ("half_squared_error", QuadraticCost.fn, QuadraticCost.delta),
+    ("binary_cross_entropy", CrossEntropyCost.fn, CrossEntropyCost.delta),
+)
+"""fastnn's name of each cost, and the functions by which a cost is known to be that one."""
 
 
 class Network(ColumnNetwork):
@@ -57,9 +74,9 @@ class Network(ColumnNetwork):
     ----------
     sizes : sequence of int
         Neurons of each layer, the inputs first.
-    cost : class, default CrossEntropyCost
-        `QuadraticCost`, `CrossEntropyCost`, or a class of your own with `fn(a, y)` and `delta(z, a, y)`, which runs at
-        NumPy's speed.
+    cost : class or object, default CrossEntropyCost
+        `QuadraticCost`, `CrossEntropyCost`, an object of either, or another cost with `fn(a, y)` and `delta(z, a, y)`,
+        which runs at NumPy's speed.
 
     Attributes
     ----------
@@ -83,23 +100,29 @@ class Network(ColumnNetwork):
     """
 
     def __init__(self, sizes: Sequence[int], cost: Any = CrossEntropyCost) -> None:
-        self.num_layers = len(sizes)
-        self.sizes = list(sizes)
+        self._set_sizes(sizes)
         self.default_weight_initializer()
         self.cost = cost
 
     def default_weight_initializer(self) -> None:
-        """Biases normal with deviation 1, weights with 1 / sqrt(n_in)."""
+        """Draw normal biases of standard deviation 1, and weights of 1 / sqrt(n_in)."""
         self.large_weight_initializer()
         self.weights = [w / np.sqrt(w.shape[1]) for w in self.weights]
 
     def large_weight_initializer(self) -> None:
-        """Biases and weights normal with deviation 1."""
+        """Draw normal biases and weights of standard deviation 1."""
         self.biases = [np.random.randn(y, 1) for y in self.sizes[1:]]  # noqa: NPY002 - the book's draws
         self.weights = [np.random.randn(y, x) for x, y in pairwise(self.sizes)]  # noqa: NPY002
 
     def _loss(self) -> str | None:
-        return LOSSES.get(self.cost)
+        fn, delta = getattr(self.cost, "fn", None), getattr(self.cost, "delta", None)
+        return next((name for name, *functions in LOSSES if functions[0] is fn and functions[1] is delta), None)
+
+    def _sigmoid_functions(self) -> tuple[Any, Any]:
+        return sigmoid, sigmoid_prime
+
+    def _cost_delta(self, y: np.ndarray) -> OutputDelta:
+        return lambda z, a: self.cost.delta(z, a, y)
 
     def SGD(
         self,
@@ -113,6 +136,7 @@ class Network(ColumnNetwork):
         monitor_evaluation_accuracy: bool = False,
         monitor_training_cost: bool = False,
         monitor_training_accuracy: bool = False,
+        early_stopping_n: int = 0,
     ) -> tuple[list[float], list[int], list[float], list[int]]:
         """Train by stochastic gradient descent.
 
@@ -132,18 +156,38 @@ class Network(ColumnNetwork):
             For monitoring.
         monitor_evaluation_cost, monitor_evaluation_accuracy, monitor_training_cost, monitor_training_accuracy : bool
             What to compute and print after every epoch.
+        early_stopping_n : int, default 0
+            End after so many epochs in a row in which the accuracy, on the evaluation data or else on the training
+            data, has not exceeded the best so far; 0: never. That accuracy must be monitored.
 
         Returns
         -------
         evaluation_cost, evaluation_accuracy, training_cost, training_accuracy : lists
             One value per epoch; empty where not monitored.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad input, before the first epoch.
         """
         tests = None if evaluation_data is None else list(evaluation_data)
+        examples = training_data if isinstance(training_data, list) else list(training_data)
         if tests is None and (monitor_evaluation_cost or monitor_evaluation_accuracy):
             raise ValueError("evaluation_data must be given where it is monitored, got None")
-        examples = training_data if isinstance(training_data, list) else list(training_data)
+        patience = check_int("early_stopping_n", early_stopping_n, 0)
+        if patience and not (monitor_evaluation_accuracy or monitor_training_accuracy):
+            raise ValueError(
+                "early_stopping_n watches an accuracy: give monitor_evaluation_accuracy=True or "
+                "monitor_training_accuracy=True"
+            )
+        lmbda = check_float("lmbda", lmbda)
+        if tests:
+            self._check_monitored(tests, "evaluation_data", monitor_evaluation_cost, monitor_evaluation_accuracy, True)
+        if examples:
+            self._check_monitored(examples, "training_data", monitor_training_cost, monitor_training_accuracy, False)
+        best, epochs_since_best = 0, 0
         seen: tuple[list[float], list[int], list[float], list[int]] = ([], [], [], [])
-        for epoch in self._epochs(examples, epochs, mini_batch_size, eta, lmbda / max(1, len(examples)), Network):
+        for epoch in self._epochs(examples, epochs, mini_batch_size, eta, lmbda / max(1, len(examples))):
             print(f"Epoch {epoch} training complete")
             if monitor_training_cost:
                 seen[2].append(self.total_cost(examples, lmbda))
@@ -158,10 +202,26 @@ class Network(ColumnNetwork):
                 seen[1].append(self.accuracy(tests))
                 print(f"Accuracy on evaluation data: {seen[1][-1]} / {len(tests)}")
             print()
+            if patience:
+                accuracy = (seen[1] if monitor_evaluation_accuracy else seen[3])[-1]
+                best, epochs_since_best = (accuracy, 0) if accuracy > best else (best, epochs_since_best + 1)
+                if epochs_since_best == patience:
+                    break
         return seen
 
+    def _check_monitored(self, examples: list[Any], name: str, cost: bool, accuracy: bool, labelled: bool) -> None:
+        """Raise for targets of another form than the textbook's `total_cost` and `accuracy` take."""
+        used = (cost and is_textbook(self.total_cost) and (not labelled or is_textbook(vectorized_result))) or (
+            accuracy and is_textbook(self.accuracy)
+        )
+        if used and labelled:
+            labels_of(name, [y for _, y in examples], self.sizes[-1])
+        elif used:
+            rows_of(f"the outputs wanted of {name}", [y for _, y in examples], self.sizes[-1])
+
+    @textbook
     def update_mini_batch(self, mini_batch: Columns, eta: float, lmbda: float, n: int) -> None:
-        """One step down the mean slope of a batch, with weight decay.
+        """Make one update: a step against the mean gradient of a batch, with weight decay.
 
         Parameters
         ----------
@@ -172,22 +232,14 @@ class Network(ColumnNetwork):
         n : int
             Size of the training data.
         """
-        decay = 1 - eta * (lmbda / n)
-        if not self._is_plain(Network):
-            self.weights, self.biases = step_down(self, mini_batch, eta, decay)
-            return
-        nabla_b, nabla_w = self._slopes(mini_batch)
-        self.weights = [decay * w - eta * slope for w, slope in zip(self.weights, nabla_w, strict=True)]
-        self.biases = [b - eta * slope for b, slope in zip(self.biases, nabla_b, strict=True)]
+        self._step(mini_batch, eta, 1 - eta * (lmbda / n))
 
     def _update(self, mini_batch: Columns, eta: float, l2: float, n: int) -> None:
         self.update_mini_batch(mini_batch, eta, l2 * n, n)
 
-    def _own_delta(self, y: np.ndarray) -> Delta | None:
-        return None if self._loss() is not None else lambda z, a: self.cost.delta(z, a, y)
-
+    @textbook
     def accuracy(self, data: Iterable[tuple[np.ndarray, Any]], convert: bool = False) -> int:
-        """How many examples have their brightest output at the label.
+        """Return how many examples have their largest output at the label.
 
         Parameters
         ----------
@@ -199,14 +251,23 @@ class Network(ColumnNetwork):
         Returns
         -------
         int
+
+        Raises
+        ------
+        ValueError, TypeError
+            For targets of another form.
         """
         examples = list(data)
-        wanted = [np.argmax(y) if convert else y for _, y in examples]
-        found = self._outputs([x for x, _ in examples]).argmax(axis=1)
-        return int((found == np.array(wanted).reshape(-1)).sum())
+        if not examples:
+            return 0
+        wanted = [y for _, y in examples]
+        n_out = self.sizes[-1]
+        labels = rows_of("y", wanted, n_out).argmax(axis=1) if convert else labels_of("data", wanted, n_out)
+        return int((self._outputs([x for x, _ in examples]).argmax(axis=1) == labels).sum())
 
+    @textbook
     def total_cost(self, data: Iterable[tuple[np.ndarray, Any]], lmbda: float, convert: bool = False) -> float:
-        """The mean cost of the examples, with the regularisation.
+        """Return the mean cost of the examples, with the regularisation.
 
         Parameters
         ----------
@@ -224,15 +285,23 @@ class Network(ColumnNetwork):
         examples = list(data)
         if not examples:
             raise ValueError("data must have at least one example, got none")
+        wanted = [y for _, y in examples]
+        if convert:
+            wanted = self._vectorized(wanted)
         outputs = self._outputs([x for x, _ in examples])
-        n_out = self.sizes[-1]
-        wanted = [vectorized_result(y, n_out) if convert else np.asarray(y) for _, y in examples]
         if self._loss() is not None:
-            cost = float(self.cost.fn(outputs, np.stack(wanted).reshape(len(wanted), n_out)))
+            cost = float(self.cost.fn(outputs, rows_of("y", wanted, self.sizes[-1])))
         else:
             cost = float(sum(self.cost.fn(a.reshape(-1, 1), y) for a, y in zip(outputs, wanted, strict=True)))
         squares = sum(float(np.square(w).sum()) for w in self.weights)
         return cost / len(examples) + 0.5 * (lmbda / len(examples)) * squares
+
+    def _vectorized(self, labels: list[Any]) -> list[np.ndarray]:
+        """Return the column of each label, by `vectorized_result` as it stands."""
+        if not is_textbook(vectorized_result):
+            return [np.asarray(vectorized_result(label)) for label in labels]
+        n_out = self.sizes[-1]
+        return [vectorized_result(int(label), n_out) for label in labels_of("data", labels, n_out)]
 
     def save(self, filename: str | os.PathLike[str]) -> None:
         """Write the network as JSON, as the book's own does.
@@ -245,7 +314,7 @@ class Network(ColumnNetwork):
             "sizes": self.sizes,
             "weights": [w.tolist() for w in self.weights],
             "biases": [b.tolist() for b in self.biases],
-            "cost": self.cost.__name__,
+            "cost": getattr(self.cost, "__name__", type(self.cost).__name__),
         }
         write_bytes(filename, json.dumps(content).encode())
 
@@ -264,26 +333,29 @@ def load(filename: str | os.PathLike[str]) -> Network:
     Raises
     ------
     fastnn.FileFormatError
-        If it is no such file.
+        If it is no such file, or its cost is none of this module.
     """
     with open(filename, encoding="utf-8") as file:
         try:
             content = json.load(file)
-            sizes, cost = [int(size) for size in content["sizes"]], COSTS[content["cost"]]
+            sizes, cost = check_sizes(content["sizes"]), globals()[content["cost"]]
+            if not (callable(cost.fn) and callable(cost.delta)):
+                raise TypeError(f"{content['cost']} is no cost")
             weights = [np.array(w, dtype=np.float64) for w in content["weights"]]
             biases = [np.array(b, dtype=np.float64) for b in content["biases"]]
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise FileFormatError(f"{filename} is not a network of the textbook: {error!r}") from None
     shapes = [(y, x) for x, y in pairwise(sizes)]
-    if [w.shape for w in weights] != shapes or [b.shape for b in biases] != [(y, 1) for y, _ in shapes] or not shapes:
+    if [w.shape for w in weights] != shapes or [b.shape for b in biases] != [(y, 1) for y, _ in shapes]:
         raise FileFormatError(f"{filename} is not a network of the textbook: its weights do not fit its sizes")
     net = Network(sizes, cost)  # whose draws the book's own spends too
     net.weights, net.biases = weights, biases
     return net
 
 
+@textbook
 def vectorized_result(j: int, n_outputs: int = 10) -> np.ndarray:
-    """The column (n_outputs, 1) with 1 at place j.
+    """Return the column (n_outputs, 1) with 1 at index j, elsewhere 0.
 
     Parameters
     ----------
@@ -291,6 +363,9 @@ def vectorized_result(j: int, n_outputs: int = 10) -> np.ndarray:
         The label.
     n_outputs : int, default 10
     """
+    j, n_outputs = check_int("j", j, 0), check_int("n_outputs", n_outputs, 1)
+    if j >= n_outputs:
+        raise ValueError(f"j must be below n_outputs, {n_outputs}, got {j}")
     column = np.zeros((n_outputs, 1))
     column[j] = 1.0
     return column

@@ -1,0 +1,79 @@
+"""The learning rate of every step, from what `fit` was given: a number, a schedule, or a function of the epoch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .checks import check_learning_rate
+from .history import History
+from .schedules import PlateauState, ReduceOnPlateau, Schedule
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """The learning rate of every step of a training.
+
+    Attributes
+    ----------
+    source : float, Schedule or callable
+        What `fit` was given: a number, a schedule, or a function of the epoch.
+    dtype : dtype
+        That of the network.
+    plateau : PlateauState
+        Where `source`, if it is a `ReduceOnPlateau`, stands.
+    """
+
+    source: Any
+    dtype: np.dtype
+    plateau: PlateauState = field(default_factory=lambda: PlateauState(math.nan))
+
+    @property
+    def reads_history(self) -> bool:
+        """Whether the rate of an epoch depends on the history before it."""
+        return isinstance(self.source, ReduceOnPlateau)
+
+    def between(self, first: int, last: int, steps_per_epoch: int, start_epoch: int, history: History) -> np.ndarray:
+        """Return the rates of the steps first..last-1 of a training that began at `start_epoch`."""
+        source = self.source
+        if isinstance(source, ReduceOnPlateau):
+            if not self.plateau.seen:
+                self.plateau.rate = float(source.rate)
+            rates = np.full(last - first, source.advance(history, self.plateau))
+        elif isinstance(source, Schedule):
+            rates = evaluate_schedule(source, start_epoch + np.arange(first, last) / steps_per_epoch, self.dtype)
+        elif callable(source):
+            epochs = range(start_epoch + first // steps_per_epoch, start_epoch + (last - 1) // steps_per_epoch + 1)
+            of_epochs = [check_learning_rate(f"learning_rate({epoch})", source(epoch), self.dtype) for epoch in epochs]
+            rates = np.repeat(of_epochs, steps_per_epoch)[first % steps_per_epoch :][: last - first]
+        else:
+            rates = np.full(last - first, source)
+        return np.array(rates, self.dtype)
+
+
+def as_learning_rates(learning_rate: Any, dtype: np.dtype) -> LearningRates:
+    """Check what `fit` was given as `learning_rate`."""
+    highest = learning_rate
+    while isinstance(highest, Schedule):
+        highest = highest.rate
+    if isinstance(learning_rate, Schedule) or not callable(learning_rate):
+        check_learning_rate("learning_rate", highest, dtype)
+    return LearningRates(learning_rate, dtype)
+
+
+def evaluate_schedule(schedule: Schedule, times: np.ndarray, dtype: DTypeLike) -> np.ndarray:
+    """Return the rates of a schedule, which the user may have written, at these times; one number serves for all."""
+    rates = np.asarray(schedule.at(times))
+    name = f"learning_rate: {type(schedule).__name__}.at(t)"
+    if rates.shape not in ((), times.shape) or rates.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{name} must return a number for each of the {len(times)} times, got {rates.dtype}{rates.shape}"
+        )
+    valid = (rates >= 0) & (rates <= np.finfo(dtype).max)
+    if not valid.all():
+        raise ValueError(f"{name} must be 0 or more and finite, got {rates[~valid].reshape(-1)[0]}")
+    return np.broadcast_to(rates, times.shape)
