@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from . import callbacks, compiled, datasets, functional, initialisers, losses, optimizers, preprocessing, schedules
-from .errors import DivergenceError, FileFormatError
+from .errors import DivergenceError, FileFormatError, TrainingWarning
 from .history import History
 from .losses import register_activation, register_loss
 from .network import Network, from_sklearn, from_torch, load
@@ -43,6 +43,7 @@ __all__ = [
     "Network",
     "Population",
     "RMSprop",
+    "TrainingWarning",
     "__version__",
     "callbacks",
     "compiled",
