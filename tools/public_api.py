@@ -32,6 +32,7 @@ MODULES = (
     "fastnn.reference",
     "fastnn.schedules",
     "fastnn.sklearn",
+    "fastnn.tables",
 )
 NEEDS = {"fastnn.sklearn": "sklearn"}
 """Module -> the package that it needs."""

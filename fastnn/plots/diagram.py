@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -97,7 +97,9 @@ def network_diagram(
     return figure
 
 
-def _draw_weights(net: Network, places: list[Any], largest: float, line_width: float, axes: Axes) -> None:
+def _draw_weights(
+    net: Network, places: list[list[tuple[float, float]]], largest: float, line_width: float, axes: Axes
+) -> None:
     for layer, weights in enumerate(net.weights):
         for j, row in enumerate(weights):
             for k, weight in enumerate(row):
@@ -109,7 +111,7 @@ def _draw_weights(net: Network, places: list[Any], largest: float, line_width: f
 
 
 def _draw_neurons(
-    net: Network, places: list[Any], largest: float, line_width: float, radius: float, axes: Axes
+    net: Network, places: list[list[tuple[float, float]]], largest: float, line_width: float, radius: float, axes: Axes
 ) -> None:
     from matplotlib.patches import Circle
 
