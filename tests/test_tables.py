@@ -229,6 +229,9 @@ class TestBlankRowsAndComments:
         assert {name: values(column) for name, column in table.columns.items()} == {"a": [1, 3], "b": [2, 4]}
         assert f"lines that begin with {mark} are comments" in table.notes
 
+    def test_a_comment_of_as_many_words_as_there_are_columns(self, write):
+        assert list(contents(write("% 2020 MATLAB\n1.5 2 5\n3.5 4 6\n"))) == ["column 1", "column 2", "column 3"]
+
     def test_names_in_a_comment(self, write):
         assert contents(write("# made by numpy\n# a b\n1.5 2\n3.5 4\n")) == {"a": [1.5, 3.5], "b": [2, 4]}
 
