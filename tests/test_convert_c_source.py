@@ -26,12 +26,7 @@ int main(void) {
 """
 HIDDEN = [
     "identity", "step", "sigmoid", "tanh", "arctan", "relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "selu",
-<<<<<<< HEAD
-    "mish",
-    "softsign", "hard_sigmoid", "exponential",
-=======
     "mish", "softsign", "hard_sigmoid", "exponential",
->>>>>>> tests
 ]  # fmt: skip
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler here")
 

@@ -12,12 +12,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 HIDDEN = [
     "identity", "step", "sigmoid", "tanh", "arctan", "relu", "leaky_relu", "elu", "softplus", "silu", "gelu", "selu",
-<<<<<<< HEAD
-    "mish",
-    "softsign", "hard_sigmoid", "exponential",
-=======
     "mish", "softsign", "hard_sigmoid", "exponential",
->>>>>>> tests
 ]  # fmt: skip
 
 
