@@ -17,7 +17,7 @@ from . import (
     schedules,
     tables,
 )
-from .errors import DivergenceError, FileFormatError
+from .errors import DivergenceError, FileFormatError, TrainingWarning
 from .history import History
 from .losses import register_activation, register_loss
 from .network import Network, from_sklearn, from_torch, load
@@ -59,6 +59,7 @@ __all__ = [
     "Population",
     "RMSprop",
     "TableModel",
+    "TrainingWarning",
     "__version__",
     "callbacks",
     "compiled",

@@ -10,6 +10,7 @@ import sys
 import time
 import zlib
 from dataclasses import dataclass
+from importlib import resources
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -79,7 +80,8 @@ def load_digits() -> _Examples:
     >>> X.shape, y[:5].tolist()
     ((1797, 64), [0, 1, 2, 3, 4])
     """
-    with np.load(Path(__file__).parent / "data" / "digits.npz", allow_pickle=False) as arrays:
+    content = resources.files(__package__).joinpath("data", "digits.npz").read_bytes()  # also from a zipped package
+    with np.load(BytesIO(content), allow_pickle=False) as arrays:
         return arrays["X"], arrays["y"].astype(np.int64)
 
 

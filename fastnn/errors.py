@@ -1,10 +1,10 @@
-"""The exceptions that fastnn adds to Python's own."""
+"""The exceptions and warnings that fastnn adds to Python's own."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["DivergenceError", "FileFormatError"]
+__all__ = ["DivergenceError", "FileFormatError", "TrainingWarning"]
 
 
 class FileFormatError(ValueError):
@@ -37,10 +37,12 @@ class DivergenceError(ArithmeticError):
         Learning rate of the last update; None for L-BFGS, which has none.
     history : History, optional
         The history up to the divergence.
+    cause : str, optional
+        What in the data probably made it diverge, and what to do about it.
 
     Attributes
     ----------
-    reason, epoch, learning_rate, history
+    reason, epoch, learning_rate, history, cause
         As given.
 
     Examples
@@ -54,18 +56,47 @@ class DivergenceError(ArithmeticError):
     """
 
     def __init__(
-        self, reason: str, *, epoch: int | None = None, learning_rate: float | None = None, history: Any = None
+        self,
+        reason: str,
+        *,
+        epoch: int | None = None,
+        learning_rate: float | None = None,
+        history: Any = None,
+        cause: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason, self.epoch, self.learning_rate, self.history = reason, epoch, learning_rate, history
+        self.cause = cause
 
     def __str__(self) -> str:
         if self.learning_rate is None:
-            return f"{describe_divergence(self.reason, self.epoch, 'iteration')}; scaled inputs and targets may help"
-        return (
-            f"{describe_divergence(self.reason, self.epoch)}; a smaller learning_rate may help "
-            f"(it was {self.learning_rate:g}). The last finite parameters are kept."
-        )
+            advice = self.cause or "scaled inputs and targets may help"
+            return f"{describe_divergence(self.reason, self.epoch, 'iteration')}; {advice}"
+        smaller = f"a smaller learning_rate may help (it was {self.learning_rate:g})"
+        advice = f"{self.cause}; {smaller} too" if self.cause else smaller
+        return f"{describe_divergence(self.reason, self.epoch)}; {advice}. The last finite parameters are kept."
+
+
+class TrainingWarning(UserWarning):
+    """A training cannot work well as it is set up; the message says why, and what to change.
+
+    `fit`, `fit_stream` and `fit_many` warn at most once each of targets that the output's activation cannot give, of
+    inputs in the hundreds, of a hidden layer whose neurons are all dead, and of outputs that are the same for all
+    examples.
+
+    Examples
+    --------
+    >>> import warnings, fastnn
+    >>> net = fastnn.Network([1, 3, 1], seed=0)  # sigmoid outputs, from 0 to 1
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     history = net.fit([[0.0], [1.0]], [-3.0, 3.0], epochs=1)
+    >>> caught[0].category.__name__
+    'TrainingWarning'
+
+    Silence them, once the reason is known, as any other warnings:
+
+    >>> warnings.filterwarnings("ignore", category=fastnn.TrainingWarning)  # doctest: +SKIP
+    """
 
 
 def describe_divergence(reason: str, epoch: int | None, unit: str = "epoch") -> str:

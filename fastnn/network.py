@@ -626,7 +626,7 @@ class Network:
         Raises
         ------
         ValueError
-            If the last `fit` kept none.
+            If the last `fit` kept none, or the network was loaded from a file since, which does not hold it.
 
         Examples
         --------
@@ -638,7 +638,9 @@ class Network:
         """
         optimizer = self.training_state.optimizer
         if optimizer is None or not optimizer.ema.size:
-            raise ValueError("there is no average: the last fit had no ema_decay=")
+            raise ValueError(
+                "there is no average: the last fit had no ema_decay=, or the network is from a file, which keeps none"
+            )
         other = self.copy()
         other.engine.set_parameters(buffer_to_vector(optimizer.ema, self.engine.spec))
         return other
@@ -747,7 +749,10 @@ class Network:
         """Write the network to a safetensors file, which `fastnn.load` reads.
 
         It holds the parameters, what the network was built with, its seed and its epochs, `scaler`, `column_names` and
-        `class_names`.
+        `class_names`: the model, not its training. Not in the file are the state of the optimizer (momentum, Adam's
+        averages, the moving average of `ema_decay`) and which layers are frozen; `fit` starts the optimizer anew on
+        the network that is loaded. To continue a training bit for bit, use `fit(checkpoint=..., resume=True)` or
+        `pickle`, which keep all of it.
 
         Parameters
         ----------
@@ -910,6 +915,10 @@ class Network:
 
 def load(path: str | os.PathLike[str]) -> Network:
     """Read a network that `Network.save` wrote, or the one in a checkpoint.
+
+    It predicts at once, and can be trained further: `fit` counts its epochs from those of the file, but starts the
+    optimizer anew, since a model file does not hold its state; all layers learn. `fit(checkpoint=..., resume=True)`
+    continues a checkpoint bit for bit.
 
     Parameters
     ----------

@@ -130,7 +130,7 @@ class MLPClassifier(CompiledClassifier, scikit_learn.MLPClassifier):
     True
     """
 
-    _fastnn_constraints: ClassVar[dict[str, list[Any]]] = CLASSIFIER_CONSTRAINTS
+    fastnn_constraints: ClassVar[dict[str, list[Any]]] = CLASSIFIER_CONSTRAINTS
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **scikit_learn.MLPClassifier._parameter_constraints,
         "activation": ACTIVATIONS,
@@ -264,7 +264,7 @@ class MLPRegressor(CompiledRegressor, scikit_learn.MLPRegressor):
     True
     """
 
-    _fastnn_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+    fastnn_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **scikit_learn.MLPRegressor._parameter_constraints,
         "activation": ACTIVATIONS,

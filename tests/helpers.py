@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,12 +135,16 @@ def team_of_python_threads(size):
     return run_on_team
 
 
+def python_path():
+    """Where a child process finds the package that is tested, and all that this one imports."""
+    return os.pathsep.join([str(Path(fastnn.__file__).parents[1]), *filter(None, sys.path)])
+
+
 def run_python(code, *arguments, timeout=300, **environment):
     """Run a program in a process of its own; return what it printed."""
-    path = os.pathsep.join(part for part in sys.path if part)
     completed = subprocess.run(
         [sys.executable, "-W", "error::RuntimeWarning", "-c", code, *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": path} | environment,
+        env=os.environ | {"PYTHONPATH": python_path()} | environment,
         capture_output=True,
         text=True,
         timeout=timeout,

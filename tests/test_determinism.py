@@ -1,14 +1,23 @@
 """The same seed and data give the same bits: on any number of threads, of any layer, in any cut of the work."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import BOTH, bits, classification, classifier, regression, regressor, run_python, team_of_python_threads
+from helpers import (
+    BOTH,
+    bits,
+    classification,
+    classifier,
+    python_path,
+    regression,
+    regressor,
+    run_python,
+    team_of_python_threads,
+)
 from training_cases import CASES, OPTIMIZERS, train
 
 import fastnn
@@ -34,7 +43,7 @@ def digests(environment):
         completed = subprocess.run(
             [sys.executable, "-W", "ignore", program, *map(str, counts)],
             capture_output=True, text=True, timeout=900, check=False,
-            env=environment(layer, NUMBA_NUM_THREADS="8", PYTHONPATH=os.pathsep.join(filter(None, sys.path))),
+            env=environment(layer, NUMBA_NUM_THREADS="8", PYTHONPATH=python_path()),
         )  # fmt: skip
         assert completed.returncode == 0, completed.stderr
         found[layer] = json.loads(completed.stdout)

@@ -1,10 +1,11 @@
-"""The lint over the kernels' syntax trees: the kernels pass, and it can fail."""
+"""The lint over the kernels' syntax trees: the kernels pass, and it can fail; the places in which mutants are made."""
 
 from pathlib import Path
 
 import pytest
 
 lint = pytest.importorskip("tools.lint_kernels")
+mutate = pytest.importorskip("tools.mutate")
 INSIDE, OUTSIDE = Path("fastnn/kernels/some.py"), Path("fastnn/some.py")
 SOUND = '''
 from . import far
@@ -79,3 +80,29 @@ def test_python_may_call_a_linked_kernel():
 def test_numba_stays_in_its_folder():
     assert complaints(OUTSIDE, "from numba import njit\n")
     assert not complaints(INSIDE, "from numba import njit\n")
+
+
+def test_the_modules_and_tests_of_mutants_exist():
+    """A test that does not exist would kill every mutant."""
+    tests_of = mutate.modules()
+    assert {"kernels/train_loop.py", "inputs/rows.py"} < tests_of.keys()
+    assert "kernels/__init__.py" not in tests_of
+    assert [path.stem for path in tests_of["kernels/elementary.py"]] == [
+        "test_elementary",
+        "test_losses",
+        "test_network",
+    ]
+    assert all((mutate.ROOT / f"tests/test_{name}.py").exists() for name in mutate.COMPILED_TESTS.split())
+
+
+@pytest.mark.parametrize("entry", [("kernels/nowhere.py", "linking"), ("kernels/simd.py", "nowhere")])
+def test_what_does_not_exist_is_an_error(entry, monkeypatch):
+    monkeypatch.setattr(mutate, "PATTERNS", dict([entry]))
+    with pytest.raises(ValueError, match="is no module, or a test of"):
+        mutate.modules()
+
+
+def test_the_equivalent_mutants_are_mutants():
+    keys = mutate.equivalent_mutants()
+    mutants = [mutant.key for module in {key[0] for key in keys} for mutant in mutate.mutants_of(module)]
+    assert not keys - set(mutants)

@@ -90,6 +90,14 @@ def test_unsorted_and_duplicate_indices_mean_what_they_mean_to_scipy():
     np.testing.assert_allclose(net.predict(X), net.predict(X.toarray()), rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["int64", "bool", "float32", "float64"])
+@BOTH
+def test_stored_numbers_of_any_dtype_are_read(dtype, kind):
+    X = sp.csr_array(np.eye(3, dtype=kind))
+    net = a_network(dtype, 3)
+    assert net.predict(X).tobytes() == net.predict(np.eye(3)).tobytes()
+
+
 @pytest.mark.parametrize("n_rows", [0, 4])
 def test_empty_rows_give_the_outputs_of_zeros(n_rows):
     net = a_network("float32", 3)

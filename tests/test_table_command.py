@@ -9,7 +9,7 @@ import pytest
 import fastnn
 from fastnn.cli import main
 from fastnn.cli.splits import split_rows
-from fastnn.cli.table_task import resolve_names
+from fastnn.cli.table_reading import resolve_names
 from fastnn.tables.columns import columns_of
 
 pytest.importorskip("pandas")

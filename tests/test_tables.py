@@ -229,6 +229,9 @@ class TestBlankRowsAndComments:
         assert {name: values(column) for name, column in table.columns.items()} == {"a": [1, 3], "b": [2, 4]}
         assert f"lines that begin with {mark} are comments" in table.notes
 
+    def test_a_comment_of_as_many_words_as_there_are_columns(self, write):
+        assert list(contents(write("% 2020 MATLAB\n1.5 2 5\n3.5 4 6\n"))) == ["column 1", "column 2", "column 3"]
+
     def test_names_in_a_comment(self, write):
         assert contents(write("# made by numpy\n# a b\n1.5 2\n3.5 4\n")) == {"a": [1.5, 3.5], "b": [2, 4]}
 
@@ -268,9 +271,21 @@ class TestNumbers:
         path = write('a,b\n"1,571",2\n"12,345",3\n')
         assert contents(path, decimal=",")["a"] == [1.571, 12.345]
 
-    @pytest.mark.parametrize("texts", [("1_0", "2"), ("1,2,3", "4,5"), ("0x1f", "3"), ("12,34", "1.2.3"), ("a", "b")])
+    @pytest.mark.parametrize("texts", [("1_0", "2"), ("1,2,3", "4,5"), ("0x1f", "3"), ("12,34", "1.2.3"), ("--3", "1")])
     def test_what_is_no_number_stays_a_text(self, texts):
         assert format_of(texts) is None
+
+    @pytest.mark.parametrize(
+        ("texts", "expected"),
+        [
+            (["1.234,5 €", "-€3", "€ -4,5", "12%", "−5", "+7", " 5 "], [1234.5, -3, -4.5, 12, -5, 7, 5]),
+            (["-€-3", "--3", "1.2.3", "€€3", "3%%", "1,2,3", "7"], [None] * 6 + [7]),
+        ],
+    )
+    def test_one_by_one_and_all_at_once(self, texts, expected):
+        chosen = NumberFormat(",", ".", "€%")
+        assert values(chosen.parse(texts)) == expected
+        assert [values(chosen.parse([text]))[0] for text in texts] == expected
 
     def test_zeros_before_whole_numbers_make_a_code(self, write):
         assert contents(write("zip,b\n01234,1\n12345,2\n"))["zip"] == ["01234", "12345"]

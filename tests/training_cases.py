@@ -38,7 +38,8 @@ def make_cases():
     """Return arguments of `Network` and of `fit` by the name of the case."""
     cases = {}
     for name in HIDDEN:
-        cases[f"{name} neurons"] = {"activation": [name, name, "identity"]}, {}
+        steep = {"learning_rate": 1e-7} if name == "exponential" else {}
+        cases[f"{name} neurons"] = {"activation": [name, name, "identity"]}, steep
     for loss in LOSS_CODES:
         cases[loss] = {"activation": ["tanh", "relu", LOSS_OUTPUT.get(loss, "identity")], "loss": loss}, {}
     for name, optimizer in OPTIMIZERS.items():

@@ -26,42 +26,39 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-KERNEL_TESTS = "losses ordered regularisation network functional kernels gradients optimizers sparse"
-COMPILED_TESTS = "elementary linking threads kernels training compiled ranks numbers sparse memory"
-INPUT_TESTS = "network inputs sparse training regularisation losses"
-MODULES = {
-    **dict.fromkeys(
-        [f"kernels/{name}.py" for name in (
-            "activations", "losses", "forward", "backward", "weight_gradient", "optimizer_steps", "train_loop",
-            "gather", "sparse", "stochastic_regularization", "pack", "predict", "user_functions", "layout",
-        )],
-        KERNEL_TESTS,
-    ),
+KERNEL_TESTS = "losses explicit_order regularization network functional kernels gradients optimizers sparse shuffle"
+COMPILED_TESTS = "elementary linking threads kernels determinism trajectory compiled numbers sparse memory"
+PATTERNS = {
+    "kernels/[!_]*.py": KERNEL_TESTS,
     "kernels/elementary.py": "elementary losses network",
     "kernels/barrier.py": "threads",
-    "kernels/simd.py": "kernels gradients target ordered",
+    "kernels/threads.py": "threads",
+    "kernels/simd.py": "kernels gradients target explicit_order",
+    "kernels/cache.py": "cache",
+    "kernels/jit.py": "jit",
+    "kernels/target.py": "target",
     "kernels/registry.py": "linking losses",
     "kernels/kernel_table.py": "linking losses",
     "kernels/argument_types.py": "linking",
     "losses.py": "losses network",
-    "optimizers.py": "optimizers regularisation network",
-    "training/update_rule.py": "optimizers regularisation checkpoint",
-    "parameters.py": "network functional kernels regularisation",
-    "training/explicit_order.py": "ordered sklearn textbook",
-    "training/array_engine.py": "functional",
+    "optimizers.py": "optimizers regularization network",
+    "parameters.py": "network functional kernels regularization",
     "functional.py": "functional",
-    "training/checkpointing.py": "checkpoint damaged_files",
-    "io/checkpoint_file.py": "checkpoint model_file damaged_files",
-    "io/model_file.py": "model_file checkpoint damaged_files losses released_files",
-    "io/files.py": "model_file checkpoint",
-    "tables/reading.py": "tables",
+    "training/update_rule.py": "optimizers regularization checkpointing",
+    "training/explicit_order.py": "explicit_order sklearn textbook",
+    "training/array_engine.py": "functional",
+    "training/checkpointing.py": "checkpointing damaged_files",
+    "io/checkpoint_file.py": "checkpointing model_file damaged_files",
+    "io/model_file.py": "model_file checkpointing damaged_files losses released_files",
+    "io/files.py": "model_file checkpointing",
+    "tables/[!_]*.py": "tables table_encoder table_files table_kinds table_model table_npz",
     "datasets.py": "datasets",
-    **dict.fromkeys(
-        [f"inputs/{name}.py" for name in ("arrays", "sparse", "rows", "targets", "weights", "examples")], INPUT_TESTS
-    ),
-    "compat/estimators.py": "sklearn",
+    "inputs/[!_]*.py": "network inputs sparse trajectory regularization losses",
+    "compat/estimators/[!_]*.py": "sklearn",
     "compat/textbook/columns.py": "textbook",
-}  # fmt: skip
+}
+"""Modules of the package, and the tests that hold them; the last pattern that a module matches counts."""
+
 COMPARISONS = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
@@ -90,6 +87,18 @@ class Mutant:
 
     def __str__(self) -> str:
         return f"survived: {self.module}:{self.number}, {self.nth}: {self.before}  ->  {self.after}"
+
+
+def modules() -> dict[str, list[Path]]:
+    """Return the test files of every module; ValueError if a pattern matches no module, or a test does not exist."""
+    tests = {}
+    for pattern, names in PATTERNS.items():
+        paths = [ROOT / "tests" / f"test_{name}.py" for name in names.split()]
+        matching = sorted((ROOT / "fastnn").glob(pattern))
+        if not matching or not all(path.exists() for path in paths):
+            raise ValueError(f"{pattern} is no module, or a test of {names!r} does not exist")
+        tests |= {path.relative_to(ROOT / "fastnn").as_posix(): paths for path in matching}
+    return tests
 
 
 def equivalent_mutants() -> set[tuple[Any, ...]]:
@@ -159,7 +168,7 @@ def mutants_of(module: str) -> list[Mutant]:
     return mutants
 
 
-def survives(mutant: Mutant, python: str) -> bool:
+def survives(mutant: Mutant, tests: list[Path], python: str) -> bool:
     """Return whether all tests of the module pass with the mutant in the module's place."""
     with tempfile.TemporaryDirectory() as folder:
         copied = Path(folder) / "project"
@@ -169,16 +178,17 @@ def survives(mutant: Mutant, python: str) -> bool:
         (copied / "fastnn" / mutant.module).write_text(mutant.text, "utf-8")
         environment = os.environ | {"PYTHONPATH": str(copied), "PYTHONDONTWRITEBYTECODE": "1"}
         if not mutant.module.startswith("kernels/"):
-            return passes(python, copied, MODULES[mutant.module], environment)
+            return passes(python, copied, tests, environment)
         plain, cold = {"NUMBA_DISABLE_JIT": "1"}, {"FASTNN_CACHE_DIR": folder, "NUMBA_NUM_THREADS": "4"}
-        alive = passes(python, copied, MODULES[mutant.module], environment | plain)
-        return alive and passes(python, copied, COMPILED_TESTS, environment | cold)
+        alive = passes(python, copied, tests, environment | plain)
+        compiled = [ROOT / "tests" / f"test_{name}.py" for name in COMPILED_TESTS.split()]
+        return alive and passes(python, copied, compiled, environment | cold)
 
 
-def passes(python: str, project: Path, names: str, environment: dict[str, str]) -> bool:
+def passes(python: str, project: Path, tests: list[Path], environment: dict[str, str]) -> bool:
     """Return whether these tests pass there."""
-    tests = [f"tests/test_{name}.py" for name in names.split()]
-    command = [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    names = [str(path.relative_to(ROOT)) for path in tests]
+    command = [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *names]
     try:
         return not subprocess.run(
             command, cwd=project, env=environment, capture_output=True, timeout=SECONDS, check=False
@@ -189,26 +199,32 @@ def passes(python: str, project: Path, names: str, environment: dict[str, str]) 
 
 def main() -> None:
     """Draw mutants and run the tests on each."""
+    tests_of = modules()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200, help="mutants to draw")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--again", type=Path, help="what an earlier run printed: its survivors alone")
-    parser.add_argument("--module", action="append", choices=tuple(MODULES), help="of these modules alone")
+    parser.add_argument("--module", action="append", choices=tuple(tests_of), help="of these modules alone")
     chosen = parser.parse_args()
-    pool = [mutant for module in chosen.module or MODULES for mutant in mutants_of(module)]
+    pool = [mutant for module in chosen.module or tests_of for mutant in mutants_of(module)]
     drawn = random.Random(chosen.seed).sample(pool, min(chosen.count, len(pool)))
     if chosen.again:
         printed = chosen.again.read_text("utf-8")
         drawn = [mutant for mutant in pool if f"{mutant}\n" in printed]
     known = equivalent_mutants()
-    if stale := {key for key in known if key[0] in (chosen.module or MODULES)} - {mutant.key for mutant in pool}:
+    if stale := {key for key in known if key[0] in (chosen.module or tests_of)} - {mutant.key for mutant in pool}:
         parser.error(f"equivalent_mutants.toml has entries that are no mutants: {sorted(stale)}")
     tried = [mutant for mutant in drawn if mutant.key not in known]
     survivors = 0
     with ThreadPoolExecutor(chosen.jobs) as executor:
         for number, (mutant, alive) in enumerate(
-            zip(tried, executor.map(lambda mutant: survives(mutant, sys.executable), tried), strict=True), 1
+            zip(
+                tried,
+                executor.map(lambda mutant: survives(mutant, tests_of[mutant.module], sys.executable), tried),
+                strict=True,
+            ),
+            1,
         ):
             survivors += alive
             if alive:

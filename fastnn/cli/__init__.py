@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import DivergenceError
 from .arguments import make_parser
+from .combinations import check_combination
 
 __all__ = ["main"]
 
@@ -22,6 +23,7 @@ DONE, FAILED, INTERRUPTED = 0, 2, 130
 OPTION_OF = {
     "header=False": "--no-header",
     "learning_rate": "--rate",
+    "n_threads=": "--threads ",
     "columns=[...]": "--columns",
     "The last finite parameters are kept.": "Nothing is written.",
     "give target=False if there is none": "name another with --target",
@@ -47,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _print_warning
         try:
+            check_combination(arguments)
             command = importlib.import_module(f".{arguments.command}", __package__)
             code = int(command.run(arguments))
             sys.stdout.flush()

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from ..io.checkpoint_file import holds_training
 from ..network import Network
 from ..table_model import TableModel, load_model
 from ..tables.encoded import CategoryColumn, DateColumn
@@ -16,7 +17,8 @@ MAX_NAMES = 12
 
 def run(arguments: argparse.Namespace) -> int:
     """Describe the model file; return the exit code."""
-    print("\n".join(describe_model(load_model(model_file(arguments.model)))))
+    path = model_file(arguments.model)
+    print("\n".join([*describe_model(load_model(path)), f"{'optimizer':9} {describe_optimizer(path)}"]))
     return 0
 
 
@@ -56,6 +58,13 @@ def _flat(info: dict[str, Any], before: str = "") -> list[str]:
             text = f"{value:.6g}" if isinstance(value, float) else _listed(value) if isinstance(value, list) else value
             lines.append(f"{before}{key}: {text}")
     return lines
+
+
+def describe_optimizer(path: str) -> str:
+    """Return what a file means for further training: a checkpoint continues it, a model starts it anew."""
+    if holds_training(path):
+        return "its state is in this checkpoint, which fit(checkpoint=..., resume=True) or --resume continues"
+    return "its state is not in a model file: fit starts it anew"
 
 
 def describe(net: Network) -> list[str]:

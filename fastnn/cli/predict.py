@@ -18,7 +18,7 @@ from ..tables.encoder import has_own_names
 from ..tables.reading import Table
 from ..tables.targets import ClassTarget
 from .results import model_file
-from .table_task import read_rows, resolve_name, tell_problems, tell_reading
+from .table_reading import read_rows, resolve_name, tell_problems, tell_reading
 
 
 def run(arguments: argparse.Namespace) -> int:

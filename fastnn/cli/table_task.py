@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,16 @@ from .. import __version__
 from ..errors import FileFormatError
 from ..spec import LOSS_OUTPUT
 from ..tables.columns import Column, Texts, as_texts, missing_rows, take
-from ..tables.encoder import TableEncoder, describe_problem, has_own_names
+from ..tables.encoder import TableEncoder, has_own_names
 from ..tables.kinds import ColumnKind, Overrides, column_kinds
 from ..tables.reading import Table, read_table
 from ..tables.targets import ClassTarget, QuantityTarget, make_target
 from .splits import Split, split_rows
+from .table_reading import read_rows, reading_options, resolve_name, resolve_names, tell_columns, tell_reading
 from .tasks import TableParts, Task, recipe_for_table
 
 SMALLEST_IMAGE = 64
 """Columns without names that are a square number from 8 x 8 up are taken for an image."""
-
-MOST_WARNINGS, MOST_SHOWN = 10, 100
 
 
 def load_table_task(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Task:
@@ -108,64 +106,9 @@ def _name(path: str) -> str:
     return name.rsplit(".", 1)[0] or "table"
 
 
-def reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what the command line says of how a file is read."""
-    names = ("header", "separator", "decimal", "encoding", "missing")
-    return {name: getattr(arguments, name) for name in names}
-
-
 def _as_texts(arguments: argparse.Namespace) -> set[str]:
     given = [*arguments.categorical, *arguments.date]
     return {part.strip() for name in given for part in (name, *name.split(","))}
-
-
-def tell_reading(table: Table, tell: Callable[[str], None]) -> None:
-    """Say how a file was understood and what is damaged in it."""
-    if table.notes:
-        tell(f"{Path(table.path).name}: {'; '.join(table.notes)}")
-    for warning in table.warnings:
-        tell(f"warning: {table.path}: {warning}")
-    fields: dict[tuple[str, str], list[int]] = {}
-    for damage in table.damaged:
-        fields.setdefault((damage.column, damage.text), []).append(damage.line)
-    for (column, text), lines in list(fields.items())[:MOST_WARNINGS]:
-        more = f" and {len(lines) - 3:,} more" if len(lines) > 3 else ""
-        where = f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines[:3]))}{more}"
-        tell(
-            f"warning: column {column!r}, {where}: {text!r:.60} is not a number; taken as a missing value (correct "
-            "it, or give --categorical if the column holds categories)"
-        )
-    if len(fields) > MOST_WARNINGS:
-        tell(f"warning: {len(fields) - MOST_WARNINGS:,} more texts among numbers are taken as missing values")
-
-
-def resolve_names(given: Iterable[str], names: Sequence[str], option: str) -> list[str]:
-    """Return the columns that an option names: a whole name, an index, or several names with commas between.
-
-    Raises
-    ------
-    ValueError
-        If there is no such column.
-    """
-    found: list[str] = []
-    for text in given:
-        parts = [text] if text in names or text.strip() in names else [part.strip() for part in text.split(",")]
-        for part in parts:
-            found.append(resolve_name(part, names, option))
-    return list(dict.fromkeys(found))
-
-
-def resolve_name(text: str, names: Sequence[str], option: str) -> str:
-    """Return the column that a text names or, if it is none's name and a whole number, counts."""
-    for name in (text, text.strip()):
-        if name in names:
-            return name
-    if text.strip().lstrip("-").isdecimal() and -len(names) <= int(text) < len(names):
-        return names[int(text)]
-    near = difflib.get_close_matches(text, names, 3, 0.6)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    listed = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
-    raise ValueError(f"{option}: no column {text!r}{hint}; the table has {listed}")
 
 
 def _targets(table: Table, given: str | None) -> tuple[str, ...]:
@@ -281,24 +224,6 @@ def _said_of_target(target: ClassTarget | QuantityTarget) -> str:
     return f"target {listed}: a quantity{other}" if len(target.names) == 1 else f"targets {listed}: quantities"
 
 
-def tell_columns(
-    columns: Mapping[str, Column],
-    kinds: Mapping[str, ColumnKind],
-    encoder: TableEncoder,
-    tell: Callable[[str], None],
-) -> None:
-    """Show what each column is taken for, as one table."""
-    width = min(max(len(name) for name in kinds), 40)
-    inputs = {column.name: len(column.feature_names) for column in encoder.columns}
-    tell(f"{'column':{width}}  {'kind':10}  {'inputs':>8}  {'missing':>8}  why")
-    for name, kind in list(kinds.items())[:MOST_SHOWN]:
-        missing = int(missing_rows(columns[name]).sum())
-        used = f"{inputs[name]:,}" if name in inputs else "left out"
-        tell(f"{name:{width}}  {kind.kind:10}  {used:>8}  {missing or '':>8}  {kind.reason}")
-    if len(kinds) > MOST_SHOWN:
-        tell(f"... and {len(kinds) - MOST_SHOWN:,} more columns")
-
-
 def _examples(
     encoder: TableEncoder, target: ClassTarget | QuantityTarget, columns: Mapping[str, Column]
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
@@ -344,24 +269,6 @@ def _test_columns(
     tell(f"evaluated on {len(kept):,} rows of {arguments.test}")
     chosen = encoder.resolve(columns) | {name: columns[name] for name in target.names}
     return {name: take(column, kept) for name, column in chosen.items()}
-
-
-def read_rows(path: str, encoder: TableEncoder, arguments: argparse.Namespace, *, targets: bool = False) -> Table:
-    """Read a file of rows for a model: its columns by their names, as the training's file had them."""
-    options = reading_options(arguments)
-    options["missing"] = encoder.missing | set(options["missing"])
-    as_texts = encoder.text_columns | (set(encoder.targets) if targets else set())
-    known = encoder.file_columns if has_own_names(encoder.column_names) else ()
-    return read_table(path, as_texts=as_texts, known_names=known, keep_empty=True, **options)
-
-
-def tell_problems(table: Table, problems: Sequence[Any], tell: Callable[[str], None]) -> None:
-    """Say which fields of new rows are damaged or were not seen in training."""
-    lines = None if table.lines is None else table.lines.tolist()
-    for problem in problems[:MOST_WARNINGS]:
-        tell(f"warning: {describe_problem(problem, lines)}")
-    if len(problems) > MOST_WARNINGS:
-        tell(f"warning: {len(problems) - MOST_WARNINGS:,} more texts are unknown")
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:

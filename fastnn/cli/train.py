@@ -83,7 +83,7 @@ def train(arguments: argparse.Namespace, comm: Any) -> int:
         flush=True,
     )
     if settings.resume:
-        print(what_is_left(settings), flush=True)
+        print(what_is_left(settings, net.seed), flush=True)
     elif (folder / MODEL).exists():
         print(f"the model in {folder} will be replaced", flush=True)
     history = fit(net, task, settings, comm)
@@ -168,11 +168,13 @@ def prepare_kernels(net: Network) -> None:
         notice.cancel()
 
 
-def what_is_left(settings: Settings) -> str:
-    """Describe where a resumed training continues."""
+def what_is_left(settings: Settings, seed: int) -> str:
+    """Describe where a resumed training continues; ValueError where it was begun with another seed."""
     saved = read(settings.folder)
     if saved is None:
         return f"{settings.folder} holds no checkpoint: the training starts from the beginning"
+    if saved.model.seed != seed:
+        raise ValueError(f"the checkpoint in {settings.folder} was made with --seed {saved.model.seed}, not {seed}")
     done, reason = len(saved.arrays.get("history.loss", ())), saved.progress["stop_reason"]
     if reason not in RESUMABLE or done >= settings.epochs:
         more = "" if reason not in RESUMABLE else "; to train longer, give more --epochs"

@@ -88,6 +88,14 @@ def read(folder: str | os.PathLike[str]) -> Checkpoint | None:
     return None
 
 
+def holds_training(path: str | os.PathLike[str]) -> bool:
+    """Return whether a sound safetensors file is a checkpoint, with the state of a training beside the model."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return "fastnn_training" in (file.metadata() or {})
+
+
 def read_file(path: Path) -> Checkpoint:
     """Read one checkpoint file; raise FileFormatError for whatever a training could not be resumed from."""
     from safetensors import safe_open

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import inputs
+from ..caller import warn_caller
 from ..checks import check_bool, check_int
 from ..history import COLUMNS, History
 from ..kernels import threads
@@ -153,30 +154,49 @@ def fit_many(
     interruption = Interruption()
     results: dict[int, TrialResult] = {}
     alive = list(range(count))
+    warned: dict[tuple[str, type[Warning]], list[int]] = {}
     with interruption, _ProgressCount(progress, count) as bar:
         until = halving
         while alive:
-            saved = {number: result.saved for number, result in results.items()}
             per_network = workers if len(alive) == 1 and executor is None else 1
-            segments = [
-                TrialSegment(number, resolved[number], until, saved.get(number), per_network) for number in alive
-            ]
+            segments = [_segment(number, resolved[number], until, results.get(number), per_network) for number in alive]
             segments.sort(key=lambda segment: cost_of(segment.config), reverse=True)
             if executor is None:
                 ended = _on_threads(segments, X, y, workers, interruption, bar)
             else:
                 ended = _on_executor(executor, tasks, segments, X, y, bar)
             results |= {result.number: result for result in ended}
+            for result in ended:
+                for warning in result.warnings:
+                    warned.setdefault(warning, []).append(result.number)
             monitored = monitor or _monitor(results.values())
             alive = _survivors(alive, results, monitored)
             bar.finished(count - len(alive))
             until = 2 * until if until is not None else None
+    _warn_of_trials(warned)
     in_order = [results[number] for number in range(count)]
     scores = np.array([_score(result.history, monitored) for result in in_order])
     ranking = _ranked(range(count), results, monitored)
     networks = [result.net for result in in_order]
     best = Ensemble([networks[number] for number in ranking[:ensemble]]) if ensemble else None
     return Population(resolved, networks, [result.history for result in in_order], monitored, scores, ranking, best)
+
+
+def _segment(
+    number: int, config: dict[str, Any], until: int | None, before: TrialResult | None, n_threads: int
+) -> TrialSegment:
+    """Return the next segment of a network, from where the one before ended."""
+    if before is None:
+        return TrialSegment(number, config, until, None, n_threads)
+    return TrialSegment(number, config, until, before.saved, n_threads, before.reported)
+
+
+def _warn_of_trials(warned: Mapping[tuple[str, type[Warning]], list[int]]) -> None:
+    """Warn once of what several networks have in common."""
+    for (text, category), numbers in warned.items():
+        first, more = min(numbers), len(set(numbers)) - 1
+        others = f" and {more} more" if more else ""
+        warn_caller(f"configs[{first}]{others}: {text}", category)
 
 
 def _checked(configs: Any) -> list[Mapping[str, Any]]:

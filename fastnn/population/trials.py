@@ -21,6 +21,7 @@ from ..spec import Spec, make_spec
 from ..training import trainer
 from ..training.checkpointing import InMemoryCheckpointer, Pause
 from ..training.dataset import Dataset, make_dataset
+from ..training.health import HealthMonitor
 from ..training.interrupts import Interruption
 from ..training.options import FitOptions, make_fit_options
 
@@ -49,6 +50,8 @@ class TrialSegment:
     saved : Checkpoint or None
         Where the segment before paused.
     n_threads : int
+    reported : frozenset of str
+        Kinds of trouble of which earlier segments warned.
     """
 
     number: int
@@ -56,16 +59,31 @@ class TrialSegment:
     until: int | None
     saved: Checkpoint | None
     n_threads: int
+    reported: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """Where a segment ended; `saved` is None where the training is over."""
+    """Where a segment ended.
+
+    Attributes
+    ----------
+    number, net, history
+        The network's number, the network, and its history so far.
+    saved : Checkpoint or None
+        None where the training is over.
+    warnings : list of (str, type of Warning)
+        What this segment would have warned of.
+    reported : frozenset of str
+        Kinds of trouble of which this segment and those before warned.
+    """
 
     number: int
     net: Network
     history: History
     saved: Checkpoint | None
+    warnings: list[tuple[str, type[Warning]]]
+    reported: frozenset[str]
 
 
 def train_segment(segment: TrialSegment, X: Any, y: Any, interruption: Interruption | None = None) -> TrialResult:
@@ -82,12 +100,19 @@ def train_segment(segment: TrialSegment, X: Any, y: Any, interruption: Interrupt
     trainer.check_fit(spec, dataset, options, callbacks)
     checkpointer = InMemoryCheckpointer(segment.saved, interruption, net.describe)
     runner = CallbackRunner(callbacks, net, checkpointer.history)
+    warnings: list[tuple[str, type[Warning]]] = []
+
+    def report(text: str, category: type[Warning]) -> None:
+        warnings.append((text, category))  # the caller of fit_many is in another thread, or process
+
+    health = HealthMonitor(net.engine, report, segment.reported)
     try:
-        history = trainer.fit(net.engine, net.training_state, dataset, options, runner, checkpointer)
+        history = trainer.fit(net.engine, net.training_state, dataset, options, runner, checkpointer, health)
     except DivergenceError as error:
         history = error.history
     paused = history.stop_reason == Pause.stop_reason
-    return TrialResult(segment.number, net, history, checkpointer.saved if paused else None)
+    saved = checkpointer.saved if paused else None
+    return TrialResult(segment.number, net, history, saved, warnings, frozenset(health.reported))
 
 
 def train_segments(segments: list[TrialSegment], X: Any, y: Any) -> list[TrialResult]:

@@ -176,14 +176,14 @@ def _with_comments(dialect: Dialect, lines: Sequence[str], comment: str) -> Dial
     marked = [line for line in lines if comment and line.lstrip().startswith(comment)]
     if not marked:
         return dialect
-    widths = [len(next(dialect.split([line]))) for line in marked]
-    if len(marked) == len(lines) or (widths.count(dialect.width) > len(widths) / 2 and len(marked) > len(lines) / 10):
-        return dialect  # a column whose texts begin so
-    leading = []
+    leading: list[str] = []
     for line in lines:
         if not line.lstrip().startswith(comment):
             break
         leading.append(line)
+    later = [len(next(dialect.split([line]))) for line in marked[len(leading) :]]
+    if len(marked) == len(lines) or later.count(dialect.width) > len(later) / 2:
+        return dialect  # a column whose texts begin so
     header = False
     if leading and not dialect.n_preamble:
         fields = next(dialect.split([leading[-1].lstrip().removeprefix(comment)]))

@@ -159,7 +159,7 @@ class CategoryColumn:
         Whether a further input stands for all others: those rare in training, and those that come later. Without it
         they are 0 everywhere.
     missing : bool
-        Whether a further input stands for missing values. Without it they are 0 everywhere.
+        Whether a further input stands for missing values, "None" among them. Without it they are 0 everywhere.
     """
 
     kind: ClassVar[str] = "category"
@@ -171,7 +171,7 @@ class CategoryColumn:
     @classmethod
     def fit(cls, name: str, column: Column) -> CategoryColumn:
         """Take the levels of the training rows."""
-        texts = as_texts(column)
+        texts = _without_none(column)
         counts = texts.counts()
         order = sorted(range(len(counts)), key=lambda code: (-counts[code], texts.distinct[code]))
         levels = [texts.distinct[code] for code in order if counts[code] >= min(RAREST, counts.max(initial=1))]
@@ -195,7 +195,7 @@ class CategoryColumn:
 
     def raw(self, column: Column) -> tuple[NDArray[np.float64], list[Problem]]:
         """Return the codes: the place in `levels`, -1 for a level that is not there, NaN for a missing value."""
-        texts = as_texts(column)
+        texts = _without_none(column)
         known = {level: float(code) for code, level in enumerate(self.levels)}
         codes = np.array([known.get(text, -1.0) for text in texts.distinct], np.float64)
         problems = _problems(self.name, texts, codes < 0, "was not seen, or rarely, in training")
@@ -219,6 +219,16 @@ class CategoryColumn:
     def state(self) -> dict[str, Any]:
         """Return the column as plain data."""
         return {"kind": self.kind, **vars(self), "levels": list(self.levels)}
+
+
+def _without_none(column: Column) -> Texts:
+    """Return a category with "None" as a missing value: libraries that read tables often make one of it."""
+    texts = as_texts(column)
+    known = np.fromiter((text.casefold() != "none" for text in texts.distinct), bool, len(texts.distinct))
+    if known.all():
+        return texts
+    codes = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)[texts.codes]
+    return Texts(codes, tuple(text for text, kept in zip(texts.distinct, known, strict=True) if kept))
 
 
 @dataclass(frozen=True)

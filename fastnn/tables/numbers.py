@@ -22,6 +22,7 @@ WORDS = frozenset(
 )
 """Texts, in small letters, that stand for a missing value among numbers, where a note says so."""
 
+SIGN = "[-+−]"
 CURRENCY = "$€£¥₹₽₩"
 BLANKS = " \u00a0\u202f\u2009"
 LEADING_ZERO = re.compile(r"(?:^|\0)[-+]?0\d+(?=\0|$)")
@@ -55,7 +56,9 @@ class NumberFormat:
         return numbers
 
     def _parse_all(self, texts: Sequence[str]) -> NDArray[np.float64] | None:
-        if self.thousands or self.signs or any("_" in text for text in texts):
+        if self.thousands or self.signs:
+            return self._parse_marked("\0".join(texts))
+        if any("_" in text for text in texts):
             return None
         try:
             if self.decimal == ".":
@@ -66,6 +69,15 @@ class NumberFormat:
         except ValueError:
             return None
 
+    def _parse_marked(self, joined: str) -> NDArray[np.float64] | None:
+        """Return the numbers of texts joined by zeros if all are numbers: checked in one go, then bared of marks."""
+        if _all_of(self.decimal, self.thousands, self.signs).fullmatch(joined) is None:
+            return None
+        marks = self.signs + (BLANKS if self.thousands in ("", " ") else self.thousands + BLANKS)
+        bare = joined.translate(str.maketrans({**dict.fromkeys(marks), self.decimal: ".", "−": "-"}))
+        texts = bare.split("\0")
+        return np.fromiter(map(float, texts), np.float64, len(texts))
+
     def _parse_one(self, text: str) -> float:
         match = _pattern(self.decimal, self.thousands, self.signs).fullmatch(text.strip())
         if match is None:
@@ -74,7 +86,7 @@ class NumberFormat:
         if self.thousands:
             digits = re.sub(f"[{BLANKS}]", "", digits) if self.thousands == " " else digits.replace(self.thousands, "")
         number = float(digits.replace(",", ".") + (match["exponent"] or ""))
-        return -number if (match["sign"] + match["inner"]).strip("+") else number
+        return -number if (match["sign"] + (match["inner"] or "")).strip("+") else number
 
     def as_dict(self) -> dict[str, str]:
         """Return the format as plain data."""
@@ -107,14 +119,24 @@ PLAIN = NumberFormat()
 
 @lru_cache(maxsize=256)
 def _pattern(decimal: str, thousands: str, signs: str) -> re.Pattern[str]:
+    """Return the pattern of one number."""
     group = f"[{BLANKS}]" if thousands == " " else re.escape(thousands)
     grouped = rf"\d{{1,3}}(?:{group}\d{{2,3}})*{group}\d{{3}}|" if thousands else ""
     point = re.escape(decimal)
     digits = rf"(?:{grouped}\d+)(?:{point}\d*)?|{point}\d+"
     currency = f"[{re.escape(signs.replace('%', ''))}]" if signs.strip("%") else "(?!)"
-    before = rf"(?P<sign>[-+−]?)\s*(?:{currency}\s*)?(?P<inner>[-+−]?)"
+    twice = rf"(?!{SIGN}\s*{currency}\s*{SIGN})"
+    before = rf"{twice}(?P<sign>{SIGN}?)\s*(?:{currency}\s*(?P<inner>{SIGN}?))?"
     after = rf"(?:\s*(?:{currency}{'|%' if '%' in signs else ''}))?"
     return re.compile(rf"{before}(?P<digits>{digits})(?P<exponent>[eE][-+]?\d+)?{after}")
+
+
+@lru_cache(maxsize=256)
+def _all_of(decimal: str, thousands: str, signs: str) -> re.Pattern[str]:
+    """Return the pattern of numbers, with blanks around them or not, joined by zeros."""
+    one = re.sub(r"\(\?P<\w+>", "(?:", _pattern(decimal, thousands, signs).pattern)
+    one = rf"[{BLANKS}]*(?:{one})[{BLANKS}]*"
+    return re.compile(rf"(?>{one}\0)*{one}")
 
 
 ANY_FORMAT = tuple(NumberFormat(*pair, CURRENCY + "%") for pair in ((".", ""), (",", ""), (".", ","), (",", ".")))

@@ -26,12 +26,13 @@ from ..parameters import aligned_zeros
 from .checkpointing import Checkpointer, Subject, run_fingerprint
 from .dataset import Dataset
 from .engine import Engine
+from .health import HealthMonitor
 from .loop import Hooks, KernelArguments, Metrics, TrainingPlan, TrainingRun, train
 from .options import FitOptions
 from .progress import make_progress_bar
 from .state import TrainingState
 from .thread_tuner import SingleThread
-from .trainer import kernel_arguments, make_plan, own_layer_table, prepare_state, settled
+from .trainer import kernel_arguments, make_plan, own_layer_table, prepare_state, settled, show
 
 DATA = ("replicated", "sharded")
 MAX_POLLS = 200
@@ -307,7 +308,10 @@ def fit(
     group: RankGroup,
 ) -> History:
     """Train on all ranks together, as `trainer.fit` does on one; all end with the same bits."""
-    with state.exclusive():
+    # rank 0 speaks for all
+    health = HealthMonitor(engine, warn_caller if group.rank == 0 else _silent)
+    with state.exclusive(), health.explain_divergence():
+        health.begin(dataset.examples)
         n_rows = dataset.examples.n_rows
         optimizer = repr((options.optimizer.kind, bool(options.regularization.ema_decay)))
         fingerprint = partial(
@@ -333,11 +337,16 @@ def fit(
             state, options, options.batch_size, count_steps(group, n_rows, options.batch_size), state.epochs
         )
         with bar, callbacks:
-            hooks = Hooks(callbacks, bar.show, checkpointer)
+            hooks = Hooks(callbacks, partial(show, bar, health.after_call), checkpointer)
             run = DataParallelRun(arguments, plan, metrics, hooks, state, group, engine.evaluate)
             with settled(run, engine, callbacks):
                 train(run, SingleThread)
         group.broadcast(engine.buffer)  # a callback on rank 0 may have restored other parameters
-    if run.divergence and group.rank == 0:
-        warn_caller(f"training diverged: {run.divergence}")
+        health.end(run.history)
+    if run.divergence:
+        health.report_divergence(run.divergence)
     return run.history
+
+
+def _silent(text: str, category: type[Warning]) -> None:
+    """Report nothing."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..caller import warn_caller
 from ..errors import DivergenceError
 from ..history import History
 from ..optimizers import LBFGS
@@ -37,6 +36,11 @@ class LbfgsSolver:
         An epoch is an iteration; l2 / 2 * sum w^2 is added to the loss that is minimized.
     callbacks : Callbacks
     show_progress : callable
+
+    Attributes
+    ----------
+    divergence : str or None
+        One that was let pass.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class LbfgsSolver:
         self.l2_factors = buffer_to_vector(self._l2_mask(), engine.spec).astype(np.float64) * options.regularization.l2
         self.evaluated: dict[float, tuple[float, float]] = {}  # loss and accuracy by the value of the objective
         self.best = engine.parameters
+        self.divergence: str | None = None
 
     def _l2_mask(self) -> np.ndarray:
         """Return 1 for each weight that learns, 0 for biases and frozen layers, laid out as the parameters."""
@@ -95,7 +100,7 @@ class LbfgsSolver:
                 raise DivergenceError(
                     "the loss is not finite", epoch=history.epochs + 1, learning_rate=None, history=history
                 )
-            warn_caller(f"training diverged: the loss is not finite in iteration {history.epochs + 1}")
+            self.divergence = f"the loss is not finite in iteration {history.epochs + 1}"
 
     def _minimize(self, history: History, start_epoch: int) -> None:
         from scipy.optimize import minimize

@@ -10,7 +10,6 @@ import numpy as np
 
 from .. import inputs
 from ..callbacks.runner import CallbackRunner, check_callbacks
-from ..caller import warn_caller
 from ..checks import check_int
 from ..errors import DivergenceError
 from ..history import History, check_monitor
@@ -20,6 +19,7 @@ from ..schedules import PlateauState, ReduceOnPlateau, Schedule
 from .checkpointing import Checkpointer
 from .dataset import Dataset, as_validation, make_dataset
 from .engine import Engine
+from .health import HealthMonitor
 from .interrupts import Interruption
 from .loop import NoCallbacks, TrainingRun, loss_explosion
 from .options import FitOptions, make_fit_options
@@ -170,6 +170,7 @@ class StreamTraining:
         self.batches_per_epoch = 0
         self.plateau = PlateauState(getattr(options.fit.rates.source, "rate", 0.0))
         self.start = state.epochs
+        self.health = HealthMonitor(engine)
 
     def run(self, callbacks: CallbackRunner) -> History:
         """Train all epochs, or those before Ctrl-C or a callback ends them."""
@@ -179,14 +180,16 @@ class StreamTraining:
                     self.train_epoch(epoch)
                 finally:
                     self.state.epochs = self.start + self.history.epochs
+                self.health.after_call(self.history)
                 if self.interruption.requested:
                     self.history.stop_reason = "interrupted"
                     break
                 if callbacks.after_epoch():
                     break
+        self.health.end(self.history)
         if self.divergence:
             self.history.stop_reason = "diverged"
-            warn_caller(f"training diverged: {self.divergence}")
+            self.health.report_divergence(self.divergence)
         return self.history
 
     def train_epoch(self, epoch: int) -> None:
@@ -226,7 +229,11 @@ class StreamTraining:
         except DivergenceError as error:
             self.history.stop_reason = "diverged"
             raise DivergenceError(
-                error.reason, epoch=epoch + 1, learning_rate=error.learning_rate, history=self.history
+                error.reason,
+                epoch=epoch + 1,
+                learning_rate=error.learning_rate,
+                history=self.history,
+                cause=self.health.cause_of_divergence(),
             ) from None
         if run.divergence:
             self.divergence = self.divergence or f"the loss is not finite in epoch {epoch + 1}"
@@ -236,6 +243,7 @@ class StreamTraining:
     def begin(self, dataset: Dataset) -> None:
         """Check what depends on the first batch, before its update."""
         self.options.check_monitors(dataset.has_accuracy)
+        self.health.begin(dataset.examples)
 
     def record(self, totals: EpochTotals, run: TrainingRun) -> None:
         """Add the epoch to the history; raise DivergenceError where its loss exploded."""
@@ -253,7 +261,8 @@ class StreamTraining:
         if risen and self.options.fit.on_divergence == "raise":
             history.stop_reason = "diverged"
             rate = history.learning_rates[-1]
-            raise DivergenceError(risen, epoch=history.epochs, learning_rate=rate, history=history)
+            cause = self.health.cause_of_divergence()
+            raise DivergenceError(risen, epoch=history.epochs, learning_rate=rate, history=history, cause=cause)
         self.divergence = self.divergence or risen
 
     def rates_at(self, time: float) -> LearningRates:

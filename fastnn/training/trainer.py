@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -11,7 +11,6 @@ import numpy as np
 
 from .. import inputs
 from ..callbacks.runner import check_callbacks
-from ..caller import warn_caller
 from ..history import History, check_monitor
 from ..kernels import gather, kernel_table, layout
 from ..optimizers import LBFGS
@@ -20,10 +19,11 @@ from ..spec import Spec
 from .checkpointing import Checkpointer, Subject, restore_state, run_fingerprint
 from .dataset import Dataset
 from .engine import PREDICT_ROWS, Engine
+from .health import HealthMonitor
 from .lbfgs import LbfgsSolver
 from .loop import Callbacks, Hooks, KernelArguments, Metrics, TrainingPlan, TrainingRun, train
 from .options import FitOptions
-from .progress import make_progress_bar
+from .progress import NoProgressBar, make_progress_bar
 from .state import TrainingState
 from .update_rule import OptimizerState, initial_state, make_stochastic_regularization, make_update_rule
 
@@ -59,8 +59,9 @@ def fit(
     options: FitOptions,
     callbacks: CallbackContext,
     checkpointer: Checkpointer,
+    health: HealthMonitor | None = None,
 ) -> History:
-    """Train, and return the checkpointer's history; warn where a divergence was let pass.
+    """Train, and return the checkpointer's history; warn of what cannot work, and where a divergence was let pass.
 
     Parameters
     ----------
@@ -73,14 +74,22 @@ def fit(
     callbacks : CallbackContext
         They see the network.
     checkpointer : Checkpointer
+    health : HealthMonitor, optional
+        What warns of a training that cannot work; None warns the caller of the package.
     """
+    health = health or HealthMonitor(engine)
     with state.exclusive():
-        if isinstance(options.optimizer, LBFGS):
-            return _fit_lbfgs(engine, state, dataset, options, callbacks, checkpointer.history)
-        run = fit_steps(engine, state, dataset, options, callbacks, checkpointer)
-    if run.divergence:
-        warn_caller(f"training diverged: {run.divergence}")
-    return run.history
+        health.begin(dataset.examples)
+        with health.explain_divergence():
+            if isinstance(options.optimizer, LBFGS):
+                divergence = _fit_lbfgs(engine, state, dataset, options, callbacks, checkpointer.history)
+            else:
+                run = fit_steps(engine, state, dataset, options, callbacks, checkpointer, after_call=health.after_call)
+                divergence = run.divergence
+        health.end(checkpointer.history)
+    if divergence:
+        health.report_divergence(divergence)
+    return checkpointer.history
 
 
 def _fit_lbfgs(
@@ -90,12 +99,18 @@ def _fit_lbfgs(
     options: FitOptions,
     callbacks: CallbackContext,
     history: History,
-) -> History:
+) -> str | None:
+    """Train by L-BFGS; return a divergence that was let pass."""
     bar = make_progress_bar(options.progress, options.epochs, 1, dataset.examples.n_rows)
+    solver = LbfgsSolver(engine, state, dataset, options, callbacks, bar.show)
     with bar, callbacks:
         if options.epochs:
-            LbfgsSolver(engine, state, dataset, options, callbacks, bar.show).run(history)
-    return history
+            solver.run(history)
+    return solver.divergence
+
+
+def _nothing(history: History) -> None:
+    """Do nothing."""
 
 
 def fit_steps(
@@ -106,6 +121,7 @@ def fit_steps(
     callbacks: CallbackContext,
     checkpointer: Checkpointer,
     first_draw: int | None = None,
+    after_call: Callable[[History], None] = _nothing,
 ) -> TrainingRun:
     """Train by an optimizer that takes steps; the caller holds the state's lock.
 
@@ -115,6 +131,8 @@ def fit_steps(
         As in `fit`.
     first_draw : int, optional
         Epoch from which shuffles, dropout and noise are drawn; None: `state.epochs`.
+    after_call : callable, optional
+        Called with the history after every return from the kernels.
 
     Returns
     -------
@@ -139,7 +157,8 @@ def fit_steps(
         make_progress_bar(options.progress, options.epochs, steps, dataset.examples.n_rows) as bar,
         callbacks,
     ):
-        run = TrainingRun(arguments, plan, metrics, Hooks(callbacks, bar.show, checkpointer), state)
+        hooks = Hooks(callbacks, partial(show, bar, after_call), checkpointer)
+        run = TrainingRun(arguments, plan, metrics, hooks, state)
         with settled(run, engine, callbacks):
             train(run)
     return run
@@ -148,6 +167,12 @@ def fit_steps(
 def count_batches(n_rows: int, batch_size: int, drop_last: bool) -> int:
     """Return the steps of an epoch, that of an incomplete last batch included unless it is dropped."""
     return n_rows // batch_size if drop_last else -(-n_rows // batch_size)
+
+
+def show(bar: NoProgressBar, after_call: Callable[[History], None], history: History, position: int) -> None:
+    """Show where a training stands, and look at its health."""
+    bar.show(history, position)
+    after_call(history)
 
 
 def prepare_state(

@@ -57,7 +57,7 @@ def keep_arguments(estimator: Any, given: dict[str, Any]) -> None:
     A subclass may use the name of one of fastnn's options for something else. Its instances keep what the constructor
     was given in a record too, from which the options are read, and an attribute of theirs is not replaced.
     """
-    constraints, subclass = estimator._fastnn_constraints, is_subclass(estimator)
+    constraints, subclass = estimator.fastnn_constraints, is_subclass(estimator)
     for name in given.keys() - {"self", "__class__"}:
         taken = name in vars(estimator) or hasattr(type(estimator), name)
         if not (subclass and name in constraints and taken):
@@ -68,7 +68,7 @@ def keep_arguments(estimator: Any, given: dict[str, Any]) -> None:
 
 def is_subclass(estimator: Any) -> bool:
     """Whether the estimator's class is not one of fastnn's own, which name their options."""
-    return "_fastnn_constraints" not in vars(type(estimator))
+    return "fastnn_constraints" not in vars(type(estimator))
 
 
 def record_parameters(estimator: Any, names: set[str]) -> None:
@@ -76,7 +76,7 @@ def record_parameters(estimator: Any, names: set[str]) -> None:
 
     Those of a subclass with a constructor of its own are what this constructor passes on for the parameters.
     """
-    changed = names & estimator._fastnn_constraints.keys()
+    changed = names & estimator.fastnn_constraints.keys()
     if not (changed and is_subclass(estimator)):
         return
     if "__init__" in {name for kind in _subclasses(estimator) for name in vars(kind)}:
@@ -89,12 +89,12 @@ def record_parameters(estimator: Any, names: set[str]) -> None:
 def _subclasses(estimator: Any) -> list[type]:
     """Return the estimator's classes up to the one that is fastnn's."""
     kinds = type(estimator).__mro__
-    return list(kinds[: next(number for number, kind in enumerate(kinds) if "_fastnn_constraints" in vars(kind))])
+    return list(kinds[: next(number for number, kind in enumerate(kinds) if "fastnn_constraints" in vars(kind))])
 
 
 def read_options(estimator: Any) -> Options:
     """Return the estimator's options, from where fastnn's constructor put them."""
-    names = estimator._fastnn_constraints.keys()
+    names = estimator.fastnn_constraints.keys()
     if is_subclass(estimator):
         values = {name: value for name, value in vars(estimator).get(RECORD, {}).items() if name in names}
     else:
@@ -106,6 +106,6 @@ def read_options(estimator: Any) -> Options:
 
 def check_options(estimator: Any, options: Options) -> None:
     """Raise scikit-learn's error for an option of the wrong type or value."""
-    constraints = estimator._fastnn_constraints
+    constraints = estimator.fastnn_constraints
     values = {name: getattr(options, name) for name in constraints}
     validate_parameter_constraints(constraints, values, caller_name=type(estimator).__name__)

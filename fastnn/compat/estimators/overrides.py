@@ -24,7 +24,7 @@ def original_methods(kind: type) -> dict[str, Any]:
 
 def overridden(estimator: Any, names: tuple[str, ...]) -> list[str]:
     """Return which methods a subclass, or an assignment to the class or to the instance, has replaced."""
-    originals = estimator._fastnn_originals
+    originals = estimator.fastnn_originals
     return [name for name in names if getattr(getattr(estimator, name), "__func__", None) is not originals[name]]
 
 

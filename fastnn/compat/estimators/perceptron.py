@@ -64,13 +64,13 @@ class CompiledPerceptron(BaseMultilayerPerceptron):
     with an underscore are scikit-learn's, so that nothing stands in the way of those of a subclass.
     """
 
-    _fastnn_constraints: ClassVar[dict[str, list[Any]]]
-    _fastnn_originals: ClassVar[dict[str, Any]]
+    fastnn_constraints: ClassVar[dict[str, list[Any]]]
+    fastnn_originals: ClassVar[dict[str, Any]]
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        if "_fastnn_constraints" in vars(cls):
-            cls._fastnn_originals = original_methods(cls)
+        if "fastnn_constraints" in vars(cls):
+            cls.fastnn_originals = original_methods(cls)
 
     def __setstate__(self, state: Any) -> None:
         super().__setstate__(state)
