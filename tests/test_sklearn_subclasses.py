@@ -199,7 +199,6 @@ def test_gradients_of_arrays_are_scikit_learns(solver, sample_weight):
     assert all(np.array_equal(a, b) for a, b in pairs)
     assert all(np.array_equal(a, b) for a, b in zip(theirs._forward_pass([DIGITS, 0, 0, 0]),
                                                     mine._forward_pass([DIGITS, 0, 0, 0]), strict=True))  # fmt: skip
-    packed = np.hstack([part.ravel() for part in theirs.coefs_ + theirs.intercepts_])
 
 
 @pytest.mark.parametrize(
