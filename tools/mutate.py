@@ -54,7 +54,10 @@ MODULES = {
     "io/tables.py": "tables",
     "datasets.py": "datasets",
     "data.py": "network inputs sparse training regularisation losses",
-    "compat/estimators.py": "sklearn",
+    **{f"compat/estimators/{name}.py": "sklearn sklearn_options sklearn_subclasses" for name in (
+        "coefficients", "examples", "lbfgs", "modes", "optimizers", "options", "overrides", "perceptron", "prediction",
+        "request", "stochastic", "validation",
+    )},
     "compat/textbook/columns.py": "textbook",
 }  # fmt: skip
 COMPARISONS = {
