@@ -54,7 +54,7 @@ PATTERNS = {
     "tables/[!_]*.py": "tables table_encoder table_files table_kinds table_model table_npz",
     "datasets.py": "datasets",
     "inputs/[!_]*.py": "network inputs sparse trajectory regularization losses",
-    "compat/estimators/[!_]*.py": "sklearn",
+    "compat/estimators/[!_]*.py": "sklearn sklearn_options sklearn_subclasses",
     "compat/textbook/columns.py": "textbook",
 }
 """Modules of the package, and the tests that hold them; the last pattern that a module matches counts."""

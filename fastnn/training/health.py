@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 
 import numpy as np
 
@@ -78,6 +77,8 @@ class Sample:
         As the caller gave them, not scaled; without rows where sparse rows are too wide.
     targets : ndarray, (n_rows, n_outputs) or (n_rows,)
         Numbers, or labels.
+    largest : float
+        Greatest absolute value of a scaled input.
     """
 
     def __init__(self, examples: layout.Examples, spec: Spec) -> None:
@@ -95,6 +96,7 @@ class Sample:
             self.inputs = np.zeros((len(rows) if n_in <= MAX_DENSE_INPUTS else 0, n_in))
             for row, part in zip(self.inputs, parts, strict=False):
                 np.add.at(row, examples.columns[part], examples.values[part] / spec.input_scale)
+        self.largest = self._largest_input()
         labels = examples.labels
         self.targets = labels[rows] if labels.size else examples.targets.reshape(examples.n_rows, n_out)[rows]
 
@@ -103,9 +105,7 @@ class Sample:
         """Whether both inputs and targets differ among the rows."""
         return all(len(part) and bool((part != part[0]).any()) for part in (self.inputs, self.targets))
 
-    @cached_property
-    def largest(self) -> float:
-        """Greatest absolute value of a scaled input."""
+    def _largest_input(self) -> float:
         if self._stored.size:
             return float(np.abs(self._stored).max())
         return self.scale * float(max(self.inputs.max(initial=0), -float(self.inputs.min(initial=0))))
