@@ -67,11 +67,11 @@ def seconds_of_step(sizes: list[int], batch: int, comm: SingleRank | None) -> fl
 class SingleRank:
     """A communicator of one rank."""
 
-    def Get_rank(self) -> int:
+    def Get_rank(self) -> int:  # noqa: N802
         """Return the rank."""
         return 0
 
-    def Get_size(self) -> int:
+    def Get_size(self) -> int:  # noqa: N802
         """Return the number of ranks."""
         return 1
 
@@ -83,15 +83,15 @@ class SingleRank:
         """Return the value of the only rank."""
         return value
 
-    def Bcast(self, array: np.ndarray, root: int) -> None:
+    def Bcast(self, array: np.ndarray, root: int) -> None:  # noqa: N802
         """Do nothing."""
 
-    def Iallreduce(self, sent: np.ndarray, added: np.ndarray) -> SingleRank:
+    def Iallreduce(self, sent: np.ndarray, added: np.ndarray) -> SingleRank:  # noqa: N802
         """Copy what was sent."""
         added[:] = sent
         return self
 
-    def Test(self) -> bool:
+    def Test(self) -> bool:  # noqa: N802
         """Return that the request is complete."""
         return True
 

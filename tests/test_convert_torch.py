@@ -16,9 +16,9 @@ import fastnn
 
 torch = pytest.importorskip("torch")
 
-from torch import nn
+from torch import nn  # noqa: E402
 
-from fastnn.convert import torch as bridge
+from fastnn.convert import torch as bridge  # noqa: E402
 
 PROGRAM = runpy.run_path(str(Path(__file__).parent / "programs" / "torch_digits.py"))
 TRAINABLE = [name for name in bridge.MODULES if name != "softmax"]

@@ -832,7 +832,7 @@ def test_optional_modules_are_imported_on_first_use():
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'pictures'"):
-        fastnn.pictures
+        fastnn.pictures  # noqa: B018
 
 
 def test_an_integer_beyond_every_float_is_refused():

@@ -103,7 +103,7 @@ def read_file(path: Path) -> Checkpoint:
     model = read_model(path)  # checks the whole file, and the model's own tensors
     with safe_open(path, framework="numpy") as file:
         texts = dict(file.metadata())
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if texts.pop("sha256", None) != checksum(texts, tensors) or "fastnn_training" not in texts:
         raise FileFormatError(f"{path} is not a sound checkpoint: its checksum does not hold")
     try:

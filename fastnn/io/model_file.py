@@ -259,7 +259,7 @@ def _check_registered(path: Any, config: dict[str, Any]) -> None:
 
 def _tensor_names(file: Any) -> set[str]:
     """Return the names of the model's own tensors."""
-    return {name for name in file.keys() if not name.startswith(TRAINING_PREFIX)}
+    return {name for name in file.keys() if not name.startswith(TRAINING_PREFIX)}  # noqa: SIM118
 
 
 def _read_parameters(path: Any, file: Any, spec: Spec) -> np.ndarray:

@@ -59,7 +59,7 @@ def backpropagate(
     delta *= row_factor  # all that follows is linear in delta, so that its sums over rows become averages
     bias_gradients = [bias_gradient(delta)]
     weight_gradients = [weight_gradient(a[-2], delta)]
-    for l in range(len(weights) - 2, -1, -1):
+    for l in range(len(weights) - 2, -1, -1):  # noqa: E741
         delta = delta_from_next_layer(weights[l + 1], delta, z[l], a[l + 1], activation[l])
         bias_gradients.insert(0, bias_gradient(delta))
         weight_gradients.insert(0, weight_gradient(a[l], delta))

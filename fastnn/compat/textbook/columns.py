@@ -163,7 +163,7 @@ class ColumnNetwork:
 
     def _has_columns(self) -> bool:
         """Return whether no bias is a flat vector, which NumPy would add to the columns as a row."""
-        return all([getattr(bias, "ndim", 0) == 2 for bias in self.biases])
+        return all([getattr(bias, "ndim", 0) == 2 for bias in self.biases])  # noqa: C419 - faster than a generator
 
     @textbook
     def feedforward(self, a: np.ndarray) -> np.ndarray:

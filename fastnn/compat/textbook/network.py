@@ -55,8 +55,8 @@ class Network(ColumnNetwork):
 
     def __init__(self, sizes: Sequence[int]) -> None:
         self._set_sizes(sizes)
-        self.biases = [np.random.randn(y, 1) for y in self.sizes[1:]]
-        self.weights = [np.random.randn(y, x) for x, y in pairwise(self.sizes)]
+        self.biases = [np.random.randn(y, 1) for y in self.sizes[1:]]  # noqa: NPY002 - the book's draws
+        self.weights = [np.random.randn(y, x) for x, y in pairwise(self.sizes)]  # noqa: NPY002
 
     def _loss(self) -> str | None:
         return "half_squared_error" if is_textbook(self.cost_derivative) else None

@@ -111,8 +111,8 @@ class Network(ColumnNetwork):
 
     def large_weight_initializer(self) -> None:
         """Draw normal biases and weights of standard deviation 1."""
-        self.biases = [np.random.randn(y, 1) for y in self.sizes[1:]]
-        self.weights = [np.random.randn(y, x) for x, y in pairwise(self.sizes)]
+        self.biases = [np.random.randn(y, 1) for y in self.sizes[1:]]  # noqa: NPY002 - the book's draws
+        self.weights = [np.random.randn(y, x) for x, y in pairwise(self.sizes)]  # noqa: NPY002
 
     def _loss(self) -> str | None:
         fn, delta = getattr(self.cost, "fn", None), getattr(self.cost, "delta", None)
