@@ -72,11 +72,9 @@ def test_a_penalty_per_batch_by_hand(weights, n_threads):
 def test_sums_of_squares_are_exact_for_any_length(count, dtype):
     w = aligned_zeros(count, np.dtype(dtype))
     w[:] = RNG.integers(-3, 4, count)  # exact in any order
-    found, lanes = (
-        np.full(-(-count // optimizer_steps.PENALTY_CHUNK) + 1, np.nan),
-        np.full(layout.scratch_size(1, 4), 9, dtype),
-    )
-    call = from_python(optimizer_steps.sum_stretches)
+    found = np.full(-(-count // optimizer_steps.PENALTY_CHUNK) + 1, np.nan)
+    lanes = np.full(layout.scratch_size(1, 4), 9, dtype)
+    call = from_python(optimizer_steps.sum_chunk_squares)
     call(found, w, lanes, 0, len(found) - 1)
     assert found[:-1].sum() == (w**2).sum()
     assert np.isnan(found[-1])

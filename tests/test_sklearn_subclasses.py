@@ -84,7 +84,7 @@ def test_they_do_so_with_early_stopping_and_in_partial_fit(fit):
     kinds = twins({"_backprop": backprop})
     fit_both(kinds, early_stopping=True, fit=fit)
     models = [kind(**SHORT) for kind in kinds]
-    with pytest.warns(RuntimeWarning, match=REPLACES):
+    with pytest.warns(RuntimeWarning, match=REPLACES):  # noqa: PT031
         for start in (0, 200):
             part = {name: value[start : start + 200] for name, value in fit.items()}
             for model in models:
@@ -162,7 +162,7 @@ def test_a_program_may_give_its_own_optimizer():
             pass
 
     models = [module.MLPClassifier(**SHORT) for module in MODULES]
-    with pytest.warns(RuntimeWarning, match=f"replaces _optimizer: {REPLACES}"):
+    with pytest.warns(RuntimeWarning, match=f"replaces _optimizer: {REPLACES}"):  # noqa: PT031
         for model in models:
             model.partial_fit(DIGITS, LABELS, classes=np.arange(10))
             model._optimizer = Descent()
@@ -304,7 +304,7 @@ def test_a_training_of_the_subclass_is_its_own():
     class Mine(ours.MLPClassifier):
         _fit_stochastic = own
 
-    with pytest.raises(ValueError, match="Mine._fit_stochastic has taken the place .* could not honour dropout"):
+    with pytest.raises(ValueError, match=r"Mine._fit_stochastic has taken the place .* could not honour dropout"):
         Mine(dropout=0.5).fit(DIGITS, LABELS)
 
 

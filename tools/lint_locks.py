@@ -1,7 +1,7 @@
 """Report locks that a forked child would not get anew: python -m tools.lint_locks.
 
-A child is forked with the locks of the parent's other threads locked for ever. `fastnn.locks.ForkSafeLock` is renewed in
-a child; no other lock may be made in the package.
+A child is forked with the locks of the parent's other threads locked for ever. `fastnn.locks.ForkSafeLock` is renewed
+in a child; no other lock may be made in the package.
 """
 
 from __future__ import annotations
