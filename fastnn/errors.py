@@ -89,6 +89,7 @@ class TrainingWarning(UserWarning):
     >>> import warnings, fastnn
     >>> net = fastnn.Network([1, 3, 1], seed=0)  # sigmoid outputs, from 0 to 1
     >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
     ...     history = net.fit([[0.0], [1.0]], [-3.0, 3.0], epochs=1)
     >>> caught[0].category.__name__
     'TrainingWarning'

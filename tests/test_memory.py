@@ -58,8 +58,9 @@ def exercise(sizes, dtype, optimizer, batch, rows, seed=0, n_threads=None, spars
     net = fastnn.Network(sizes, activation="tanh", dtype=dtype, seed=seed, dropout=dropout)
     options = {} if optimizer in ("lbfgs", "sgd") else {"clip_norm": 1.0, "max_norm": 2.0, "l1": 1e-3, "ema_decay": 0.9}
     rows_given = scipy.sparse.csr_array(X) if sparse else X
+    options |= {} if optimizer == "lbfgs" else {"batch_size": batch}
     net.fit(
-        rows_given, y, epochs=2, batch_size=batch, optimizer=optimizer, n_threads=n_threads, on_divergence="continue",
+        rows_given, y, epochs=2, optimizer=optimizer, n_threads=n_threads, on_divergence="continue",
         validation_data=(rows_given, y), **options,
     )  # fmt: skip
     net.predict(rows_given)

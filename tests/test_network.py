@@ -501,7 +501,6 @@ def test_bad_sample_weights_are_refused(what, method):
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"batch_size": -5}, ValueError, "batch_size"),
         ({"batch_size": 2.0}, TypeError, "batch_size"),
-        ({"batch_size": None}, TypeError, "batch_size"),
         ({"learning_rate": 0}, ValueError, "learning_rate"),
         ({"learning_rate": -0.1}, ValueError, "learning_rate"),
         ({"learning_rate": np.nan}, ValueError, "learning_rate"),
@@ -822,7 +821,7 @@ def test_labels_in_other_forms_are_refused_with_the_remedy(y, message):
 
 
 def test_sizes_that_are_not_in_a_list_name_network_in_the_error():
-    with pytest.raises(TypeError, match=r"Network\(?\)? ?takes"):
+    with pytest.raises(TypeError, match=r"Network\.__init__\(\) takes"):
         fastnn.Network(4, 3, 2)
 
 

@@ -65,7 +65,7 @@ def make_cases():
         "incomplete batches dropped": (CLASSIFIER, {"batch_size": 70, "drop_last": True}),
         "inputs of bytes": (CLASSIFIER | {"input_scale": 1 / 255}, {}),
         "sparse inputs": (CLASSIFIER, {"batch_size": 64}),
-        "L-BFGS": (CLASSIFIER, {"optimizer": "lbfgs", "l2": 1e-3, "learning_rate": None}),
+        "L-BFGS": (CLASSIFIER, {"optimizer": "lbfgs", "l2": 1e-3, "learning_rate": None, "batch_size": None}),
     }
 
 
