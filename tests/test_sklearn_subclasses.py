@@ -348,7 +348,11 @@ def own_fit(self, X, y):
     return super(type(self), self).fit(X, y)
 
 
-@pytest.mark.parametrize("body", [{"__init__": own_init}, {"__init__": own_init_first}, {"fit": own_fit}], ids=str)
+@pytest.mark.parametrize(
+    "body",
+    [{"__init__": own_init}, {"__init__": own_init_first}, {"fit": own_fit}],
+    ids=lambda body: next(iter(body.values())).__name__,
+)
 def test_attributes_of_a_subclass_do_not_change_the_fit(body):
     settings = {} if "__init__" in body else SHORT
     models = [kind(**settings) for kind in twins(body)]
