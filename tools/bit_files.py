@@ -59,7 +59,7 @@ def saved(dtype: str) -> Iterator[Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.safetensors")
         net.save(path)
-        other = fastnn.load(path)
+        other = fastnn.load_model(path).network
         yield from (path.read_bytes(), *tensors_in(path))
     yield from (*network_values(other), other.predict(X), other.scaler.transform(X), repr(other))
     other.fit(X, y, epochs=1)
@@ -177,7 +177,7 @@ def commanded(data: str, *options: str) -> Iterator[Any]:
         result = Path(folder, "run")
         yield from (*tensors_in(result / "model.safetensors"), *tensors_in(result / "checkpoint.safetensors"))
         yield (result / "history.csv").read_text(encoding="utf-8")
-        yield repr(fastnn.load(result / "model.safetensors"))
+        yield repr(fastnn.load_model(result / "model.safetensors").network)
         if data.endswith(".csv"):
             run([*fast, "predict", "run", data, "-o", "answers.csv", *options[:2]], folder)
             yield Path(folder, "answers.csv").read_text(encoding="utf-8")
