@@ -57,8 +57,8 @@ class Engine:
 
     Notes
     -----
-    Workspaces belong to the thread that calls, so that threads may share an engine for predictions. Whoever trains
-    must be alone: `TrainingState.exclusive` sees to it.
+    Workspaces belong to the thread that calls, so that threads may share an engine for predictions. Training
+    takes one thread at a time: `TrainingState.exclusive` sees to it.
     """
 
     def __init__(self, spec: Spec) -> None:
