@@ -131,23 +131,28 @@ def load_mnist(path: str | os.PathLike[str] | None = None) -> tuple[_Examples, _
         if missing := [file.name for file in _MNIST_FILES if file.name not in paths]:
             raise FileNotFoundError(f"the folder {path} lacks {', '.join(missing)} (each may end in .gz)")
         return _read_mnist(paths)
-    cache = _cache_folder() / "mnist"
-    folders = [cache]
-    if data_folder := os.environ.get("FASTNN_DATA"):
-        folders = [Path(data_folder), Path(data_folder) / "mnist", cache]
-    for folder in folders:
-        paths = _find_mnist(folder)
-        if len(paths) == len(_MNIST_FILES):
-            return _read_mnist(paths)
+    cache, data_folder = _cache_folder() / "mnist", os.environ.get("FASTNN_DATA")
+    folder = local_mnist()
+    if folder is not None:
+        return _read_mnist(_find_mnist(folder))
+    paths = _find_mnist(cache)
     try:
         for file in _MNIST_FILES:
-            if file.name not in paths:  # of the cache, the last folder
+            if file.name not in paths:
                 _download(file, cache, _MNIST_MIRRORS)
     except OSError as error:
         if not data_folder:
             raise
         raise OSError(f"FASTNN_DATA, {data_folder}, does not hold the four files of MNIST, and {error}") from None
     return _read_mnist(_find_mnist(cache))
+
+
+def local_mnist() -> Path | None:
+    """Return the folder from which `load_mnist` reads without a download; None if it would download."""
+    folders = [_cache_folder() / "mnist"]
+    if data_folder := os.environ.get("FASTNN_DATA"):
+        folders = [Path(data_folder), Path(data_folder) / "mnist", *folders]
+    return next((folder for folder in folders if len(_find_mnist(folder)) == len(_MNIST_FILES)), None)
 
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:

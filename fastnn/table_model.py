@@ -15,7 +15,7 @@ from .io.model_file import SavedModel
 from .network import Network
 from .preprocessing import MinMaxScaler
 from .tables.columns import default_name
-from .tables.encoded import QuantityColumn
+from .tables.encoded import BEYOND, QuantityColumn
 from .tables.encoder import TableEncoder
 from .tables.numbers import PLAIN
 from .tables.targets import ClassTarget, QuantityTarget, target_from_state
@@ -84,6 +84,21 @@ class TableModel:
     def classes(self) -> tuple[Any, ...] | None:
         """The classes in their own type, in the order of `predict_proba`; None for quantities."""
         return self.target.classes if isinstance(self.target, ClassTarget) else None
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """The smallest and largest value in training of columns that hold quantities or dates, as far as it is known.
+
+        `fastnn train` notes them in `info`; dates are days since 1970-01-01. A column of one value has none.
+        """
+        noted = self.info.get("ranges")
+        found = {}
+        for name, limits in noted.items() if isinstance(noted, dict) else ():
+            if isinstance(limits, list) and len(limits) == 2 and all(type(limit) in (int, float) for limit in limits):
+                low, high = limits
+                if -BEYOND < low < high < BEYOND:
+                    found[name] = (float(low), float(high))
+        return found
 
     def outputs(self, X: Any) -> NDArray[Any]:
         """Return the network's outputs for the rows of a table.
@@ -179,6 +194,41 @@ class TableModel:
         }
         return SavedModel(**found)
 
+    @classmethod
+    def from_description(cls, saved: SavedModel) -> TableModel:
+        """Build a model from what `describe` says, or from what `Network.describe` says of a network.
+
+        Parameters
+        ----------
+        saved : SavedModel
+            Of a network: its scaler, if it has one, is applied, its inputs are the columns, its class names the answers.
+
+        Raises
+        ------
+        FileFormatError
+            If no model can have that description.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> net = fastnn.Network([2, 1], loss="binary_cross_entropy", seed=0)
+        >>> fastnn.TableModel.from_description(net.describe()).classes
+        (0, 1)
+        """
+        network = Network.from_description(saved)
+        network.scaler = None
+        if saved.table is None:
+            return cls(network, _plain_encoder(saved), _plain_target(saved), {})
+        try:
+            encoder = TableEncoder.from_state(saved.table["encoder"])
+            target = target_from_state(saved.table["target"])
+            info = saved.table["info"]
+            if not isinstance(info, dict):
+                raise ValueError(f"info must be a mapping, got {info!r:.80}")
+            return cls(network, encoder, target, info)
+        except (KeyError, ValueError) as error:
+            raise FileFormatError(str(error) if isinstance(error, ValueError) else repr(error)) from None
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file, which `fastnn.load_model` reads. It holds data alone, never code.
 
@@ -260,19 +310,10 @@ def load_model(path: str | os.PathLike[str]) -> TableModel:
     True
     """
     saved = model_file.read(path)
-    network = Network.from_description(saved)
-    network.scaler = None
-    if saved.table is None:
-        return TableModel(network, _plain_encoder(saved), _plain_target(saved), {})
     try:
-        encoder = TableEncoder.from_state(saved.table["encoder"])
-        target = target_from_state(saved.table["target"])
-        info = saved.table["info"]
-        if not isinstance(info, dict):
-            raise ValueError(f"info must be a mapping, got {info!r:.80}")
-        return TableModel(network, encoder, target, info)
-    except (KeyError, ValueError) as error:
-        raise FileFormatError(f"{path}: {error if isinstance(error, ValueError) else repr(error)}") from None
+        return TableModel.from_description(saved)
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from None
 
 
 def _plain_encoder(saved: SavedModel) -> TableEncoder:

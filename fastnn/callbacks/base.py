@@ -28,6 +28,9 @@ class Callback:
     ----------
     stop_reason : str
         Becomes `history.stop_reason` if this callback ends the training.
+    observes_only : bool
+        Whether it neither ends nor changes the training: a checkpoint then knows nothing of it, and a training may be
+        resumed with it or without it.
 
     Examples
     --------
@@ -45,6 +48,7 @@ class Callback:
     """
 
     stop_reason = "callback"
+    observes_only = False
 
     # `net` is Any: a subclass may then annotate it with the class of its own networks
 

@@ -49,7 +49,7 @@ class CallbackRunner:
         """Return [name, plain values] of each callback, and the arrays of all of them by name."""
         states: list[list[Any]] = []
         arrays: dict[str, np.ndarray] = {}
-        for index, callback in enumerate(self._callbacks):
+        for index, callback in enumerate(self._kept()):
             state = callback.state() if isinstance(callback, Callback) else {}
             plain = _plain_values(_name(callback), state)
             arrays |= {f"callback.{index}.{name}": state[name] for name in state if name not in plain}
@@ -58,15 +58,20 @@ class CallbackRunner:
 
     def restore(self, states: list[list[Any]], arrays: dict[str, np.ndarray]) -> None:
         """Restore what `state` returned; raise a ValueError if the callbacks are not the same."""
-        names = [_name(callback) for callback in self._callbacks]
+        names = [_name(callback) for callback in self._kept()]
         saved_names = [name for name, _ in states]
         if len(names) != len(saved_names) or not all(map(_same_name, saved_names, names)):
             raise ValueError(f"the checkpoint was made with the callbacks {saved_names}, not {names}")
-        for index, (callback, (_, plain)) in enumerate(zip(self._callbacks, states, strict=True)):
+        for index, (callback, (_, plain)) in enumerate(zip(self._kept(), states, strict=True)):
             prefix = f"callback.{index}."
             own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
             if isinstance(callback, Callback):
                 callback.restore(plain | own)
+
+
+    def _kept(self) -> list[Callable[[Any, History], Any]]:
+        """Return the callbacks that a checkpoint knows."""
+        return [callback for callback in self._callbacks if not getattr(callback, "observes_only", False)]
 
 
 def check_callbacks(callbacks: Any, columns: Sequence[str], validation: str = VALIDATION) -> None:

@@ -1,4 +1,4 @@
-"""The command `fastnn`: `train`, `predict`, `info`, `doctor` and `bench`, one module for each.
+"""The command `fastnn`: `train`, `predict`, `show`, `info`, `doctor` and `bench`, one module for each.
 
 The module of a command is imported when the command runs, so that `--help` answers at once.
 """

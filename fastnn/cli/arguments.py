@@ -40,6 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands)
     _add_predict(commands)
+    _add_show(commands)
     info = commands.add_parser("info", help="describe a model file")
     info.add_argument("model", metavar="MODEL", help="model file written by fastnn")
     doctor = commands.add_parser("doctor", help="check that everything works on this machine")
@@ -103,6 +104,9 @@ def _add_training(training: Any) -> None:
     training.add_argument(
         "--threads", type=integer_from(1), metavar="N", help="maximum number of threads (default: the fastest number)"
     )
+    training.add_argument(
+        "--show", action="store_true", help="watch the training on a local page in the browser, until Ctrl-C"
+    )
 
 
 def _add_files(files: Any) -> None:
@@ -153,6 +157,33 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("file", metavar="FILE", help="file of a table, with or without the target")
     predict.add_argument("-o", "--output", metavar="CSV", help="output file (default: standard output)")
     _add_reading(predict, "column to ignore if columns have no names (default: the target of the training)")
+
+
+def _add_show(commands: Any) -> None:
+    show = commands.add_parser(
+        "show",
+        help="open a page in the browser on which a model works",
+        description="Open a page on which a model works: draw a digit or move the values of a table's columns, and see "
+        "its neurons, its answer, and why. The page is served to this machine alone, until Ctrl-C.",
+    )
+    show.add_argument("model", metavar="MODEL", help="model file written by fastnn, or the folder of a training")
+    show.add_argument(
+        "data",
+        metavar="DATA",
+        nargs="?",
+        help="digits, mnist or the file of a table: examples to choose from, and to draw beside the answers",
+    )
+    show.add_argument(
+        "--image-shape", type=sizes, metavar="HEIGHT,WIDTH", help="the columns are the pixels of an image of this size"
+    )
+    show.add_argument(
+        "--ink",
+        type=positive,
+        metavar="VALUE",
+        help="value of a pixel full of ink (default: the largest of DATA, or what the network scales to 1)",
+    )
+    show.add_argument("--no-browser", action="store_true", help="print the address and open no browser")
+    _add_reading(show, "column of DATA that the model learned (default: that of the training)")
 
 
 def _add_bench(commands: Any) -> None:

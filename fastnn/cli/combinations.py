@@ -7,7 +7,7 @@ import argparse
 from .arguments import make_parser
 
 NETWORK_OPTIONS = frozenset({"hidden", "sizes", "activation", "loss", "seed"})
-TRAINING_OPTIONS = frozenset({"epochs", "batch_size", "rate", "resume", "threads", "output"})
+TRAINING_OPTIONS = frozenset({"epochs", "batch_size", "rate", "resume", "threads", "show", "output"})
 
 BUILT_IN = {
     "digits": NETWORK_OPTIONS | TRAINING_OPTIONS | {"held_out"},
@@ -31,6 +31,8 @@ def check_combination(arguments: argparse.Namespace) -> None:
         _check_train(arguments)
     elif arguments.command == "predict" and _is_array_file(arguments.file):
         _refuse(given_options(arguments, [arguments.model, arguments.file]) & TEXT_OPTIONS, "a .npz file")
+    elif arguments.command == "show":
+        _check_show(arguments)
 
 
 def _check_train(arguments: argparse.Namespace) -> None:
@@ -40,6 +42,15 @@ def _check_train(arguments: argparse.Namespace) -> None:
         if arguments.data == "mnist" and "held_out" in given:
             why = "mnist, which has a test set of its own"
         _refuse(given - BUILT_IN[arguments.data], why)
+    elif _is_array_file(arguments.data):
+        _refuse(given & TEXT_OPTIONS, "a .npz file")
+
+
+def _check_show(arguments: argparse.Namespace) -> None:
+    positional = [arguments.model, *([] if arguments.data is None else [arguments.data])]
+    given = given_options(arguments, positional)
+    if arguments.data is None or arguments.data in BUILT_IN:
+        _refuse(given & (TEXT_OPTIONS | {"target", "missing"}), arguments.data or "a page without DATA")
     elif _is_array_file(arguments.data):
         _refuse(given & TEXT_OPTIONS, "a .npz file")
 

@@ -33,9 +33,11 @@ def describe_model(model: TableModel) -> list[str]:
     )
     lines += ["", f"{'column':30}  {'kind':10}  encoding"]
     for column in model.encoder.columns:
-        lines.append(f"{column.name:30}  {column.kind:10}  {_encoding(column)}")
+        limits = model.ranges.get(column.name)
+        known = f", from {limits[0]:.6g} to {limits[1]:.6g} in training" if limits else ""
+        lines.append(f"{column.name:30}  {column.kind:10}  {_encoding(column)}{known}")
     lines += [f"{name:30}  {'left out':10}  {why}" for name, why in model.encoder.left_out.items()]
-    return [*lines, "", *_flat(model.info)]
+    return [*lines, "", *_flat({key: value for key, value in model.info.items() if key != "ranges"})]
 
 
 def _encoding(column: Any) -> str:

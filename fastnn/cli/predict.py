@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     table = read_rows(arguments.file, model.encoder, arguments)
     quiet = [note for note in table.notes if "missing value" in note or "also named" in note]
     tell_reading(_with_notes(table, quiet), _say)
-    columns = _without_target(model, table, arguments.target)
+    columns = without_target(model, table, arguments.target)
     try:
         values, problems = model.encoder.raw(columns)
     except (TypeError, ValueError) as error:
@@ -51,7 +51,7 @@ def _with_notes(table: Table, notes: list[str]) -> Table:
     return Table(**{**vars(table), "notes": tuple(notes)})
 
 
-def _without_target(model: TableModel, table: Table, option: str | None) -> dict[str, Column]:
+def without_target(model: TableModel, table: Table, option: str | None) -> dict[str, Column]:
     """Return the columns that the model may take: all but the target, where columns go by their order.
 
     The target is the one named; that of the training, where the file has as many columns; or the last column, where the

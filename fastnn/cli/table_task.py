@@ -80,6 +80,7 @@ def _task(
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "data": Path(table.path).name,
         "sha256": table.digest,
+        "ranges": _ranges(encoder, columns, split.train),
         "rows": {"training": len(split.train), "validation": len(split.validation), "held out": len(X_held)},
         "options": _options(arguments),
         "reading": list(table.notes),
@@ -97,6 +98,16 @@ def _task(
         image_shape=image_shape,
         table=TableParts(encoder, target, held, validation, info),
     )
+
+
+def _ranges(
+    encoder: TableEncoder, columns: Mapping[str, Column], rows: NDArray[Any]
+) -> dict[str, list[float]]:
+    """Return the smallest and the largest number of each column of the training rows that holds quantities or dates."""
+    numeric = [column for column in encoder.columns if column.kind != "category"]
+    values = {column.name: column.raw(take(columns[column.name], rows))[0] for column in numeric}
+    known = {name: numbers[~np.isnan(numbers)] for name, numbers in values.items()}
+    return {name: [float(found.min()), float(found.max())] for name, found in known.items() if len(found)}
 
 
 def _name(path: str) -> str:
@@ -273,7 +284,7 @@ def _test_columns(
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the options that were given, as plain data."""
-    left_out = {"command", "data", "output", "threads", "resume"}
+    left_out = {"command", "data", "output", "threads", "resume", "show"}
     given = {name: value for name, value in vars(arguments).items() if name not in left_out}
     return {
         name: list(value) if isinstance(value, tuple) else value

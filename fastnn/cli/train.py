@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..callbacks import EarlyStopping
+from ..callbacks import Callback, EarlyStopping
 from ..history import History
 from ..io.checkpoint_file import read
 from ..network import Network
@@ -20,6 +20,7 @@ from ..spec import LOSS_OUTPUT
 from ..training.loop import RESUMABLE
 from ..warmup import warmup
 from .results import MODEL, finished_model, report, write_results
+from .show import stay, watching
 from .tasks import Task, load_task
 
 CAUTIOUS_RATE = 0.1
@@ -70,6 +71,8 @@ def communicator() -> Any:
 
 def train(arguments: argparse.Namespace, comm: Any) -> int:
     """Train and write the results; return the exit code."""
+    if arguments.show and comm is not None:
+        raise ValueError("--show: not for a training on several ranks; leave it out")
     task = load_task(arguments)
     net, settings = build(task, arguments)
     folder = settings.folder
@@ -86,13 +89,32 @@ def train(arguments: argparse.Namespace, comm: Any) -> int:
         print(what_is_left(settings, net.seed), flush=True)
     elif (folder / MODEL).exists():
         print(f"the model in {folder} will be replaced", flush=True)
-    history = fit(net, task, settings, comm)
+    if not arguments.show:
+        return fit_and_report(net, task, settings, arguments, comm)
+    with watching(net, task, settings.epochs) as watcher:
+        code = fit_and_report(net, task, settings, arguments, comm, [watcher])
+        if not code:
+            stay()
+    return code
+
+
+def fit_and_report(
+    net: Network,
+    task: Task,
+    settings: Settings,
+    arguments: argparse.Namespace,
+    comm: Any,
+    watchers: Sequence[Callback] = (),
+) -> int:
+    """Train, evaluate and write the results; return the exit code."""
+    history = fit(net, task, settings, comm, watchers)
     if comm is not None and comm.Get_rank() != 0:
         return 0
     outputs = net.predict(task.X_held)
     scores = report(net, task, history, outputs)
     model = finished_model(net, task, arguments, scores)
-    print(f"written to {folder}: {', '.join(write_results(folder, model, task, history, outputs))}")
+    written = write_results(settings.folder, model, task, history, outputs)
+    print(f"written to {settings.folder}: {', '.join(written)}", flush=True)
     if history.stop_reason == "interrupted":
         print("fastnn: interrupted; the training so far is saved, and --resume continues it", file=sys.stderr)
         return 130
@@ -182,8 +204,11 @@ def what_is_left(settings: Settings, seed: int) -> str:
     return f"the training in {settings.folder} continues after epoch {done}"
 
 
-def fit(net: Network, task: Task, settings: Settings, comm: Any = None) -> History:
+def fit(
+    net: Network, task: Task, settings: Settings, comm: Any = None, watchers: Sequence[Callback] = ()
+) -> History:
     """Train, evaluating after every epoch: on the validation rows of a table, or on the held-out examples."""
+    stops = [EarlyStopping("val_loss", settings.patience)] if settings.patience else []
     validation = (task.X_held, task.y_held) if task.table is None else task.table.validation
     return net.fit(
         task.X,
@@ -194,7 +219,7 @@ def fit(net: Network, task: Task, settings: Settings, comm: Any = None) -> Histo
         optimizer=settings.optimizer,
         comm=comm,
         validation_data=validation,
-        callbacks=[EarlyStopping("val_loss", settings.patience)] if settings.patience else (),
+        callbacks=[*stops, *watchers],  # the watchers last: they see the parameters that are kept
         progress=sys.stderr is not None and sys.stderr.isatty(),
         n_threads=settings.n_threads,
         checkpoint=settings.folder,
