@@ -10,6 +10,7 @@ import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from ..tables.encoded import QuantityColumn
 from ..tables.encoder import has_own_names
 from ..tables.reading import Table
 from ..tables.targets import ClassTarget
+from .notices import notice_of_compilation
 from .predict import without_target
 from .results import model_file
 from .table_reading import read_rows, tell_problems, tell_reading
@@ -54,7 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         data = None if arguments.data is None else _read_data(model, arguments)
         inputs = make_inputs(model, shape, data, arguments.ink)
-    page = ModelPage(model, inputs, os.path.basename(os.path.abspath(arguments.model)))
+    page = ModelPage(model, inputs, Path(arguments.model).resolve().name.removesuffix(".safetensors"))
+    with notice_of_compilation():
+        page.prepare()
     with PageServer(page) as server:
         open_page(server, browser=not arguments.no_browser)
         stay()

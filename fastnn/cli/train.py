@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import os
 import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,13 @@ from ..network import Network
 from ..spec import LOSS_OUTPUT
 from ..training.loop import RESUMABLE
 from ..warmup import warmup
+from .notices import notice_of_compilation
 from .results import MODEL, finished_model, report, write_results
 from .show import stay, watching
 from .tasks import Task, load_task
 
 CAUTIOUS_RATE = 0.1
 """Learning rate if the loss or the activation is not that of the recipe, whose rate does not apply then."""
-
-PATIENCE = 2.0
-"""Seconds after which the user is told that kernels are compiled."""
 
 
 @dataclass(frozen=True)
@@ -180,14 +177,8 @@ def _activation(task: Task, option: Sequence[str] | None, n_layers: int, loss: s
 
 def prepare_kernels(net: Network) -> None:
     """Compile or load the kernels before the training is timed; tell the user if that takes long."""
-    text = "preparing the kernels; the first run on a machine compiles them, which takes about 20 seconds ..."
-    notice = threading.Timer(PATIENCE, print, (text,), {"file": sys.stderr, "flush": True})
-    notice.daemon = True
-    notice.start()
-    try:
+    with notice_of_compilation():
         warmup([net.dtype.name], progress=False)
-    finally:
-        notice.cancel()
 
 
 def what_is_left(settings: Settings, seed: int) -> str:

@@ -26,8 +26,9 @@ def input_gradients(net: Network, X: Any, output: int) -> NDArray[Any] | None:
         if net.activation[number] == "softmax":
             delta = above * (delta - (above * delta).sum(axis=1, keepdims=True))
         else:
-            z = below @ net.weights[number].T + net.biases[number]
+            z = np.einsum("nk,jk->nj", below, net.weights[number]) + net.biases[number]
             delta = delta * ACTIVATIONS[net.activation[number]][1](z, above)
-        delta = delta @ net.weights[number]
+        # not the product of BLAS, whose threads wait for each other where a training has the cores
+        delta = np.einsum("nj,jk->nk", delta, net.weights[number])
     scale: NDArray[Any] = delta * net.input_scale
     return scale * net.input_scales if net.learned_input_scale else scale

@@ -27,10 +27,11 @@ MOST_NUMBERS = 1 << 17
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """All parameters, as `Network.parameters` returns them, after so many epochs."""
+    """All parameters, as `Network.parameters` returns them, after so many epochs; the history's columns grow on."""
 
     parameters: NDArray[Any]
     epoch: int
+    columns: dict[str, list[float]]
 
 
 class TrainingWatcher(Callback):
@@ -75,7 +76,7 @@ class TrainingWatcher(Callback):
 
     def _take(self, net: Any) -> None:
         began = time.perf_counter()
-        self.snapshot = snapshot = Snapshot(net.parameters, self._history.epochs)
+        self.snapshot = snapshot = Snapshot(net.parameters, self._history.epochs, dict(self._history))
         kept = self._first_layers
         if not kept or snapshot.epoch >= kept[-1][0] + self._spacing:
             if len(kept) == MOST_SNAPSHOTS:
@@ -96,14 +97,14 @@ class TrainingWatcher(Callback):
         """Return the history from epoch `since` on, and the epochs of which there are pictures."""
         check_fields(request, "since")
         since = integer(request, "since", 0, 1 << 40)
-        done, history, pictures = self._done, self._history, self._pictures()
-        epochs = 0 if self.snapshot is None else self.snapshot.epoch
+        done, snapshot, pictures = self._done, self.snapshot, self._pictures()
+        epochs, columns = (0, {}) if snapshot is None else (snapshot.epoch, snapshot.columns)
         return {
             "done": done,
             "epochs": epochs,
             "planned": self._planned,
-            "columns": {name: column[since:epochs] for name, column in dict(history).items()},
-            "stop_reason": history.stop_reason if done else None,
+            "columns": {name: column[since:epochs] for name, column in columns.items()},
+            "stop_reason": self._history.stop_reason if done else None,
             "pictures": [epoch for epoch, _ in pictures],
         }
 

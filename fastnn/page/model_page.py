@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..plots import brightest
 from ..table_model import TableModel
+from ..tables.encoded import EncodedColumn, QuantityColumn
 from ..tables.targets import ClassTarget
 from .gradients import input_gradients
 from .live import TrainingWatcher
@@ -17,8 +18,8 @@ from .picture_inputs import PictureInputs
 from .request import check_fields, integer
 from .table_inputs import TableInputs
 
-MOST_CONNECTIONS = 2000
-"""Connections between two layers up to which they are drawn."""
+MOST_CONNECTIONS, MOST_LINES = 25_000, 400
+"""Connections between two layers up to which they are drawn, and how many of them, the strongest."""
 
 
 class ModelPage:
@@ -44,6 +45,14 @@ class ModelPage:
     ) -> None:
         self.model, self.inputs, self.title, self.watcher = model, inputs, title, watcher
         self._seen: object = None
+        self._as_they_are = all(takes_as_it_is(column) for column in model.encoder.columns)
+
+    def prepare(self) -> None:
+        """Compile or load the kernels, so that the first answer is as quick as the others."""
+        net = self.model.network
+        nothing = np.zeros((1, net.sizes[0]), net.dtype)
+        net.activations(nothing)
+        net.predict(nothing)
 
     @property
     def questions(self) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
@@ -87,7 +96,7 @@ class ModelPage:
         """Return every neuron's activation, the answer, and the gradient of the strongest output by the inputs."""
         columns, shown = self.inputs.read(request)
         net = self.model.network
-        x = self.model.encoder.encode(columns, net.dtype)
+        x = columns.astype(net.dtype) if self._as_they_are else self.model.encoder.encode(columns, net.dtype)
         activations, outputs = net.activations(x), net.predict(x)
         found: dict[str, Any] = {
             **shown,
@@ -105,10 +114,10 @@ class ModelPage:
             found["gradient"] = self._gradient(x, outputs)
         return found
 
-    def _connections(self, activations: list[NDArray[Any]]) -> list[NDArray[Any] | None]:
-        """Return weight times activation of each connection, (n_out, n_in) for each layer; None where there are many."""
+    def _connections(self, activations: list[NDArray[Any]]) -> list[dict[str, NDArray[Any]] | None]:
+        """Return, for each layer, weight times activation of its strongest connections; None where there are many."""
         pairs = zip(self.model.network.weights, activations[:-1], strict=True)
-        return [weight * below[0] if weight.size <= MOST_CONNECTIONS else None for weight, below in pairs]
+        return [strongest(weight * below[0]) if weight.size <= MOST_CONNECTIONS else None for weight, below in pairs]
 
     def _gradient(self, x: NDArray[Any], outputs: NDArray[Any]) -> NDArray[Any] | None:
         """Return how much the answer's output grows with each pixel; with one output, that of the answer."""
@@ -126,3 +135,19 @@ class ModelPage:
         neuron = integer(request, "neuron", 0, net.sizes[layer])
         weights = np.array(net.weights[layer - 1][neuron])
         return {"weights": weights, "bias": net.biases[layer - 1][neuron]}
+
+
+def takes_as_it_is(column: EncodedColumn) -> bool:
+    """Tell whether a column's number is the network's input: the thousand pixels of a picture need no encoder."""
+    plain = isinstance(column, QuantityColumn) and not column.clip and not column.indicator
+    return plain and (column.centre, column.scale, column.offset) == (0.0, 1.0, 0.0)
+
+
+def strongest(contributions: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Return the connections of the largest magnitude, the largest first; `contributions` is (n_out, n_in)."""
+    magnitudes = np.abs(contributions).ravel()
+    count = min(MOST_LINES, magnitudes.size)
+    kept = np.argpartition(-magnitudes, count - 1)[:count]
+    kept = kept[np.argsort(-magnitudes[kept], kind="stable")]
+    to, source = np.divmod(kept, contributions.shape[1])
+    return {"from": source, "to": to, "values": contributions.ravel()[kept]}

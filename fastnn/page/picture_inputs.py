@@ -44,7 +44,7 @@ class PictureInputs:
 
     def __init__(self, model: TableModel, shape: tuple[int, int], ink: float, examples: Examples) -> None:
         self.encoder, self.shape, self.ink, self.examples = model.encoder, shape, ink, examples
-        self._order = np.random.default_rng(0).permutation(len(examples.pixels))
+        self._order = in_turns(examples.labels)
 
     @property
     def questions(self) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
@@ -86,6 +86,18 @@ class PictureInputs:
         return np.array(pixels, np.float64).reshape(1, -1), shown
 
 
+def in_turns(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Return an order, random otherwise, in which the classes take turns."""
+    order = np.random.default_rng(0).permutation(len(labels))
+    shuffled = labels[order]
+    rounds = np.zeros(len(labels), np.int64)
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(shuffled == label)
+        rounds[of_class] = np.arange(len(of_class))
+    taken: NDArray[np.int64] = order[np.argsort(rounds, kind="stable")]
+    return taken
+
+
 def as_pixels(image: NDArray[np.float64], ink: float) -> NDArray[np.float64]:
     """Return an image from 0 to 1 as pixels up to full ink, in whole numbers where the data have them."""
     pixels = image.ravel() * ink
@@ -93,8 +105,8 @@ def as_pixels(image: NDArray[np.float64], ink: float) -> NDArray[np.float64]:
 
 
 def pen_width(shape: Sequence[int]) -> float:
-    """Return the width of the pen as a share of the pad: a third wider on small pictures, whose strokes are thick."""
-    return 0.12 if max(shape) <= 16 else 0.09
+    """Return the width of the pen as a share of the pad: strokes of small pictures are thick."""
+    return 0.13 if max(shape) <= 16 else 0.09
 
 
 def enlarged_digits() -> Examples:
