@@ -201,7 +201,8 @@ class TableModel:
         Parameters
         ----------
         saved : SavedModel
-            Of a network: its scaler, if it has one, is applied, its inputs are the columns, its class names the answers.
+            Of a network: its scaler, if it has one, is applied, its inputs are the columns, its class names the
+            answers.
 
         Raises
         ------

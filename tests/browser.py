@@ -36,7 +36,11 @@ class Socket:
     def send(self, text):
         data, mask = text.encode(), os.urandom(4)
         size = len(data)
-        length = bytes([128 | size]) if size < 126 else struct.pack(">BH" if size < 65536 else ">BQ", 254 + (size > 65535), size)
+        length = (
+            bytes([128 | size])
+            if size < 126
+            else struct.pack(">BH" if size < 65536 else ">BQ", 254 + (size > 65535), size)
+        )
         self.socket.sendall(b"\x81" + length + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(data)))
 
     def receive(self):
@@ -62,9 +66,10 @@ class Browser:
         self.folder = tempfile.mkdtemp(prefix="chromium-")
         self.process = subprocess.Popen(
             [
-                CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--remote-debugging-port=0",
-                f"--user-data-dir={self.folder}", f"--window-size={width},{height}", "about:blank",
+                CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                "--no-first-run", "--disable-background-networking", "--disable-component-update",
+                "--remote-debugging-port=0", f"--user-data-dir={self.folder}", f"--window-size={width},{height}",
+                "about:blank",
             ],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
@@ -127,7 +132,15 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
     def mouse(self, kind, x, y, down=True):
-        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left" if down else "none", buttons=int(down), clickCount=int(down))
+        self.call(
+            "Input.dispatchMouseEvent",
+            type=kind,
+            x=x,
+            y=y,
+            button="left" if down else "none",
+            buttons=int(down),
+            clickCount=int(down),
+        )
 
     def drag(self, points):
         """Draw a line through points, in CSS pixels."""
@@ -148,12 +161,20 @@ class Browser:
     def problems(self):
         """Return what the page's console complains of."""
         self.run("0")
-        logged = [event["params"] for event in self.events if event.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown")]
+        logged = [
+            event["params"]
+            for event in self.events
+            if event.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown")
+        ]
         return [str(entry) for entry in logged if "favicon" not in str(entry)]
 
     def requested(self):
         """Return the addresses of all requests."""
-        found = [event["params"]["request"]["url"] for event in self.events if event.get("method") == "Network.requestWillBeSent"]
+        found = [
+            event["params"]["request"]["url"]
+            for event in self.events
+            if event.get("method") == "Network.requestWillBeSent"
+        ]
         return [address for address in found if address != "about:blank"]
 
     def close(self):

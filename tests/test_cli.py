@@ -16,7 +16,7 @@ from matplotlib.image import imread
 
 import fastnn
 from fastnn import reference
-from fastnn.cli import doctor, explain, info, main, tasks, train
+from fastnn.cli import doctor, explain, info, main, notices, tasks, train
 from fastnn.cli.arguments import make_parser
 from fastnn.cli.splits import split_rows
 from fastnn.kernels import cache
@@ -510,7 +510,7 @@ def test_compiling_is_announced_only_where_it_takes_long(capsys, monkeypatch):
     train.prepare_kernels(net)
     assert capsys.readouterr().err == ""
     seconds = 0.3
-    monkeypatch.setattr(train, "PATIENCE", 0.01)
+    monkeypatch.setattr(notices, "PATIENCE", 0.01)
     train.prepare_kernels(net)
     assert "compiles" in capsys.readouterr().err
 

@@ -68,7 +68,6 @@ class CallbackRunner:
             if isinstance(callback, Callback):
                 callback.restore(plain | own)
 
-
     def _kept(self) -> list[Callable[[Any, History], Any]]:
         """Return the callbacks that a checkpoint knows."""
         return [callback for callback in self._callbacks if not getattr(callback, "observes_only", False)]

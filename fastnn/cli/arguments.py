@@ -168,9 +168,8 @@ def _add_show(commands: Any) -> None:
     )
     show.add_argument("model", metavar="MODEL", help="model file written by fastnn, or the folder of a training")
     show.add_argument(
-        "data",
+        "--data",
         metavar="DATA",
-        nargs="?",
         help="digits, mnist or the file of a table: examples to choose from, and to draw beside the answers",
     )
     show.add_argument(

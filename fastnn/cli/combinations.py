@@ -47,10 +47,9 @@ def _check_train(arguments: argparse.Namespace) -> None:
 
 
 def _check_show(arguments: argparse.Namespace) -> None:
-    positional = [arguments.model, *([] if arguments.data is None else [arguments.data])]
-    given = given_options(arguments, positional)
+    given = given_options(arguments, [arguments.model])
     if arguments.data is None or arguments.data in BUILT_IN:
-        _refuse(given & (TEXT_OPTIONS | {"target", "missing"}), arguments.data or "a page without DATA")
+        _refuse(given & (TEXT_OPTIONS | {"target", "missing"}), arguments.data or "a page without --data")
     elif _is_array_file(arguments.data):
         _refuse(given & TEXT_OPTIONS, "a .npz file")
 

@@ -37,7 +37,7 @@ from ..tables.targets import ClassTarget
 from .notices import notice_of_compilation
 from .predict import without_target
 from .results import model_file
-from .table_reading import read_rows, tell_problems, tell_reading
+from .table_reading import read_rows, resolve_name, tell_problems, tell_reading
 from .tasks import DIGIT_NAMES, Task
 
 SMALLEST_IMAGE = 64
@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     shape = _image_shape(model, arguments.image_shape)
     if shape is not None and not model.encoder.targets and model.network.sizes[-1] == len(DIGIT_NAMES):
         model = TableModel(model.network, model.encoder, ClassTarget("digit", DIGIT_NAMES))
+    inputs: PictureInputs | TableInputs
     if arguments.data in ("digits", "mnist") or (arguments.data is None and shape in ((8, 8), (28, 28))):
         inputs = _digit_inputs(model, shape, arguments)
     else:
@@ -78,7 +79,7 @@ def open_page(server: PageServer, *, browser: bool = True) -> None:
     except (OSError, webbrowser.Error):
         opened = False
     if opened:
-        server.visited.wait(PATIENCE)
+        server.wait_for_visit(PATIENCE)
     else:
         print("fastnn: no browser could be opened; open the address in one", file=sys.stderr)
 
@@ -175,7 +176,8 @@ def _read_data(model: TableModel, arguments: argparse.Namespace) -> TableData:
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"{arguments.data}: {error}") from None
     tell_problems(table, problems, _say)
-    targets = _targets(model, table, arguments.target, set(columns))
+    known_names = has_own_names(model.encoder.column_names)
+    targets = _targets(model, table, arguments.target, set(model.encoder.column_names if known_names else columns))
     if targets is None:
         return TableData(values)
     known = np.isfinite(targets) & (targets >= 0 if model.classes is not None else True)
@@ -184,9 +186,11 @@ def _read_data(model: TableModel, arguments: argparse.Namespace) -> TableData:
 
 def _targets(model: TableModel, table: Table, option: str | None, inputs: set[str]) -> NDArray[Any] | None:
     """Return the index of each row's class, or its quantity; None if the file has no such column."""
-    candidates = (option, *table.targets, model.target.names[0], *(name for name in table.columns if name not in inputs))
-    name = next((name for name in candidates if name in table.columns), None)
-    if name is None or (name in inputs and name != option):
+    others = [] if has_own_names(inputs) else [name for name in table.columns if name not in inputs]
+    candidates = [*table.targets, model.target.names[0], *others]
+    free = [name for name in candidates if name in table.columns and name not in inputs]
+    name = resolve_name(option, list(table.columns), "--target") if option is not None else next(iter(free), None)
+    if name is None:
         return None
     if isinstance(model.target, ClassTarget):
         return replace(model.target, name=name).labels(table.columns)

@@ -100,9 +100,7 @@ def _task(
     )
 
 
-def _ranges(
-    encoder: TableEncoder, columns: Mapping[str, Column], rows: NDArray[Any]
-) -> dict[str, list[float]]:
+def _ranges(encoder: TableEncoder, columns: Mapping[str, Column], rows: NDArray[Any]) -> dict[str, list[float]]:
     """Return the smallest and the largest number of each column of the training rows that holds quantities or dates."""
     numeric = [column for column in encoder.columns if column.kind != "category"]
     values = {column.name: column.raw(take(columns[column.name], rows))[0] for column in numeric}

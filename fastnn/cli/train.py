@@ -195,9 +195,7 @@ def what_is_left(settings: Settings, seed: int) -> str:
     return f"the training in {settings.folder} continues after epoch {done}"
 
 
-def fit(
-    net: Network, task: Task, settings: Settings, comm: Any = None, watchers: Sequence[Callback] = ()
-) -> History:
+def fit(net: Network, task: Task, settings: Settings, comm: Any = None, watchers: Sequence[Callback] = ()) -> History:
     """Train, evaluating after every epoch: on the validation rows of a table, or on the held-out examples."""
     stops = [EarlyStopping("val_loss", settings.patience)] if settings.patience else []
     validation = (task.X_held, task.y_held) if task.table is None else task.table.validation

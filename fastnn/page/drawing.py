@@ -81,13 +81,14 @@ def as_image(drawing: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np
         return np.zeros(shape)
     by_row = _overlaps(shape[0], frame.top, frame.scale, drawing.shape[0])
     by_column = _overlaps(shape[1], frame.left, frame.scale, drawing.shape[1])
-    return np.clip(by_row @ drawing @ by_column.T, 0, 1)
+    image: NDArray[np.float64] = np.clip(by_row @ drawing @ by_column.T, 0, 1)
+    return image
 
 
 def _centre_of_mass(drawing: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the centre of mass, in pixels from the upper left corner."""
-    places = [np.arange(length) + 0.5 for length in drawing.shape]
-    return np.array([drawing.sum(axis=1) @ places[0], drawing.sum(axis=0) @ places[1]]) / drawing.sum()
+    by_axis = [drawing.sum(axis=1), drawing.sum(axis=0)]
+    return np.array([float(np.average(np.arange(len(mass)) + 0.5, weights=mass)) for mass in by_axis])
 
 
 def _overlaps(n_out: int, start: float, scale: float, n_in: int) -> NDArray[np.float64]:

@@ -125,7 +125,8 @@ class ModelPage:
         if gradient is None:
             return None
         against = outputs.shape[1] == 1 and outputs[0, 0] < 0.5
-        return -gradient[0] if against else gradient[0]
+        of_answer: NDArray[Any] = -gradient[0] if against else gradient[0]
+        return of_answer
 
     def neuron(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the incoming weights of neuron `neuron` of layer `layer`, counted from 1, the first hidden one."""
@@ -139,8 +140,9 @@ class ModelPage:
 
 def takes_as_it_is(column: EncodedColumn) -> bool:
     """Tell whether a column's number is the network's input: the thousand pixels of a picture need no encoder."""
-    plain = isinstance(column, QuantityColumn) and not column.clip and not column.indicator
-    return plain and (column.centre, column.scale, column.offset) == (0.0, 1.0, 0.0)
+    if not isinstance(column, QuantityColumn) or column.clip or column.indicator:
+        return False
+    return (column.centre, column.scale, column.offset) == (0.0, 1.0, 0.0)
 
 
 def strongest(contributions: NDArray[Any]) -> dict[str, NDArray[Any]]:

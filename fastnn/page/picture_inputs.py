@@ -110,7 +110,7 @@ def pen_width(shape: Sequence[int]) -> float:
 
 
 def enlarged_digits() -> Examples:
-    """Return the digits of the package as pictures of 28 x 28 pixels up to 255, for models of MNIST without its files."""
+    """Return digits of the package as pictures of 28 x 28 pixels up to 255, for models of MNIST without its files."""
     X, y = load_digits()
     chosen = np.random.default_rng(0).permutation(len(X))[:200]
     images = [as_image(enlarged(row.reshape(8, 8) / 16), (28, 28)) for row in X[chosen]]

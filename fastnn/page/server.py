@@ -10,6 +10,7 @@ import math
 import re
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -78,14 +79,12 @@ class PageServer:
     ----------
     address : str
         Of the page. Its path holds a token, without which nothing is answered.
-    visited : Event
-        Set once the page was fetched.
     """
 
     def __init__(self, answers: Answers) -> None:
         self._token = secrets.token_urlsafe(32)
         self._ticket: str | None = None
-        self.visited = threading.Event()
+        self._visited = False
         self._answers, self._lock = answers, ForkSafeLock()
         self._page = resources.files(__package__).joinpath("index.html").read_bytes()
         self._policy = content_security_policy(self._page.decode())
@@ -110,6 +109,12 @@ class PageServer:
         self._ticket = secrets.token_urlsafe(32)
         return f"http://{HOST}:{self.port}/{self._ticket}"
 
+    def wait_for_visit(self, seconds: float) -> None:
+        """Wait until the page was fetched, or so many seconds."""
+        ends = time.monotonic() + seconds
+        while not self._visited and time.monotonic() < ends:
+            time.sleep(0.02)
+
     def check_source(self, headers: Any) -> None:
         """Raise RefusedError for a request that was not meant for this server, or that another site sent."""
         hosts = {f"{name}:{self.port}" for name in (HOST, "localhost")}
@@ -120,7 +125,10 @@ class PageServer:
             raise RefusedError(403, "the Origin of the request is another site")
 
     def find(self, method: str, target: str) -> str:
-        """Return what is asked for, "" for the page; raise RefusedError without the token, in a time that tells nothing."""
+        """Return what is asked for, "" for the page; raise RefusedError without the token.
+
+        How long the comparison takes says nothing of the token.
+        """
         token, _, name = urlsplit(target).path.removeprefix("/").partition("/")
         if not hmac.compare_digest(token.encode(), self._token.encode()):
             raise RefusedError(403, "the address lacks this server's token; use the whole address that fastnn printed")
@@ -138,7 +146,7 @@ class PageServer:
 
     def page(self) -> tuple[bytes, str]:
         """Return the page and its Content-Security-Policy."""
-        self.visited.set()
+        self._visited = True
         return self._page, self._policy
 
     def answer(self, name: str, body: bytes) -> bytes:
