@@ -16,7 +16,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from socketserver import TCPServer
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -77,8 +76,8 @@ class PageServer:
 
     Attributes
     ----------
-    address : str
-        Of the page. Its path holds a token, without which nothing is answered.
+    address, path : str
+        Of the page. The path holds a token, without which nothing is answered.
     """
 
     def __init__(self, answers: Answers) -> None:
@@ -90,7 +89,8 @@ class PageServer:
         self._policy = content_security_policy(self._page.decode())
         self._http = LocalHTTPServer((HOST, 0), _handler_of(self))
         self.port = self._http.server_port
-        self.address = f"http://{HOST}:{self.port}/{self._token}/"
+        self.path = f"/{self._token}/"
+        self.address = f"http://{HOST}:{self.port}{self.path}"
         threading.Thread(target=self._http.serve_forever, args=(0.1,), name="fastnn page", daemon=True).start()
 
     def __enter__(self) -> PageServer:
@@ -129,7 +129,7 @@ class PageServer:
 
         How long the comparison takes says nothing of the token.
         """
-        token, _, name = urlsplit(target).path.removeprefix("/").partition("/")
+        token, _, name = target.partition("?")[0].removeprefix("/").partition("/")
         if not hmac.compare_digest(token.encode(), self._token.encode()):
             raise RefusedError(403, "the address lacks this server's token; use the whole address that fastnn printed")
         if method != ("POST" if name else "GET"):
@@ -139,7 +139,7 @@ class PageServer:
     def redeem(self, target: str) -> bool:
         """Tell whether a path is the ticket; it is good for one visit."""
         ticket, self._ticket = self._ticket, None
-        if ticket is not None and hmac.compare_digest(urlsplit(target).path.encode(), f"/{ticket}".encode()):
+        if ticket is not None and hmac.compare_digest(target.encode(), f"/{ticket}".encode()):
             return True
         self._ticket = ticket
         return False
@@ -233,7 +233,7 @@ def _handler_of(server: PageServer) -> type[BaseHTTPRequestHandler]:
 
         def _get(self) -> None:
             if server.redeem(self.path):
-                self._send(303, b"", "text/plain", {"Location": urlsplit(server.address).path})
+                self._send(303, b"", "text/plain", {"Location": server.path})
                 return
             server.find("GET", self.path)
             page, policy = server.page()
