@@ -67,7 +67,9 @@ def test_the_page_and_an_answer_are_fetched_by_any_client(server):
         assert json.load(response) == {"number": 4}
 
 
-@pytest.mark.parametrize("path", ["/", "/echo", "//", "/wrong/", "/wrong/echo", "/{token}x/", "/{shorter}/", "/%C3%A9/", "//[/"])
+@pytest.mark.parametrize(
+    "path", ["/", "/echo", "//", "/wrong/", "/wrong/echo", "/{token}x/", "/{shorter}/", "/%C3%A9/", "//[/"]
+)
 def test_nothing_is_answered_without_the_token(server, path):
     token = server.address.split("/")[3]
     path = path.format(token=token, shorter=token[:-1])

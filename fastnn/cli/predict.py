@@ -18,15 +18,14 @@ from ..tables.encoder import has_own_names
 from ..tables.reading import Table
 from ..tables.targets import ClassTarget
 from .results import model_file
-from .table_reading import read_rows, resolve_name, tell_problems, tell_reading
+from .table_reading import read_rows, resolve_name, tell_problems, tell_surprises
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
     model = load_model(model_file(arguments.model))
     table = read_rows(arguments.file, model.encoder, arguments)
-    quiet = [note for note in table.notes if "missing value" in note or "also named" in note]
-    tell_reading(_with_notes(table, quiet), _say)
+    tell_surprises(table, _say)
     columns = without_target(model, table, arguments.target)
     try:
         values, problems = model.encoder.raw(columns)
@@ -44,11 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _say(text: str) -> None:
     print(f"fastnn: {text}", file=sys.stderr)
-
-
-def _with_notes(table: Table, notes: list[str]) -> Table:
-    """Return a table of which only these notes are said."""
-    return Table(**{**vars(table), "notes": tuple(notes)})
 
 
 def without_target(model: TableModel, table: Table, option: str | None) -> dict[str, Column]:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +37,7 @@ from ..tables.targets import ClassTarget
 from .notices import notice_of_compilation
 from .predict import without_target
 from .results import model_file
-from .table_reading import read_rows, resolve_name, tell_problems, tell_reading
+from .table_reading import read_rows, resolve_name, tell_problems, tell_surprises
 from .tasks import DIGIT_NAMES, Task
 
 SMALLEST_IMAGE = 64
@@ -169,25 +169,26 @@ def _digit_inputs(model: TableModel, shape: tuple[int, int] | None, arguments: a
 def _read_data(model: TableModel, arguments: argparse.Namespace) -> TableData:
     """Return the rows of a file as the model takes them, with what is to be learned of them if it is there."""
     table = read_rows(arguments.data, model.encoder, arguments, targets=True)
-    tell_reading(table, _say)
+    tell_surprises(table, _say)
     columns = without_target(model, table, arguments.target)
     try:
         values, problems = model.encoder.raw(columns)
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"{arguments.data}: {error}") from None
     tell_problems(table, problems, _say)
-    known_names = has_own_names(model.encoder.column_names)
-    targets = _targets(model, table, arguments.target, set(model.encoder.column_names if known_names else columns))
+    targets = _targets(model, table, arguments.target, columns)
     if targets is None:
         return TableData(values)
     known = np.isfinite(targets) & (targets >= 0 if model.classes is not None else True)
     return TableData(values[known], targets[known]) if known.any() else TableData(values)
 
 
-def _targets(model: TableModel, table: Table, option: str | None, inputs: set[str]) -> NDArray[Any] | None:
+def _targets(model: TableModel, table: Table, option: str | None, columns: Collection[str]) -> NDArray[Any] | None:
     """Return the index of each row's class, or its quantity; None if the file has no such column."""
-    others = [] if has_own_names(inputs) else [name for name in table.columns if name not in inputs]
-    candidates = [*table.targets, model.target.names[0], *others]
+    by_name = has_own_names(model.encoder.column_names)
+    inputs = model.encoder.column_names if by_name else columns
+    left_out = [] if by_name else [name for name in table.columns if name not in columns]
+    candidates = [*table.targets, model.target.names[0], *left_out]
     free = [name for name in candidates if name in table.columns and name not in inputs]
     name = resolve_name(option, list(table.columns), "--target") if option is not None else next(iter(free), None)
     if name is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,12 @@ def tell_reading(table: Table, tell: Callable[[str], None]) -> None:
         )
     if len(fields) > MOST_WARNINGS:
         tell(f"warning: {len(fields) - MOST_WARNINGS:,} more texts among numbers are taken as missing values")
+
+
+def tell_surprises(table: Table, tell: Callable[[str], None]) -> None:
+    """Say what is damaged in a file, and of how it was understood only what may surprise."""
+    notes = tuple(note for note in table.notes if "missing value" in note or "also named" in note)
+    tell_reading(replace(table, notes=notes), tell)
 
 
 def resolve_names(given: Iterable[str], names: Sequence[str], option: str) -> list[str]:
