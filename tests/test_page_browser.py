@@ -4,7 +4,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -103,7 +106,7 @@ def draw(browser, strokes):
     browser.run("clearPad()")
     before = answers(browser)
     for stroke in strokes:
-        points = np.concatenate([np.linspace(a, b, 8) for a, b in zip(stroke, stroke[1:], strict=False)])
+        points = np.concatenate([np.linspace(a, b, 8) for a, b in pairwise(stroke)])
         browser.drag([(x + u * side, y + v * side) for u, v in points])
     browser.wait(f"!busy && document.body.dataset.answers > {before}")
 
@@ -208,11 +211,15 @@ def test_everything_that_acts_has_a_name(page):
 def test_a_wrong_token_and_another_site_are_refused(page, shown):
     page.visit(shown.address[:-4] + "xyz/")
     assert "lacks this server's token" in page.run("document.body.innerText")
-    page.visit("data:text/html,<title>another site</title>")
-    page.events.clear()
-    for options in ('mode: "no-cors"', 'headers: {"Content-Type": "application/json"}'):
-        request = f"""fetch("{shown.address}model", {{method: "POST", body: "{{}}", {options}}})"""
-        assert page.run(f"""{request}.then(() => "answered", () => "refused")""") == "refused"
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as another_site:
+        threading.Thread(target=another_site.serve_forever, daemon=True).start()
+        page.visit(f"http://127.0.0.1:{another_site.server_port}/")
+        page.events.clear()
+        for options in ('mode: "no-cors"', 'headers: {"Content-Type": "application/json"}'):
+            request = f"""fetch("{shown.address}model", {{method: "POST", body: "{{}}", {options}}})"""
+            assert page.run(f"""{request}.then(() => "answered", () => "refused")""") == "refused"
+        page.run("new Promise((resolve) => setTimeout(resolve, 300))")
+        another_site.shutdown()
     statuses = [
         event["params"]["statusCode"]
         for event in page.events
