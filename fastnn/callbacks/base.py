@@ -29,8 +29,8 @@ class Callback:
     stop_reason : str
         Becomes `history.stop_reason` if this callback ends the training.
     observes_only : bool
-        Whether it neither ends nor changes the training: a checkpoint then knows nothing of it, and a training may be
-        resumed with it or without it.
+        Whether it neither ends nor changes the training: it is then called at the ends of some epochs, many times a
+        second, instead of all, so that it does not slow short ones; and a checkpoint knows nothing of it.
 
     Examples
     --------

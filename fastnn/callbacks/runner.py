@@ -23,6 +23,11 @@ class CallbackRunner:
         self._begun: list[Callback] = []
 
     def __bool__(self) -> bool:
+        return bool(self._kept())
+
+    @property
+    def observed(self) -> bool:
+        """Whether there are any, if only some that observe."""
         return bool(self._callbacks)
 
     def __enter__(self) -> CallbackRunner:
@@ -69,7 +74,7 @@ class CallbackRunner:
                 callback.restore(plain | own)
 
     def _kept(self) -> list[Callable[[Any, History], Any]]:
-        """Return the callbacks that a checkpoint knows."""
+        """Return the callbacks that the training and its checkpoint depend on."""
         return [callback for callback in self._callbacks if not getattr(callback, "observes_only", False)]
 
 

@@ -115,6 +115,11 @@ class RankCallbacks(CallbackRunner):
     def __bool__(self) -> bool:
         return self._any
 
+    @property
+    def observed(self) -> bool:
+        """Whether there are any, on whatever rank."""
+        return self._any
+
     def restore(self, plain: list[list[Any]], arrays: dict[str, np.ndarray]) -> None:
         """Restore them on rank 0."""
         if self._group.rank == 0:

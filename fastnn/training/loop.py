@@ -19,6 +19,9 @@ from .thread_tuner import ThreadTuner
 CALL_SECONDS = 0.25
 """Longest that compiled code keeps Python waiting, where a step is not longer."""
 
+OBSERVED_CALL_SECONDS = 0.05
+"""The same where callbacks observe: their calls then cost some 1% at most."""
+
 DIVERGENCE_FACTOR = 1e4
 """A mean loss of an epoch this many times that of the first one counts as diverged."""
 
@@ -99,7 +102,14 @@ class Metrics:
 class Callbacks(Protocol):
     """What the loop asks of the callbacks of a fit; they alone know the network."""
 
-    def __bool__(self) -> bool: ...
+    def __bool__(self) -> bool:
+        """Return whether they must be called after every epoch, before the next begins."""
+        ...
+
+    @property
+    def observed(self) -> bool:
+        """Whether there are any at all: those that only observe are called at some epochs' ends."""
+        ...
 
     def after_epoch(self) -> bool:
         """Call them all; return whether one of them ends the training."""
@@ -116,6 +126,8 @@ class Callbacks(Protocol):
 
 class NoCallbacks:
     """No callbacks at all, as a context."""
+
+    observed = False
 
     def __bool__(self) -> bool:
         return False
@@ -198,6 +210,11 @@ class TrainingRun:
         return bool(self.hooks.callbacks) or self.plan.rates.reads_history
 
     @property
+    def is_observed(self) -> bool:
+        """Whether calls that span epochs must end with one, for callbacks that see some epochs only."""
+        return self.hooks.callbacks.observed and not self.by_epoch
+
+    @property
     def seconds(self) -> float:
         """Wall time of this training, that before a checkpoint included."""
         return time.perf_counter() - self._began
@@ -227,7 +244,12 @@ class TrainingRun:
         """Return the first and last step of the next call, which takes `steps` at most."""
         first, per_epoch = self.position, self.plan.steps_per_epoch
         last = min(first + steps, self.plan.n_steps)
-        return first, min(last, first - first % per_epoch + per_epoch) if self.by_epoch else last
+        end_of_epoch = first - first % per_epoch + per_epoch
+        if self.by_epoch:
+            last = min(last, end_of_epoch)
+        elif self.is_observed and last > end_of_epoch:
+            last -= last % per_epoch
+        return first, last
 
     def advance(self, steps: int, n_threads: int) -> float:
         """Train for up to `steps` steps; return the seconds they took."""
@@ -351,6 +373,7 @@ def train(run: TrainingRun, tuner_class: Callable[[TrainingRun], Any] = ThreadTu
 def _train_to_end(run: TrainingRun, tuner: Any, finite: np.ndarray) -> None:
     """Call the compiled epochs again and again; `finite` keeps the parameters of the last sound return."""
     parameters, steps = run.arguments.network.parameters, 1
+    call_seconds = OBSERVED_CALL_SECONDS if run.is_observed else CALL_SECONDS
     while True:
         diverged = run.diverged() if run.plan.on_divergence == "raise" else None
         if diverged:
@@ -364,4 +387,4 @@ def _train_to_end(run: TrainingRun, tuner: Any, finite: np.ndarray) -> None:
         seconds = run.advance(steps, tuner.size)
         seconds_per_step = seconds / max(1, run.position - before)
         tuner.observe(seconds_per_step)
-        steps = int(min(max(1, CALL_SECONDS / max(seconds_per_step, 1e-9)), MAX_STEPS, 4 * steps))
+        steps = int(min(max(1, call_seconds / max(seconds_per_step, 1e-9)), MAX_STEPS, 4 * steps))
