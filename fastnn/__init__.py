@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from . import (
+    augmentation,
     callbacks,
     compiled,
     datasets,
@@ -73,6 +74,7 @@ __all__ = [
     "TableModel",
     "TrainingWarning",
     "__version__",
+    "augmentation",
     "callbacks",
     "compiled",
     "datasets",

@@ -19,6 +19,7 @@ from numba import njit, typeof
 from scipy import sparse
 
 import fastnn
+from fastnn.augmentation import Images, pack_images
 from fastnn.kernels import gather, layout, predict, registry, threads, train_loop
 from fastnn.kernels import kernel_table as kernel_table_module
 from fastnn.kernels.activations import activate
@@ -43,6 +44,7 @@ interpreted_only = pytest.mark.skipif(COMPILED, reason="machine code records not
 TEAMS = ("predict_rows", "train_steps")  # called by the threads of a team
 BLOCK = 2  # rows
 N_IN, N_HIDDEN, N_OUT = 3, 2, 1
+IMAGES = Images(height=1, width=N_IN, shift=1, elastic_alpha=2)
 
 # ---- Every way to train
 
@@ -74,7 +76,9 @@ OPTIMIZERS = {
 }
 PENALTIES = {"none": {}, "l1": {"l1": 0.1}, "l2": {"l2": 0.1}, "l2 of the batch": {"l2": 0.1, "penalty_per_batch": 1.0}}
 PERTURBATIONS = [
-    chosen for n in range(4) for chosen in itertools.combinations(("dropout", "input_noise", "label_smoothing"), n)
+    *(chosen for n in range(4) for chosen in itertools.combinations(("dropout", "input_noise", "label_smoothing"), n)),
+    ("augmentation",),
+    ("augmentation", "dropout"),
 ]
 
 
@@ -89,6 +93,8 @@ def every_way():
 def is_offered(way):
     """A batch's penalty and clipping both keep sums in `norms`; sparse rows have no scales; a rank evaluates later."""
     if (way.penalty == "l2 of the batch" and way.clip_norm) or (way.input_scales and "sparse" in kinds_of(way)):
+        return False
+    if way.sparse and "augmentation" in way.perturbations:
         return False
     return way.by == "steps" or way.validation == "none"
 
@@ -142,6 +148,7 @@ def train(way, without=None):
     stochastic_regularization = layout.StochasticRegularization(
         int("dropout" in way.perturbations), 0.1 * ("input_noise" in way.perturbations),
         0.1 * ("label_smoothing" in way.perturbations), 7,
+        pack_images(IMAGES if "augmentation" in way.perturbations else None, "float32", 1.0, BLOCK),
     )  # fmt: skip
     net = engine((0.0 if way.sparse else 0.5, 0.5) if "dropout" in way.perturbations else 0.0, way.input_scales)
     memory = net.memory(BLOCK, way.sparse)

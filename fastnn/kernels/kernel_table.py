@@ -17,6 +17,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from .activations import activate
 from .backward import backward
 from .gather import CSR, gather_rows
+from .image_distortion import distort_examples
 from .jit import COMPILED, defer_sigint
 from .layout import StochasticRegularization, UpdateRule
 from .losses import output_deltas
@@ -96,6 +97,8 @@ def required_for_training(
         kernels |= {penalty_pass}
     if stochastic_regularization.dropout:
         kernels |= {drop_hidden, perturb_examples}
+    if stochastic_regularization.images.height > 0:
+        kernels |= {distort_examples}
     if stochastic_regularization.input_noise > 0 or stochastic_regularization.label_smoothing > 0:
         kernels |= {perturb_examples}
     return kernels
