@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -121,7 +120,8 @@ class Images:
         if not np.isfinite(out).all():
             raise ValueError("X must hold finite numbers, got NaN or infinity")
         seed, epoch = check_int("seed", seed, 0), check_int("epoch", epoch, 0)
-        image_distortion.distort_images(out.reshape(-1), pack_images(self, out.dtype), seed, epoch, len(out))
+        settings = pack_perturbations(self, out.dtype, seed=seed)
+        image_distortion.distort_images(out.reshape(-1), settings, epoch, len(out))
         return out
 
     def __repr__(self) -> str:
@@ -150,8 +150,18 @@ def gaussian_taps(sigma: float) -> NDArray[np.float64]:
     return np.asarray(taps / taps.sum())
 
 
-def pack_images(images: Images | None, dtype: Any, input_scale: float = 1.0, n_rows: int = 1) -> layout.ImageDistortion:
-    """Pack the settings for the kernels, with scratch for blocks of `n_rows` rows.
+def pack_perturbations(
+    images: Images | None,
+    dtype: Any,
+    *,
+    input_scale: float = 1.0,
+    n_rows: int = 1,
+    dropout: bool = False,
+    input_noise: float = 0.0,
+    label_smoothing: float = 0.0,
+    seed: int = 0,
+) -> layout.StochasticRegularization:
+    """Pack the random perturbations of a training for the kernels.
 
     Parameters
     ----------
@@ -162,17 +172,33 @@ def pack_images(images: Images | None, dtype: Any, input_scale: float = 1.0, n_r
     input_scale : float, default 1
         What the inputs have been multiplied by when they are distorted.
     n_rows : int, default 1
+        Rows of a block, each of which has scratch of its own.
+    dropout, input_noise, label_smoothing, seed
+        As the kernels take them.
     """
     empty = np.empty(0, dtype)
+    packed = layout.StochasticRegularization(
+        int(dropout), input_noise, label_smoothing, seed, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, empty, empty, 0
+    )
     if images is None:
-        return layout.ImageDistortion(0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, empty, empty, 0)
+        return packed
     ld, ld_transposed = (-(-size // FIELD_ALIGNMENT) * FIELD_ALIGNMENT for size in (images.width, images.height))
     field_size = max(images.height * ld, images.width * ld_transposed)
     size = 5 * field_size + (images.height + 3) * (images.width + 3)
-    size = math.ceil(size / FIELD_ALIGNMENT) * FIELD_ALIGNMENT
-    taps = gaussian_taps(images.elastic_sigma) if images.elastic_alpha else empty
-    return layout.ImageDistortion(
-        images.height, images.width, ld, ld_transposed, images.shift, images.rotation, images.scale, images.shear,
-        int(images.horizontal_flip), images.elastic_alpha, images.background * input_scale, taps.astype(dtype),
-        np.zeros(n_rows * size, dtype), size,
-    )  # fmt: skip
+    size = -(-size // FIELD_ALIGNMENT) * FIELD_ALIGNMENT
+    return packed._replace(
+        image_height=images.height,
+        image_width=images.width,
+        field_ld=ld,
+        field_ld_transposed=ld_transposed,
+        shift=images.shift,
+        rotation=images.rotation,
+        scale=images.scale,
+        shear=images.shear,
+        flip=int(images.horizontal_flip),
+        elastic_alpha=images.elastic_alpha,
+        background=images.background * input_scale,
+        taps=gaussian_taps(images.elastic_sigma).astype(dtype) if images.elastic_alpha else empty,
+        image_scratch=np.zeros(n_rows * size, dtype),
+        image_scratch_size=size,
+    )

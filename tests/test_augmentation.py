@@ -7,7 +7,7 @@ import pytest
 import scipy.ndimage
 
 import fastnn
-from fastnn.augmentation import Images, pack_images
+from fastnn.augmentation import Images, pack_perturbations
 from fastnn.kernels.image_distortion import AFFINE_DRAWS, DISTORTION_STREAM, FIELD_UNIT, distort_images
 from fastnn.kernels.intrinsics import _random_below as random_below
 from fastnn.kernels.layout import DROP_UNIT
@@ -78,15 +78,15 @@ def test_the_interpolation_is_scipys_inside_at_the_edge_and_outside():
 )
 def test_the_kernel_computes_the_specification(images):
     source = images_of(4)
-    out, packed = source.copy(), pack_images(images, "float64")
-    distort_images(out.reshape(-1), packed, 7, 3, 4)
+    out, settings = source.copy(), pack_perturbations(images, "float64", seed=7)
+    distort_images(out.reshape(-1), settings, 3, 4)
     twin = [expected(image, images, 7, 3, position) for position, image in enumerate(source)]
     np.testing.assert_allclose(out, twin, atol=1e-12)
 
 
 def test_float32_is_within_the_rounding_of_its_coordinates():
     exact = images_of(4)
-    distort_images(exact.reshape(-1), pack_images(EVERYTHING, "float64"), 7, 3, 4)
+    distort_images(exact.reshape(-1), pack_perturbations(EVERYTHING, "float64", seed=7), 3, 4)
     # coordinates of up to 12 pixels are exact to 12 * 2^-23; neighbouring pixels differ by up to 1
     np.testing.assert_allclose(EVERYTHING.apply(images_of(4), seed=7, epoch=3), exact, atol=3e-5)
 

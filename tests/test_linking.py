@@ -19,7 +19,7 @@ from numba import njit, typeof
 from scipy import sparse
 
 import fastnn
-from fastnn.augmentation import Images, pack_images
+from fastnn.augmentation import Images, pack_perturbations
 from fastnn.kernels import gather, layout, predict, registry, threads, train_loop
 from fastnn.kernels import kernel_table as kernel_table_module
 from fastnn.kernels.activations import activate
@@ -145,10 +145,10 @@ def rule_of(way, n_parameters):
 
 def train(way, without=None):
     """Train for one epoch of two batches; return the parameters and the kernels that were requested."""
-    stochastic_regularization = layout.StochasticRegularization(
-        int("dropout" in way.perturbations), 0.1 * ("input_noise" in way.perturbations),
-        0.1 * ("label_smoothing" in way.perturbations), 7,
-        pack_images(IMAGES if "augmentation" in way.perturbations else None, "float32", 1.0, BLOCK),
+    stochastic_regularization = pack_perturbations(
+        IMAGES if "augmentation" in way.perturbations else None, "float32", n_rows=BLOCK,
+        dropout="dropout" in way.perturbations, input_noise=0.1 * ("input_noise" in way.perturbations),
+        label_smoothing=0.1 * ("label_smoothing" in way.perturbations), seed=7,
     )  # fmt: skip
     net = engine((0.0 if way.sparse else 0.5, 0.5) if "dropout" in way.perturbations else 0.0, way.input_scales)
     memory = net.memory(BLOCK, way.sparse)

@@ -93,17 +93,18 @@ def sample_bilinear(out, bordered, field_y, field_x, maps, alpha, height, width,
 
 
 @kernel
-def affine_map(images, seed, stream, start):
+def affine_map(settings, stream, start):
     """Return (m_yy, m_yx, m_xy, m_xx, shift_y, shift_x): pixel p, from the centre, is read at m p + shift.
 
     m = rotation . shear . diag(1 / scale_y, 1 / scale_x), the angles drawn in degrees.
     """
-    shift_y, shift_x = uniform(images.shift, seed, stream, start), uniform(images.shift, seed, stream, start + 1)
-    angle = uniform(images.rotation, seed, stream, start + 2) * (math.pi / 180)
-    shear = math.tan(uniform(images.shear, seed, stream, start + 3) * (math.pi / 180))
-    inverse_y = 1 / (1 + uniform(images.scale, seed, stream, start + 4))
-    inverse_x = 1 / (1 + uniform(images.scale, seed, stream, start + 5))
-    if images.flip and random_below(seed, stream, start + 6, 2) == 1:
+    seed = settings.seed
+    shift_y, shift_x = uniform(settings.shift, seed, stream, start), uniform(settings.shift, seed, stream, start + 1)
+    angle = uniform(settings.rotation, seed, stream, start + 2) * (math.pi / 180)
+    shear = math.tan(uniform(settings.shear, seed, stream, start + 3) * (math.pi / 180))
+    inverse_y = 1 / (1 + uniform(settings.scale, seed, stream, start + 4))
+    inverse_x = 1 / (1 + uniform(settings.scale, seed, stream, start + 5))
+    if settings.flip and random_below(seed, stream, start + 6, 2) == 1:
         inverse_x = -inverse_x
     cosine, sine = math.cos(angle), math.sin(angle)
     return (
@@ -117,52 +118,54 @@ def affine_map(images, seed, stream, start):
 
 
 @kernel
-def distort_row(row, scratch, images, seed, stream, position):
-    """Update row: (height * width,), one image, with the distortion of a position; scratch: (scratch_size,)."""
-    height, width, ld, ld_field = images.height, images.width, images.ld, images.ld_transposed
+def distort_row(row, scratch, settings, stream, position):
+    """Update row: (height * width,), one image, with the distortion of a position; scratch: (image_scratch_size,)."""
+    height, width, ld, ld_field = (
+        settings.image_height, settings.image_width, settings.field_ld, settings.field_ld_transposed
+    )  # fmt: skip
+    seed = settings.seed
     start = position * (AFFINE_DRAWS + height * width)
     size = max(height * ld, width * ld_field)
     u, v, w = scratch[:size], scratch[size : 2 * size], scratch[2 * size : 3 * size]
     field_y, field_x = scratch[3 * size : 3 * size], scratch[4 * size : 4 * size]
-    if images.alpha > 0:
+    if settings.elastic_alpha > 0:
         field_y, field_x = scratch[3 * size : 4 * size], scratch[4 * size : 5 * size]
         draw_fields(u, v, seed, stream, start + AFFINE_DRAWS, height, width, ld)
-        smooth_columns(w, u, images.taps, height, ld)
+        smooth_columns(w, u, settings.taps, height, ld)
         transpose(u, w, height, width, ld_field, ld)
-        smooth_columns(field_y, u, images.taps, width, ld_field)
-        smooth_columns(w, v, images.taps, height, ld)
+        smooth_columns(field_y, u, settings.taps, width, ld_field)
+        smooth_columns(w, v, settings.taps, height, ld)
         transpose(u, w, height, width, ld_field, ld)
-        smooth_columns(field_x, u, images.taps, width, ld_field)
+        smooth_columns(field_x, u, settings.taps, width, ld_field)
     bordered = scratch[5 * size : 5 * size + (height + 3) * (width + 3)]
-    bordered[:] = row.dtype.type(images.background)
+    bordered[:] = row.dtype.type(settings.background)
     for y in range(height):
         dst = bordered[(y + 1) * (width + 3) + 1 : (y + 1) * (width + 3) + 1 + width]
         source = row[y * width : (y + 1) * width]
         for x in range(width):
             dst[x] = source[x]
-    maps = affine_map(images, seed, stream, start)
-    sample_bilinear(row, bordered, field_y, field_x, maps, images.alpha, height, width, ld_field)
+    maps = affine_map(settings, stream, start)
+    sample_bilinear(row, bordered, field_y, field_x, maps, settings.elastic_alpha, height, width, ld_field)
 
 
 @linked_kernel(Slot.DISTORT_EXAMPLES, (Floats, Int64Matrix, StochasticRegularization, int, int, int, int))
 def distort_examples(buffer, table, stochastic_regularization, epoch, position, first, last):
     """Update buffer[GRADIENT_INPUTS]: rows first..last, each distorted. Row `first` is at `position` of the order."""
-    images, layer = stochastic_regularization.images, table[0]
+    settings, layer = stochastic_regularization, table[0]
     # rows of different threads never share scratch: each range has the rows' own part
-    scratch = images.scratch[first * images.scratch_size : (first + 1) * images.scratch_size]
+    scratch = settings.image_scratch[first * settings.image_scratch_size : (first + 1) * settings.image_scratch_size]
     for r in range(first, last):
         row = layer[GRADIENT_INPUTS] + r * layer[LD_IN]
         distort_row(
-            buffer[row : row + layer[N_IN]], scratch, images, stochastic_regularization.seed,
-            epoch * STREAMS + DISTORTION_STREAM, position + r - first,
+            buffer[row : row + layer[N_IN]], scratch, settings, epoch * STREAMS + DISTORTION_STREAM,
+            position + r - first,
         )  # fmt: skip
 
 
 @entry
-def distort_images(out, images, seed, epoch, n_rows):
+def distort_images(out, settings, epoch, n_rows):
     """Update out: (n_rows, height * width), the image in row r with the distortion of position r of an epoch."""
-    size = images.height * images.width
+    size = settings.image_height * settings.image_width
     for r in range(n_rows):
-        distort_row(
-            out[r * size : (r + 1) * size], images.scratch, images, seed, epoch * STREAMS + DISTORTION_STREAM, r,
-        )  # fmt: skip
+        row = out[r * size : (r + 1) * size]
+        distort_row(row, settings.image_scratch, settings, epoch * STREAMS + DISTORTION_STREAM, r)

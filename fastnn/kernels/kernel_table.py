@@ -97,7 +97,7 @@ def required_for_training(
         kernels |= {penalty_pass}
     if stochastic_regularization.dropout:
         kernels |= {drop_hidden, perturb_examples}
-    if stochastic_regularization.images.height > 0:
+    if stochastic_regularization.image_height > 0:
         kernels |= {distort_examples}
     if stochastic_regularization.input_noise > 0 or stochastic_regularization.label_smoothing > 0:
         kernels |= {perturb_examples}

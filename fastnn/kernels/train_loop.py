@@ -32,7 +32,6 @@ from .layout import (
     WEIGHTS,
     ZEROS,
     Examples,
-    ImageDistortion,
     NetworkView,
     Records,
     StepRange,
@@ -90,7 +89,7 @@ def forward_examples(network, work, examples, order, start, total, first, last, 
     gather_targets(targets, examples, order, start + first, n_rows, n_out, ld)
     factors = work.row_factor[first:last]
     gather_factors(factors, examples, order, start + first, n_rows, total)
-    if stochastic_regularization.images.height > 0:
+    if stochastic_regularization.image_height > 0:
         call(
             network.kernel_table, distort_examples,
             buffer, table, stochastic_regularization, epoch, start + first, first, last,
@@ -363,8 +362,9 @@ def train_steps(
     state = records.state
     barrier_count = 1
     nothing = work.scratch[:0]
-    images = ImageDistortion(0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, nothing, nothing, 0)
-    unperturbed = StochasticRegularization(0, 0.0, 0.0, 0, images)
+    unperturbed = StochasticRegularization(
+        0, 0.0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, nothing, nothing, 0
+    )  # fmt: skip
     if step_range.first == step_range.last:
         evaluate(
             records.sums, records.order[:0], network, work, validation, unperturbed,

@@ -47,7 +47,7 @@ def check_fit(spec: Spec, dataset: Dataset, options: FitOptions, callbacks: Any)
 def check_inputs(spec: Spec, dataset: Dataset, options: FitOptions) -> None:
     """Raise for options that change inputs, where these are sparse."""
     regularization = options.regularization
-    noisy = {"dropout of inputs": spec.dropout[0], "input_noise": regularization.input_noise}
+    noisy: dict[str, Any] = {"dropout of inputs": spec.dropout[0], "input_noise": regularization.input_noise}
     noisy |= {"augmentation": regularization.augmentation}
     if gather.CSR in (dataset.examples.kind, dataset.validation.kind) and any(noisy.values()):
         given = ", ".join(name for name, value in noisy.items() if value)

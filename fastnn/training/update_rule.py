@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..augmentation import Images, pack_images
+from ..augmentation import Images, pack_perturbations
 from ..checks import check_float
 from ..kernels import layout, optimizer_steps
 from ..optimizers import SGD, Optimizer
@@ -43,7 +43,7 @@ def make_regularization(
     *, l1: Any, l2: Any, clip_norm: Any, max_norm: Any, label_smoothing: Any, input_noise: Any, ema_decay: Any
 ) -> Regularization:
     """Check the arguments of `fit`; None is off."""
-    checked = {}
+    checked: dict[str, Any] = {}
     for name, value in (("l1", l1), ("l2", l2), ("input_noise", input_noise)):
         checked[name] = check_float(name, value)
         if checked[name] < 0:
@@ -165,7 +165,7 @@ def plain_sgd_rule(parameters: np.ndarray) -> layout.UpdateRule:
 
 def no_stochastic_regularization(parameters: np.ndarray) -> layout.StochasticRegularization:
     """Return what perturbs nothing, for parameters of this array's type."""
-    return layout.StochasticRegularization(0, 0.0, 0.0, 0, pack_images(None, parameters.dtype))
+    return pack_perturbations(None, parameters.dtype)
 
 
 def make_stochastic_regularization(
@@ -182,10 +182,13 @@ def make_stochastic_regularization(
     block : int
         Rows of a block, see `Workspace`.
     """
-    return layout.StochasticRegularization(
-        int(any(spec.dropout)),
-        regularization.input_noise,
-        regularization.label_smoothing,
-        int(np.random.SeedSequence((seed, 1)).generate_state(1, np.uint64)[0] >> 1),
-        pack_images(regularization.augmentation, spec.dtype, spec.input_scale, block),
+    return pack_perturbations(
+        regularization.augmentation,
+        spec.dtype,
+        input_scale=spec.input_scale,
+        n_rows=block,
+        dropout=any(spec.dropout),
+        input_noise=regularization.input_noise,
+        label_smoothing=regularization.label_smoothing,
+        seed=int(np.random.SeedSequence((seed, 1)).generate_state(1, np.uint64)[0] >> 1),
     )
