@@ -24,12 +24,12 @@ from fastnn.kernels import gather, layout, predict, registry, threads, train_loo
 from fastnn.kernels import kernel_table as kernel_table_module
 from fastnn.kernels.activations import activate
 from fastnn.kernels.argument_types import Floats, Int64s, KernelTable, Scalar, numba_type
+from fastnn.kernels.compilation import machine_code
 from fastnn.kernels.forward import forward_layer
 from fastnn.kernels.jit import COMPILED, OPTIONS
 from fastnn.kernels.kernel_table import (
     build_kernel_table,
     every_kernel,
-    machine_code,
     required_for_prediction,
     required_for_training,
 )

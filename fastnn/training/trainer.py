@@ -223,6 +223,7 @@ def kernel_arguments(
     scaled = engine.spec.learned_input_scale
     gradient = engine.gradient_buffer(batch_size, fused and bool(rule.plain) and not scaled)
     kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size), scaled)
+    kernel_table.compile_kernels(engine.spec.dtype, kernels | kernel_table.required_for_prediction())  # of its health
     network = engine.network_view(memory, gradient, kernels, state.frozen)
     examples = examples._replace(prefetch_distance=inputs.prefetch_distance(examples, batch_size))
     return KernelArguments(network, work, examples, validation, rule, stochastic)
