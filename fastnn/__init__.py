@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import (
+    augmentation,
     callbacks,
     compiled,
     datasets,
@@ -15,7 +16,6 @@ from . import (
     optimizers,
     preprocessing,
     schedules,
-    tables,
 )
 from .errors import DivergenceError, FileFormatError, TrainingWarning
 from .history import History
@@ -23,7 +23,6 @@ from .losses import register_activation, register_loss
 from .network import Network, from_sklearn, from_torch, load
 from .optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop
 from .population import Ensemble, Population, fit_many
-from .table_model import TableModel, load_model
 from .warmup import warmup
 
 try:
@@ -31,13 +30,27 @@ try:
 except ImportError:  # a source tree that was never built or installed
     __version__ = "0+unknown"
 
-LATER = ("plots", "reference")
-"""Modules that are imported when they are first wanted."""
+if TYPE_CHECKING:
+    from . import plots as plots
+    from . import reference as reference
+    from . import tables
+    from .table_model import TableModel, load_model
+
+LATER = {
+    "TableModel": "table_model",
+    "load_model": "table_model",
+    "plots": "plots",
+    "reference": "reference",
+    "tables": "tables",
+}
+"""Name -> the module that is imported when the name is first used, which keeps `import fastnn` short."""
 
 
 def __getattr__(name: str) -> Any:
     if name in LATER:
-        return importlib.import_module(f".{name}", __name__)
+        module = importlib.import_module(f".{LATER[name]}", __name__)
+        globals()[name] = value = module if LATER[name] == name else getattr(module, name)
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -61,6 +74,7 @@ __all__ = [
     "TableModel",
     "TrainingWarning",
     "__version__",
+    "augmentation",
     "callbacks",
     "compiled",
     "datasets",

@@ -18,7 +18,7 @@ from .kernels.njit_api import ArrayWorkspace, Compiled, backward, forward, predi
 from .parameters import BLOCK_ROWS, aligned_zeros
 from .spec import make_spec
 from .training.engine import Engine
-from .training.update_rule import NO_STOCHASTIC_REGULARIZATION, plain_sgd_rule
+from .training.update_rule import no_stochastic_regularization, plain_sgd_rule
 
 __all__ = ["ArrayWorkspace", "Compiled", "backward", "forward", "predict", "sgd_step", "workspace"]
 
@@ -70,7 +70,7 @@ def workspace(
     memory, work = engine.workspace("train", min(rows, BLOCK_ROWS))
     gradient = aligned_zeros(engine.buffer.size, engine.dtype)
     records = layout.Records(np.empty(0, np.int64), np.zeros(3, np.int64), np.zeros(3), np.zeros((1, 4)), gradient[:0])
-    rule, stochastic = plain_sgd_rule(engine.buffer), NO_STOCHASTIC_REGULARIZATION
+    rule, stochastic = plain_sgd_rule(engine.buffer), no_stochastic_regularization(engine.buffer)
     kernels = kernel_table.required_for_training(rule, stochastic, (examples.kind,) * 2, gradient=False)
     network = engine.network_view(memory, gradient, kernels)
     barrier, transposed = threads.new_barrier(1), int(orientation == "in_out")

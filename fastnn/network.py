@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, overload
 import numpy as np
 
 from . import inputs
+from .augmentation import Images
 from .callbacks.runner import CallbackRunner
 from .checks import check_int, check_learning_rate
 from .convert import c_source, onnx
@@ -374,6 +375,7 @@ class Network:
         label_smoothing: float = 0.0,
         input_noise: float = 0.0,
         ema_decay: float | None = None,
+        augmentation: Images | None = None,
         lr_factors: Mapping[str, Any] | None = None,
         drop_last: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -441,6 +443,8 @@ class Network:
         ema_decay : float, optional
             Keep an exponential moving average of the parameters, of which each step keeps this fraction (0.999, say):
             `averaged()` returns a network that has it.
+        augmentation : fastnn.augmentation.Images, optional
+            Distort the examples, as images, anew in every epoch.
         lr_factors : dict, optional
             Factors of the learning rate by kind of parameter: "weights" and "biases", each a number or one for each
             layer, and "input_scales", a number. 0 keeps them as they are.
@@ -488,7 +492,7 @@ class Network:
                 engine.spec, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, optimizer=optimizer,
                 shuffle=shuffle, n_threads=n_threads, on_divergence=on_divergence, progress=progress, l1=l1, l2=l2,
                 clip_norm=clip_norm, max_norm=max_norm, label_smoothing=label_smoothing, input_noise=input_noise,
-                ema_decay=ema_decay, lr_factors=lr_factors, drop_last=drop_last,
+                ema_decay=ema_decay, augmentation=augmentation, lr_factors=lr_factors, drop_last=drop_last,
             )  # fmt: skip
             if group is not None:
                 data_parallel.check_options(group, options, class_weight)
@@ -547,7 +551,7 @@ class Network:
             As in `fit`.
         **options
             Of `fit`: optimizer, n_threads, on_divergence, class_weight, l1, l2, clip_norm, max_norm, label_smoothing,
-            input_noise, ema_decay, lr_factors.
+            input_noise, ema_decay, augmentation, lr_factors.
 
         Returns
         -------

@@ -203,7 +203,7 @@ def test_mnist_is_evaluated_on_its_test_images(small_mnist, no_pictures, capsys)
 # ---- Training: tables
 
 
-def test_row_19_a_made_up_table_of_two_classes_is_told_apart(capsys):
+def test_a_made_up_table_of_two_classes_is_told_apart(capsys):
     write_csv("fruit.csv", ["grams", "redness", "kind"], *fruit())
     epochs = [] if COMPILED else ["--epochs", "20"]
     printed = ok(capsys, "train", "fruit.csv", *epochs)
@@ -215,7 +215,7 @@ def test_row_19_a_made_up_table_of_two_classes_is_told_apart(capsys):
     assert (net.sizes[-1], net.activation[-1], net.loss_name) == (2, "softmax", "cross_entropy")
 
 
-def test_row_19_a_made_up_table_of_prices_is_learned_in_its_own_units(no_pictures, capsys):
+def test_a_made_up_table_of_prices_is_learned_in_its_own_units(no_pictures, capsys):
     area, age, price = houses()
     write_csv("houses.csv", ["area", "age", "price"], area, age, price)
     epochs = [] if COMPILED else ["--epochs", "30"]

@@ -8,6 +8,7 @@ import struct
 import sys
 import threading
 import tracemalloc
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
@@ -16,7 +17,8 @@ import numpy as np
 import pytest
 
 from fastnn import datasets
-from fastnn.datasets import load_digits, load_mnist, read_idx
+from fastnn.datasets import collections, download, load_digits, load_fashion_mnist, load_mnist, read_idx
+from fastnn.datasets import idx as idx_file
 from fastnn.errors import FileFormatError
 
 
@@ -94,7 +96,7 @@ class TestReadIdx:
         assert read_idx(path).shape == (0, 28, 28)
 
     def test_more_than_one_chunk(self, tmp_path):
-        array = np.random.default_rng(0).integers(0, 256, (2, datasets._CHUNK), dtype=np.uint8)
+        array = np.random.default_rng(0).integers(0, 256, (2, idx_file._CHUNK), dtype=np.uint8)
         path = tmp_path / "file"
         path.write_bytes(idx(array))
         np.testing.assert_array_equal(read_idx(path), array)
@@ -184,8 +186,9 @@ def assert_is_mnist(loaded):
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """A cache folder of the test's own, no folder in the environment and no way to the network."""
-    monkeypatch.setattr(datasets, "_cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(datasets, "_MNIST_MIRRORS", ())
+    monkeypatch.setattr(collections, "cache_folder", lambda: tmp_path / "cache")
+    for name in ("MNIST", "FASHION_MNIST"):
+        monkeypatch.setattr(datasets, name, replace(getattr(datasets, name), mirrors=()))
     monkeypatch.delenv("FASTNN_DATA", raising=False)
     return tmp_path / "cache" / "mnist"
 
@@ -265,14 +268,17 @@ class TestMnistFromFolders:
             monkeypatch.delenv(name, raising=False)
         if variable:
             monkeypatch.setenv(variable, "set")
-        assert datasets._cache_folder() == Path(folder)
+        assert collections.cache_folder() == Path(folder)
 
 
 def real_mnist():
     """The folder with the real files, if FASTNN_DATA leads to it."""
     named = Path(os.environ.get("FASTNN_DATA") or os.devnull)
     folders = (named, named / "mnist")
-    return next((folder for folder in folders if len(datasets._find_mnist(folder)) == len(MNIST)), None)
+    return next(
+        (folder for folder in folders if len(collections.find_files(collections.MNIST.files, folder)) == len(MNIST)),
+        None,
+    )
 
 
 @pytest.mark.skipif(real_mnist() is None, reason="FASTNN_DATA names no folder with the MNIST files")
@@ -332,12 +338,13 @@ def mirror(monkeypatch):
 
 
 def published(name, content):
-    return datasets._PublishedFile(name, len(content), hashlib.md5(content).hexdigest())
+    return download.PublishedFile(name, len(content), hashlib.md5(content).hexdigest())
 
 
-def test_the_sizes_of_mnist_are_those_of_its_shapes():
+@pytest.mark.parametrize("collection", [collections.MNIST, collections.FASHION_MNIST], ids=lambda each: each.title)
+def test_the_sizes_of_the_files_are_those_of_their_shapes(collection):
     """16 bytes, or 8, before the numbers."""
-    sizes = [file.size for file in datasets._MNIST_FILES]
+    sizes = [file.size for file in collection.files]
     assert sizes == [16 + 60_000 * 28 * 28, 8 + 60_000, 16 + 10_000 * 28 * 28, 8 + 10_000]
 
 
@@ -349,7 +356,7 @@ NOISE = np.random.default_rng(1).bytes(20_000)
 
 class TestDownload:
     def fetch(self, folder, *mirrors, **options):
-        datasets._download(FILE, folder, mirrors, **{"pause": 0.0, "timeout": 5.0, **options})
+        download.download(FILE, folder, mirrors, **{"pause": 0.0, "timeout": 5.0, **options})
 
     def test_file_arrives_in_a_new_folder(self, tmp_path, mirror):
         mirror.replies["file"] = [GOOD]
@@ -377,7 +384,7 @@ class TestDownload:
         assert mirror.requests == ["file"]
 
     def test_server_that_always_fails(self, tmp_path, mirror):
-        with pytest.raises(OSError, match="by hand into a folder and set the environment variable FASTNN_DATA"):
+        with pytest.raises(OSError, match=r"by hand into the folder .* variable FASTNN_DATA names"):
             self.fetch(tmp_path, mirror.url)
         assert mirror.requests == ["file"] * 3
 
@@ -412,13 +419,13 @@ class TestDownload:
             self.fetch(tmp_path, mirror.url, attempts=1)
 
     def test_bomb_takes_no_memory(self):
-        assert peak_memory(datasets._verify, gzip.compress(bytes(20_000_000)), FILE) < 2_000_000
+        assert peak_memory(download._verify, gzip.compress(bytes(20_000_000)), FILE) < 2_000_000
 
     def test_pauses_double(self, tmp_path, monkeypatch):
         pauses = []
-        monkeypatch.setattr(datasets.time, "sleep", pauses.append)
+        monkeypatch.setattr(download.time, "sleep", pauses.append)
         with pytest.raises(OSError, match="could not be downloaded"):
-            datasets._download(FILE, tmp_path, ("http://127.0.0.1:1/",), attempts=4)
+            download.download(FILE, tmp_path, ("http://127.0.0.1:1/",), attempts=4)
         assert pauses == [1.0, 2.0, 4.0]
 
     def test_failure_to_write_leaves_nothing_behind(self, tmp_path, mirror, monkeypatch):
@@ -450,8 +457,7 @@ class TestMnistFromMirror:
     def publish(self, cache, mirror, monkeypatch):
         contents = {name: idx(array) for name, array in MNIST.items()}
         files = tuple(published(name, content) for name, content in contents.items())
-        monkeypatch.setattr(datasets, "_MNIST_FILES", files)
-        monkeypatch.setattr(datasets, "_MNIST_MIRRORS", (mirror.url,))
+        monkeypatch.setattr(datasets, "MNIST", collections.Collection("MNIST", "mnist", (mirror.url,), files))
         mirror.replies.update({name: [{"body": gzip.compress(text)}] for name, text in contents.items()})
 
     def test_downloads_what_is_nowhere(self):
@@ -471,6 +477,40 @@ class TestMnistFromMirror:
         with pytest.raises(FileNotFoundError):
             load_mnist(tmp_path)
         assert mirror.requests == []
+
+
+class TestFashionMnist:
+    @pytest.fixture(autouse=True)
+    def publish(self, cache, mirror, monkeypatch):
+        packed = {name: gzip.compress(idx(array)) for name, array in MNIST.items()}
+        digest = {name: hashlib.md5(content).hexdigest() for name, content in packed.items()}
+        files = tuple(
+            download.PublishedFile(name, len(idx(array)), digest[name], of_gzip=True) for name, array in MNIST.items()
+        )
+        collection = collections.Collection("Fashion-MNIST", "fashion_mnist", (mirror.url,), files)
+        monkeypatch.setattr(datasets, "FASHION_MNIST", collection)
+        mirror.replies.update({name: [{"body": content}] for name, content in packed.items()})
+
+    def test_is_downloaded_once_into_a_folder_of_its_own(self, mirror, cache):
+        assert_is_mnist(load_fashion_mnist())
+        assert_is_mnist(load_fashion_mnist())
+        assert sorted(mirror.requests) == sorted(MNIST)
+        assert not cache.exists()
+
+    def test_a_file_packed_in_another_way_is_not_the_one_published(self, mirror, monkeypatch):
+        monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
+        mirror.replies[LABELS] = [{"body": gzip.compress(idx(MNIST[LABELS]), compresslevel=1, mtime=1)}]
+        with pytest.raises(OSError, match="not the file published"):
+            load_fashion_mnist()
+
+    def test_is_not_taken_from_the_folder_of_mnist(self, mirror, tmp_path, monkeypatch):
+        write_mnist(tmp_path, MNIST)
+        monkeypatch.setenv("FASTNN_DATA", str(tmp_path))
+        load_fashion_mnist()
+        assert sorted(mirror.requests) == sorted(MNIST)
+        write_mnist(tmp_path / "fashion_mnist", MNIST)
+        load_fashion_mnist()
+        assert len(mirror.requests) == len(MNIST)
 
 
 def test_examples_in_docstrings_run():

@@ -19,16 +19,17 @@ from numba import njit, typeof
 from scipy import sparse
 
 import fastnn
+from fastnn.augmentation import Images, pack_perturbations
 from fastnn.kernels import gather, layout, predict, registry, threads, train_loop
 from fastnn.kernels import kernel_table as kernel_table_module
 from fastnn.kernels.activations import activate
 from fastnn.kernels.argument_types import Floats, Int64s, KernelTable, Scalar, numba_type
+from fastnn.kernels.compilation import machine_code
 from fastnn.kernels.forward import forward_layer
 from fastnn.kernels.jit import COMPILED, OPTIONS
 from fastnn.kernels.kernel_table import (
     build_kernel_table,
     every_kernel,
-    machine_code,
     required_for_prediction,
     required_for_training,
 )
@@ -43,6 +44,7 @@ interpreted_only = pytest.mark.skipif(COMPILED, reason="machine code records not
 TEAMS = ("predict_rows", "train_steps")  # called by the threads of a team
 BLOCK = 2  # rows
 N_IN, N_HIDDEN, N_OUT = 3, 2, 1
+IMAGES = Images(height=1, width=N_IN, shift=1, elastic_alpha=2)
 
 # ---- Every way to train
 
@@ -74,7 +76,9 @@ OPTIMIZERS = {
 }
 PENALTIES = {"none": {}, "l1": {"l1": 0.1}, "l2": {"l2": 0.1}, "l2 of the batch": {"l2": 0.1, "penalty_per_batch": 1.0}}
 PERTURBATIONS = [
-    chosen for n in range(4) for chosen in itertools.combinations(("dropout", "input_noise", "label_smoothing"), n)
+    *(chosen for n in range(4) for chosen in itertools.combinations(("dropout", "input_noise", "label_smoothing"), n)),
+    ("augmentation",),
+    ("augmentation", "dropout"),
 ]
 
 
@@ -89,6 +93,8 @@ def every_way():
 def is_offered(way):
     """A batch's penalty and clipping both keep sums in `norms`; sparse rows have no scales; a rank evaluates later."""
     if (way.penalty == "l2 of the batch" and way.clip_norm) or (way.input_scales and "sparse" in kinds_of(way)):
+        return False
+    if way.sparse and "augmentation" in way.perturbations:
         return False
     return way.by == "steps" or way.validation == "none"
 
@@ -139,9 +145,10 @@ def rule_of(way, n_parameters):
 
 def train(way, without=None):
     """Train for one epoch of two batches; return the parameters and the kernels that were requested."""
-    stochastic_regularization = layout.StochasticRegularization(
-        int("dropout" in way.perturbations), 0.1 * ("input_noise" in way.perturbations),
-        0.1 * ("label_smoothing" in way.perturbations), 7,
+    stochastic_regularization = pack_perturbations(
+        IMAGES if "augmentation" in way.perturbations else None, "float32", n_rows=BLOCK,
+        dropout="dropout" in way.perturbations, input_noise=0.1 * ("input_noise" in way.perturbations),
+        label_smoothing=0.1 * ("label_smoothing" in way.perturbations), seed=7,
     )  # fmt: skip
     net = engine((0.0 if way.sparse else 0.5, 0.5) if "dropout" in way.perturbations else 0.0, way.input_scales)
     memory = net.memory(BLOCK, way.sparse)

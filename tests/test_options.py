@@ -83,6 +83,7 @@ REFUSED = {
     "label_smoothing": [(1.0, ValueError), (-0.1, ValueError), ("1", TypeError), (None, TypeError)],
     "input_noise": [(-0.1, ValueError), (np.inf, ValueError), ("1", TypeError), (None, TypeError)],
     "ema_decay": [(1, ValueError), (-0.1, ValueError), ("1", TypeError)],
+    "augmentation": [("elastic", TypeError), (fastnn.augmentation.Images(height=50, width=50), ValueError)],
     "lr_factors": [
         (2.0, TypeError),
         ({"speed": 1.0}, TypeError),
@@ -173,7 +174,7 @@ def test_a_schedule_stays_a_schedule():
 
 
 def test_without_regularization_every_setting_is_off():
-    assert set(dataclasses.asdict(options().regularization).values()) == {0.0}
+    assert set(dataclasses.asdict(options().regularization).values()) == {0.0, None}
 
 
 def test_factors_of_the_learning_rate_are_laid_out_by_layer():

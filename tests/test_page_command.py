@@ -73,7 +73,7 @@ def test_a_model_of_digits_is_shown_until_ctrl_c(visits, capsys):
 
 @pytest.mark.parametrize(("scale", "ink", "given"), [(1 / 255, 255, None), (1, 1, None), (1, 7.5, "7.5")])
 def test_a_model_of_mnist_has_examples_without_its_files(visits, monkeypatch, scale, ink, given):
-    monkeypatch.setattr(show, "local_mnist", lambda: None)
+    monkeypatch.setattr(show, "local_folder", lambda *arguments: None)
     save(sizes=(784, 4, 10), input_scale=scale)
     assert main(["show", "model.safetensors", *(["--ink", given] if given else [])]) == 0
     ((model, page),) = visits
@@ -84,7 +84,7 @@ def test_a_model_of_mnist_has_examples_without_its_files(visits, monkeypatch, sc
 
 def test_the_files_of_mnist_give_the_examples_where_they_are(visits, monkeypatch):
     images = np.full((3, 784), 255, np.uint8)
-    monkeypatch.setattr(show, "local_mnist", lambda: "folder")
+    monkeypatch.setattr(show, "local_folder", lambda *arguments: "folder")
     monkeypatch.setattr(show, "load_mnist", lambda: (None, (images, np.arange(3))))
     save(sizes=(784, 4, 10), input_scale=1 / 255)
     assert main(["show", "model.safetensors"]) == 0

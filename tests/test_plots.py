@@ -534,3 +534,35 @@ def test_headings_of_a_diagram_and_the_scale_beside_images_are_inside_the_pictur
                 assert box.y0 >= 0, text.get_text()
                 assert box.x1 <= width, text.get_text()
                 assert box.y1 <= height, text.get_text()
+
+
+# ---- Sheets of images
+
+
+def test_every_row_is_an_image_with_its_label():
+    X = np.arange(3 * 20).reshape(3, 20)
+    axes = plots.image_sheet(X, image_shape=(4, 5), labels=[7, "b", None], title="Three").axes[0]
+    assert [image.get_array().shape for image in axes.images] == [(4, 5)] * 3
+    np.testing.assert_array_equal(axes.images[1].get_array(), X[1].reshape(4, 5))
+    assert [text.get_text() for text in axes.texts] == ["7", "b", "None"]
+
+
+def test_a_sheet_has_as_many_columns_as_told():
+    images = plots.image_sheet(np.eye(16), n_columns=3).axes[0].images
+    assert len({image.get_extent()[0] for image in images}) == 3
+
+
+@pytest.mark.parametrize(
+    ("X", "options", "said"),
+    [
+        (np.zeros((0, 16)), {}, "at least one row"),
+        (np.zeros(16), {}, "X must have shape"),
+        (np.zeros((2, 20)), {}, "image_shape must be given"),
+        (np.zeros((2, 16)), {"image_shape": (3, 5)}, "16 pixels"),
+        (np.zeros((2, 16)), {"n_columns": 0}, "n_columns must be"),
+        (np.zeros((2, 16)), {"labels": ["a"]}, "one entry for each of 2 rows"),
+    ],
+)
+def test_what_is_no_sheet_is_refused(X, options, said):
+    with pytest.raises(ValueError, match=said):
+        plots.image_sheet(X, **options)

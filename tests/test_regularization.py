@@ -285,7 +285,7 @@ def test_a_step_with_dropout_is_that_of_the_thinned_network():
     net = network(dropout=0.5)
     changes = one_step(net, shuffle=False)
     draws = fastnn.training.update_rule.make_stochastic_regularization(
-        (0.0, 0.5), fastnn.training.update_rule.Regularization(), net.seed
+        net.engine.spec, fastnn.training.update_rule.Regularization(), net.seed, 1
     )
     mask = drawn(40, 19, 0.5, seed=draws.seed, stream=stochastic_regularization.STREAMS * 0 + 1)
     w, b = network().weights, network().biases
@@ -301,7 +301,7 @@ def test_inputs_may_be_dropped_too():
     net = network(dropout=[0.5, 0.0])
     weights = one_step(net, shuffle=False)[0]
     draws = fastnn.training.update_rule.make_stochastic_regularization(
-        (0.5, 0.0), fastnn.training.update_rule.Regularization(), net.seed
+        net.engine.spec, fastnn.training.update_rule.Regularization(), net.seed, 1
     )
     inputs = X * drawn(40, 5, 0.5, seed=draws.seed, stream=0)
     expected = one_step(network(), X=inputs, shuffle=False)[0]

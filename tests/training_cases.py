@@ -23,6 +23,9 @@ CLASSIFIER = {"activation": ["relu", "tanh", "softmax"], "loss": "cross_entropy"
 DROPPED = CLASSIFIER | {"dropout": 0.3}
 LIMITS = {"clip_norm": 1.0, "max_norm": 0.9}
 EVERYTHING = {"l1": 1e-4, "l2": 1e-3, "clip_norm": 1.0, "max_norm": 3.0, "input_noise": 0.1, "ema_decay": 0.9}
+IMAGES = fastnn.augmentation.Images(
+    height=7, width=10, shift=1, rotation=10, scale=0.2, shear=5, elastic_alpha=5, elastic_sigma=2, horizontal_flip=True
+)
 OPTIMIZERS = {
     "sgd": "sgd",
     "momentum": fastnn.SGD(momentum=0.9),
@@ -63,6 +66,7 @@ def make_cases():
         "learned input scales, adam": (CLASSIFIER | {"learned_input_scale": True}, EVERYTHING | {"optimizer": "adam"}),
         "learning rate factors": (CLASSIFIER, {"lr_factors": {"weights": [1.0, 0.5, 2.0], "biases": 0.1}}),
         "incomplete batches dropped": (CLASSIFIER, {"batch_size": 70, "drop_last": True}),
+        "distorted images": (CLASSIFIER, {"augmentation": IMAGES}),
         "inputs of bytes": (CLASSIFIER | {"input_scale": 1 / 255}, {}),
         "sparse inputs": (CLASSIFIER, {"batch_size": 64}),
         "L-BFGS": (CLASSIFIER, {"optimizer": "lbfgs", "l2": 1e-3, "learning_rate": None, "batch_size": None}),

@@ -59,9 +59,10 @@ def saved(dtype: str) -> Iterator[Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.safetensors")
         net.save(path)
-        other = fastnn.load_model(path).network
+        model = fastnn.load_model(path)
         yield from (path.read_bytes(), *tensors_in(path))
-    yield from (*network_values(other), other.predict(X), other.scaler.transform(X), repr(other))
+    other = model.network
+    yield from (*network_values(other), other.predict(X), model.predict_proba(X), repr(other))
     other.fit(X, y, epochs=1)
     yield other.parameters
     yield pickle.loads(pickle.dumps(other)).predict(X)

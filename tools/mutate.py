@@ -52,7 +52,7 @@ PATTERNS = {
     "io/model_file.py": "model_file checkpointing damaged_files losses released_files",
     "io/files.py": "model_file checkpointing",
     "tables/[!_]*.py": "tables table_encoder table_files table_kinds table_model table_npz",
-    "datasets.py": "datasets",
+    "datasets/[!_]*.py": "datasets",
     "inputs/[!_]*.py": "network inputs sparse trajectory regularization losses",
     "compat/estimators/[!_]*.py": "sklearn sklearn_options sklearn_subclasses",
     "compat/textbook/columns.py": "textbook",

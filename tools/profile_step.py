@@ -18,7 +18,7 @@ from fastnn import Network, inputs
 from fastnn.kernels import backward, forward, gather, layout, losses, train_loop, weight_gradient
 from fastnn.kernels.kernel_table import required_for_training
 from fastnn.parameters import make_workspace
-from fastnn.training.update_rule import NO_STOCHASTIC_REGULARIZATION, plain_sgd_rule
+from fastnn.training.update_rule import no_stochastic_regularization, plain_sgd_rule
 
 ROWS = 20_000
 
@@ -44,7 +44,9 @@ def phases_of(net: Network, batch: int) -> list[Phase]:
     memory = net.engine.memory(batch)
     work, table = make_workspace(memory, net.dtype.name), memory.table
     rule = plain_sgd_rule(net.engine.buffer)
-    kernels = required_for_training(rule, NO_STOCHASTIC_REGULARIZATION, [examples.kind], gradient=False)
+    kernels = required_for_training(
+        rule, no_stochastic_regularization(net.engine.buffer), [examples.kind], gradient=False
+    )
     network = net.engine.network_view(memory, np.empty(0, net.dtype), kernels)
     buffer, scratch, parameters = work.buffer, work.scratch, network.parameters
     bottom, top = table[0], table[-1]

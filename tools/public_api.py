@@ -18,6 +18,7 @@ from typing import Any
 LIST = Path(__file__).parent.parent / "tests" / "public_api.txt"
 MODULES = (
     "fastnn",
+    "fastnn.augmentation",
     "fastnn.callbacks",
     "fastnn.compat.textbook.network",
     "fastnn.compat.textbook.network2",

@@ -14,12 +14,12 @@ from .base import Callback
 
 
 class CSVLogger(Callback):
-    """Write epoch, seconds, learning rate and the history's columns to a file, one row as soon as each epoch ends.
+    """Write epoch, seconds, learning rate and the history's columns to a CSV file, one row at the end of each epoch.
 
     Parameters
     ----------
     path : path
-        File to write, or to replace when a `fit` begins.
+        File to write. A new training replaces it; one that resumes from a checkpoint appends to it.
 
     Examples
     --------
@@ -33,11 +33,11 @@ class CSVLogger(Callback):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = check_path("path", path)
-        self._began = 0.0
+        self._start = 0.0
 
     def on_fit_begin(self, net: Any, history: History) -> None:
-        """Empty the file, except for the epochs before a checkpoint."""
-        self._began = time.perf_counter() - history.seconds
+        """Start the file, keeping the rows of epochs before a checkpoint."""
+        self._start = time.perf_counter() - history.seconds
         lines: list[str] = []
         if history.epochs and os.path.exists(self.path):
             with open(self.path, encoding="utf-8", newline="") as file:
@@ -46,12 +46,12 @@ class CSVLogger(Callback):
             file.writelines(lines)
 
     def on_epoch_end(self, net: Any, history: History) -> None:
-        """Append a row, the first one after the header."""
+        """Append the epoch's row, preceded by the header in the first epoch."""
         with open(self.path, "a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             if history.epochs == 1:
                 writer.writerow(["epoch", "seconds", "learning_rate", *history])
-            seconds = round(time.perf_counter() - self._began, 3)
+            seconds = round(time.perf_counter() - self._start, 3)
             last = [column[-1] if len(column) == history.epochs else math.nan for column in history.values()]
             writer.writerow([history.epochs, seconds, history.learning_rates[-1], *last])
 

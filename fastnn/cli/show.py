@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets import load_digits, load_mnist, local_mnist
+from ..datasets import load_digits, load_mnist
+from ..datasets.collections import MNIST, data_folders, local_folder
 from ..errors import FileFormatError
 from ..network import Network
 from ..page import (
@@ -157,7 +158,7 @@ def _digit_inputs(model: TableModel, shape: tuple[int, int] | None, arguments: a
         raise ValueError(f"{arguments.data} is for models of pictures of {wanted} pixels; {arguments.model} takes {n}")
     if shape == (8, 8):
         found, full = Examples(*load_digits()), 16
-    elif arguments.data == "mnist" or local_mnist() is not None:
+    elif arguments.data == "mnist" or local_folder(MNIST, data_folders("", MNIST.folder)) is not None:
         found, full = Examples(*load_mnist()[1]), 255
     else:
         found, full = enlarged_digits(), 255

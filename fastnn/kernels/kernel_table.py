@@ -11,13 +11,14 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba.core import types
-from numba.core.compiler_lock import global_compiler_lock
 
 from .activations import activate
 from .backward import backward
+from .cache import folder_in_use
+from .compilation import Job, compile_all, compile_unclaimed, machine_code
 from .gather import CSR, gather_rows
-from .jit import COMPILED, defer_sigint
+from .image_distortion import distort_examples
+from .jit import COMPILED
 from .layout import StochasticRegularization, UpdateRule
 from .losses import output_deltas
 from .optimizer_steps import optimizer_step
@@ -43,6 +44,9 @@ EVALUATION: Kernels = frozenset({activate, output_deltas, forward_examples})
 TRAINING: Kernels = EVALUATION | {backward, weight_gradient_pass, train_steps}
 UPDATE: Kernels = frozenset({update_pass, optimizer_step})
 PREDICTION: Kernels = frozenset({activate, forward_rows})
+
+COSTLY = (weight_gradient_pass, update_pass, forward_examples, train_steps, optimizer_step, output_deltas, backward)
+"""The kernels that take longest to compile, the longest first: two processes share the work best if these begin."""
 
 NOT_COMPILED = 1
 """What stands in the slot of a requested kernel when nothing is compiled, in place of an address."""
@@ -96,6 +100,8 @@ def required_for_training(
         kernels |= {penalty_pass}
     if stochastic_regularization.dropout:
         kernels |= {drop_hidden, perturb_examples}
+    if stochastic_regularization.image_height > 0:
+        kernels |= {distort_examples}
     if stochastic_regularization.input_noise > 0 or stochastic_regularization.label_smoothing > 0:
         kernels |= {perturb_examples}
     return kernels
@@ -106,15 +112,35 @@ def every_kernel() -> Kernels:
     return frozenset(LINKED_KERNELS)
 
 
-@defer_sigint()
-@global_compiler_lock  # of LLVM's own calls too, so that a fork finds none of its locks held; see jit.py
-def machine_code(kernel: Any, exact: tuple[Any, ...]) -> int:
-    """Return the address of a kernel's machine code for these types, compiling it or loading it if need be."""
-    kernel.compile(exact)
-    compiled = kernel.overloads[exact]
-    if compiled.signature.return_type != types.none:
-        raise TypeError(f"{kernel.py_func.__name__} must return nothing")
-    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+def compile_named(dtype: str, names: list[str], folder: str) -> None:
+    """Compile the kernels of these names that no other process is compiling: what a second process does.
+
+    Parameters
+    ----------
+    dtype : str
+    names : list of str
+    folder : str
+        Where the first process keeps its kernels; another means other settings, and then nothing is done.
+    """
+    if str(folder_in_use()) != folder:
+        return
+    kernels = {kernel.py_func.__name__: kernel for kernel in LINKED_KERNELS}
+    compile_unclaimed([_job(kernels[name], dtype) for name in names])
+
+
+def compile_kernels(dtype: str, kernels: Kernels) -> None:
+    """Compile these kernels, or load them, the costliest first; with a second process where there are many.
+
+    A call for all that a program is about to need is faster than one for each table.
+    """
+    rank = {kernel: place for place, kernel in enumerate(COSTLY)}
+    costly_first = sorted(kernels, key=lambda kernel: (rank.get(kernel, len(rank)), LINKED_KERNELS[kernel].slot))
+    compile_all([_job(kernel, dtype) for kernel in costly_first], dtype)
+
+
+def _job(kernel: Any, dtype: str) -> Job:
+    """Return a linked kernel with the types of its arguments."""
+    return kernel, argument_types(LINKED_KERNELS[kernel].signature, dtype)
 
 
 @lru_cache(maxsize=64)
@@ -150,6 +176,7 @@ def build_kernel_table(dtype: str, kernels: Kernels, activations: tuple[int, ...
         if registered is not prototype:
             raise TypeError(f"code {slot + USER_FUNCTION_BASE} is not that of a {prototype.__name__}")
         in_slots[slot] = kernel, PROTOTYPES[prototype]
+    compile_kernels(dtype, kernels)
     for slot, (kernel, signature) in sorted(in_slots.items()):
         table[slot] = machine_code(kernel, argument_types(signature, dtype)) if COMPILED else NOT_COMPILED
     table.flags.writeable = False

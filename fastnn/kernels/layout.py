@@ -117,12 +117,26 @@ class UpdateRule(NamedTuple):
 
 
 class StochasticRegularization(NamedTuple):
-    """The random perturbations of training, see stochastic_regularization.py."""
+    """The random perturbations of training, see stochastic_regularization.py; of images, see image_distortion.py."""
 
     dropout: int  # 1: neurons are dropped at the rates in the layer table
     input_noise: float  # standard deviation of the noise added to the inputs
     label_smoothing: float  # part of every target that is spread over the classes
     seed: int
+    image_height: int  # 0: inputs are no images to distort
+    image_width: int
+    field_ld: int  # stride between rows of an image's field
+    field_ld_transposed: int  # stride between rows of a transposed field
+    shift: float  # upper bounds of what is drawn: pixels
+    rotation: float  # degrees
+    scale: float  # part of the size
+    shear: float  # degrees
+    flip: int  # 1: half of the images are mirrored
+    elastic_alpha: float  # factor of the elastic field
+    background: float  # of the scaled inputs
+    taps: Floats  # of the Gaussian that smooths the field
+    image_scratch: Floats  # (rows of a block, image_scratch_size)
+    image_scratch_size: int
 
 
 class StepRange(NamedTuple):

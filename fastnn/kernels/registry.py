@@ -49,6 +49,7 @@ class Slot(IntEnum):
     SPARSE_GRADIENT_PASS = auto()
     PENALTY_PASS = auto()
     INPUT_SCALES_PASS = auto()
+    DISTORT_EXAMPLES = auto()
 
 
 Signature = tuple[Any, ...]

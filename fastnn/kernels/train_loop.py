@@ -11,6 +11,7 @@ from .backward import backward
 from .barrier import barrier_wait, join_team
 from .forward import forward_layer
 from .gather import CSR, example_at, gather_factors, gather_rows, gather_targets, sum_of_weights
+from .image_distortion import distort_examples
 from .intrinsics import random_below
 from .jit import entry, kernel, parallel_entry
 from .layout import (
@@ -88,6 +89,11 @@ def forward_examples(network, work, examples, order, start, total, first, last, 
     gather_targets(targets, examples, order, start + first, n_rows, n_out, ld)
     factors = work.row_factor[first:last]
     gather_factors(factors, examples, order, start + first, n_rows, total)
+    if stochastic_regularization.image_height > 0:
+        call(
+            network.kernel_table, distort_examples,
+            buffer, table, stochastic_regularization, epoch, start + first, first, last,
+        )  # fmt: skip
     if (
         stochastic_regularization.dropout
         or stochastic_regularization.input_noise > 0
@@ -355,7 +361,10 @@ def train_steps(
     steps_per_epoch = step_range.steps_per_epoch
     state = records.state
     barrier_count = 1
-    unperturbed = StochasticRegularization(0, 0.0, 0.0, 0)
+    nothing = work.scratch[:0]
+    unperturbed = StochasticRegularization(
+        0, 0.0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, nothing, nothing, 0
+    )  # fmt: skip
     if step_range.first == step_range.last:
         evaluate(
             records.sums, records.order[:0], network, work, validation, unperturbed,

@@ -10,6 +10,7 @@ from .answers import brightest, confusion_matrix, worst_mistakes
 from .boundary import decision_boundary
 from .curves import fitted_curve, learning_curves, rate_search
 from .diagram import network_diagram
+from .images import image_sheet
 from .weights import first_layer
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "decision_boundary",
     "first_layer",
     "fitted_curve",
+    "image_sheet",
     "learning_curves",
     "network_diagram",
     "rate_search",

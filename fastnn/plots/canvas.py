@@ -55,7 +55,14 @@ class Sheet:
 
 
 def sheet_of_images(
-    images: np.ndarray, labels: Sequence[str], title: str, *, longest: float, right: float, **look: Any
+    images: np.ndarray,
+    labels: Sequence[str],
+    title: str,
+    *,
+    longest: float,
+    right: float,
+    n_columns: int | None = None,
+    **look: Any,
 ) -> Sheet:
     """Draw images in rows, a label above each; the figure becomes about twice as wide as high.
 
@@ -72,6 +79,8 @@ def sheet_of_images(
         Length in inches of an image's longer side.
     right : float
         Inches left free on the right.
+    n_columns : int, optional
+        Images in a row; None chooses.
     **look
         Options of matplotlib's `imshow`: colours and their limits.
     """
@@ -79,7 +88,7 @@ def sheet_of_images(
     w, h = _inches(images.shape[1:], longest)
     step_x = max(w, LETTER * max(map(len, labels))) + 0.12
     step_y = h + 0.26
-    n_columns = min(n, max(1, math.ceil(math.sqrt(1.8 * n * step_y / step_x))))
+    n_columns = n_columns or min(n, max(1, math.ceil(math.sqrt(1.8 * n * step_y / step_x))))
     n_rows = math.ceil(n / n_columns)
     width = max(n_columns * step_x + 0.25 + right, LETTER * 1.4 * len(title) + 0.5)
     height = max(n_rows * step_y + 0.62, 1.9)

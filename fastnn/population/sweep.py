@@ -41,7 +41,7 @@ class Population:
     monitor : str
         Column of the histories by which the networks are ranked.
     scores : ndarray, (n,)
-        Its last value in each history; NaN where there is none, or the training diverged.
+        Its last value in each history; NaN if the history lacks the column or the training diverged.
     ranking : list of int
         Numbers of the configs, the best first.
     ensemble : Ensemble or None

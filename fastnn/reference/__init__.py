@@ -33,6 +33,7 @@ from .activations import (
     softplus,
     tanh_derivative,
 )
+from .augmentation import distort_image, read_bilinear, smooth_field
 from .backpropagation import backpropagate, bias_gradient, delta_from_next_layer, delta_of_last_layer, weight_gradient
 from .losses import (
     LOSSES,
@@ -58,6 +59,7 @@ __all__ = [
     "cross_entropy",
     "delta_from_next_layer",
     "delta_of_last_layer",
+    "distort_image",
     "gelu_derivative",
     "huber",
     "leaky_relu_derivative",
@@ -67,9 +69,11 @@ __all__ = [
     "perceptron",
     "quantile",
     "quantile_derivative",
+    "read_bilinear",
     "sigmoid",
     "sigmoid_derivative",
     "silu_derivative",
+    "smooth_field",
     "softmax",
     "softplus",
     "squared_error",

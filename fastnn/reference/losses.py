@@ -1,4 +1,4 @@
-"""Losses: one term for each output of each example, and the delta of the output layer."""
+"""Losses: the term of each output of each example, and the delta of the output layer."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def squared_error(z: Array, a: Array, y: Array) -> Array:
 def cross_entropy(z: Array, a: Array, y: Array) -> Array:
     """Return -y_j ln a_j for a = softmax(z), from z: y_j (ln sum_i e^z_i - z_j)."""
     largest = z.max(axis=1, keepdims=True)
-    below = z - largest
-    return y * (np.log(np.exp(below).sum(axis=1, keepdims=True)) - below)
+    shifted = z - largest  # at most 0, so that no exponential overflows
+    return y * (np.log(np.exp(shifted).sum(axis=1, keepdims=True)) - shifted)
 
 
 def binary_cross_entropy(z: Array, a: Array, y: Array) -> Array:
@@ -71,4 +71,4 @@ OUTPUT_OF = {
     "perceptron": "step",
     "poisson": "exponential",
 }
-"""Loss -> the one output activation that it takes."""
+"""Loss -> the only output activation it accepts."""

@@ -1,4 +1,4 @@
-"""Dates and times: the format of a column, and what of a time a network can learn from."""
+"""Dates and times: find the format of a column, parse it, and turn times into numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DAYS = (
     *("%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d-%m-%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y"),
     *("%B %d, %Y", "%b %d %Y", "%B %d %Y", "%Y-%b-%d"),
 )
-"""Of two that fit equally well the first is taken."""
+"""Formats of a day. The first wins where two fit equally well."""
 
 TIMES = (
     *("", " %H:%M", " %H:%M:%S", "T%H:%M:%S", "T%H:%M", " %H:%M:%S.%f", "T%H:%M:%S.%f", "T%H%M%S", " %I:%M %p"),
@@ -34,23 +34,23 @@ HOURS = ("%H:%M", "%H:%M:%S", "%H.%M.%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %
 """Formats of a time of day without a date."""
 
 WHOLE_DAYS = "%Y%m%d"
-"""Of whole numbers such as 20141013."""
+"""Format of days written as whole numbers, such as 20141013."""
 
 LOOKS_LIKE_DATE = re.compile(
     r"\d{1,4}[-/.]\w{1,9}[-/.]\d{1,4}|\d{1,2}[:.]\d{2}|\d{8}|[A-Za-z]{3,9} \d{1,2},? \d{4}|\d{1,2} [A-Za-z]{3,9} \d{4}"
 )
-MICROSECONDS_OF_A_DAY = 86_400_000_000.0
+MICROSECONDS_PER_DAY = 86_400_000_000.0
 
 
-def parse_dates(texts: Sequence[str], chosen: str) -> NDArray[np.datetime64]:
-    """Return the times of texts in a format, NaT for those that are none."""
+def parse_dates(texts: Sequence[str], date_format: str) -> NDArray[np.datetime64]:
+    """Parse texts in one format; a text that does not match becomes NaT."""
     pandas = import_library("pandas", "pandas", "tables", "reading dates from texts")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = pandas.to_datetime(list(texts), format=chosen, errors="coerce", utc="%z" in chosen)
-    if getattr(found, "tz", None) is not None:
-        found = found.tz_convert(None)
-    return np.asarray(found, "datetime64[us]")
+        times = pandas.to_datetime(list(texts), format=date_format, errors="coerce", utc="%z" in date_format)
+    if getattr(times, "tz", None) is not None:
+        times = times.tz_convert(None)
+    return np.asarray(times, "datetime64[us]")
 
 
 def date_format_of(column: Column) -> str | None:
@@ -64,7 +64,7 @@ def date_format_of(column: Column) -> str | None:
     Returns
     -------
     str or None
-        As `strptime` has it; None if the column does not hold dates.
+        A `strptime` format; None if the column does not hold dates.
     """
     if isinstance(column, Texts):
         counts = column.counts()
@@ -88,28 +88,28 @@ def _of_texts(texts: Sequence[str], counts: NDArray[Any]) -> str | None:
     if not texts or len(sample) < 0.5 * min(len(texts), 200):
         return None
     candidates = [day + time for day, time in product(DAYS, TIMES)] + list(HOURS)
-    candidates = [chosen for chosen in candidates if not np.isnat(parse_dates(sample[:1], chosen)).all()] or candidates
-    fitting = [chosen for chosen in candidates if np.isnat(parse_dates(sample, chosen)).mean() <= 0.5]
+    of_the_first = [known for known in candidates if not np.isnat(parse_dates(sample[:1], known)).all()]
+    fitting = [known for known in of_the_first or candidates if np.isnat(parse_dates(sample, known)).mean() <= 0.5]
     best, best_share = None, 0.0
-    for chosen in fitting:
-        share = float(counts[~np.isnat(parse_dates(texts, chosen))].sum() / counts.sum())
+    for candidate in fitting:
+        share = float(counts[~np.isnat(parse_dates(texts, candidate))].sum() / counts.sum())
         if share > best_share + 1e-12:
-            best, best_share = chosen, share
+            best, best_share = candidate, share
     return best if best_share >= MOST_ARE_DATES else None
 
 
-def is_ambiguous(texts: Sequence[str], chosen: str) -> bool:
-    """Tell whether day and month could as well change places."""
-    if not re.search("%[dm][-/.]%[dm]", chosen):
+def is_ambiguous(texts: Sequence[str], date_format: str) -> bool:
+    """Return whether every text would still be a date with day and month exchanged."""
+    if not re.search("%[dm][-/.]%[dm]", date_format):
         return False
-    other = chosen.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")
-    return not np.isnat(parse_dates(texts, other)[~np.isnat(parse_dates(texts, chosen))]).any()
+    other = date_format.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")
+    return not np.isnat(parse_dates(texts, other)[~np.isnat(parse_dates(texts, date_format))]).any()
 
 
-def days_of(times: NDArray[Any], chosen: str | None) -> NDArray[np.float64]:
-    """Return times as days since 1970-01-01, a time of day without a date as a part of a day; NaN for NaT."""
+def days_of(times: NDArray[Any], date_format: str | None) -> NDArray[np.float64]:
+    """Convert times to days since 1970-01-01, times of day to fractions of a day, and NaT to NaN."""
     missing = np.isnat(times)
-    days = times.astype("datetime64[us]").astype(np.int64) / MICROSECONDS_OF_A_DAY
-    if chosen in HOURS:
+    days = times.astype("datetime64[us]").astype(np.int64) / MICROSECONDS_PER_DAY
+    if date_format in HOURS:
         days = days - np.floor(days)
     return np.where(missing, np.nan, days)

@@ -24,7 +24,7 @@ from ..parameters import (
     views,
 )
 from ..spec import Spec, activation_code, loss_code
-from .update_rule import NO_STOCHASTIC_REGULARIZATION, plain_sgd_rule
+from .update_rule import no_stochastic_regularization, plain_sgd_rule
 
 PREDICT_ROWS = 256
 FEW_ROWS = 32
@@ -278,10 +278,10 @@ class Engine:
         """Run one step on all examples in their order, or with no step the evaluation of the validation examples."""
         n_rows = examples.n_rows + validation.n_rows
         memory, work = self.workspace("train", min(n_rows, BLOCK_ROWS), inputs.all_sparse(examples, validation))
-        rule = plain_sgd_rule(self.buffer)
+        rule, unperturbed = plain_sgd_rule(self.buffer), no_stochastic_regularization(self.buffer)
         kernels = required_for_training(
             rule,
-            NO_STOCHASTIC_REGULARIZATION,
+            unperturbed,
             (examples.kind, validation.kind),
             bool(update and gradient.size),
             self.spec.learned_input_scale,
@@ -303,7 +303,7 @@ class Engine:
             validation,
             layout.StepRange(0, n_steps, n_rows, 0, 1, 0, 0, update, 0),
             rule,
-            NO_STOCHASTIC_REGULARIZATION,
+            unperturbed,
             records,
         )
         return records

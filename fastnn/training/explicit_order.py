@@ -15,7 +15,7 @@ from .engine import Engine
 from .loop import CALL_SECONDS, MAX_STEPS, Hooks, KernelArguments, Metrics, NoCallbacks, TrainingPlan, TrainingRun
 from .state import TrainingState
 from .thread_tuner import ThreadTuner
-from .update_rule import NO_STOCHASTIC_REGULARIZATION
+from .update_rule import no_stochastic_regularization
 
 UNLIMITED_EPOCHS = 1 << 40
 
@@ -59,8 +59,8 @@ class ExplicitOrderTraining:
         Buffers as long as the engine's; the kernels update them.
     n_threads : int, optional
         As in `Network.fit`.
-    stochastic : StochasticRegularization
-        As the kernels take it.
+    stochastic : StochasticRegularization, optional
+        As the kernels take it; None perturbs nothing.
     """
 
     def __init__(
@@ -70,8 +70,10 @@ class ExplicitOrderTraining:
         batch_size: int,
         rule: layout.UpdateRule,
         n_threads: int | None = None,
-        stochastic: layout.StochasticRegularization = NO_STOCHASTIC_REGULARIZATION,
+        stochastic: layout.StochasticRegularization | None = None,
     ) -> None:
+        if stochastic is None:
+            stochastic = no_stochastic_regularization(engine.buffer)
         memory, work = engine.workspace("train", min(BLOCK_ROWS, batch_size), inputs.all_sparse(examples))
         validation = inputs.empty_examples(engine.spec)
         gradient = engine.gradient_buffer(batch_size, bool(rule.plain))

@@ -152,7 +152,7 @@ class LbfgsSolver:
         if self.state.frozen != frozen:
             raise ValueError("optimizer 'lbfgs' cannot follow a callback that freezes layers: freeze them before fit")
         if not np.array_equal(self.engine.parameters, self.best):
-            raise ValueError("optimizer 'lbfgs' cannot follow a callback that changes the parameters and goes on")
+            raise ValueError("optimizer 'lbfgs' cannot continue after a callback that changes the parameters")
         return False
 
     def record(self, history: History, loss: float, accuracy: float) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ..augmentation import check_augmentation
 from ..checks import check_bool, check_int, check_non_negative
 from ..learning_rates import LearningRates, as_learning_rates
 from ..optimizers import LBFGS, Optimizer, as_optimizer
@@ -70,6 +71,7 @@ def make_fit_options(
     label_smoothing: Any = 0.0,
     input_noise: Any = 0.0,
     ema_decay: Any = None,
+    augmentation: Any = None,
     lr_factors: Any = None,
     drop_last: Any = False,
 ) -> FitOptions:
@@ -82,6 +84,7 @@ def make_fit_options(
         l1=l1, l2=l2, clip_norm=clip_norm, max_norm=max_norm, label_smoothing=label_smoothing,
         input_noise=input_noise, ema_decay=ema_decay,
     )  # fmt: skip
+    regularization = replace(regularization, augmentation=check_augmentation(augmentation, spec.sizes[0]))
     if regularization.label_smoothing and spec.loss not in SMOOTHED_LOSSES:
         raise ValueError(f"label_smoothing takes a cross-entropy as loss, got {spec.loss!r}")
     if learning_rate is not None and chosen.learning_rate is not None:

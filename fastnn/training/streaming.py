@@ -31,7 +31,7 @@ MAX_BATCHES = 1 << 20
 """Of an epoch, before a random draw would be repeated."""
 
 OPTIONS = {"optimizer", "n_threads", "on_divergence", "class_weight", "l1", "l2", "clip_norm", "max_norm"}
-OPTIONS |= {"label_smoothing", "input_noise", "ema_decay", "lr_factors"}
+OPTIONS |= {"label_smoothing", "input_noise", "ema_decay", "augmentation", "lr_factors"}
 """Arguments of `fit` that mean the same for a stream."""
 
 

@@ -46,10 +46,14 @@ def check_fit(spec: Spec, dataset: Dataset, options: FitOptions, callbacks: Any)
 
 def check_inputs(spec: Spec, dataset: Dataset, options: FitOptions) -> None:
     """Raise for options that change inputs, where these are sparse."""
-    noisy = {"dropout of inputs": spec.dropout[0], "input_noise": options.regularization.input_noise}
+    regularization = options.regularization
+    noisy: dict[str, Any] = {"dropout of inputs": spec.dropout[0], "input_noise": regularization.input_noise}
+    noisy |= {"augmentation": regularization.augmentation}
     if gather.CSR in (dataset.examples.kind, dataset.validation.kind) and any(noisy.values()):
         given = ", ".join(name for name, value in noisy.items() if value)
-        raise ValueError(f"sparse inputs are left as they are: no dropout of inputs, no input_noise; got {given}")
+        raise ValueError(
+            f"sparse inputs are left as they are: no dropout of inputs, no input_noise, no augmentation; got {given}"
+        )
 
 
 def fit(
@@ -214,11 +218,12 @@ def kernel_arguments(
     rule = make_update_rule(
         options.optimizer, options.regularization, optimizer_state, memory.table, options.rate_factors
     )
-    stochastic = make_stochastic_regularization(engine.spec.dropout, options.regularization, state.seed)
+    stochastic = make_stochastic_regularization(engine.spec, options.regularization, state.seed, block)
     kinds = (examples.kind, validation.kind)
     scaled = engine.spec.learned_input_scale
     gradient = engine.gradient_buffer(batch_size, fused and bool(rule.plain) and not scaled)
     kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size), scaled)
+    kernel_table.compile_kernels(engine.spec.dtype, kernels | kernel_table.required_for_prediction())  # of its health
     network = engine.network_view(memory, gradient, kernels, state.frozen)
     examples = examples._replace(prefetch_distance=inputs.prefetch_distance(examples, batch_size))
     return KernelArguments(network, work, examples, validation, rule, stochastic)

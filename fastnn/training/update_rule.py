@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ..augmentation import Images, pack_perturbations
 from ..checks import check_float
 from ..kernels import layout, optimizer_steps
 from ..optimizers import SGD, Optimizer
 from ..parameters import aligned_zeros
+from ..spec import Spec
 
 NO_FLOATS = np.empty(0)
 
@@ -24,6 +26,7 @@ class Regularization:
     ----------
     l1, l2, clip_norm, max_norm, label_smoothing, input_noise, ema_decay : float
         0 is off.
+    augmentation : Images or None
     """
 
     l1: float = 0.0
@@ -33,13 +36,14 @@ class Regularization:
     label_smoothing: float = 0.0
     input_noise: float = 0.0
     ema_decay: float = 0.0
+    augmentation: Images | None = None
 
 
 def make_regularization(
     *, l1: Any, l2: Any, clip_norm: Any, max_norm: Any, label_smoothing: Any, input_noise: Any, ema_decay: Any
 ) -> Regularization:
     """Check the arguments of `fit`; None is off."""
-    checked = {}
+    checked: dict[str, Any] = {}
     for name, value in (("l1", l1), ("l2", l2), ("input_noise", input_noise)):
         checked[name] = check_float(name, value)
         if checked[name] < 0:
@@ -159,16 +163,32 @@ def plain_sgd_rule(parameters: np.ndarray) -> layout.UpdateRule:
     )  # fmt: skip
 
 
-NO_STOCHASTIC_REGULARIZATION = layout.StochasticRegularization(0, 0.0, 0.0, 0)
+def no_stochastic_regularization(parameters: np.ndarray) -> layout.StochasticRegularization:
+    """Return what perturbs nothing, for parameters of this array's type."""
+    return pack_perturbations(None, parameters.dtype)
 
 
 def make_stochastic_regularization(
-    dropout: tuple[float, ...], regularization: Regularization, seed: int
+    spec: Spec, regularization: Regularization, seed: int, block: int
 ) -> layout.StochasticRegularization:
-    """Pack dropout, input noise and label smoothing for the kernels; their draws are independent of the shuffle's."""
-    return layout.StochasticRegularization(
-        int(any(dropout)),
-        regularization.input_noise,
-        regularization.label_smoothing,
-        int(np.random.SeedSequence((seed, 1)).generate_state(1, np.uint64)[0] >> 1),
+    """Pack dropout, noise, label smoothing and augmentation for the kernels; the shuffle's draws are others.
+
+    Parameters
+    ----------
+    spec : Spec
+        Of the network.
+    regularization : Regularization
+    seed : int
+    block : int
+        Rows of a block, see `Workspace`.
+    """
+    return pack_perturbations(
+        regularization.augmentation,
+        spec.dtype,
+        input_scale=spec.input_scale,
+        n_rows=block,
+        dropout=any(spec.dropout),
+        input_noise=regularization.input_noise,
+        label_smoothing=regularization.label_smoothing,
+        seed=int(np.random.SeedSequence((seed, 1)).generate_state(1, np.uint64)[0] >> 1),
     )

@@ -117,7 +117,7 @@ class StochasticTraining:
         self.optimizer = KernelOptimizer(optimizer, network, float(estimator.alpha), examples.n_losses)
         self.order = np.arange(examples.examples.n_rows)
         seed = estimator._random_state.randint(1 << 31) if any(network.dropout) else 0
-        stochastic = make_stochastic_regularization(network.dropout, NO_PENALTY, int(seed))
+        stochastic = make_stochastic_regularization(network.engine.spec, NO_PENALTY, int(seed), batch_size)
         given = (network.engine, examples.examples, batch_size, self.optimizer.rule, options.n_threads, stochastic)
         self._training = ExplicitOrderTraining(*given)
         self.history = History()
