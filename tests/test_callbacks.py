@@ -396,3 +396,40 @@ def test_an_error_in_a_callback_is_raised_and_releases_the_network():
         net.fit(X, y, epochs=3, callbacks=[fail])
     assert net.epochs_trained == 1
     assert net.fit(X, y, epochs=1).stop_reason == "epochs"
+
+
+class Observer(Callback):
+    """Notes the parameters at the ends of the epochs that it sees."""
+
+    observes_only = True
+
+    def __init__(self):
+        self.seen = {}
+
+    def on_epoch_end(self, net, history):
+        assert net.epochs_trained == history.epochs
+        self.seen[history.epochs] = net.parameters
+
+
+def test_a_callback_that_only_observes_sees_the_ends_of_some_epochs():
+    observer = Observer()
+    small().fit(X, Y, epochs=4000, batch_size=4, learning_rate=0.01, callbacks=[observer])
+    assert list(observer.seen)[-1] == 4000
+    assert 2 < len(observer.seen) < 4000
+    for epoch in (next(iter(observer.seen)), 4000):
+        net = small()
+        net.fit(X, Y, epochs=epoch, batch_size=4, learning_rate=0.01)
+        np.testing.assert_array_equal(observer.seen[epoch], net.parameters)
+
+
+def test_a_callback_that_only_observes_sees_every_epoch_beside_one_that_does_not():
+    observer = Observer()
+    small().fit(X, Y, epochs=30, callbacks=[observer, lambda net, history: None])
+    assert list(observer.seen) == list(range(1, 31))
+
+
+def test_a_checkpoint_knows_nothing_of_observers(tmp_path):
+    runner = CallbackRunner([Observer(), EarlyStopping("loss")], small(), fastnn.History())
+    assert [name for name, _ in runner.state()[0]] == ["EarlyStopping"]
+    states, arrays = CallbackRunner([EarlyStopping("loss")], small(), fastnn.History()).state()
+    runner.restore(states, arrays)

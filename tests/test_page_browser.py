@@ -11,10 +11,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, Browser
 
 import fastnn
 from fastnn.kernels.jit import COMPILED
+from tools.browser import CHROMIUM, Browser
 
 pytestmark = [
     pytest.mark.slow,

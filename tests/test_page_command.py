@@ -7,6 +7,7 @@ import re
 import sys
 import urllib.request
 import webbrowser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def visits(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(show, "PageServer", Server)
-    monkeypatch.setattr(show.time, "sleep", visit)
+    monkeypatch.setattr(show, "time", SimpleNamespace(sleep=visit))
     return found
 
 
@@ -260,8 +261,6 @@ def test_ctrl_c_in_a_watched_training_ends_it_all(monkeypatch, capsys):
 
 
 def test_a_training_on_several_ranks_is_not_watched(monkeypatch, capsys):
-    from types import SimpleNamespace
-
     monkeypatch.setattr(train_command, "communicator", lambda: SimpleNamespace(Get_rank=lambda: 0))
     assert main(["train", "digits", "--show"]) == 2
     assert "--show: not for a training on several ranks" in capsys.readouterr().err
@@ -275,7 +274,7 @@ def test_staying_ends_at_ctrl_c(monkeypatch, capsys):
         if len(calls) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(show.time, "sleep", sleep)
+    monkeypatch.setattr(show, "time", SimpleNamespace(sleep=sleep))
     with contextlib.suppress(KeyboardInterrupt):
         show.stay()
     assert len(calls) == 3

@@ -74,6 +74,7 @@ def test_the_model_keeps_where_it_comes_from(capsys):
     model = fastnn.load_model("runs/people/model.safetensors")
     assert model.info["fastnn"] == fastnn.__version__
     assert model.info["options"]["drop"] == ["place"]
+    assert set(model.ranges) == {column.name for column in model.encoder.columns if column.kind != "category"}
     assert model.info["rows"] == {"training": 128, "validation": 32, "held out": 40}
     assert main(["info", "runs/people"]) == 0
     said = capsys.readouterr().out

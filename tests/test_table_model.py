@@ -182,6 +182,29 @@ class TestFiles:
         fastnn.Network([2, n], activation=output, loss=loss, seed=0).save(tmp_path / "net.safetensors")
         assert fastnn.load_model(tmp_path / "net.safetensors").classes == expected
 
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_a_description_is_enough(self, whole):
+        model, columns = model_of()
+        described = model.describe() if whole else model.network.describe()
+        again = fastnn.TableModel.from_description(described)
+        X = columns if whole else model.encoder.transform(columns)
+        assert again.outputs(X).tobytes() == model.outputs(columns).tobytes()
+
+    @pytest.mark.parametrize(
+        ("noted", "expected"),
+        [
+            ({"x": [1, 2.5]}, {"x": (1.0, 2.5)}),
+            ({"x": [2, 2], "y": [3, 1], "z": [1, 2, 3], "u": [0, True], "v": "ab", "w": [0, 1e200]}, {}),
+            ([1, 2], {}),
+            (None, {}),
+        ],
+        ids=str,
+    )
+    def test_ranges_are_those_noted_as_far_as_they_make_sense(self, noted, expected):
+        model, _ = model_of()
+        model.info = {} if noted is None else {"ranges": noted}
+        assert model.ranges == expected
+
     def test_damaged(self, tmp_path):
         from safetensors.numpy import load_file, save_file
 

@@ -1,5 +1,7 @@
 """Drive a headless Chromium through its DevTools protocol, over a WebSocket of the standard library's sockets."""
 
+from __future__ import annotations
+
 import base64
 import json
 import os
@@ -10,7 +12,9 @@ import struct
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -19,7 +23,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 class Socket:
     """A WebSocket: text messages both ways (RFC 6455)."""
 
-    def __init__(self, url):
+    def __init__(self, url: str) -> None:
         where = urlsplit(url)
         self.socket = socket.create_connection((where.hostname, where.port), timeout=60)
         key = base64.b64encode(os.urandom(16)).decode()
@@ -33,7 +37,8 @@ class Socket:
         while self.buffer.readline().strip():
             pass
 
-    def send(self, text):
+    def send(self, text: str) -> None:
+        """Send a message."""
         data, mask = text.encode(), os.urandom(4)
         size = len(data)
         length = (
@@ -43,7 +48,8 @@ class Socket:
         )
         self.socket.sendall(b"\x81" + length + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(data)))
 
-    def receive(self):
+    def receive(self) -> str:
+        """Return the next message."""
         text = b""
         while True:
             first, second = self.buffer.read(2)
@@ -54,7 +60,8 @@ class Socket:
             if first & 128:
                 return text.decode()
 
-    def close(self):
+    def close(self) -> None:
+        """End the connection."""
         self.buffer.close()
         self.socket.close()
 
@@ -62,7 +69,7 @@ class Socket:
 class Browser:
     """A page of a headless Chromium; a context manager."""
 
-    def __init__(self, width=1280, height=860):
+    def __init__(self, width: int = 1280, height: int = 860) -> None:
         self.folder = tempfile.mkdtemp(prefix="chromium-")
         self.process = subprocess.Popen(
             [
@@ -73,7 +80,8 @@ class Browser:
             ],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        self.count, self.events = 0, []
+        self.count, self.session = 0, ""
+        self.events: list[dict[str, Any]] = []
         try:
             self.socket = Socket(self._debugger())
             target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -85,9 +93,7 @@ class Browser:
             self.close()
             raise
 
-    session = None
-
-    def _debugger(self):
+    def _debugger(self) -> str:
         file = Path(self.folder, "DevToolsActivePort")
         for _ in range(600):
             if file.exists() and len(lines := file.read_text().split("\n")) > 1:
@@ -95,7 +101,7 @@ class Browser:
             time.sleep(0.1)
         raise RuntimeError("chromium does not start")
 
-    def call(self, method, **parameters):
+    def call(self, method: str, **parameters: Any) -> Any:
         """Call a method of the protocol; return its result. Events that come meanwhile are kept."""
         self.count += 1
         message = {"id": self.count, "method": method, "params": parameters}
@@ -107,13 +113,13 @@ class Browser:
                 return answer["result"]
             self.events.append(answer)
 
-    def run(self, code):
+    def run(self, code: str) -> Any:
         """Return the value of an expression in the page; promises are awaited."""
         found = self.call("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    def wait(self, condition, seconds=30):
+    def wait(self, condition: str, seconds: float = 30) -> None:
         """Wait until an expression is true."""
         for _ in range(int(20 * seconds)):
             if self.run(condition):
@@ -121,17 +127,21 @@ class Browser:
             time.sleep(0.05)
         raise AssertionError(f"never true: {condition}; {self.run('document.body.innerText')[:500]}")
 
-    def visit(self, address):
+    def visit(self, address: str) -> None:
+        """Open an address, and wait until it is there."""
         self.call("Page.navigate", url=address)
         self.wait("document.readyState === 'complete'")
 
-    def resize(self, width, height, *, mobile=False):
+    def resize(self, width: int, height: int, *, mobile: bool = False) -> None:
+        """Give the window a size."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
 
-    def scheme(self, name):
+    def scheme(self, name: str) -> None:
+        """Prefer "light" or "dark"."""
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
-    def mouse(self, kind, x, y, down=True):
+    def mouse(self, kind: str, x: float, y: float, down: bool = True) -> None:
+        """Send an event of the mouse: mousePressed, mouseMoved or mouseReleased."""
         self.call(
             "Input.dispatchMouseEvent",
             type=kind,
@@ -142,23 +152,25 @@ class Browser:
             clickCount=int(down),
         )
 
-    def drag(self, points):
+    def drag(self, points: Sequence[tuple[float, float]]) -> None:
         """Draw a line through points, in CSS pixels."""
         self.mouse("mousePressed", *points[0])
         for point in points[1:]:
             self.mouse("mouseMoved", *point)
         self.mouse("mouseReleased", *points[-1])
 
-    def key(self, name, text=""):
+    def key(self, name: str, text: str = "") -> None:
+        """Press and release a key."""
         extra = {"text": text} if text else {}
         self.call("Input.dispatchKeyEvent", type="keyDown", key=name, **extra)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=name)
 
-    def screenshot(self, path, *, whole=True):
+    def screenshot(self, path: str | os.PathLike[str], *, whole: bool = True) -> None:
+        """Write a picture of the window, or of the whole page."""
         found = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
         Path(path).write_bytes(base64.b64decode(found["data"]))
 
-    def problems(self):
+    def problems(self) -> list[str]:
         """Return what the page's console complains of."""
         self.run("0")
         logged = [
@@ -168,7 +180,7 @@ class Browser:
         ]
         return [str(entry) for entry in logged if "favicon" not in str(entry)]
 
-    def requested(self):
+    def requested(self) -> list[str]:
         """Return the addresses of all requests."""
         found = [
             event["params"]["request"]["url"]
@@ -177,15 +189,16 @@ class Browser:
         ]
         return [address for address in found if address != "about:blank"]
 
-    def close(self):
+    def close(self) -> None:
+        """End the browser, and remove its profile."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
         if hasattr(self, "socket"):
             self.socket.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Browser:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self.close()
