@@ -37,6 +37,8 @@ PATTERNS = {
     "kernels/cache.py": "cache",
     "kernels/jit.py": "jit",
     "kernels/target.py": "target",
+    "kernels/image_distortion.py": "augmentation",
+    "kernels/compilation.py": "compilation linking",
     "kernels/registry.py": "linking losses",
     "kernels/kernel_table.py": "linking losses",
     "kernels/argument_types.py": "linking",
