@@ -28,6 +28,8 @@ class Callback:
     ----------
     stop_reason : str
         Becomes `history.stop_reason` if this callback ends the training.
+    adds : tuple of str
+        Columns that this callback adds to the history, which callbacks behind it may monitor.
 
     Examples
     --------
@@ -45,6 +47,7 @@ class Callback:
     """
 
     stop_reason = "callback"
+    adds: tuple[str, ...] = ()
 
     # `net` is Any: a subclass may then annotate it with the class of its own networks
 
