@@ -131,8 +131,8 @@ def _encode(encoder: TableEncoder, number: str, name: str) -> str:
     for position, column in enumerate(columns):
         x = f"x[{position}]"
         if isinstance(column, QuantityColumn):
-            constants = ", ".join(map(_literal, (column.centre, column.scale, column.offset)))
-            lines.append(f"    z[{at}] = {name}_quantity({x}, {constants}, {int(column.clip)});")
+            arguments = ", ".join(map(_literal, (column.centre, column.scale, column.offset)))
+            lines.append(f"    z[{at}] = {name}_quantity({x}, {arguments}, {int(column.clip)});")
             if column.indicator:
                 lines.append(f"    z[{at + 1}] = {x} != {x} ? 1 : 0;")
         elif isinstance(column, CategoryColumn):
@@ -141,8 +141,8 @@ def _encode(encoder: TableEncoder, number: str, name: str) -> str:
             lines += _date(column, x, at, number, name)
         at += len(column.feature_names)
     for place, *constants in zip(indicators.places, indicators.centre, indicators.scale, strict=True):
-        listed = ", ".join(map(_literal, constants))
-        lines.append(f"    z[{place}] = {name}_quantity(z[{place}], {listed}, 0.0, 1);")
+        scaling = ", ".join(map(_literal, constants))
+        lines.append(f"    z[{place}] = {name}_quantity(z[{place}], {scaling}, 0.0, 1);")
     return "\n".join([*lines, "}", ""])
 
 

@@ -19,6 +19,7 @@ from ..compat.estimators.scikit_learn import Interval, StrOptions, validate_para
 from ..kernels.activations import CODES as ACTIVATION_CODES
 from ..population import Ensemble
 from ..table_model import TableModel
+from ..tables.targets import QuantityTarget
 from .metrics import ValidationMetric
 from .recipe import TabularRecipe
 from .request import TabularData, make_data, read_columns
@@ -143,8 +144,9 @@ class TabularEstimator(BaseEstimator):
         if data.validation is not None:
             rows = data.validation
             score = metric.function(rows.y, self._outputs_of(rows.X), rows.weight)
-            one = self.predicts_quantities and len(data.target.names) == 1
-            self.best_validation_score_ = score * float(data.target.std[0]) if one and metric.has_unit else score
+            if isinstance(data.target, QuantityTarget) and len(data.target.names) == 1 and metric.has_unit:
+                score *= float(data.target.std[0])
+            self.best_validation_score_ = score
 
     def _outputs_of(self, inputs: NDArray[Any]) -> NDArray[Any]:
         """Return the outputs of the network, or the mean of those of several."""

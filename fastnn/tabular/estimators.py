@@ -161,7 +161,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each row; X as in `predict_proba`."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+        labels = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[labels])
 
 
 class TabularRegressor(RegressorMixin, TabularEstimator):
@@ -250,5 +251,6 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         -------
         ndarray of float64, (n_samples,) or (n_samples, n_outputs)
         """
-        values: NDArray[np.float64] = self.target_.values(self._outputs(X))
+        outputs = self._outputs(X)
+        values: NDArray[np.float64] = self.target_.values(outputs)
         return values[:, 0] if values.shape[1] == 1 else values

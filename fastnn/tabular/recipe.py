@@ -63,8 +63,8 @@ def network_arguments(n_layers: int) -> dict[str, Any]:
     }
 
 
-def fit_arguments(sizes: Sequence[int], loss: Any, recipe: TabularRecipe) -> dict[str, Any]:
-    """Return the arguments of `Network.fit` for a network of these sizes and this loss, besides the data."""
+def fit_arguments(sizes: Sequence[int], recipe: TabularRecipe) -> dict[str, Any]:
+    """Return the arguments of `Network.fit` for a network of these sizes, besides the data."""
     return {
         "epochs": recipe.epochs,
         "batch_size": recipe.batch_size,
@@ -76,5 +76,5 @@ def fit_arguments(sizes: Sequence[int], loss: Any, recipe: TabularRecipe) -> dic
             "input_scales": INPUT_SCALE_FACTOR,
         },
         "drop_last": True,
-        "label_smoothing": recipe.label_smoothing if loss in SMOOTHED else 0.0,
+        "label_smoothing": recipe.label_smoothing if recipe.loss in SMOOTHED else 0.0,
     }

@@ -50,7 +50,7 @@ def train(
         **network_arguments(len(sizes) - 1),
     }
     callbacks = [*_evaluations(data, metric, recipe.epochs), *(estimator.callbacks or ())]
-    options = fit_arguments(sizes, recipe.loss, recipe) | {
+    options = fit_arguments(sizes, recipe) | {
         "sample_weight": data.training.weight,
         "validation_data": _as_tuple(data.validation),
         "callbacks": callbacks,
@@ -81,7 +81,8 @@ def _side_by_side(data: TabularData, arguments: dict[str, Any], seeds: list[int]
         raise DivergenceError("all networks diverged", epoch=history.epochs + 1, history=history)
     if len(sound) < len(seeds):
         warn_caller(f"{len(seeds) - len(sound)} of {len(seeds)} networks diverged, and are left out")
-    return Trained(*([each[number] for number in sound] for each in (population.networks, population.histories)))
+    networks, histories = population.networks, population.histories
+    return Trained([networks[number] for number in sound], [histories[number] for number in sound])
 
 
 def _evaluations(data: TabularData, metric: ValidationMetric, epochs: int) -> list[Any]:
