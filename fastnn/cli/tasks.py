@@ -58,7 +58,7 @@ def recipe_for_table(n_rows: int, n_inputs: int, *, classes: bool, images: bool 
     if not images and not curve:
         chosen = CLASSES if classes else QUANTITIES
         return Recipe(
-            **vars(chosen), optimizer="adam", monitor="val_accuracy" if classes else "val_loss", patience=None,
+            **vars(chosen), optimizer="adam", monitor="val_loss", patience=None,
             tabular=True,
         )  # fmt: skip
     batch_size = int(np.clip(2 ** round(np.log2(max(n_rows, 1) / 50)), 8, LARGEST_BATCH))
