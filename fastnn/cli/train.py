@@ -186,7 +186,7 @@ def what_is_left(settings: Settings, seed: int) -> str:
 def fit(net: Network, task: Task, settings: Settings, comm: Any = None) -> History:
     """Train, evaluating after every epoch: on the validation rows of a table, or on the held-out examples."""
     validation = (task.X_held, task.y_held) if task.table is None else task.table.validation
-    options = _training(net, task, settings)
+    options = training_arguments(net, task, settings)
     if comm is not None:
         options |= {"batch_size": max(1, settings.batch_size // comm.Get_size()), "drop_last": False}
     return net.fit(
@@ -202,7 +202,7 @@ def fit(net: Network, task: Task, settings: Settings, comm: Any = None) -> Histo
     )
 
 
-def _training(net: Network, task: Task, settings: Settings) -> dict[str, Any]:
+def training_arguments(net: Network, task: Task, settings: Settings) -> dict[str, Any]:
     """Return the arguments of `fit` that say how to train."""
     recipe, epochs = settings.recipe, settings.epochs
     callbacks: list[Any] = []

@@ -135,7 +135,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
             if missing:
                 raise ValueError(
                     f"validation_metric='auc' needs every class among the validation rows; there is no "
-                    f"{self.classes_[missing[0]]!r}"
+                    f"{self.classes_.tolist()[missing[0]]!r}"
                 )
 
     def predict_proba(self, X: Any) -> NDArray[Any]:

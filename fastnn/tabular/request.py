@@ -71,6 +71,9 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> dict[str, Column]:
     columns = columns_of(X)
     if not n_rows_of(columns):
         raise ValueError(f"X must have at least one row and one column, got shape {tuple(X.shape)}")
+    for name, column in columns.items():
+        if not isinstance(column, Texts) and column.dtype.kind == "f" and np.isinf(column).any():
+            raise ValueError(f"X must hold finite numbers or missing values, got infinity in column {name!r}")
     return columns
 
 
