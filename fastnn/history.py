@@ -13,6 +13,9 @@ from .checks import check_number
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy")
 """The columns that `fit` itself may add."""
 
+RISING = ("accuracy", "auc", "r2")
+"""Ends of the names of columns that improve by rising."""
+
 VALIDATION = "validation_data or validation_split"
 
 
@@ -155,5 +158,5 @@ def check_monitor(monitor: str, columns: Sequence[str], validation: str = VALIDA
 
 
 def monitor_sign(monitor: str) -> float:
-    """Return -1 for accuracies, which improve by rising, and 1 for all other columns: the sign of a loss."""
-    return -1.0 if monitor.endswith("accuracy") else 1.0
+    """Return -1 for columns that improve by rising, whose names end in `RISING`, and 1 for others: a loss's sign."""
+    return -1.0 if monitor.endswith(RISING) else 1.0

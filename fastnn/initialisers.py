@@ -1,4 +1,4 @@
-"""Initial weights; initial biases are 0.
+"""Initial weights and biases; initial biases are 0 unless `bias_init` is given.
 
 With n_in inputs and n_out neurons of a layer:
 
@@ -156,17 +156,32 @@ def _as_initialiser(entry: Any, activation: str) -> Initialiser:
     return chosen
 
 
+def as_bias_initialisers(bias_init: Any, n_layers: int) -> list[Initialiser]:
+    """Return one initialiser for each layer of biases, from the argument `bias_init` of `Network`."""
+    entries = list(bias_init) if isinstance(bias_init, list | tuple) else [bias_init] * n_layers
+    if len(entries) != n_layers:
+        raise ValueError(f"bias_init must have one entry for each of the {n_layers} layers, got {len(entries)}")
+    for entry in entries:
+        if entry is not None and (isinstance(entry, type) or not callable(entry)):
+            raise TypeError(f"bias_init must be None, a function, or a sequence of one for each layer; got {entry!r}")
+    return [_zeros if entry is None else entry for entry in entries]
+
+
 def initialise(
-    weights: tuple[np.ndarray, ...], biases: tuple[np.ndarray, ...], initialisers: Sequence[Initialiser], seed: int
+    weights: tuple[np.ndarray, ...],
+    biases: tuple[np.ndarray, ...],
+    initialisers: Sequence[Initialiser],
+    bias_initialisers: Sequence[Initialiser],
+    seed: int,
 ) -> None:
-    """Write initial weights into the arrays, layer by layer from one generator, and 0 into the biases."""
+    """Write initial values into the arrays, layer by layer from one generator, the weights of a layer first."""
     generator = np.random.default_rng(seed)
-    for weight, bias, initialiser in zip(weights, biases, initialisers, strict=True):
-        values = np.asarray(initialiser(generator, weight.shape))
-        if values.shape != weight.shape:
-            raise ValueError(f"init must give an array of shape {weight.shape}, got {values.shape}")
-        with np.errstate(over="ignore"):
-            weight[...] = values
-        if not np.isfinite(weight).all():
-            raise ValueError(f"init must give finite numbers within {weight.dtype}")
-        bias[...] = 0
+    for weight, bias, *draws in zip(weights, biases, initialisers, bias_initialisers, strict=True):
+        for name, draw, array in (("init", draws[0], weight), ("bias_init", draws[1], bias[:, np.newaxis])):
+            values = np.asarray(draw(generator, array.shape))
+            if values.shape != array.shape:
+                raise ValueError(f"{name} must give an array of shape {array.shape}, got {values.shape}")
+            with np.errstate(over="ignore"):
+                array[...] = values
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} must give finite numbers within {array.dtype}")

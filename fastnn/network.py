@@ -17,7 +17,7 @@ from .checks import check_int, check_learning_rate
 from .convert import c_source, onnx
 from .errors import DivergenceError, FileFormatError
 from .history import History
-from .initialisers import as_initialisers, initialise
+from .initialisers import as_bias_initialisers, as_initialisers, initialise
 from .io import model_file
 from .io.model_file import SavedModel
 from .kernels.njit_api import Compiled
@@ -54,7 +54,7 @@ class Network:
         "perceptron": step outputs; "absolute_error", "huber", "quantile": any outputs; "poisson": exponential outputs.
         `fastnn.losses` has their formulas, those with a parameter, and `register_loss`.
     init : None, str, function, or a sequence of one for each layer of weights
-        None: weights normal with standard deviation 1/sqrt(n_in), biases 0. "auto" chooses by the activation; see
+        None: weights normal with standard deviation 1/sqrt(n_in). "auto" chooses by the activation; see
         `fastnn.initialisers` for the others.
     dtype : {"float32", "float64"}
         Type of parameters, activations and results.
@@ -68,6 +68,9 @@ class Network:
         the inputs and each hidden layer.
     learned_input_scale : bool, default False
         Multiply every input by a factor of its own that starts at 1 and is learned with the weights, `input_scales`.
+    bias_init : None, function, or a sequence of one for each layer of weights
+        None: biases 0. A function f(generator, (n_out, 1)) returns an array of that shape, as
+        `fastnn.initialisers.Normal(1.0)` does.
 
     Attributes
     ----------
@@ -121,9 +124,10 @@ class Network:
         input_scale: float = 1.0,
         dropout: float | Sequence[float] = 0.0,
         learned_input_scale: bool = False,
+        bias_init: Any = None,
     ) -> None:
         spec = make_spec(sizes, activation, loss, dtype, input_scale, dropout, learned_input_scale)
-        draws = as_initialisers(init, spec.activation)
+        draws = as_initialisers(init, spec.activation), as_bias_initialisers(bias_init, len(spec.activation))
         if seed is None:
             seed = int(np.random.default_rng().integers(1 << 63))
         seed = check_int("seed", seed, 0)
@@ -133,7 +137,7 @@ class Network:
         self.scaler: Any = None
         self.column_names: tuple[str, ...] | None = None
         self.class_names: tuple[Any, ...] | None = None
-        initialise(self.weights, self.biases, draws, seed)
+        initialise(self.weights, self.biases, *draws, seed)
 
     def _attach(self, engine: Engine, state: TrainingState) -> None:
         self.engine, self.training_state = engine, state

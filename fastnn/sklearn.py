@@ -1,12 +1,14 @@
-"""scikit-learn's `MLPClassifier` and `MLPRegressor` on fastnn's kernels: change the import, and nothing else.
+"""scikit-learn's `MLPClassifier` and `MLPRegressor` on fastnn's kernels, and estimators for tables.
 
-They are scikit-learn's own estimators, with its checks, attributes and methods; only the arithmetic is fastnn's. For
-the same `random_state` they find the same weights, to rounding. Options that scikit-learn lacks are given by keyword.
-An option that a kind of training cannot honour is an error that says so.
+`MLPClassifier` and `MLPRegressor` are scikit-learn's own estimators, with its checks, attributes and methods; only the
+arithmetic is fastnn's. For the same `random_state` they find the same weights, to rounding. Options that scikit-learn
+lacks are given by keyword. An option that a kind of training cannot honour is an error that says so.
 
-Subclasses work as those of scikit-learn's estimators do. Where one overrides a method that computes gradients, such as
-`_backprop`, scikit-learn's own training runs, with a warning. A subclass gives options to this constructor or to
-`set_params`; an attribute that it sets is its own, whatever its name.
+Their subclasses work as those of scikit-learn's estimators do. Where one overrides a method that computes gradients,
+such as `_backprop`, scikit-learn's own training runs, with a warning. A subclass gives options to this constructor or
+to `set_params`; an attribute that it sets is its own, whatever its name.
+
+`TabularClassifier` and `TabularRegressor` take tables with categories and missing values, and need no tuning.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ from .compat.estimators.options import (
     keep_arguments,
 )
 from .compat.estimators.perceptron import CompiledClassifier, CompiledRegressor
+from .tabular.estimators import TabularClassifier, TabularRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor"]
 
 
 class MLPClassifier(CompiledClassifier, scikit_learn.MLPClassifier):

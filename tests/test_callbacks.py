@@ -1,5 +1,6 @@
 """What `fit` calls after every epoch."""
 
+import copy
 import csv
 import itertools
 import math
@@ -15,6 +16,7 @@ from fastnn.callbacks import (
     CSVLogger,
     EarlyStopping,
     LearningRateLog,
+    Metric,
     ModelCheckpoint,
     StopOnNaN,
     TimeLimit,
@@ -148,6 +150,45 @@ def test_learning_rate_log_adds_a_column():
     history = small().fit(X, Y, epochs=2, learning_rate=lambda epoch: 0.5 / (epoch + 1), callbacks=[LearningRateLog()])
     assert history["learning_rate"] == [0.5, 0.25]
     assert history.learning_rates == [0.5, 0.25]
+
+
+class TestMetric:
+    def test_adds_a_column_that_callbacks_behind_it_may_monitor(self):
+        metric = Metric("val_mae", lambda y, outputs: abs(outputs - y).mean(), X, Y)
+        stop = EarlyStopping("val_mae", patience=100)
+        net = small()
+        history = net.fit(X, Y, epochs=5, callbacks=[metric, stop])
+        assert len(history["val_mae"]) == 5
+        assert stop.best == min(history["val_mae"])
+        assert abs(net.predict(X) - Y).mean() == pytest.approx(stop.best)
+
+    @pytest.mark.parametrize("name", ["val_auc", "r2", "my_accuracy"])
+    def test_some_columns_improve_by_rising(self, name):
+        values = iter([0.1, 0.5, 0.3])
+        stop = EarlyStopping(name, patience=100)
+        small().fit(X, Y, epochs=3, callbacks=[Metric(name, lambda y, outputs: next(values), X, Y), stop])
+        assert (stop.best_epoch, stop.best) == (2, 0.5)
+
+    def test_a_column_that_comes_later_cannot_be_monitored(self):
+        callbacks = [EarlyStopping("val_mae"), Metric("val_mae", lambda y, outputs: 0.0, X, Y)]
+        with pytest.raises(ValueError, match="monitor must be one of loss in this training, got 'val_mae'"):
+            small().fit(X, Y, epochs=1, callbacks=callbacks)
+
+    def test_copies_share_the_examples(self):
+        metric = Metric("mae", max, X, Y)
+        assert copy.deepcopy(metric).X is X
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "word"),
+        [
+            (("loss", max, X, Y), ValueError, "name must be none of loss"),
+            ((3, max, X, Y), TypeError, "name of a column"),
+            (("mae", 3, X, Y), TypeError, "function must be callable"),
+        ],
+    )
+    def test_bad_arguments(self, arguments, error, word):
+        with pytest.raises(error, match=word):
+            Metric(*arguments)
 
 
 class Recorder(Callback):

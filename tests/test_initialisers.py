@@ -77,6 +77,29 @@ def test_biases_are_zero(init):
     assert not fastnn.Network([3, 4], init=init, seed=0).biases[0].any()
 
 
+def test_biases_can_be_drawn_and_the_weights_stay_those_of_the_seed_in_the_first_layer():
+    plain = fastnn.Network([3, 4, 2], seed=0)
+    drawn = fastnn.Network([3, 4, 2], bias_init=[Normal(1.0), None], seed=0)
+    assert (drawn.weights[0] == plain.weights[0]).all()
+    assert drawn.biases[0].all()
+    assert not drawn.biases[1].any()
+
+
+@pytest.mark.parametrize(
+    ("bias_init", "error", "word"),
+    [
+        ("zeros", TypeError, "bias_init must be None, a function"),
+        (Normal, TypeError, "bias_init must be None, a function"),
+        ([None, None], ValueError, "bias_init must have one entry for each of the 1 layers, got 2"),
+        (lambda generator, shape: np.zeros(3), ValueError, "bias_init must give an array of shape"),
+        (lambda generator, shape: np.full(shape, np.inf), ValueError, "bias_init must give finite numbers"),
+    ],
+)
+def test_invalid_initial_biases_are_refused(bias_init, error, word):
+    with pytest.raises(error, match=word):
+        fastnn.Network([3, 2], bias_init=bias_init, seed=0)
+
+
 @pytest.mark.parametrize(
     ("activation", "expected"),
     [

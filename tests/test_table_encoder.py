@@ -211,9 +211,68 @@ class TestWhichColumns:
             TableEncoder.fit({"a": [1, 1, 1]})
 
 
-def test_plain_data_and_back():
+def softened(z):
+    return z / np.sqrt(1 + (z / 3) ** 2)
+
+
+class TestIndicators:
+    def test_two_values_are_scaled_by_their_quartiles(self):
+        X = {
+            "colour": ["red"] * 8 + ["blue"] * 5 + ["green"] * 3,
+            "sex": ["f"] * 12 + ["m"] * 4,
+            "size": [np.nan, *range(15)],
+        }
+        plain = TableEncoder.fit(X).transform(X, np.float64)
+        encoder = TableEncoder.fit(X, scale_indicators=True)
+        found = encoder.transform(X, np.float64)
+        assert encoder.feature_names == (
+            "colour: red", "colour: blue", "colour: green", "sex: m, not f", "size", "size is missing",
+        )  # fmt: skip
+        assert encoder.indicator_places == [0, 1, 2, 3, 5]
+        # half are red: median 1/2, quartiles 0 and 1; five are blue: 0, and 0 and 1; three green: 0, twice; four m: -1,
+        # and -1 and -1/2 between the 12th and 13th; one is missing: 0, twice
+        np.testing.assert_allclose(found[:, 0], softened(plain[:, 0] - 0.5))
+        np.testing.assert_allclose(found[:, 1], softened(plain[:, 1]))
+        np.testing.assert_allclose(found[:, 2], softened(2 * plain[:, 2]))
+        np.testing.assert_allclose(found[:, 3], softened((plain[:, 3] + 1) / 0.5))
+        np.testing.assert_allclose(found[:, 5], softened(2 * plain[:, 5]))
+        assert (found[:, 4] == plain[:, 4]).all()
+
+    def test_the_days_of_the_week(self):
+        X = {"when": np.datetime64("2024-01-01", "us") + np.arange(60) * np.timedelta64(30, "h")}
+        encoder = TableEncoder.fit(X, scale_indicators=True)
+        names = np.array(encoder.feature_names)[encoder.indicator_places]
+        assert names.tolist() == [
+            f"when: {day}" for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+        ]
+
+    def test_statistics_are_those_of_the_rows_given(self):
+        X = {"sex": ["f", "m"] * 4 + ["f"] * 40}
+        some = TableEncoder.fit(X, rows=np.arange(8), scale_indicators=True)
+        assert some.indicators == TableEncoder.fit({"sex": X["sex"][:8]}, scale_indicators=True).indicators
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda state: state.pop("scale"),
+            lambda state: state["places"].append(0),
+            lambda state: state.update(places=[0, 999]),
+            lambda state: state["centre"].pop(),
+            lambda state: state["scale"].__setitem__(0, float("inf")),
+            lambda state: state["scale"].__setitem__(0, True),
+        ],
+    )
+    def test_damaged_scaling(self, change):
+        state = copy.deepcopy(TableEncoder.fit(table(), scale_indicators=True).state())
+        change(state["indicators"])
+        with pytest.raises(FileFormatError, match="encoder: "):
+            TableEncoder.from_state(state)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_plain_data_and_back(scaled):
     kinds = column_kinds(columns_of(table()), ("sex",), Overrides(drop=frozenset(["kind"])))
-    encoder = TableEncoder.fit(table(), targets=("sex",), kinds=kinds, missing=["-999"])
+    encoder = TableEncoder.fit(table(), targets=("sex",), kinds=kinds, missing=["-999"], scale_indicators=scaled)
     again = TableEncoder.from_state(json.loads(json.dumps(encoder.state())))
     assert again.state() == encoder.state()
     assert again.transform(table()).tobytes() == encoder.transform(table()).tobytes()

@@ -50,7 +50,7 @@ def model_of(target="answer", head="softmax", dtype="float32"):
     names = (target,) if isinstance(target, str) else target
     left = [name for name in ("answer", "kind", "cost", "price") if name not in names and name != "price"]
     columns = {name: column for name, column in columns.items() if name not in left}
-    encoder = TableEncoder.fit(columns, targets=names)
+    encoder = TableEncoder.fit(columns, targets=names, scale_indicators=head in ("softmax", "identity"))
     chosen = make_target(
         columns if isinstance(columns["sex"], list) else fastnn.tables.columns.columns_of(columns), names
     )

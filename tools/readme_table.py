@@ -98,13 +98,13 @@ def chart(content: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def replace_table(page: Path, text: str) -> None:
+def replace_table(page: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Put a table between the marks of a page."""
-    before = page.read_text("utf-8")
-    marked = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
+    before, (begin, end) = page.read_text("utf-8"), marks
+    marked = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
     if not marked.search(before):
-        raise SystemExit(f"{page} has no place for the table: {BEGIN}")
-    page.write_text(marked.sub(lambda _: f"{BEGIN}\n{text}\n{END}", before), "utf-8")
+        raise SystemExit(f"{page} has no place for the table: {begin}")
+    page.write_text(marked.sub(lambda _: f"{begin}\n{text}\n{end}", before), "utf-8")
 
 
 def main() -> None:

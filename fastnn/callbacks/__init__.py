@@ -6,7 +6,7 @@ A callback is a function callback(net, history), or an object of a class below. 
 from __future__ import annotations
 
 from .base import Callback
-from .logs import CSVLogger, LearningRateLog
+from .logs import CSVLogger, LearningRateLog, Metric
 from .monitors import EarlyStopping, ModelCheckpoint
 from .stopping import StopOnNaN, TimeLimit
 
@@ -15,6 +15,7 @@ __all__ = [
     "Callback",
     "EarlyStopping",
     "LearningRateLog",
+    "Metric",
     "ModelCheckpoint",
     "StopOnNaN",
     "TimeLimit",

@@ -31,6 +31,8 @@ class Callback:
     observes_only : bool
         Whether it neither ends nor changes the training: it is then called at the ends of some epochs, many times a
         second, instead of all, so that it does not slow short ones; and a checkpoint knows nothing of it.
+    adds : tuple of str
+        Columns that this callback adds to the history, which callbacks behind it may monitor.
 
     Examples
     --------
@@ -49,6 +51,7 @@ class Callback:
 
     stop_reason = "callback"
     observes_only = False
+    adds: tuple[str, ...] = ()
 
     # `net` is Any: a subclass may then annotate it with the class of its own networks
 

@@ -6,10 +6,13 @@ import csv
 import math
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..checks import check_path
-from ..history import History
+from ..history import COLUMNS, History, check_monitor_type
 from .base import Callback
 
 
@@ -69,6 +72,55 @@ class LearningRateLog(Callback):
     [0.5, 0.25, 0.125]
     """
 
+    adds = ("learning_rate",)
+
     def on_epoch_end(self, net: Any, history: History) -> None:
         """Add the epoch's learning rate."""
         history.add(learning_rate=history.learning_rates[-1])
+
+
+class Metric(Callback):
+    """Add a column to the history: a function of targets and outputs, evaluated after every epoch.
+
+    Callbacks behind it may monitor the column; names that end in accuracy, auc or r2 improve by rising, others by
+    falling.
+
+    Parameters
+    ----------
+    name : str
+        Of the column; none of those that `fit` adds.
+    function : callable
+        Called as function(y, outputs) with the network's outputs for X, (n, n_outputs); returns a number.
+    X, y : array_like
+        Examples, as `Network.predict` and the function take them. Copies of the callback share them.
+
+    Examples
+    --------
+    >>> import fastnn, numpy as np
+    >>> X, y = np.linspace(-1, 1, 50)[:, np.newaxis], np.linspace(0, 1, 50)
+    >>> error = lambda y, outputs: abs(outputs[:, 0] - y).mean()
+    >>> metric = fastnn.callbacks.Metric("val_mae", error, X, y)
+    >>> net = fastnn.Network([1, 1], activation="identity", seed=0)
+    >>> stop = fastnn.callbacks.EarlyStopping("val_mae")
+    >>> len(net.fit(X, y, epochs=3, callbacks=[metric, stop])["val_mae"])
+    3
+    """
+
+    def __init__(self, name: str, function: Callable[[Any, np.ndarray], float], X: Any, y: Any) -> None:
+        if check_monitor_type(name) in COLUMNS:
+            raise ValueError(f"name must be none of {', '.join(COLUMNS)}, which fit itself adds, got {name!r}")
+        if not callable(function):
+            raise TypeError(f"function must be callable, got {function!r:.80}")
+        self.name, self.function, self.X, self.y = name, function, X, y
+
+    @property
+    def adds(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The column."""
+        return (self.name,)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Metric:
+        return Metric(self.name, self.function, self.X, self.y)
+
+    def on_epoch_end(self, net: Any, history: History) -> None:
+        """Add the function's value."""
+        history.add(**{self.name: float(self.function(self.y, net.predict(self.X)))})

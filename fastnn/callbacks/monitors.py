@@ -53,7 +53,7 @@ class EarlyStopping(BestEpoch):
     Parameters
     ----------
     monitor : str, default "val_loss"
-        Column of the history. Accuracies improve by rising, all other columns by falling.
+        Column of the history. Those whose names end in accuracy, auc or r2 improve by rising, all others by falling.
     patience : int, default 10
         Number of epochs without improvement after which the training ends.
     min_delta : float, default 0

@@ -91,6 +91,7 @@ def check_callbacks(callbacks: Any, columns: Sequence[str], validation: str = VA
     """
     if not isinstance(callbacks, list | tuple) or not all(callable(callback) for callback in callbacks):
         raise TypeError(f"callbacks must be a sequence of callables, got {callbacks!r}")
+    columns = list(columns)
     for callback in callbacks:
         if isinstance(callback, type) and issubclass(callback, Callback):
             raise TypeError(f"callbacks must be objects, got the class itself: write {callback.__name__}(...)")
@@ -98,6 +99,7 @@ def check_callbacks(callbacks: Any, columns: Sequence[str], validation: str = VA
         best_only = getattr(callback, "save_best_only", True)
         if monitor is not None and best_only:
             check_monitor(monitor, columns, validation)
+        columns += callback.adds if isinstance(callback, Callback) else ()
 
 
 def _name(callback: Any) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import plots
-from ..history import History
+from ..history import History, monitor_sign
 from ..network import Network
 from ..table_model import TableModel
 from ..tables.encoded import QuantityColumn
@@ -69,13 +69,16 @@ def _report_classes(task: Task, history: History, outputs: NDArray, linear: NDAr
 
 
 def _best(task: Task, history: History) -> str:
-    """Return the best epoch in words: of a table the one that is kept, by its loss; else by accuracy."""
+    """Return the best epoch in words: of a table the one that is kept; else by accuracy."""
     if not history.epochs:
         return ""
     if task.table is not None:
-        if not history.get("val_loss"):
+        if not task.has_validation:
             return ""
-        return f"; epoch {int(np.argmin(history['val_loss'])) + 1} was the best on the validation rows"
+        monitor, last = task.recipe.monitor, task.recipe.patience is None
+        values = monitor_sign(monitor) * np.array(history[monitor])
+        epoch = len(values) - int(np.argmin(values[::-1])) if last else int(np.argmin(values)) + 1
+        return f"; epoch {epoch} was the best on the validation rows"
     best = int(np.argmax(history["val_accuracy"]))
     return f"; best epoch {best + 1}: {history['val_accuracy'][best]:.2%}"
 

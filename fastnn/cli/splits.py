@@ -7,15 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..preprocessing import train_test_split
+from ..preprocessing.splitting import FEWEST, split_at_random
 from ..tables.columns import Column, Texts, as_texts, missing_rows
 from ..tables.dates import date_format_of, parse_dates
 
 VALIDATION = 0.2
 """Share of the rows not held out that choose the best epoch."""
-
-FEWEST = 25
-"""Rows below which none are set aside to choose the best epoch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +43,8 @@ def split_rows(
     """
     rows = np.arange(n_rows)
     if by is None:
-        rest, held = _at_random(rows, labels, share, seed) if share else (rows, rows[:0])
-        train, validation = _at_random(rest, labels, VALIDATION, seed) if len(rest) >= FEWEST else (rest, rest[:0])
+        rest, held = split_at_random(rows, labels, share, seed) if share else (rows, rows[:0])
+        train, validation = split_at_random(rest, labels, VALIDATION, seed) if len(rest) >= FEWEST else (rest, rest[:0])
         said = "held-out rows are chosen at random" + ("" if labels is None else ", in the proportions of the classes")
         return Split(train, validation, held, said)
     name, column = by
@@ -57,17 +54,6 @@ def split_rows(
     rest, held = _last(rows, order, share)
     train, validation = _last(rest, order, VALIDATION) if len(rest) >= FEWEST else (rest, rest[:0])
     return Split(train, validation, held, f"held-out rows are {what} of {name!r}")
-
-
-def _at_random(
-    rows: NDArray[np.int64], labels: NDArray[np.int64] | None, share: float, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    here = np.zeros(len(rows), np.int64) if labels is None else labels[rows]
-    counts = np.unique(here, return_counts=True)[1]
-    first, second, *_ = train_test_split(
-        rows, here, test_fraction=share, seed=seed, stratify=bool(labels is not None and counts.min() >= 2)
-    )
-    return first, second
 
 
 def _order_of(column: Column, seed: int) -> tuple[NDArray[np.float64], str]:

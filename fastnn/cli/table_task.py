@@ -47,8 +47,9 @@ def load_table_task(arguments: argparse.Namespace, tell: Callable[[str], None]) 
     kinds = kinds if image_shape is None else {name: ColumnKind("quantity", "a pixel") for name in kinds}
     try:
         encoder = TableEncoder.fit(
-            columns, targets=targets, rows=split.train, kinds=kinds, missing=frozenset(arguments.missing)
-        )
+            columns, targets=targets, rows=split.train, kinds=kinds, missing=frozenset(arguments.missing),
+            scale_indicators=image_shape is None,
+        )  # fmt: skip
     except ValueError as error:
         raise FileFormatError(f"{table.path}: {error}") from None
     tell_columns(columns, kinds, encoder, tell)
@@ -92,7 +93,7 @@ def _task(
         y=y[split.train],
         X_held=X_held,
         y_held=y_held,
-        recipe=recipe_for_table(len(split.train), inputs.shape[1], classes=classes),
+        recipe=recipe_for_table(len(split.train), inputs.shape[1], classes=classes, images=image_shape is not None),
         class_names=target.class_names if isinstance(target, ClassTarget) else None,
         target_names=target.names,
         image_shape=image_shape,

@@ -15,6 +15,7 @@ from ..datasets import load_digits, load_mnist
 from ..preprocessing import train_test_split
 from ..tables.encoder import TableEncoder
 from ..tables.targets import ClassTarget, QuantityTarget
+from ..tabular.recipe import CLASSES, QUANTITIES
 
 DIGIT_NAMES = tuple("0123456789")
 TABLE_UPDATES = 20_000
@@ -28,8 +29,10 @@ LARGEST_BATCH = 256
 class Recipe:
     """Settings of a training that do well without any option.
 
-    `activation` is that of the hidden layers, to which the output's is chosen to go with the loss. `patience`: epochs
-    without a better loss on the validation rows after which the training ends; its best epoch is kept.
+    `activation` is that of the hidden layers, to which the output's is chosen to go with the loss. `monitor`: the
+    column whose best epoch on the validation rows is kept. `patience`: epochs without a better one after which the
+    training ends; None: it does not, and of several epochs with the best value the last is kept. `tabular`: whether the
+    network and its training are those of `fastnn.tabular.recipe`.
     """
 
     hidden: tuple[int, ...]
@@ -39,19 +42,29 @@ class Recipe:
     batch_size: int
     rate: float
     optimizer: str = "sgd"
-    patience: int = 0
+    monitor: str = "val_loss"
+    patience: int | None = 0
+    label_smoothing: float = 0.0
+    tabular: bool = False
 
 
 MNIST = Recipe((30,), "sigmoid", "squared_error", epochs=30, batch_size=10, rate=1.5)
 DIGITS = replace(MNIST, hidden=(48,), epochs=100)
 
 
-def recipe_for_table(n_rows: int, n_inputs: int, *, classes: bool) -> Recipe:
-    """Return the settings for a table of encoded columns."""
+def recipe_for_table(n_rows: int, n_inputs: int, *, classes: bool, images: bool = False) -> Recipe:
+    """Return the settings for a table of encoded columns, or of pixels."""
+    curve = n_inputs == 1 and not classes  # smooth, and hard to overfit
+    if not images and not curve:
+        chosen = CLASSES if classes else QUANTITIES
+        return Recipe(
+            **vars(chosen), optimizer="adam", monitor="val_loss", patience=None,
+            tabular=True,
+        )  # fmt: skip
     batch_size = int(np.clip(2 ** round(np.log2(max(n_rows, 1) / 50)), 8, LARGEST_BATCH))
     epochs = int(np.clip(TABLE_UPDATES * batch_size / max(n_rows, 1), FEWEST_EPOCHS, MOST_EPOCHS))
     loss = "cross_entropy" if classes else "squared_error"
-    if n_inputs == 1 and not classes:  # a curve: smooth, and hard to overfit
+    if curve:
         return Recipe((32, 16), "tanh", loss, 4 * epochs, batch_size, 0.01, "adam", patience=200)
     return Recipe((128, 64), "relu", loss, epochs, batch_size, 0.001, "adam", patience=20)
 
@@ -121,6 +134,11 @@ class Task:
     def classifies(self) -> bool:
         """Whether the targets are classes, not quantities."""
         return self.class_names is not None
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether rows of a table choose the best epoch."""
+        return self.table is not None and self.table.validation is not None
 
 
 def load_task(arguments: argparse.Namespace, tell: Callable[[str], None] = print) -> Task:

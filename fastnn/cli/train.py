@@ -16,12 +16,13 @@ from ..history import History
 from ..io.checkpoint_file import read
 from ..network import Network
 from ..spec import LOSS_OUTPUT
+from ..tabular.recipe import TabularRecipe, fit_arguments, network_arguments
 from ..training.loop import RESUMABLE
 from ..warmup import warmup
 from .notices import notice_of_compilation
 from .results import MODEL, finished_model, report, write_results
 from .show import stay, watching
-from .tasks import Task, load_task
+from .tasks import Recipe, Task, load_task
 
 CAUTIOUS_RATE = 0.1
 """Learning rate if the loss or the activation is not that of the recipe, whose rate does not apply then."""
@@ -34,11 +35,10 @@ class Settings:
     epochs: int
     batch_size: int
     rate: float
-    optimizer: str
-    patience: int
     n_threads: int | None
     folder: Path
     resume: bool
+    recipe: Recipe
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -76,7 +76,7 @@ def train(arguments: argparse.Namespace, comm: Any) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     prepare_kernels(net)
     print(f"{task.name}: {len(task.X):,} examples to train on, {len(task.X_held):,} held out")
-    at_most = "at most " if settings.patience else ""
+    at_most = "at most " if task.has_validation and settings.recipe.patience else ""
     print(
         f"{'-'.join(map(str, net.sizes))} ({', '.join(net.activation)}; {net.loss_name}), {net.n_parameters:,} "
         f"parameters: {at_most}{settings.epochs} epochs, batches of {settings.batch_size}, rate {settings.rate:g}",
@@ -123,12 +123,14 @@ def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]
     recipe = task.recipe
     loss = arguments.loss or recipe.loss
     sizes = _sizes(task, arguments, loss)
+    more = network_arguments(len(sizes) - 1) if recipe.tabular else {}
     net = Network(
         sizes,
         activation=_activation(task, arguments.activation, len(sizes) - 1, loss),
         loss=loss,
         seed=arguments.seed,
         input_scale=task.input_scale,
+        **more,
     )
     if task.table is None:
         net.class_names = task.class_names
@@ -137,11 +139,10 @@ def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]
         epochs=arguments.epochs or recipe.epochs,
         batch_size=arguments.batch_size or recipe.batch_size,
         rate=arguments.rate or (recipe.rate if of_recipe or recipe.optimizer != "sgd" else CAUTIOUS_RATE),
-        optimizer=recipe.optimizer,
-        patience=recipe.patience if task.table is not None and task.table.validation is not None else 0,
         n_threads=arguments.threads,
         folder=Path(arguments.output or Path("runs", task.name)),
         resume=arguments.resume,
+        recipe=recipe,
     )
     return net, settings
 
@@ -197,20 +198,41 @@ def what_is_left(settings: Settings, seed: int) -> str:
 
 def fit(net: Network, task: Task, settings: Settings, comm: Any = None, watchers: Sequence[Callback] = ()) -> History:
     """Train, evaluating after every epoch: on the validation rows of a table, or on the held-out examples."""
-    stops = [EarlyStopping("val_loss", settings.patience)] if settings.patience else []
     validation = (task.X_held, task.y_held) if task.table is None else task.table.validation
+    options = training_arguments(net, task, settings)
+    options["callbacks"] += watchers  # last: they see the parameters that are kept
+    if comm is not None:
+        options |= {"batch_size": max(1, settings.batch_size // comm.Get_size()), "drop_last": False}
     return net.fit(
         task.X,
         task.y,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size if comm is None else max(1, settings.batch_size // comm.Get_size()),
-        learning_rate=settings.rate,
-        optimizer=settings.optimizer,
+        **options,
         comm=comm,
         validation_data=validation,
-        callbacks=[*stops, *watchers],  # the watchers last: they see the parameters that are kept
         progress=sys.stderr is not None and sys.stderr.isatty(),
         n_threads=settings.n_threads,
         checkpoint=settings.folder,
         resume=settings.resume,
     )
+
+
+def training_arguments(net: Network, task: Task, settings: Settings) -> dict[str, Any]:
+    """Return the arguments of `fit` that say how to train."""
+    recipe, epochs = settings.recipe, settings.epochs
+    callbacks: list[Any] = []
+    if task.has_validation and recipe.patience != 0:
+        patience = epochs if recipe.patience is None else recipe.patience
+        callbacks.append(EarlyStopping(recipe.monitor, patience, prefer_later=recipe.patience is None))
+    if recipe.tabular:
+        chosen = TabularRecipe(
+            net.sizes[1:-1], net.activation[0], net.loss_name, settings.rate, epochs, settings.batch_size,
+            recipe.label_smoothing,
+        )  # fmt: skip
+        return fit_arguments(net.sizes, chosen) | {"callbacks": callbacks}
+    return {
+        "epochs": epochs,
+        "batch_size": settings.batch_size,
+        "learning_rate": settings.rate,
+        "optimizer": recipe.optimizer,
+        "callbacks": callbacks,
+    }

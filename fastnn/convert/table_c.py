@@ -68,7 +68,7 @@ def table_source(model: SavedModel, encoder: TableEncoder, target: ClassTarget |
     """Return the text of the file, whose functions' names begin with `name`."""
     number = "float" if model.spec.dtype == "float32" else "double"
     network = source(replace(model, table=None), f"{name}_network")
-    encode = _encode(encoder.columns, number, name)
+    encode = _encode(encoder, number, name)
     used = [text for helper, text in HELPERS.items() if f"{name}_{helper}(" in encode]
     parts = [_head(encoder, target, name), network, *[text.format(number=number, name=name) for text in used], encode]
     parts.append(_predict(model, target, number, name))
@@ -122,7 +122,8 @@ def _literal(number: float) -> str:
     return text if "." in text or "e" in text else text + ".0"
 
 
-def _encode(columns: Sequence[EncodedColumn], number: str, name: str) -> str:
+def _encode(encoder: TableEncoder, number: str, name: str) -> str:
+    columns, indicators = encoder.columns, encoder.indicators
     lines = [f"\nstatic void {name}_encode(const double *x, {number} *z) {{"]
     if any(isinstance(column, DateColumn) for column in columns):
         lines.append("    int j;")
@@ -130,8 +131,8 @@ def _encode(columns: Sequence[EncodedColumn], number: str, name: str) -> str:
     for position, column in enumerate(columns):
         x = f"x[{position}]"
         if isinstance(column, QuantityColumn):
-            constants = ", ".join(map(_literal, (column.centre, column.scale, column.offset)))
-            lines.append(f"    z[{at}] = {name}_quantity({x}, {constants}, {int(column.clip)});")
+            arguments = ", ".join(map(_literal, (column.centre, column.scale, column.offset)))
+            lines.append(f"    z[{at}] = {name}_quantity({x}, {arguments}, {int(column.clip)});")
             if column.indicator:
                 lines.append(f"    z[{at + 1}] = {x} != {x} ? 1 : 0;")
         elif isinstance(column, CategoryColumn):
@@ -139,6 +140,9 @@ def _encode(columns: Sequence[EncodedColumn], number: str, name: str) -> str:
         else:
             lines += _date(column, x, at, number, name)
         at += len(column.feature_names)
+    for place, *constants in zip(indicators.places, indicators.centre, indicators.scale, strict=True):
+        scaling = ", ".join(map(_literal, constants))
+        lines.append(f"    z[{place}] = {name}_quantity(z[{place}], {scaling}, 0.0, 1);")
     return "\n".join([*lines, "}", ""])
 
 

@@ -107,7 +107,26 @@ class _Graph:
                 continue
             places += range(starts[i], starts[i] + widths[i])
         joined = self.node("Concat", parts, axis=1) if len(parts) > 1 else parts[0]
-        self.node("Gather", [joined, self.constant(np.argsort(places), np.int64)], PREFIX + INPUT, axis=1)
+        ordered = self.node("Gather", [joined, self.constant(np.argsort(places), np.int64)], axis=1)
+        self.node("Identity", [self.indicators(ordered, sum(widths))], PREFIX + INPUT)
+
+    def indicators(self, inputs: str, n_inputs: int) -> str:
+        """Return the inputs, those that say yes or no scaled."""
+        scaling = self.encoder.indicators
+        if not scaling.places:
+            return inputs
+        centre, scale, scaled = np.zeros(n_inputs), np.ones(n_inputs), np.zeros(n_inputs)
+        places = list(scaling.places)
+        centre[places], scale[places], scaled[places] = scaling.centre, scaling.scale, 1
+        z = self.node("Cast", [inputs], to=self.double)
+        z = self.node("Mul", [self.node("Sub", [z, self.constant(centre)]), self.constant(scale)])
+        return self.as_number(self.softened(z, scaled))
+
+    def softened(self, z: str, clips: Any) -> str:
+        """Return z / sqrt(1 + (z / 3)^2) of the columns where `clips` is 1, z where it is 0."""
+        third = self.node("Div", [z, self.constant(3.0)])
+        square = self.node("Mul", [self.node("Mul", [third, third]), self.constant(clips)])
+        return self.node("Div", [z, self.node("Sqrt", [self.node("Add", [square, self.constant(1.0)])])])
 
     def as_number(self, value: str) -> str:
         """Return a value in the network's type."""
@@ -124,9 +143,7 @@ class _Graph:
         z = self.node("Where", [missing, self.constant(0.0), z])
         limits = [[BEYOND if column.clip else np.inf for column in known]]
         z = self.node("Max", [self.node("Min", [z, self.constant(limits)]), self.constant(np.negative(limits))])
-        third = self.node("Div", [z, self.constant(3.0)])
-        square = self.node("Mul", [self.node("Mul", [third, third]), self.constant([float(c.clip) for c in known])])
-        z = self.node("Div", [z, self.node("Sqrt", [self.node("Add", [square, self.constant(1.0)])])])
+        z = self.softened(z, [float(column.clip) for column in known])
         z = self.node("Add", [z, self.constant([column.offset for column in known])])
         return self.as_number(z), self.as_number(missing)
 

@@ -12,7 +12,7 @@ import numpy as np
 from .. import inputs
 from ..caller import warn_caller
 from ..checks import check_bool, check_int
-from ..history import COLUMNS, History
+from ..history import COLUMNS, History, monitor_sign
 from ..kernels import threads
 from ..network import Network
 from ..optimizers import LBFGS, as_optimizer
@@ -91,8 +91,8 @@ def fit_many(
     X, y : array_like
         As in `Network.fit`; one copy serves all.
     monitor : str, optional
-        Column of the history that ranks them by its last value: the larger the better for accuracies, the smaller for
-        others. None: "val_loss" where there is validation data, else "loss".
+        Column of the history that ranks them by its last value: the larger the better for names that end in accuracy,
+        auc or r2, the smaller for others. None: "val_loss" where there is validation data, else "loss".
     halving : int, optional
         After so many epochs, and after twice, four times, ... as many, the worse half of those still training stops
         (successive halving: Jamieson and Talwalkar, 2016).
@@ -279,7 +279,7 @@ def _score(history: History, monitor: str) -> float:
 
 
 def _ranked(numbers: Any, results: Mapping[int, TrialResult], monitor: str) -> list[int]:
-    sign = -1.0 if monitor.endswith("accuracy") else 1.0
+    sign = monitor_sign(monitor)
 
     def place(number: int) -> tuple[bool, float, int]:
         score = _score(results[number].history, monitor)

@@ -14,7 +14,7 @@ from ..callbacks.runner import CallbackRunner, check_callbacks
 from ..checks import check_int
 from ..errors import DivergenceError
 from ..history import COLUMNS, History, check_monitor
-from ..initialisers import as_initialisers
+from ..initialisers import as_bias_initialisers, as_initialisers
 from ..io.checkpoint_file import Checkpoint
 from ..network import Network
 from ..spec import Spec, make_spec
@@ -134,6 +134,7 @@ def resolve_config(number: int, config: Mapping[str, Any], shared: Mapping[str, 
         spec = _spec(merged)
         merged["sizes"] = list(spec.sizes)
         as_initialisers(merged.get("init"), spec.activation)
+        as_bias_initialisers(merged.get("bias_init"), len(spec.activation))
         if merged.get("seed") is not None:
             check_int("seed", merged["seed"], 0)
         if reason := spec.why_not_trainable():

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+FEWEST = 25
+"""Rows of a table below which none are set aside to choose the best epoch."""
+
 
 def train_test_split(
     X: ArrayLike,
@@ -86,3 +89,26 @@ def train_test_split(
     is_test = place_in_group < n_test[groups[order]]
     train, test = order[~is_test], order[is_test]
     return examples[train], examples[test], targets[train], targets[test]
+
+
+def split_at_random(
+    rows: NDArray[Any], labels: NDArray[Any] | None, share: float, seed: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Split the numbers of rows at random, in the proportions of the classes where each has two rows or more.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        At least two.
+    labels : ndarray of int or None
+        The class of each row of the table; None for quantities.
+    share : float
+        Part that the second array gets.
+    seed : int
+    """
+    here = np.zeros(len(rows), np.int64) if labels is None else labels[rows]
+    counts = np.unique(here, return_counts=True)[1]
+    first, second, *_ = train_test_split(
+        rows, here, test_fraction=share, seed=seed, stratify=bool(labels is not None and counts.min() >= 2)
+    )
+    return first, second

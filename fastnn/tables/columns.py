@@ -211,6 +211,8 @@ def column_of(name: str, values: Any, missing: frozenset[str] = frozenset()) -> 
     if categories is not None and hasattr(values.cat, "codes"):  # pandas: a category is cleaned once, not in every row
         clean = texts_of(list(categories), missing)
         return Texts(np.append(clean.codes, np.int32(-1))[np.asarray(values.cat.codes)], clean.distinct, nominal=True)
+    if str(dtype).startswith(("Categorical", "Enum")):  # polars
+        return replace(texts_of(values.to_list(), missing), nominal=True)
     array = np.asarray(values)
     if array.ndim != 1:
         raise ValueError(f"column {name!r} must have one value in each row, got shape {array.shape}")

@@ -88,17 +88,20 @@ class QuantityColumn:
         if not len(present):
             return cls(name, chosen, 0.0, 0.0, 0.0, scaling == "robust", False)
         if scaling == "standard":
-            centre, spread = float(present.mean()), float(present.std()) if np.ptp(present) else 0.0
+            centre, scale = float(present.mean()), _inverse(float(present.std()) if np.ptp(present) else 0.0)
         else:
-            low, middle, high = (float(value) for value in np.quantile(present, [0.25, 0.5, 0.75]))
-            centre, spread = middle, high - low if high > low else float(np.ptp(present)) / 2
-        scale = 1 / spread if spread > 0 and np.isfinite(1 / spread) else 0.0
+            centre, scale = robust_scaling(present)
         return cls(name, chosen, centre, scale, 0.0, scaling == "robust", indicator)
 
     @property
     def feature_names(self) -> list[str]:
         """Names of the inputs."""
         return [self.name, f"{self.name} is missing"] if self.indicator else [self.name]
+
+    @property
+    def indicators(self) -> list[int]:
+        """Places of the inputs that say yes or no."""
+        return [1] if self.indicator else []
 
     def raw(self, column: Column) -> tuple[NDArray[np.float64], list[Problem]]:
         """Return the numbers, NaN where missing, and the texts that are none."""
@@ -109,16 +112,30 @@ class QuantityColumn:
         missing = np.isnan(numbers)
         with np.errstate(over="ignore"):
             z = np.where(missing, 0.0, (numbers - self.centre) * self.scale)
-        if self.clip:
-            z = np.clip(z, -BEYOND, BEYOND)
-            z /= np.sqrt(1 + (z / 3) ** 2)
-        out[:, 0] = z + self.offset
+        out[:, 0] = (soften(z) if self.clip else z) + self.offset
         if self.indicator:
             out[:, 1] = missing
 
     def state(self) -> dict[str, Any]:
         """Return the column as plain data."""
         return {"kind": self.kind, **vars(self), "format": self.format.as_dict()}
+
+
+def robust_scaling(present: NDArray[Any]) -> tuple[float, float]:
+    """Return median and 1 / (q75 - q25), or 2 / (max - min) where the quartiles are equal, or 0 of a constant."""
+    low, middle, high = (float(value) for value in np.quantile(present, [0.25, 0.5, 0.75]))
+    return middle, _inverse(high - low if high > low else float(np.ptp(present)) / 2)
+
+
+def _inverse(spread: float) -> float:
+    return 1 / spread if spread > 0 and np.isfinite(1 / spread) else 0.0
+
+
+def soften(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return z / sqrt(1 + (z / 3)^2), which is never beyond 3."""
+    z = np.clip(z, -BEYOND, BEYOND)
+    softened: NDArray[np.float64] = z / np.sqrt(1 + (z / 3) ** 2)
+    return softened
 
 
 def _numbers(name: str, column: Column, chosen: NumberFormat) -> tuple[NDArray[np.float64], list[Problem]]:
@@ -192,6 +209,11 @@ class CategoryColumn:
             return [f"{self.name}: {self.levels[1]}, not {self.levels[0]}"]
         names = [f"{self.name}: {level}" for level in self.levels]
         return names + [f"{self.name}: other"] * self.rare + [f"{self.name} is missing"] * self.missing
+
+    @property
+    def indicators(self) -> list[int]:
+        """Places of the inputs that say yes or no: all."""
+        return list(range(len(self.feature_names)))
 
     def raw(self, column: Column) -> tuple[NDArray[np.float64], list[Problem]]:
         """Return the codes: the place in `levels`, -1 for a level that is not there, NaN for a missing value."""
@@ -288,6 +310,13 @@ class DateColumn:
         }
         names = [name for part in self.parts for name in of_part[part]]
         return names + [f"{self.name} is missing"] * self.indicator
+
+    @property
+    def indicators(self) -> list[int]:
+        """Places of the inputs that say yes or no: the days of the week, and whether the value is missing."""
+        n = len(self.feature_names)
+        week = n - self.indicator - 2 * ("day" in self.parts)
+        return [*(range(week - 7, week) if "week" in self.parts else ()), *[n - 1] * self.indicator]
 
     def raw(self, column: Column) -> tuple[NDArray[np.float64], list[Problem]]:
         """Return the days since 1970-01-01, NaN where missing, and the texts that are no date."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..caller import warn_caller
 from ..errors import FileFormatError
 from .columns import Column, columns_of, n_rows_of, take
 from .encoded import CategoryColumn, DateColumn, EncodedColumn, Problem, QuantityColumn, column_from_state
+from .indicators import IndicatorScaling
 from .kinds import ColumnKind, Overrides, column_kinds
 
 __all__ = ["TableEncoder", "has_own_names"]
@@ -41,10 +42,12 @@ class TableEncoder:
         Columns that are not learned from, and why.
     missing : collection of str
         Texts that stand for a missing value, beyond those that always do.
+    indicators : IndicatorScaling, optional
+        How inputs that say yes or no are scaled; default not at all.
 
     Attributes
     ----------
-    columns, file_columns, targets, left_out, missing
+    columns, file_columns, targets, left_out, missing, indicators
         As given.
     """
 
@@ -55,12 +58,14 @@ class TableEncoder:
         targets: Sequence[str] = (),
         left_out: Mapping[str, str] | None = None,
         missing: Collection[str] = (),
+        indicators: IndicatorScaling | None = None,
     ) -> None:
         self.columns = tuple(columns)
         self.file_columns = tuple(file_columns) or tuple(column.name for column in columns)
         self.targets = tuple(targets)
         self.left_out = dict(left_out or {})
         self.missing = frozenset(missing)
+        self.indicators = indicators or IndicatorScaling()
         if not self.columns:
             raise ValueError("no column is left to learn from")
 
@@ -75,6 +80,7 @@ class TableEncoder:
         overrides: Overrides | None = None,
         scaling: str = "robust",
         missing: Collection[str] = (),
+        scale_indicators: bool = False,
     ) -> TableEncoder:
         """Take the statistics of training rows.
 
@@ -94,6 +100,9 @@ class TableEncoder:
             Of quantities, see `QuantityColumn.fit`.
         missing : collection of str, optional
             More texts that stand for a missing value.
+        scale_indicators : bool, default False
+            Whether inputs that say yes or no, those of categories among them, are scaled as quantities are with
+            "robust", instead of being 0 and 1, or -1 and 1.
 
         Returns
         -------
@@ -116,7 +125,11 @@ class TableEncoder:
                 encoded.append(QuantityColumn.fit(name, column, scaling=scaling))
         if not encoded:
             raise ValueError(f"no column is left to learn from; left out: {_listed(left_out)}")
-        return cls(encoded, tuple(columns), targets, left_out, missing)
+        encoder = cls(encoded, tuple(columns), targets, left_out, missing)
+        if scale_indicators:
+            trained = {name: columns[name] if rows is None else take(columns[name], rows) for name in columns}
+            encoder.indicators = IndicatorScaling.fit(encoder.indicator_places, encoder.encode(encoder.raw(trained)[0]))
+        return encoder
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -127,6 +140,14 @@ class TableEncoder:
     def feature_names(self) -> tuple[str, ...]:
         """The names of the network's inputs."""
         return tuple(name for column in self.columns for name in column.feature_names)
+
+    @property
+    def indicator_places(self) -> list[int]:
+        """The inputs that say yes or no, by their places among all."""
+        starts = np.cumsum([0, *(len(column.feature_names) for column in self.columns)]).tolist()
+        return [
+            start + place for start, column in zip(starts, self.columns, strict=False) for place in column.indicators
+        ]
 
     @property
     def text_columns(self) -> frozenset[str]:
@@ -167,6 +188,7 @@ class TableEncoder:
         for position, (column, width) in enumerate(zip(self.columns, widths, strict=True)):
             column.encode(values[:, position], inputs[:, at : at + width])
             at += width
+        self.indicators.apply(inputs)
         return inputs
 
     def transform(self, X: Any, dtype: Any = np.float32) -> NDArray[Any]:
@@ -174,7 +196,7 @@ class TableEncoder:
         values, problems = self.raw(X)
         for problem in problems:
             if not problem.what.startswith("was not seen"):
-                warnings.warn(describe_problem(problem), RuntimeWarning, stacklevel=3)
+                warn_caller(describe_problem(problem))
         return self.encode(values, dtype)
 
     def resolve(self, columns: Mapping[str, Column]) -> dict[str, Column]:
@@ -218,6 +240,7 @@ class TableEncoder:
             "targets": list(self.targets),
             "left_out": self.left_out,
             "missing": sorted(self.missing),
+            **({"indicators": self.indicators.state()} if self.indicators.places else {}),
         }
 
     @classmethod
@@ -241,8 +264,11 @@ class TableEncoder:
             if len(set(names)) < len(names) or not set(names) <= set(lists[0]) or len(set(lists[0])) < len(lists[0]):
                 raise ValueError("the columns must have different names, all of the table's")
             encoder = cls(columns, lists[0], lists[1], left_out, lists[2])
-            if not 0 < len(encoder.feature_names) <= MOST_INPUTS:
-                raise ValueError(f"{len(encoder.feature_names)} inputs")
+            n_inputs = len(encoder.feature_names)
+            if not 0 < n_inputs <= MOST_INPUTS:
+                raise ValueError(f"{n_inputs} inputs")
+            if "indicators" in state:
+                encoder.indicators = IndicatorScaling.from_state(state["indicators"], n_inputs)
             return encoder
         except (KeyError, TypeError, ValueError) as error:
             raise FileFormatError(f"encoder: {error!r:.300}") from None

@@ -99,13 +99,28 @@ def class_weighted(
     """
     if class_weight is None:
         return sample_weight
-    several = estimator._label_binarizer.y_type_.startswith("multilabel")
-    labels = y.astype(int) if several else _label_numbers(y)
-    if several or isinstance(class_weight, str):
-        factors = compute_sample_weight(class_weight, labels)
+    if estimator._label_binarizer.y_type_.startswith("multilabel"):
+        factors = compute_sample_weight(class_weight, y.astype(int))
     else:
-        factors = _class_factors(class_weight, estimator.classes_.tolist())[labels]
+        factors = class_factors(class_weight, _label_numbers(y), estimator.classes_.tolist())
     return factors if sample_weight is None else factors * sample_weight
+
+
+def class_factors(class_weight: Any, labels: np.ndarray, classes: list[Any]) -> np.ndarray:
+    """Return the weight of each example's class.
+
+    Parameters
+    ----------
+    class_weight : dict or "balanced"
+        The classes of a dict need not all occur among the examples.
+    labels : ndarray of int, (n,)
+        The position of each example's class in `classes`.
+    classes : list
+    """
+    if isinstance(class_weight, str):
+        factors: np.ndarray = compute_sample_weight(class_weight, labels)
+        return factors
+    return _weights_of_classes(class_weight, classes)[labels]
 
 
 def _label_numbers(y: np.ndarray) -> np.ndarray:
@@ -113,7 +128,7 @@ def _label_numbers(y: np.ndarray) -> np.ndarray:
     return y[:, 0].astype(int) if y.shape[1] == 1 else y.argmax(axis=1)
 
 
-def _class_factors(class_weight: dict[Any, Any], classes: list[Any]) -> np.ndarray:
+def _weights_of_classes(class_weight: dict[Any, Any], classes: list[Any]) -> np.ndarray:
     """Return the weight of each class, 1 for those that are missing in `class_weight`.
 
     As in scikit-learn's other classifiers, it may name classes that do not exist only if it has a weight for all that

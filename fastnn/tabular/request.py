@@ -1,0 +1,220 @@
+"""One call of the estimators' `fit`, checked: the table, its target, the weights, and the rows held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight
+
+from ..caller import warn_caller
+from ..compat.estimators.examples import check_sample_weight, class_factors
+from ..compat.estimators.request import VALIDATION
+from ..compat.estimators.scikit_learn import validate_data
+from ..preprocessing.splitting import FEWEST, split_at_random
+from ..tables.columns import Column, Texts, columns_of, n_rows_of
+from ..tables.encoder import TableEncoder
+from ..tables.kinds import ColumnKind, Overrides, column_kinds
+from ..tables.targets import ClassTarget, QuantityTarget
+
+__all__ = ["TabularData", "make_data", "read_columns"]
+
+TOLD = ("identifier", "text", "empty")
+"""Kinds of columns that are left out with a warning."""
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedRows:
+    """Rows as a network takes them: inputs, labels or standardised quantities, weights or None."""
+
+    X: NDArray[np.float32]
+    y: NDArray[Any]
+    weight: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TabularData:
+    """What a fit learns from.
+
+    Attributes
+    ----------
+    encoder : TableEncoder
+        Fitted on the training rows.
+    target : ClassTarget or QuantityTarget
+    training : EncodedRows
+    validation : EncodedRows or None
+        What chooses the best epoch.
+    sets : list of EncodedRows
+        What is evaluated after every epoch.
+    """
+
+    encoder: TableEncoder
+    target: ClassTarget | QuantityTarget
+    training: EncodedRows
+    validation: EncodedRows | None
+    sets: list[EncodedRows] = field(default_factory=list)
+
+
+def _is_frame(X: Any) -> bool:
+    return hasattr(X, "columns") and hasattr(X, "__getitem__") and not callable(X.columns)
+
+
+def read_columns(estimator: Any, X: Any, *, reset: bool) -> dict[str, Column]:
+    """Return the columns of a table that scikit-learn has checked: names, numbers of rows and columns, no infinity."""
+    if not _is_frame(X):
+        return columns_of(validate_data(estimator, X, dtype=None, ensure_all_finite="allow-nan", reset=reset))
+    X = validate_data(estimator, X, skip_check_array=True, reset=reset)
+    columns = columns_of(X)
+    if not n_rows_of(columns):
+        raise ValueError(f"X must have at least one row and one column, got shape {tuple(X.shape)}")
+    for name, column in columns.items():
+        if not isinstance(column, Texts) and column.dtype.kind == "f" and np.isinf(column).any():
+            raise ValueError(f"X must hold finite numbers or missing values, got infinity in column {name!r}")
+    return columns
+
+
+def make_data(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, pairs: dict[str, tuple[Any, Any]], seed: int
+) -> TabularData:
+    """Check the arguments of `fit`, and encode them; `pairs` are the sets to evaluate, by their names."""
+    given = getattr(y, "name", None)
+    y = validate_data(estimator, y=y, multi_output=True, y_numeric=estimator.predicts_quantities)
+    columns = read_columns(estimator, X, reset=True)
+    n_rows = n_rows_of(columns)
+    if len(y) != n_rows:
+        raise ValueError(f"X and y must have as many rows, got {n_rows} and {len(y)}")
+    name = _target_name(given, columns)
+    rows, weight = np.arange(n_rows), None
+    labels = None if estimator.predicts_quantities else _labels(estimator, y)
+    if sample_weight is not None:
+        weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
+        check_sample_weight(weight)
+    if labels is not None and estimator.class_weight is not None:
+        factors = class_factors(estimator.class_weight, labels, estimator.classes_.tolist())
+        weight = factors if weight is None else factors * weight
+        if not weight.any():
+            raise ValueError("class_weight must not be 0 for every row")
+    if weight is not None:
+        rows = np.flatnonzero(weight)
+    train, held = _split(estimator, rows, labels, seed, given=VALIDATION in pairs)
+    target = _quantities(name, y, train) if labels is None else _classes(name, estimator.classes_)
+    encoder = _encoder(estimator, columns, name, train)
+    inputs = encoder.transform(columns)
+    targets = target.standardised(_as_table(y)) if isinstance(target, QuantityTarget) else labels
+    assert targets is not None
+    parts = [EncodedRows(inputs[at], targets[at], None if weight is None else weight[at]) for at in (train, held)]
+    sets = {name: _evaluated(estimator, name, pair, encoder, target) for name, pair in pairs.items()}
+    validation = sets.get(VALIDATION, parts[1] if len(held) else None)
+    return TabularData(encoder, target, parts[0], validation, list(sets.values()))
+
+
+def _target_name(given: Any, columns: dict[str, Column]) -> str:
+    name = given if isinstance(given, str) and given else "target"
+    return name if name not in columns else f"{name} (target)"
+
+
+def _as_table(y: NDArray[Any]) -> NDArray[np.float64]:
+    return y.reshape(len(y), -1).astype(np.float64)
+
+
+def _labels(estimator: Any, y: Any) -> NDArray[np.int64]:
+    """Return the place of each row's class in `classes_`, which is set."""
+    y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    estimator.classes_, labels = np.unique(y, return_inverse=True)
+    if len(estimator.classes_) < 2:
+        raise ValueError(f"y must have two classes or more, got one class: {estimator.classes_.tolist()}")
+    return labels.astype(np.int64)
+
+
+def _classes(name: str, classes: NDArray[Any]) -> ClassTarget:
+    return ClassTarget(name, tuple(classes.tolist()), "as given")
+
+
+def _quantities(name: str, y: NDArray[Any], rows: NDArray[np.int64]) -> QuantityTarget:
+    """Return the target with mean and deviation of the training rows; of a constant the deviation is 1."""
+    numbers = _as_table(y)
+    count = numbers.shape[1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = numbers[rows].mean(axis=0), numbers[rows].std(axis=0)
+    if not np.isfinite(std).all():
+        raise ValueError("y must have a spread within float64")
+    names = (name,) if count == 1 else tuple(f"{name} {number + 1}" for number in range(count))
+    return QuantityTarget(names, mean, np.where(std > 0, std, 1.0), reason="as given")
+
+
+def _split(
+    estimator: Any, rows: NDArray[np.int64], labels: NDArray[np.int64] | None, seed: int, *, given: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows to learn from, and those that choose the best epoch: none where others are given for that."""
+    share = estimator.validation_fraction
+    if given or share is None or len(rows) < FEWEST:
+        return rows, rows[:0]
+    train, held = split_at_random(rows, labels, float(share), seed)
+    return np.sort(train), np.sort(held)
+
+
+def _encoder(estimator: Any, columns: dict[str, Column], target: str, rows: NDArray[np.int64]) -> TableEncoder:
+    named = hasattr(estimator, "feature_names_in_")
+    overrides = Overrides(categorical=_categorical(estimator.categorical_features, list(columns)))
+    kinds = column_kinds(columns, (), overrides)
+    if not named:  # numbers of an array are what the caller wants to be learned from, constants and counts too
+        for name, column in columns.items():
+            if not isinstance(column, Texts) and column.dtype.kind in "iuf" and name not in overrides.categorical:
+                kinds[name] = ColumnKind("quantity", "numbers of an array")
+    told = [f"{name!r} ({kind.kind}: {kind.reason})" for name, kind in kinds.items() if kind.kind in TOLD]
+    if told:
+        listed = ", ".join(told[:10]) + (", ..." if len(told) > 10 else "")
+        warn_caller(
+            f"columns are left out: {listed}; give them as quantities or categories (categorical_features), or drop "
+            "them from X",
+            UserWarning,
+        )
+    return TableEncoder.fit(columns, targets=(target,), rows=rows, kinds=kinds, scale_indicators=True)
+
+
+def _categorical(given: Any, names: list[str]) -> frozenset[str]:
+    """Return the names of the columns that the parameter `categorical_features` names or counts."""
+    found = set()
+    for entry in () if given is None else given:
+        if isinstance(entry, str) and entry in names:
+            found.add(entry)
+        elif isinstance(entry, int | np.integer) and not isinstance(entry, bool) and 0 <= entry < len(names):
+            found.add(names[int(entry)])
+        else:
+            raise ValueError(
+                f"categorical_features must hold names of columns, or their numbers from 0 to {len(names) - 1}, got "
+                f"{entry!r}"
+            )
+    return frozenset(found)
+
+
+def _evaluated(
+    estimator: Any, name: str, pair: tuple[Any, Any], encoder: TableEncoder, target: ClassTarget | QuantityTarget
+) -> EncodedRows:
+    """Return the rows of one set to evaluate; errors name it."""
+    try:
+        inputs = encoder.transform(read_columns(estimator, pair[0], reset=False))
+        y = np.asarray(pair[1])
+        if len(y) != len(inputs):
+            raise ValueError(f"X and y must have as many rows, got {len(inputs)} and {len(y)}")
+        if isinstance(target, ClassTarget):
+            return EncodedRows(inputs, _known_labels(column_or_1d(y), estimator.classes_))
+        numbers = _as_table(y)
+        if numbers.shape[1] != len(target.names) or not np.isfinite(numbers).all():
+            raise ValueError(f"y must have {len(target.names)} columns of finite numbers, got shape {y.shape}")
+        return EncodedRows(inputs, target.standardised(numbers))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _known_labels(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
+    places = {label: place for place, label in enumerate(classes.tolist())}
+    unknown = sorted({str(label) for label in y.tolist() if label not in places})
+    if unknown:
+        raise ValueError(f"y has the labels {unknown[:10]}, but the classes are {classes.tolist()}")
+    return np.array([places[label] for label in y.tolist()], np.int64)

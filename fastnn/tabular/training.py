@@ -1,0 +1,112 @@
+"""The networks of a fit: one, or several side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..callbacks import EarlyStopping, Metric
+from ..caller import warn_caller
+from ..errors import DivergenceError
+from ..history import History
+from ..network import Network
+from ..population import fit_many
+from ..tables.targets import ClassTarget
+from .metrics import OF_CLASS_SETS, OF_QUANTITY_SETS, ValidationMetric
+from .recipe import TabularRecipe, fit_arguments, network_arguments
+from .request import EncodedRows, TabularData
+
+__all__ = ["Trained", "set_column", "train"]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training leaves.
+
+    Attributes
+    ----------
+    networks : list of Network
+    histories : list of History
+    """
+
+    networks: list[Network]
+    histories: list[History]
+
+
+def train(
+    estimator: Any, data: TabularData, recipe: TabularRecipe, metric: ValidationMetric, seeds: list[int]
+) -> Trained:
+    """Train a network for each seed; those that diverge are left out with a warning, unless all do."""
+    classes = isinstance(data.target, ClassTarget)
+    n_outputs = len(data.target.classes) if isinstance(data.target, ClassTarget) else len(data.target.names)
+    sizes = (data.training.X.shape[1], *recipe.hidden, n_outputs)
+    arguments = {
+        "sizes": sizes,
+        "activation": [*[recipe.activation] * len(recipe.hidden), "softmax" if classes else "identity"],
+        "loss": recipe.loss,
+        **network_arguments(len(sizes) - 1),
+    }
+    callbacks = [*_evaluations(data, metric, recipe.epochs), *(estimator.callbacks or ())]
+    options = fit_arguments(sizes, recipe) | {
+        "sample_weight": data.training.weight,
+        "validation_data": _as_tuple(data.validation),
+        "callbacks": callbacks,
+        "progress": bool(estimator.verbose),
+        "n_threads": estimator.n_threads,
+    }
+    if len(seeds) == 1:
+        net = Network(**arguments, seed=seeds[0])
+        trained = Trained([net], [net.fit(data.training.X, data.training.y, **options)])
+    else:
+        trained = _side_by_side(data, arguments | options, seeds)
+    if any(history.stop_reason == "interrupted" for history in trained.histories):
+        warn_caller("Training interrupted by user.", UserWarning)
+    return trained
+
+
+def _as_tuple(rows: EncodedRows | None) -> tuple[Any, ...] | None:
+    if rows is None:
+        return None
+    return (rows.X, rows.y) if rows.weight is None else (rows.X, rows.y, rows.weight)
+
+
+def _side_by_side(data: TabularData, arguments: dict[str, Any], seeds: list[int]) -> Trained:
+    population = fit_many([{"seed": seed} for seed in seeds], data.training.X, data.training.y, **arguments)
+    sound = [number for number, history in enumerate(population.histories) if history.stop_reason != "diverged"]
+    if not sound:
+        history = population.histories[0]
+        raise DivergenceError("all networks diverged", epoch=history.epochs + 1, history=history)
+    if len(sound) < len(seeds):
+        warn_caller(f"{len(seeds) - len(sound)} of {len(seeds)} networks diverged, and are left out")
+    networks, histories = population.networks, population.histories
+    return Trained([networks[number] for number in sound], [histories[number] for number in sound])
+
+
+def _evaluations(data: TabularData, metric: ValidationMetric, epochs: int) -> list[Any]:
+    """Return what evaluates the sets after every epoch, and what keeps the last of the best epochs."""
+    evaluated = OF_CLASS_SETS if isinstance(data.target, ClassTarget) else OF_QUANTITY_SETS
+    found: list[Any] = [
+        _metric(set_column(number, name), function, rows)
+        for number, rows in enumerate(data.sets)
+        for name, function in evaluated.items()
+    ]
+    if data.validation is None:
+        return found
+    added = [] if metric.from_fit else [_metric(metric.column, metric.function, data.validation)]
+    return [*found, *added, EarlyStopping(metric.column, epochs, prefer_later=True)]
+
+
+def set_column(number: int, name: str) -> str:
+    """Return the history's column of an evaluated set's "loss" or "score"."""
+    return f"validation_{number}_{name}"
+
+
+def _metric(column: str, function: Any, rows: EncodedRows) -> Metric:
+    return Metric(column, partial(_weighted, function, rows.weight), rows.X, rows.y)
+
+
+def _weighted(function: Any, weight: NDArray[Any] | None, y: NDArray[Any], outputs: NDArray[Any]) -> float:
+    return float(function(y, outputs, weight))

@@ -1,0 +1,89 @@
+"""The recipe for tables: its published constants, and that its layers are z = W x / sqrt(n_in) + b in other terms."""
+
+import math
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn.tabular.recipe import CLASSES, QUANTITIES, TabularRecipe, fit_arguments, network_arguments
+
+
+def test_constants():
+    assert (CLASSES.hidden, CLASSES.activation, CLASSES.rate, CLASSES.label_smoothing) == (
+        (256,) * 3,
+        "selu",
+        0.04,
+        0.1,
+    )
+    assert (QUANTITIES.hidden, QUANTITIES.activation, QUANTITIES.rate) == ((256,) * 3, "mish", 0.07)
+    for recipe in (CLASSES, QUANTITIES):
+        found = fit_arguments((9, *recipe.hidden, 2), recipe)
+        assert (found["epochs"], found["batch_size"], found["drop_last"]) == (256, 256, True)
+        assert found["learning_rate"] == fastnn.schedules.CosLog4(recipe.rate, 256)
+        assert found["optimizer"] == fastnn.Adam(beta_1=0.9, beta_2=0.95, epsilon=1e-8)
+        assert found["lr_factors"] == {"weights": [1 / 3, *[1 / 16] * 3], "biases": 0.1, "input_scales": 6.0}
+        assert found["label_smoothing"] == recipe.label_smoothing
+
+
+def test_only_cross_entropies_are_smoothed():
+    recipe = TabularRecipe((4,), "selu", "squared_error", 0.04, label_smoothing=0.1)
+    assert fit_arguments((3, 4, 2), recipe)["label_smoothing"] == 0
+
+
+def test_initial_parameters():
+    net = fastnn.Network([400, 300, 200, 2], activation="selu", seed=0, **network_arguments(3))
+    # standard deviations of 300 numbers and more, to five standard errors
+    for weights, n_in in zip(net.weights[:2], (400, 300), strict=True):
+        assert weights.std() * math.sqrt(n_in) == pytest.approx(1, rel=0.02)
+    assert all(bias.std() == pytest.approx(1, rel=0.25) for bias in net.biases[:2])
+    assert not net.weights[2].any()
+    assert not net.biases[2].any()
+    assert (net.input_scales == 1).all()
+
+
+def published_training(net, X, y, recipe, steps):
+    """Return the parameters of the published form after full-batch steps: scale, then W x / sqrt(n_in) + b."""
+    roots = [math.sqrt(weights.shape[1]) for weights in net.weights]
+    parameters = [np.ones(X.shape[1])]
+    for weights, bias, root in zip(net.weights, net.biases, roots, strict=True):
+        parameters += [weights * root, bias.copy()]
+    factors = [6.0, *[1.0, 0.1] * len(roots)]
+    moments = [[np.zeros_like(p), np.zeros_like(p)] for p in parameters]
+    for step in range(steps):
+        scale, layers = parameters[0], list(zip(parameters[1::2], parameters[2::2], strict=True))
+        values = [X * scale]
+        for (W, b), root in zip(layers[:-1], roots[:-1], strict=True):
+            values.append(np.tanh(values[-1] @ W.T / root + b))
+        output = values[-1] @ layers[-1][0].T / roots[-1] + layers[-1][1]
+        delta, gradients = 2 * (output - y) / len(X), []
+        for number in reversed(range(len(layers))):
+            W, root = layers[number][0], roots[number]
+            gradients = [delta.T @ values[number] / root, delta.sum(axis=0), *gradients]
+            below = delta @ W / root
+            delta = below * (1 - values[number] ** 2) if number else below
+        gradients = [(delta * X).sum(axis=0), *gradients]
+        t = step / steps
+        rate = recipe.rate * (1 - math.cos(2 * math.pi * math.log2(1 + 15 * t))) / 2
+        for p, g, (m, v), factor in zip(parameters, gradients, moments, factors, strict=True):
+            m[...] = 0.9 * m + 0.1 * g
+            v[...] = 0.95 * v + 0.05 * g * g
+            first, second = m / (1 - 0.9 ** (step + 1)), v / (1 - 0.95 ** (step + 1))
+            p -= factor * rate * first / (np.sqrt(second) + 1e-8)
+    return parameters, roots
+
+
+def test_training_is_that_of_the_published_form():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)), rng.normal(size=(40, 1))
+    recipe = TabularRecipe((7, 6), "tanh", "squared_error", rate=0.02, epochs=30)
+    net = fastnn.Network(
+        [5, 7, 6, 1], activation=["tanh", "tanh", "identity"], seed=0, dtype="float64", **network_arguments(3)
+    )
+    expected, roots = published_training(net, X, y, recipe, steps=30)
+    net.fit(X, y, **fit_arguments(net.sizes, recipe))
+    # epsilon, 1e-8 beside gradients from 1e-3 up, is not scaled with the weights; 30 steps
+    np.testing.assert_allclose(net.input_scales, expected[0], rtol=1e-4)
+    for number, root in enumerate(roots):
+        np.testing.assert_allclose(net.weights[number], expected[1 + 2 * number] / root, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(net.biases[number], expected[2 + 2 * number], rtol=1e-3, atol=1e-5)
