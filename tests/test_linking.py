@@ -483,9 +483,9 @@ def test_the_type_of_a_bundle_comes_from_its_fields(dtype):
 def test_what_python_gives_has_the_declared_types(rows, dtype, monkeypatch):
     given, launch = [], threads.run_on_team
 
-    def record(parallel, serial, wanted, *arguments):
+    def record(parallel, member, serial, wanted, *arguments):
         given.append(arguments)
-        launch(parallel, serial, wanted, *arguments)
+        return launch(parallel, member, serial, wanted, *arguments)
 
     monkeypatch.setattr(threads, "run_on_team", record)
     net = fastnn.Network([2, 2], dtype=dtype, seed=0)

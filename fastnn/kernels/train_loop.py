@@ -8,7 +8,16 @@ from numba import prange
 
 from .argument_types import Int64s, Scalar
 from .backward import backward
-from .barrier import barrier_wait, join_team
+from .barrier import (
+    FIRST_BARRIER,
+    FIRST_STEP,
+    announce_growth,
+    barrier_wait,
+    begin_step,
+    count_steps,
+    end_team,
+    join_team,
+)
 from .forward import forward_layer
 from .gather import CSR, example_at, gather_factors, gather_rows, gather_targets, sum_of_weights
 from .intrinsics import random_below
@@ -289,6 +298,8 @@ def train_batch(
                 work.buffer, scratch, network.parameters, network.table, first, last,
             )  # fmt: skip
         barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
+        if thread == 0:
+            announce_growth(barrier, team_size)
         if weight > 0:
             first_block, last_block = offset == 0, offset + n_rows == size
             scaled = network.table[0, INPUT_SCALES] >= 0
@@ -349,19 +360,25 @@ def train_steps(
 ):
     """Train by one thread's part of steps first..last; of no step: compute the loss on the validation examples.
 
-    Thread 0 keeps the records.
+    A thread that joins late has a part of the later steps. Thread 0 keeps the records.
     """
     n = examples.n_rows
     steps_per_epoch = step_range.steps_per_epoch
     state = records.state
-    barrier_count = 1
+    first_step, barrier_count = max(step_range.first, barrier[FIRST_STEP]), barrier[FIRST_BARRIER] + 1
+    counted = step_range.first
     unperturbed = StochasticRegularization(0, 0.0, 0.0, 0)
     if step_range.first == step_range.last:
         evaluate(
             records.sums, records.order[:0], network, work, validation, unperturbed,
             barrier, thread, team_size, barrier_count,
         )  # fmt: skip
-    for step in range(step_range.first, step_range.last):
+    for step in range(first_step, step_range.last):
+        size_before = team_size
+        team_size = begin_step(barrier, thread, team_size, step, barrier_count)
+        if thread == 0 and team_size > size_before:
+            count_steps(barrier, size_before, step - counted)
+            counted = step
         epoch, batch = step // steps_per_epoch, step % steps_per_epoch
         if state[ORDER_EPOCH] != epoch:
             barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
@@ -400,6 +417,8 @@ def train_steps(
             state[NEXT_STEP] = step + 1
         if state[STOPPED]:
             break
+    if thread == 0 and step_range.last > step_range.first:
+        count_steps(barrier, team_size, state[NEXT_STEP] - counted)
 
 
 @entry
@@ -445,16 +464,39 @@ def prefetch_rows(inputs, order, length):
     return total
 
 
+@kernel
+def join_and_train(
+    network, work, examples, validation, step_range, rule, stochastic_regularization, records, barrier, n_threads
+):
+    """Train by this thread's part of steps first..last, in the team that it joins; parameters and records change."""
+    thread, team_size = join_team(barrier, n_threads, step_range.last - step_range.first)
+    if team_size > 0:
+        call(
+            network.kernel_table, train_steps,
+            network, work, examples, validation, step_range, rule, stochastic_regularization, records,
+            barrier, thread, team_size,
+        )  # fmt: skip
+        if thread == 0:
+            end_team(barrier)
+
+
+@entry
+def train_member(
+    network, work, examples, validation, step_range, rule, stochastic_regularization, records, barrier, n_threads
+):
+    """Train as one of `n_threads` threads of Python, each of which makes this call; parameters and records change."""
+    join_and_train(
+        network, work, examples, validation, step_range, rule, stochastic_regularization, records, barrier, n_threads
+    )
+
+
 @parallel_entry
 def train(
     network, work, examples, validation, step_range, rule, stochastic_regularization, records, barrier, n_threads
 ):
     """Train for steps first..last, on up to `n_threads` threads that stay together; parameters and records change."""
     for _ in prange(n_threads):
-        thread, team_size = join_team(barrier, n_threads)
-        if team_size > 0:
-            call(
-                network.kernel_table, train_steps,
-                network, work, examples, validation, step_range, rule, stochastic_regularization, records,
-                barrier, thread, team_size,
-            )  # fmt: skip
+        join_and_train(
+            network, work, examples, validation, step_range, rule, stochastic_regularization, records,
+            barrier, n_threads,
+        )  # fmt: skip

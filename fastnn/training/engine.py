@@ -198,8 +198,8 @@ class Engine:
             if team == 1:
                 predict.predict_rows(flat, *source, *buffers, 0, rows.n_rows, 0, memory.block, table)
             else:
-                barrier = threads.new_barrier(team)
-                predict.predict(flat, *source, rows.n_rows, *buffers, memory.block, table, barrier, team)
+                given = (flat, *source, rows.n_rows, *buffers, memory.block, table)
+                threads.launch(predict.predict, predict.predict_member, team, *given)
 
     def team_size(self, n_rows: int, n_threads: int | None = None) -> int:
         """Return the threads of a single call on so many rows: one for little work, `n_threads` at most."""
@@ -295,6 +295,7 @@ class Engine:
         )
         threads.run_on_team(
             train_loop.train,
+            train_loop.train_member,
             train_loop.train_steps,
             self.team_size(n_rows, n_threads),
             self.network_view(memory, gradient, kernels, frozen),

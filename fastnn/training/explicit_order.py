@@ -109,10 +109,10 @@ class ExplicitOrderTraining:
         run.records.sums[:] = 0
         self._tuner = self._tuner or ThreadTuner(run)
         while run.position < end:
+            n_threads = self._tuner.choose()
             before = run.position
-            seconds = run.advance(self._steps_per_call, self._tuner.size) / max(1, run.position - before)
-            if run.position < end:
-                self._tuner.observe(seconds)
+            seconds = run.advance(self._steps_per_call, n_threads) / max(1, run.position - before)
+            self._tuner.observe(seconds)
             self._steps_per_call = int(min(max(1, CALL_SECONDS / max(seconds, 1e-9)), MAX_STEPS))
         return run.loss
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -189,6 +190,7 @@ class TrainingRun:
         self._epochs_checked = 0  # epochs whose losses are known to be finite
         self.epochs_before = state.epochs
         self.steps_before = state.optimizer.steps if state.optimizer else 0
+        self._team_steps: Counter[int] = Counter()  # steps by the size of the team that made them
         self._began = time.perf_counter() - self.history.seconds
         hooks.checkpointer.restore(self)
 
@@ -217,6 +219,11 @@ class TrainingRun:
         """Whether Ctrl-C asked the run to stop."""
         return self.interruption.requested
 
+    def n_threads(self, wanted: int) -> int:
+        """Return the size of the team that made most of the steps; if none was made, the one that was wanted."""
+        steps = self._team_steps
+        return max(steps, key=lambda size: (steps[size], size)) if steps else wanted
+
     def show_position(self) -> None:
         """Write epochs and updates so far into the network's state."""
         self.state.epochs = self.epochs_before + self.history.epochs
@@ -244,12 +251,13 @@ class TrainingRun:
         n_epochs = (last - 1) // per_epoch + 1 - first // per_epoch
         records = self.records._replace(learning_rates=rates, history=np.full((n_epochs, 4), np.nan))
         began = time.perf_counter()
-        threads.run_on_team(
-            train_loop.train, train_loop.train_steps, n_threads,
+        team_steps = threads.run_on_team(
+            train_loop.train, train_loop.train_member, train_loop.train_steps, n_threads,
             arguments.network, arguments.work, arguments.examples, arguments.validation, step_range,
             arguments.rule, arguments.stochastic, records,
         )  # fmt: skip
         seconds = time.perf_counter() - began
+        self._team_steps.update(dict(enumerate(team_steps.tolist(), start=1)))
         complete = range(first // per_epoch, self.position // per_epoch)
         last_steps = [per_epoch * (epoch + 1) - 1 - first for epoch in complete]
         self.collect(records.history[: len(complete)], rates[last_steps])
@@ -332,7 +340,7 @@ def train(run: TrainingRun, tuner_class: Callable[[TrainingRun], Any] = ThreadTu
             history.stop_reason = "epochs"
             tuner = tuner_class(run)
             _train_to_end(run, tuner, finite)
-            history.n_threads = tuner.size
+            history.n_threads = run.n_threads(tuner.size)
             run.hooks.checkpointer.save(run, history.stop_reason)
     except KeyboardInterrupt:
         if not run.answers_interrupts:
@@ -360,8 +368,9 @@ def _train_to_end(run: TrainingRun, tuner: Any, finite: np.ndarray) -> None:
         if run.after_call():
             return
         run.hooks.checkpointer.save(run)
+        n_threads = tuner.choose()
         before = run.position
-        seconds = run.advance(steps, tuner.size)
+        seconds = run.advance(steps, n_threads)
         seconds_per_step = seconds / max(1, run.position - before)
         tuner.observe(seconds_per_step)
         steps = int(min(max(1, CALL_SECONDS / max(seconds_per_step, 1e-9)), MAX_STEPS, 4 * steps))
