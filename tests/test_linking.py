@@ -59,7 +59,7 @@ class Way(NamedTuple):
     blocks: int
     validation: str
     input_scales: bool
-    by: str  # steps; the same on a team; or, as a rank, a gradient and then the step
+    by: str  # steps; the same with a layer split by columns, or on a team; or, as a rank, a gradient and then the step
 
 
 OPTIMIZERS = {
@@ -81,7 +81,7 @@ PERTURBATIONS = [
 def every_way():
     ways = itertools.product(
         OPTIMIZERS, PENALTIES, (0.0, 0.5), (0.0, 0.5), PERTURBATIONS, (False, True), (1, 2),
-        ("none", "dense", "sparse"), (False, True), ("steps", "gradient"),
+        ("none", "dense", "sparse"), (False, True), ("steps", "columns", "gradient"),
     )  # fmt: skip
     return [way for way in map(Way._make, ways) if is_offered(way)]
 
@@ -90,6 +90,8 @@ def is_offered(way):
     """A batch's penalty and clipping both keep sums in `norms`; sparse rows have no scales; a rank evaluates later."""
     if (way.penalty == "l2 of the batch" and way.clip_norm) or (way.input_scales and "sparse" in kinds_of(way)):
         return False
+    if way.by == "columns":
+        return not way.sparse and not way.input_scales and way.validation != "sparse"
     return way.by == "steps" or way.validation == "none"
 
 
@@ -151,10 +153,13 @@ def train(way, without=None):
     validation = examples_of(way.validation, 0 if way.validation == "none" else 3)
     kinds = [examples.kind] + [validation.kind] * (validation.n_rows > 0)
     by_gradient = way.blocks > 1 or way.by == "gradient" or way.input_scales
-    requested = required_for_training(rule, stochastic_regularization, kinds, by_gradient, way.input_scales)
+    by_columns = way.by == "columns"
+    requested = required_for_training(rule, stochastic_regularization, kinds, by_gradient, way.input_scales, by_columns)
+    table = memory.table.copy()
+    table[0, layout.BY_COLUMNS] = by_columns
     gradient = np.zeros(net.buffer.size if by_gradient or not rule.plain else 0, "float32")
     network = layout.NetworkView(
-        memory.table,
+        table,
         SQUARED_ERROR,
         0.0,
         net.buffer.copy(),
@@ -178,7 +183,7 @@ def train(way, without=None):
         stop_on_nan=1,
     )
     given = (network, work, examples, validation, step_range, *regularized, records)
-    if way.by == "steps":
+    if way.by in ("steps", "columns"):
         train_loop.train_steps(*given, threads.new_barrier(1), 0, 1)
     elif way.by == "team":
         train_loop.train(*given, threads.new_barrier(1), 1)
@@ -232,7 +237,11 @@ def called(monkeypatch):
 
 
 FULL = Way("adam", "l2", 0.5, 0.5, PERTURBATIONS[-1], False, 2, "dense", True, "steps")
-NEVER_CALLED = {"sparse_gradient_pass": "sparse rows that are only evaluated", "train_steps": "one thread"}
+NEVER_CALLED = {
+    "sparse_gradient_pass": "sparse rows that are only evaluated",
+    "train_steps": "one thread",
+    "forward_examples": "a layer split by columns, and nothing to evaluate",
+}
 
 
 @interpreted_only
@@ -262,6 +271,8 @@ def use(name, without):
         train(FULL._replace(by="team"), without)
     elif name == "penalty_pass":
         train(FULL._replace(penalty="l2 of the batch", clip_norm=0.0), without)
+    elif name in ("forward_stage", "row_norms_pass"):
+        train(FULL._replace(by="columns", input_scales=False), without)
     else:
         sparse_rows = name.startswith("sparse")
         train(FULL._replace(sparse=sparse_rows, input_scales=not sparse_rows), without)

@@ -49,6 +49,8 @@ class Slot(IntEnum):
     SPARSE_GRADIENT_PASS = auto()
     PENALTY_PASS = auto()
     INPUT_SCALES_PASS = auto()
+    FORWARD_STAGE = auto()
+    ROW_NORMS_PASS = auto()
 
 
 Signature = tuple[Any, ...]

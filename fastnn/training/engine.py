@@ -20,6 +20,7 @@ from ..parameters import (
     make_layout,
     make_workspace,
     scale_view,
+    split_wide_layers,
     unflatten,
     views,
 )
@@ -113,6 +114,7 @@ class Engine:
         gradient: np.ndarray,
         kernels: Kernels,
         frozen: Collection[int] = (),
+        table: np.ndarray | None = None,
     ) -> layout.NetworkView:
         """Bundle what the kernels read and write of the network.
 
@@ -125,8 +127,10 @@ class Engine:
             What the table of addresses must hold.
         frozen : collection of int
             Layers that keep their parameters.
+        table : ndarray of int64, optional
+            The layer table, as `split_wide_layers` made it of the layout's; None: the layout's.
         """
-        table = memory.table
+        table = memory.table if table is None else table
         if frozen:
             table = table.copy()
             for number in frozen:
@@ -277,7 +281,9 @@ class Engine:
     ) -> layout.Records:
         """Run one step on all examples in their order, or with no step the evaluation of the validation examples."""
         n_rows = examples.n_rows + validation.n_rows
-        memory, work = self.workspace("train", min(n_rows, BLOCK_ROWS), inputs.all_sparse(examples, validation))
+        block, sparse = min(n_rows, BLOCK_ROWS), inputs.all_sparse(examples, validation)
+        memory, work = self.workspace("train", block, sparse)
+        table = split_wide_layers(memory.table, block, examples.kind == gather.CSR) if n_steps else memory.table
         rule = plain_sgd_rule(self.buffer)
         kernels = required_for_training(
             rule,
@@ -285,6 +291,7 @@ class Engine:
             (examples.kind, validation.kind),
             bool(update and gradient.size),
             self.spec.learned_input_scale,
+            bool(table[:, layout.BY_COLUMNS].any()),
         )
         records = layout.Records(
             order=NO_ORDER,
@@ -298,7 +305,7 @@ class Engine:
             train_loop.train_member,
             train_loop.train_steps,
             self.team_size(n_rows, n_threads),
-            self.network_view(memory, gradient, kernels, frozen),
+            self.network_view(memory, gradient, kernels, frozen, table),
             work,
             examples,
             validation,
