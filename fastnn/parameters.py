@@ -136,10 +136,11 @@ def split_wide_layers(table: np.ndarray, n_rows: int, sparse: bool = False) -> n
     """
     hidden = table[:-1]
     columns = hidden[:, layout.COLUMNS]
-    wide = (columns >= MIN_SPLIT_COLUMNS) & (columns >= COLUMNS_PER_ROW * n_rows) & (hidden[:, layout.INPUT_SCALES] < 0)
-    wide[: int(sparse)] = False
-    if not wide.any():
+    enough = max(MIN_SPLIT_COLUMNS, COLUMNS_PER_ROW * n_rows)
+    if max(columns.tolist(), default=0) < enough:
         return table
+    wide = (columns >= enough) & (hidden[:, layout.INPUT_SCALES] < 0)
+    wide[: int(sparse)] = False
     table = table.copy()
     table[:-1, layout.BY_COLUMNS] = wide
     costs = table[:, layout.N_IN] * table[:, layout.COLUMNS] * (1 - table[:, layout.BY_COLUMNS])

@@ -510,6 +510,16 @@ def test_what_python_gives_has_the_declared_types(rows, dtype, monkeypatch):
         assert tuple(typeof(argument) for argument in arguments) == types
 
 
+def test_python_calls_declared_kernels_past_the_dispatcher():
+    entry = registry.entry_point(predict.predict_few, np.dtype("float32"))
+    assert (entry is predict.predict_few) == (not COMPILED)
+    assert registry.entry_point(predict.predict_few, np.dtype("float32")) is entry
+    with pytest.raises(TypeError, match="predict_few takes 7 arguments, its signature has 1"):
+        registry.declare_entry(predict.predict_few, (Floats,))
+    assert len(registry.ENTRIES[predict.predict_few]) == 7
+    assert threads.function_of(len, ()) is len
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         use(sys.argv[1], KERNELS[sys.argv[1]])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from .argument_types import Floats, Int64Matrix, Int64s, KernelTable, ReadOnlyBytes
+from .argument_types import FloatMatrix, Floats, Int64Matrix, Int64s, KernelTable, ReadOnlyBytes
 from .barrier import join_team
 from .forward import forward
 from .gather import gather_rows
 from .jit import entry, kernel, parallel_entry
 from .layout import ACTIVATION, DELTAS, GRADIENT_INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS
 from .losses import activate_outputs
-from .registry import Slot, call, linked_entry, linked_kernel
+from .registry import Slot, call, declare_entry, linked_entry, linked_kernel
 from .sparse import sparse_forward
 
 
@@ -77,6 +77,9 @@ def predict_few(out, X, table, parameters, buffer, scale, kernel_table):
         for j in range(n_out):
             out[r, j] = a[r * ld + j]
     return -1
+
+
+declare_entry(predict_few, (FloatMatrix, FloatMatrix, Int64Matrix, Floats, Floats, float, KernelTable))
 
 
 @entry

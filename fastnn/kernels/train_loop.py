@@ -59,7 +59,7 @@ from .optimizer_steps import (
     sum_row_squares,
     update_layer,
 )
-from .registry import Slot, call, linked_entry, linked_kernel
+from .registry import LINKED_KERNELS, Slot, call, declare_entry, linked_entry, linked_kernel
 from .simd import CACHE_LINE
 from .sparse import sparse_gradient_pass
 from .weight_gradient import (
@@ -496,3 +496,8 @@ def train(
             network, work, examples, validation, step_range, rule, stochastic_regularization, records,
             barrier, n_threads,
         )  # fmt: skip
+
+
+declare_entry(train_steps, LINKED_KERNELS[train_steps].signature)
+for team_kernel in (train_member, train):
+    declare_entry(team_kernel, (*LINKED_KERNELS[train_steps].signature[:-2], int))

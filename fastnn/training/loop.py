@@ -13,12 +13,16 @@ import numpy as np
 from ..errors import DivergenceError
 from ..history import History
 from ..kernels import layout, losses, threads, train_loop
+from ..kernels.jit import COMPILED
 from .interrupts import Interruption
 from .state import TrainingState
-from .thread_tuner import ThreadTuner
+from .thread_tuner import ThreadTuner, step_work
 
 CALL_SECONDS = 0.25
 """Longest that compiled code keeps Python waiting, where a step is not longer."""
+
+SLOWEST_PRODUCT, SLOWEST_ROW = 1e-8, 1e-7
+"""Seconds of a multiply-add, and of drawing a place in the order: a few times what they take where slow."""
 
 DIVERGENCE_FACTOR = 1e4
 """A mean loss of an epoch this many times that of the first one counts as diverged."""
@@ -329,6 +333,17 @@ def loss_explosion(means: list[float]) -> str | None:
     return None
 
 
+def first_steps(run: TrainingRun) -> int:
+    """Return the steps of the first call: no more than surely end in time, since no step was measured yet."""
+    if not COMPILED:
+        return 1
+    arguments = run.arguments
+    evaluation = arguments.validation.n_rows * arguments.network.parameters.size * SLOWEST_PRODUCT
+    per_epoch = evaluation + arguments.examples.n_rows * SLOWEST_ROW
+    seconds = step_work(run) * SLOWEST_PRODUCT + per_epoch / run.plan.steps_per_epoch
+    return max(1, min(int(CALL_SECONDS / seconds), MAX_STEPS))
+
+
 def train(run: TrainingRun, tuner_class: Callable[[TrainingRun], Any] = ThreadTuner) -> None:
     """Run a training to its end, to divergence, or to Ctrl-C; raise DivergenceError as `Network.fit` documents it."""
     history = run.history
@@ -358,7 +373,7 @@ def train(run: TrainingRun, tuner_class: Callable[[TrainingRun], Any] = ThreadTu
 
 def _train_to_end(run: TrainingRun, tuner: Any, finite: np.ndarray) -> None:
     """Call the compiled epochs again and again; `finite` keeps the parameters of the last sound return."""
-    parameters, steps = run.arguments.network.parameters, 1
+    parameters, steps = run.arguments.network.parameters, first_steps(run)
     while True:
         diverged = run.diverged() if run.plan.on_divergence == "raise" else None
         if diverged:
