@@ -18,19 +18,21 @@ SHAPES = [(10, 784, 16), (32, 64, 64), (128, 784, 128), (128, 512, 512), (256, 1
 @njit(nogil=True)
 def run_forward(buffer, parameters, layer, rows):
     """Compute the weighted inputs of one layer."""
-    forward.weighted_inputs(buffer, parameters, layer, 0, rows)
+    forward.weighted_inputs(buffer, parameters, layer, 0, rows, 0, layer[layout.COLUMNS])
 
 
 @njit(nogil=True)
 def run_backward(buffer, scratch, parameters, layer, below, rows):
     """Compute the deltas of the layer below."""
-    backward.delta_below(buffer, scratch, parameters, layer, below, 0, rows)
+    backward.delta_below(buffer, scratch, parameters, layer, below, 0, rows, 0, below[layout.COLUMNS])
 
 
 @njit(nogil=True)
 def run_weight_gradient(out, buffer, scratch, layer, rate, rows):
     """Compute the gradient by weights and take a step down it."""
-    weight_gradient.subtract_weight_gradient(out, buffer, scratch, layer, rate, 0, layer[layout.N_IN], rows)
+    weight_gradient.subtract_weight_gradient(
+        out, buffer, scratch, layer, rate, 0, layer[layout.N_IN], 0, layer[layout.COLUMNS], rows
+    )
 
 
 class Products:

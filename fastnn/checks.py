@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -64,10 +65,16 @@ def check_non_negative(name: str, value: object) -> float:
     return number
 
 
+@lru_cache(maxsize=16)
+def largest_number(dtype: str | np.dtype) -> float:
+    """Return the largest finite number of a floating-point type."""
+    return float(np.finfo(dtype).max)
+
+
 def check_learning_rate(name: str, value: object, dtype: DTypeLike) -> float:
     """Return the learning rate `name` as a float above 0 that `dtype` can hold."""
     rate = check_float(name, value)
-    if not 0 < rate <= float(np.finfo(dtype).max):
+    if not 0 < rate <= largest_number(np.dtype(dtype)):
         raise ValueError(f"{name} must be positive and within {np.dtype(dtype)}, got {value!r}")
     return rate
 

@@ -36,7 +36,8 @@ class History(Mapping[str, list[float]]):
     examples_per_second : float
         Training examples processed per second.
     n_threads : int
-        Number of threads at the end of the training.
+        Number of threads that did the work: of most of the steps, where it varied. It varies while `fit` measures which
+        number is fastest, and where a thread joins late because other programs had its processor.
 
     Examples
     --------

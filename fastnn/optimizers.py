@@ -15,6 +15,7 @@ are taken element by element::
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -57,7 +58,7 @@ class Optimizer:
     @property
     def kind(self) -> Optimizer:
         """The optimizer without its learning rate; trainings with equal kinds can share their state."""
-        return replace(self, learning_rate=None)
+        return self if self.learning_rate is None else replace(self, learning_rate=None)
 
     @property
     def has_moments(self) -> tuple[bool, bool]:
@@ -266,4 +267,9 @@ def as_optimizer(optimizer: Any) -> Optimizer:
         raise TypeError(f"optimizer must be a name or an object such as fastnn.Adam(), got {optimizer!r}")
     if optimizer not in NAMES:
         raise ValueError(f"optimizer must be one of {', '.join(NAMES)}; got {optimizer!r}")
-    return NAMES[optimizer]()
+    return _default_optimizer(optimizer)
+
+
+@lru_cache
+def _default_optimizer(name: str) -> Optimizer:
+    return NAMES[name]()

@@ -113,6 +113,41 @@ def _make_layout(
     return MemoryLayout(table, parameters, workspace, block)
 
 
+MIN_SPLIT_COLUMNS = 512
+"""Neurons of a layer from which threads may share its columns: the parts of fewer, whole vectors, are less even."""
+
+COLUMNS_PER_ROW = 4
+"""Neurons for each row of a block from which threads share them: what crosses is then far less than half of W."""
+
+
+def split_wide_layers(table: np.ndarray, n_rows: int, sparse: bool = False) -> np.ndarray:
+    """Return a layer table that says which layers threads split by columns of W in blocks of `n_rows` rows.
+
+    Wide hidden layers, but the first of sparse rows, and one with learned scales, whose sums go along rows of W. The
+    choice depends on the layer and the batch alone, see `fastnn.kernels.layer_by_layer`.
+
+    Parameters
+    ----------
+    table : ndarray of int64, (layers, N_FIELDS)
+    n_rows : int
+        Rows of a batch, or of a block if that is less.
+    sparse : bool, default False
+        Whether inputs are sparse.
+    """
+    hidden = table[:-1]
+    columns = hidden[:, layout.COLUMNS]
+    enough = max(MIN_SPLIT_COLUMNS, COLUMNS_PER_ROW * n_rows)
+    if max(columns.tolist(), default=0) < enough:
+        return table
+    wide = (columns >= enough) & (hidden[:, layout.INPUT_SCALES] < 0)
+    wide[: int(sparse)] = False
+    table = table.copy()
+    table[:-1, layout.BY_COLUMNS] = wide
+    costs = table[:, layout.N_IN] * table[:, layout.COLUMNS] * (1 - table[:, layout.BY_COLUMNS])
+    table[:, layout.COST] = np.cumsum(costs) - costs
+    return table
+
+
 def make_workspace(memory: MemoryLayout, dtype: str, n_threads: int = 1) -> layout.Workspace:
     """Allocate the workspace of `memory.block` rows and the scratch of `n_threads` threads, aligned and zeroed."""
     number = np.dtype(dtype)

@@ -13,6 +13,7 @@ import fastnn
 from fastnn import reference
 from fastnn.kernels import threads
 from fastnn.kernels.jit import from_python
+from fastnn.kernels.threads import steps_by_team_size
 from fastnn.kernels.train_loop import shuffle
 
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -128,9 +129,10 @@ def in_parallel(*calls):
 def team_of_python_threads(size):
     """What stands in for `threads.run_on_team`: the serial kernel in `size` threads, whatever the machine has."""
 
-    def run_on_team(parallel_kernel, serial_kernel, n_threads, *arguments):
+    def run_on_team(parallel_kernel, member, serial_kernel, n_threads, *arguments):
         barrier = threads.new_barrier(size)
         in_parallel(*[lambda rank=rank: serial_kernel(*arguments, barrier, rank, size) for rank in range(size)])
+        return steps_by_team_size(barrier)
 
     return run_on_team
 

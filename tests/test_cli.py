@@ -728,13 +728,6 @@ def test_doctor_tells_when_nothing_is_cached(monkeypatch, capsys):
     assert "FASTNN_CACHE_DIR" in capsys.readouterr().out
 
 
-def test_doctor_tells_when_there_is_one_thread_only(monkeypatch, capsys):
-    monkeypatch.setattr(doctor.threads, "layer", lambda: "workqueue")
-    monkeypatch.setattr(doctor.threads, "max_threads", lambda: 1)
-    assert main(["doctor"]) == 1
-    assert "all threads but one: Numba's layer here is 'workqueue'" in capsys.readouterr().out
-
-
 def test_doctor_tells_when_threads_err(monkeypatch, capsys):
     monkeypatch.setattr(doctor.threads, "layer", lambda: "omp")
     monkeypatch.setattr(doctor.np, "array_equal", lambda *arrays: False)

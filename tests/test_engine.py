@@ -8,13 +8,14 @@ from helpers import BOTH, bits, classification, in_parallel, regression, replace
 
 import fastnn
 from fastnn import inputs, reference
+from fastnn.inputs import as_examples
 from fastnn.kernels import kernel_table, layout, threads
 from fastnn.kernels.jit import COMPILED
 from fastnn.kernels.registry import LINKED_KERNELS
 from fastnn.parameters import BLOCK_ROWS, buffer_to_vector, make_layout, make_workspace, views
 from fastnn.spec import make_spec
 from fastnn.training.dataset import NAMES
-from fastnn.training.engine import Engine
+from fastnn.training.engine import MAX_BUNDLES, Engine
 
 SIZES = [4, 6, 2]
 
@@ -272,3 +273,17 @@ def test_threads_share_a_network_for_predict():
 
     found = in_parallel(*[lambda X=X: predict_often(X) for X in batches])
     assert found == [[output] * rounds for output in wanted]
+
+
+def test_bundles_are_kept_by_thread_for_a_few_sizes_of_batches():
+    engine = make_engine()
+    X, y = regression(20)
+    for n_rows in range(1, 21):
+        examples, _ = as_examples(X[:n_rows], y[:n_rows], None, engine.spec, ("X", "y", "weight"))
+        engine.step(examples, 0.1)
+        kept = engine._workspaces.bundles
+        assert 0 < len(kept) <= MAX_BUNDLES
+    before = dict(kept)
+    engine.step(examples, 0.1)
+    assert dict(kept) == before
+    assert in_parallel(lambda: (engine.step(examples, 0.1), engine._workspaces.bundles)[1] is kept) == [False]

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn import inputs
+from fastnn.inputs.rows import FEW_NUMBERS
 
 NUMBERS = np.arange(12.0).reshape(4, 3)
 NET = fastnn.Network([3, 2], dtype="float64", seed=0)
@@ -267,3 +269,15 @@ def test_the_argument_is_named_before_anything_is_computed(name, make, error, me
     with pytest.raises(error, match=f"{name} {message}"):
         net.loss(**data)
     assert np.array_equal(net.parameters, before)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("n_rows", [2, 2 * FEW_NUMBERS], ids=["few", "many"])
+def test_one_number_that_is_not_finite_is_found_among_few_and_many(n_rows, value, dtype):
+    X = np.ones((n_rows, 3), dtype)
+    X[n_rows - 1, 1] = value
+    with pytest.raises(ValueError, match=f"row {n_rows - 1}, column 1"):
+        inputs.as_rows("X", X, fastnn.Network([3, 2], seed=0).engine.spec)
+    X[n_rows - 1, 1] = np.finfo("float16").max if dtype == "float16" else 3e38  # its square overflows
+    assert inputs.as_rows("X", X, fastnn.Network([3, 2], seed=0).engine.spec).n_rows == n_rows

@@ -61,7 +61,7 @@ class Way(NamedTuple):
     blocks: int
     validation: str
     input_scales: bool
-    by: str  # steps; the same on a team; or, as a rank, a gradient and then the step
+    by: str  # steps; the same with a layer split by columns, or on a team; or, as a rank, a gradient and then the step
 
 
 OPTIMIZERS = {
@@ -85,7 +85,7 @@ PERTURBATIONS = [
 def every_way():
     ways = itertools.product(
         OPTIMIZERS, PENALTIES, (0.0, 0.5), (0.0, 0.5), PERTURBATIONS, (False, True), (1, 2),
-        ("none", "dense", "sparse"), (False, True), ("steps", "gradient"),
+        ("none", "dense", "sparse"), (False, True), ("steps", "columns", "gradient"),
     )  # fmt: skip
     return [way for way in map(Way._make, ways) if is_offered(way)]
 
@@ -96,6 +96,8 @@ def is_offered(way):
         return False
     if way.sparse and "augmentation" in way.perturbations:
         return False
+    if way.by == "columns":
+        return not way.sparse and not way.input_scales and way.validation != "sparse"
     return way.by == "steps" or way.validation == "none"
 
 
@@ -158,10 +160,13 @@ def train(way, without=None):
     validation = examples_of(way.validation, 0 if way.validation == "none" else 3)
     kinds = [examples.kind] + [validation.kind] * (validation.n_rows > 0)
     by_gradient = way.blocks > 1 or way.by == "gradient" or way.input_scales
-    requested = required_for_training(rule, stochastic_regularization, kinds, by_gradient, way.input_scales)
+    by_columns = way.by == "columns"
+    requested = required_for_training(rule, stochastic_regularization, kinds, by_gradient, way.input_scales, by_columns)
+    table = memory.table.copy()
+    table[0, layout.BY_COLUMNS] = by_columns
     gradient = np.zeros(net.buffer.size if by_gradient or not rule.plain else 0, "float32")
     network = layout.NetworkView(
-        memory.table,
+        table,
         SQUARED_ERROR,
         0.0,
         net.buffer.copy(),
@@ -185,7 +190,7 @@ def train(way, without=None):
         stop_on_nan=1,
     )
     given = (network, work, examples, validation, step_range, *regularized, records)
-    if way.by == "steps":
+    if way.by in ("steps", "columns"):
         train_loop.train_steps(*given, threads.new_barrier(1), 0, 1)
     elif way.by == "team":
         train_loop.train(*given, threads.new_barrier(1), 1)
@@ -239,7 +244,11 @@ def called(monkeypatch):
 
 
 FULL = Way("adam", "l2", 0.5, 0.5, PERTURBATIONS[-1], False, 2, "dense", True, "steps")
-NEVER_CALLED = {"sparse_gradient_pass": "sparse rows that are only evaluated", "train_steps": "one thread"}
+NEVER_CALLED = {
+    "sparse_gradient_pass": "sparse rows that are only evaluated",
+    "train_steps": "one thread",
+    "forward_examples": "a layer split by columns, and nothing to evaluate",
+}
 
 
 @interpreted_only
@@ -269,6 +278,8 @@ def use(name, without):
         train(FULL._replace(by="team"), without)
     elif name == "penalty_pass":
         train(FULL._replace(penalty="l2 of the batch", clip_norm=0.0), without)
+    elif name in ("forward_stage", "row_norms_pass"):
+        train(FULL._replace(by="columns", input_scales=False), without)
     else:
         sparse_rows = name.startswith("sparse")
         train(FULL._replace(sparse=sparse_rows, input_scales=not sparse_rows), without)
@@ -490,9 +501,9 @@ def test_the_type_of_a_bundle_comes_from_its_fields(dtype):
 def test_what_python_gives_has_the_declared_types(rows, dtype, monkeypatch):
     given, launch = [], threads.run_on_team
 
-    def record(parallel, serial, wanted, *arguments):
+    def record(parallel, member, serial, wanted, *arguments):
         given.append(arguments)
-        launch(parallel, serial, wanted, *arguments)
+        return launch(parallel, member, serial, wanted, *arguments)
 
     monkeypatch.setattr(threads, "run_on_team", record)
     net = fastnn.Network([2, 2], dtype=dtype, seed=0)
@@ -504,6 +515,16 @@ def test_what_python_gives_has_the_declared_types(rows, dtype, monkeypatch):
     for arguments in given:
         types = registry.argument_types(signature[: len(arguments)], dtype)
         assert tuple(typeof(argument) for argument in arguments) == types
+
+
+def test_python_calls_declared_kernels_past_the_dispatcher():
+    entry = registry.entry_point(predict.predict_few, np.dtype("float32"))
+    assert (entry is predict.predict_few) == (not COMPILED)
+    assert registry.entry_point(predict.predict_few, np.dtype("float32")) is entry
+    with pytest.raises(TypeError, match="predict_few takes 7 arguments, its signature has 1"):
+        registry.declare_entry(predict.predict_few, (Floats,))
+    assert len(registry.ENTRIES[predict.predict_few]) == 7
+    assert threads.function_of(len, ()) is len
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import pytest
 from helpers import bits, regression, regressor, shuffled
 
 import fastnn
+from fastnn.kernels.jit import COMPILED
+from fastnn.training import loop
 
 
 def test_any_number_of_epochs_may_be_requested():
@@ -98,3 +100,25 @@ def test_a_perceptron_on_its_boundary_has_not_converged():
     assert history["loss"][0] == 0
     assert history.epochs > 1
     assert net.predict([[1.0]]) == 0
+
+
+@pytest.mark.skipif(not COMPILED, reason="without compilation every first call is one step")
+def test_the_first_call_takes_as_many_steps_as_surely_end_in_time(monkeypatch):
+    steps, advance = [], loop.TrainingRun.advance
+
+    def spy(run, count, n_threads):
+        steps.append(count)
+        return advance(run, count, n_threads)
+
+    monkeypatch.setattr(loop.TrainingRun, "advance", spy)
+
+    def first_call(sizes, **options):
+        X, y = np.ones((64, sizes[0]), "float32"), np.ones((64, sizes[-1]))
+        fastnn.Network(sizes, seed=0).fit(X, y, epochs=1, n_threads=1, **options)
+        return steps.pop() if len(steps) == 1 else steps.clear()
+
+    small = first_call([2, 2], batch_size=1)
+    assert small > 1000
+    assert first_call([2, 2], batch_size=64) < small
+    assert first_call([2, 2], batch_size=1, validation_data=(np.ones((3000, 2)), np.ones((3000, 2)))) < small
+    assert first_call([600, 600], batch_size=64) == 1

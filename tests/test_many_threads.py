@@ -113,19 +113,18 @@ def test_training_beside_another_librarys_parallel_function_works(layer, environ
 
 
 @pytest.mark.slow
-def test_without_any_threading_layer_training_works_on_one_thread(environment):
+def test_without_any_threading_layer_threads_of_python_train(environment):
     none = ' = sys.modules["numba.np.ufunc.workqueue"] = None'
-    found = run(NO_OPENMP.replace(" = None", none, 1), environment())
-    assert found.returncode == 0, found.stderr
-    assert "LOST" in found.stdout
+    found = run(NO_OPENMP.replace(" = None", none, 1), environment(NUMBA_NUM_THREADS="2"))
+    assert (found.returncode, "LOST" in found.stdout) == (0, False), found.stderr
+    assert "none, 2 threads give the same bits as one" in found.stdout
 
 
 @pytest.mark.slow
-def test_without_openmp_training_works_and_the_doctor_says_what_is_lost(environment):
-    found = run(NO_OPENMP, environment())
-    assert found.returncode == 0, found.stderr
-    assert "LOST" in found.stdout
-    assert "workqueue" in found.stdout
+def test_without_openmp_threads_of_python_train(environment):
+    found = run(NO_OPENMP, environment(NUMBA_NUM_THREADS="2"))
+    assert (found.returncode, "LOST" in found.stdout) == (0, False), found.stderr
+    assert "workqueue, 2 threads give the same bits as one" in found.stdout
 
 
 def test_training_leaves_the_thread_settings_of_the_process_alone():
@@ -142,3 +141,37 @@ def test_training_leaves_the_thread_settings_of_the_process_alone():
         net.fit(np.zeros((64, 100)), np.zeros(64, int), epochs=2, learning_rate=0.1, n_threads=n_threads)
         net.predict(np.zeros((2000, 100)))
         assert outside() == before
+
+
+PYTHON_THREADS = """
+import os, sys, warnings
+import numpy as np
+import fastnn
+from fastnn.kernels import threads
+warnings.simplefilter("ignore")  # Python's own word on forking beside threads
+
+def work(n_threads):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(600, 80)).astype("float32"), rng.integers(0, 4, 600)
+    net = fastnn.Network([80, 300, 4], activation=["relu", "softmax"], loss="cross_entropy", seed=1)
+    history = net.fit(X, y, epochs=20, batch_size=64, learning_rate=0.05, n_threads=n_threads)
+    return net.parameters.tobytes() + net.predict(np.repeat(X, 10, axis=0)).tobytes(), history.n_threads
+
+assert threads.layer() == "workqueue"
+wanted, _ = work(1)
+for n_threads in (2, 3, None):
+    assert work(n_threads)[0] == wanted
+print(max(work(2)[1] for _ in range(5)), flush=True)
+child = os.fork()
+if child == 0:
+    os._exit(work(2)[0] != wanted)
+assert os.waitpid(child, 0)[1] == 0
+assert work(2)[0] == wanted
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_under_workqueue_threads_of_python_make_the_team_in_children_too(environment):
+    found = run(PYTHON_THREADS, environment("workqueue"))
+    assert (found.returncode, found.stdout.strip()) == (0, "2"), found.stderr

@@ -246,9 +246,9 @@ def test_lbfgs_keeps_to_the_number_of_threads(n_threads, monkeypatch):
     wanted = []
     run = threads.run_on_team
 
-    def spy(parallel, serial, count, *arguments):
+    def spy(parallel, member, serial, count, *arguments):
         wanted.append(count)
-        run(parallel, serial, count, *arguments)
+        return run(parallel, member, serial, count, *arguments)
 
     monkeypatch.setattr(threads, "run_on_team", spy)
     monkeypatch.setattr(threads, "max_threads", lambda: 3)

@@ -1,8 +1,11 @@
 """How many threads a training works on, which it measures; the results never depend on it."""
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-from helpers import bits, regression, regressor
+from helpers import bits, regression, regressor, team_of_python_threads
 
 import fastnn
 from fastnn.kernels import threads
@@ -73,3 +76,101 @@ def test_callbacks_are_called_after_every_epoch_of_a_training_that_measures_thre
         callbacks=[lambda net, history: calls.append(history.epochs)],
     )
     assert calls == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+class ScriptedRun:
+    """A run whose steps take the time that a script says: by threads, one number for each call in turn."""
+
+    def __init__(self, script, *, by_epoch=False, steps_per_epoch=1000, epochs=1000):
+        network = SimpleNamespace(parameters=np.zeros(10_000, "float32"), table=np.zeros((1, 1), np.int64))
+        self.arguments = SimpleNamespace(network=network, examples=SimpleNamespace(n_rows=1000))
+        n_steps = epochs * steps_per_epoch
+        self.plan = SimpleNamespace(batch_size=10, n_threads=None, steps_per_epoch=steps_per_epoch, n_steps=n_steps)
+        self.script = {count: itertools.cycle(seconds) for count, seconds in script.items()}
+        self.by_epoch, self.position, self.calls = by_epoch, 0, []
+
+    def advance(self, steps, n_threads):
+        self.position += steps
+        self.calls.append(n_threads)
+        return steps * next(self.script[n_threads])
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(thread_tuner, "MEASURED", {})
+    monkeypatch.setattr(thread_tuner.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(threads, "max_threads", lambda: 2)
+    return now
+
+
+def test_the_median_of_alternating_turns_decides(clock):
+    quick_once = [1e-3, 1e-5, 2e-3, 2e-3, 2e-3, 2e-3]
+    run = ScriptedRun({1: [1e-3], 2: quick_once})
+    tuner = ThreadTuner(run)
+    assert tuner.choose() == 1
+    assert run.calls == [1, 1, *[1, 2] * 6]
+    slow_twice = [1e-3, 6e-4, 6e-4, 9e-3, 6e-4, 9e-3]
+    assert (
+        ThreadTuner(ScriptedRun({1: [1e-3], 2: slow_twice}, steps_per_epoch=1001)).choose() == 1
+    )  # as measured before
+    clock[0] += thread_tuner.VALID_SECONDS
+    assert ThreadTuner(ScriptedRun({1: [1e-3], 2: slow_twice})).choose() == 2
+
+
+def test_a_training_measures_again_and_again_ever_more_seldom(clock):
+    run = ScriptedRun({1: [1e-3], 2: [2e-3] * 6 + [5e-4] * 12 + [2e-3]})
+    tuner, interval, chosen = ThreadTuner(run), thread_tuner.FIRST_INTERVAL, []
+    for _ in range(3):
+        clock[0] += interval * 0.9
+        before = len(run.calls)
+        chosen.append(tuner.choose())
+        assert len(run.calls) == before
+        clock[0] += interval * 0.2
+        tuner.choose()
+        assert len(run.calls) == before + 12
+        interval *= 2
+    assert [*chosen, tuner.choose()] == [1, 2, 2, 1]
+
+
+def test_a_team_that_became_slower_than_one_thread_is_measured_anew(clock):
+    run = ScriptedRun({1: [1e-3], 2: [5e-4] * 6 + [2e-3] * 6})
+    tuner = ThreadTuner(run)
+    assert tuner.choose() == 2
+    tuner.observe(9e-4)
+    assert tuner.choose() == 2
+    tuner.observe(1.1e-3)
+    assert tuner.choose() == 1
+
+
+def test_calls_that_end_with_short_epochs_are_turns(clock):
+    run = ScriptedRun({1: [1e-3], 2: [6e-4]}, by_epoch=True, steps_per_epoch=2)
+    tuner, sizes = ThreadTuner(run), []
+    assert not run.calls
+    for _ in range(20):
+        sizes.append(tuner.choose())
+        tuner.observe(run.advance(2, sizes[-1]) / 2)
+    assert sizes == [1, 2] * 6 + [2] * 8
+    few = ThreadTuner(ScriptedRun({}, by_epoch=True, steps_per_epoch=2, epochs=20))
+    assert few.choose() == 2  # measured a moment ago
+    clock[0] += thread_tuner.VALID_SECONDS
+    few = ThreadTuner(ScriptedRun({}, by_epoch=True, steps_per_epoch=2, epochs=20))
+    assert few.choose() == 1  # a step of 300,000 multiply-adds, and too few epochs to compare
+
+
+def test_callbacks_see_the_end_of_their_epoch_while_threads_are_measured_again(monkeypatch):
+    """A measurement takes steps of the next epoch: it comes after the callbacks of the last."""
+    monkeypatch.setattr(thread_tuner, "MIN_TEAM_WORK", 0)
+    monkeypatch.setattr(thread_tuner, "TRIAL_SECONDS", 0)
+    monkeypatch.setattr(threads, "max_threads", lambda: 2)
+    monkeypatch.setattr(ThreadTuner, "observe", lambda tuner, seconds: setattr(tuner, "_due", -np.inf))
+    monkeypatch.setattr(threads, "run_on_team", team_of_python_threads(1))
+    X, y = regression(600)
+    seen = {None: [], 1: []}
+    for n_threads, parameters in seen.items():
+        net = regressor()
+        net.fit(
+            X, y, epochs=3, batch_size=10, learning_rate=0.01, n_threads=n_threads,
+            callbacks=[lambda net, history, parameters=parameters: parameters.append(bits(net.parameters))],
+        )  # fmt: skip
+    assert seen[None] == seen[1]

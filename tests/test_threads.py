@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from helpers import bits
 from scipy import sparse
 
 import fastnn
@@ -60,11 +61,101 @@ def test_threads_that_arrive_in_time_are_the_team_and_the_next_is_not():
     enter = from_python(barrier.join_team)
     flags[barrier.ARRIVED] = 1  # another came first, and waits
     flags[barrier.TEAM_SIZE] = 2  # and has closed the team
-    assert tuple(enter(flags, 2)) == (1, 2)
-    assert enter(threads.new_barrier(1), 1) == (0, 1)
+    assert tuple(enter(flags, 2, 1)) == (1, 2)
+    assert enter(threads.new_barrier(1), 1, 1) == (0, 1)
     closed = threads.new_barrier(3)
-    assert enter(closed, 3) == (0, 1)  # the others never came
-    assert enter(closed, 3)[1] == 0
+    assert enter(closed, 3, 1) == (0, 1)  # the others never came, and a call of one step is not joined later
+    assert enter(closed, 3, 1)[1] == 0
+
+
+def test_a_thread_that_comes_late_joins_at_the_next_step(monkeypatch):
+    monkeypatch.setattr(barrier, "SPINS", 3)
+    flags, found = threads.new_barrier(3), []
+    enter, announce, begin, end = map(
+        from_python, (barrier.join_team, barrier.announce_growth, barrier.begin_step, barrier.end_team)
+    )
+    announce(threads.new_barrier(1), 1)  # compiled before any thread waits
+    assert enter(flags, 3, 9) == (0, 1)
+    assert begin(flags, 0, 1, 5, 11) == 1  # nobody has come
+    late = threading.Thread(target=lambda: found.append((*enter(flags, 3, 9), *flags[barrier.FIRST_STEP :][:2])))
+    late.start()
+    while flags[barrier.ARRIVED] < 2:
+        late.join(0.001)
+    assert begin(flags, 0, 1, 5, 11) == 1  # not announced: the members could disagree
+    announce(flags, 1)
+    late.join(0.05)
+    assert not found
+    assert begin(flags, 0, 1, 6, 13) == 2
+    late.join(10)
+    assert found == [(1, 2, 6, 12)]
+    assert begin(flags, 1, 2, 6, 13) == 2
+    end(flags)
+    assert enter(flags, 3, 9)[1] == 0
+
+
+def test_a_thread_that_waits_when_the_call_ends_goes_away(monkeypatch):
+    monkeypatch.setattr(barrier, "SPINS", 3)
+    flags, found = threads.new_barrier(2), []
+    enter, end = from_python(barrier.join_team), from_python(barrier.end_team)
+    assert enter(flags, 2, 2) == (0, 1)
+    late = threading.Thread(target=lambda: found.append(tuple(enter(flags, 2, 2))))
+    late.start()
+    while flags[barrier.ARRIVED] < 2:
+        late.join(0.001)
+    end(flags)
+    late.join(10)
+    assert found == [(1, 0)]
+    end(flags)  # of a team that was closed when it began
+    assert flags[barrier.ARRIVED] >= barrier.CLOSED
+
+
+@pytest.mark.parametrize("n_late", [1, 2])
+def test_a_training_that_threads_join_late_has_the_bits_of_one_thread(n_late, monkeypatch):
+    """Those who wait when it begins join at its second step, all of them with passes, blocks and epochs to come."""
+    X = np.random.default_rng(0).normal(size=(300, 9))
+    nets = [fastnn.Network([9, 6, 2], dtype="float64", seed=0) for _ in range(2)]
+    given = {"epochs": 3, "batch_size": 270, "validation_data": (X[:40], X[:40, :2]), "clip_norm": 0.1, "max_norm": 0.5}
+    nets[0].fit(X, X[:, :2], n_threads=1, **given)
+    steps = []
+
+    def launch(parallel_kernel, member, serial, wanted, *arguments):
+        flags = threads.new_barrier(1 + n_late)
+        flags[barrier.ARRIVED] = flags[barrier.TEAM_SIZE] = 1
+        crowd = [threading.Thread(target=member, args=(*arguments, flags, 1 + n_late)) for _ in range(n_late)]
+        for late in crowd:
+            late.start()
+        while flags[barrier.ARRIVED] < 1 + n_late:
+            crowd[0].join(0.001)
+        serial(*arguments, flags, 0, 1)
+        from_python(barrier.end_team)(flags)
+        for late in crowd:
+            late.join()
+        steps.append(threads.steps_by_team_size(flags).tolist())
+        return np.array(steps[-1])
+
+    monkeypatch.setattr(threads, "run_on_team", launch)
+    monkeypatch.setattr(threads, "max_threads", lambda: 1 + n_late)
+    monkeypatch.setattr(barrier, "SPINS", 3)
+    history = nets[1].fit(X, X[:, :2], n_threads=1 + n_late, **given)
+    assert bits(nets[0].parameters) == bits(nets[1].parameters)
+    assert sum(map(sum, steps)) == 6
+    assert all(made[0] == 1 and made[n_late] == sum(made) - 1 for made in steps)
+    assert history.n_threads == (1 if sum(made[0] for made in steps) > 3 else 1 + n_late)
+
+
+def test_the_history_tells_the_team_that_made_most_of_the_steps(monkeypatch):
+    net, X = fastnn.Network([3, 2], seed=0), np.eye(3)
+    made = iter([[0, 1, 0], [0, 0, 1], [0, 0, 1]])
+
+    def launch(parallel_kernel, member, serial, wanted, *arguments):
+        serial(*arguments, threads.new_barrier(1), 0, 1)
+        return np.array(next(made))
+
+    monkeypatch.setattr(threads, "run_on_team", launch)
+    monkeypatch.setattr(threads, "max_threads", lambda: 4)
+    by_epoch = {"callbacks": [lambda net, history: None]}
+    assert net.fit(X, [0, 1, 0], epochs=3, batch_size=3, n_threads=4, **by_epoch).n_threads == 3
+    assert net.fit(X, [0, 1, 0], epochs=0, n_threads=4).n_threads == 4
 
 
 @pytest.mark.parametrize("wanted", [1, 2])
@@ -73,8 +164,10 @@ def test_a_launch_has_the_results_of_none(wanted, monkeypatch):
     nets = [fastnn.Network([4, 5, 3], activation=["tanh", "softmax"], loss="cross_entropy", seed=0) for _ in range(2)]
     nets[0].fit(X, [0, 1, 2] * 10, epochs=2, n_threads=1)
 
-    def launch(parallel_kernel, serial, given, *arguments):
-        parallel_kernel(*arguments, threads.new_barrier(wanted), wanted)
+    def launch(parallel_kernel, member, serial, given, *arguments):
+        flags = threads.new_barrier(wanted)
+        parallel_kernel(*arguments, flags, wanted)
+        return threads.steps_by_team_size(flags)
 
     monkeypatch.setattr(threads, "run_on_team", launch)
     monkeypatch.setattr(threads, "max_threads", lambda: wanted)
@@ -99,7 +192,7 @@ def test_two_threads_of_python_have_the_bits_of_one(kind, options, monkeypatch):
     nets[0].fit(kind(X), X[:, :2], n_threads=1, **given)
     crowds = []
 
-    def launch(parallel_kernel, serial, wanted, *arguments):
+    def launch(parallel_kernel, member, serial, wanted, *arguments):
         flags = threads.new_barrier(2)
         crowd = [threading.Thread(target=serial, args=(*arguments, flags, number, 2)) for number in range(2)]
         for member in crowd:
@@ -107,6 +200,7 @@ def test_two_threads_of_python_have_the_bits_of_one(kind, options, monkeypatch):
         for member in crowd:
             member.join()
         crowds.append(crowd)
+        return threads.steps_by_team_size(flags)
 
     monkeypatch.setattr(threads, "run_on_team", launch)
     monkeypatch.setattr(threads, "max_threads", lambda: 2)
@@ -121,7 +215,7 @@ def test_the_second_thread_waits_for_the_first_to_close_the_team(monkeypatch):
     flags, found = threads.new_barrier(2), []
     flags[barrier.ARRIVED] = 1
     enter = from_python(barrier.join_team)
-    second = threading.Thread(target=lambda: found.append(tuple(enter(flags, 2))))
+    second = threading.Thread(target=lambda: found.append(tuple(enter(flags, 2, 1))))
     second.start()
     second.join(0.05)
     assert not found

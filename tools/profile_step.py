@@ -67,7 +67,7 @@ def phases_of(net: Network, batch: int) -> list[Phase]:
     ]
     for index, row in enumerate(table):
         products = batch * int(row[layout.N_IN] * row[layout.N_OUT])
-        arguments: tuple[Any, ...] = (buffer, parameters, row, 0, batch)
+        arguments: tuple[Any, ...] = (buffer, parameters, row, 0, batch, 0, int(row[layout.COLUMNS]))
         phases.append(Phase(f"forward {index}", forward.weighted_inputs, arguments, products))
         if index + 1 < len(table):
             arguments = (buffer, row, 0, batch, network.kernel_table)
@@ -79,12 +79,14 @@ def phases_of(net: Network, batch: int) -> list[Phase]:
     arguments = (work.row_correct, outputs, work.targets, batch, n_out, ld)
     phases.append(Phase("correct answers", losses.count_correct, arguments, 0))
     below = sum(batch * int(row[layout.N_IN] * row[layout.N_OUT]) for row in table[1:])
-    phases.append(Phase("backward", backward.backward, (buffer, scratch, parameters, table, 0, batch), below))
+    arguments = (buffer, scratch, parameters, table, len(table) - 1, 1, 0, batch, 0, train_loop.ALL_COLUMNS)
+    phases.append(Phase("backward", backward.backward, arguments, below))
     for index, row in enumerate(table):
-        products = batch * int(row[layout.N_IN] * row[layout.N_OUT])
-        arguments = (parameters, buffer, scratch, row, rate, 0, int(row[layout.N_IN]), batch)
+        n_in, columns = int(row[layout.N_IN]), int(row[layout.COLUMNS])
+        products = batch * n_in * int(row[layout.N_OUT])
+        arguments = (parameters, buffer, scratch, row, rate, 0, n_in, 0, columns, batch)
         phases.append(Phase(f"weights {index}", weight_gradient.subtract_weight_gradient, arguments, products))
-        arguments = (parameters, buffer, scratch, row, rate, batch)
+        arguments = (parameters, buffer, scratch, row, rate, 0, columns, batch)
         phases.append(Phase(f"biases {index}", weight_gradient.subtract_bias_gradient, arguments, 0))
     arguments = (np.zeros(3), work, examples, order, 0, batch, 1.0)
     phases.append(Phase("sums", train_loop.add_block_sums, arguments, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,12 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
+@lru_cache(maxsize=16)
+def nothing_of(dtype: str) -> np.ndarray:
+    """Return an empty array that cannot be written; shared and cached."""
+    return read_only(np.empty(0, dtype))
+
+
 def is_sparse(values: Any) -> bool:
     """Return whether `values` is a matrix or array of scipy.sparse."""
     return hasattr(values, "tocsr") and hasattr(values, "nnz")
@@ -36,7 +43,7 @@ def column_names_of(values: Any) -> tuple[str, ...] | None:
 
 def as_numeric_array(name: str, values: Any) -> np.ndarray:
     """Return the argument `name` as an array of native real numbers, without a copy where possible."""
-    if is_sparse(values):
+    if type(values) is not np.ndarray and is_sparse(values):
         raise TypeError(f"{name} must be an array of plain numbers, got a sparse matrix; give {name}.toarray()")
     array = _as_array(name, values)
     if array.dtype == object:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..checks import largest_number
 from ..kernels import gather
 from ..spec import Spec
 from .arrays import as_numeric_array, is_sparse, read_only
 from .sparse import as_csr, csr_arrays, empty_csr_arrays
 
+FEW_NUMBERS = 4096
+"""Numbers up to which one pass in one call is the cheapest check that all are finite."""
+
 KINDS = {np.dtype(name): kind for name, kind in gather.KINDS.items()}
 """The kernels' code of each dtype that they read directly."""
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """Inputs as the kernels read them.
 
     Attributes
@@ -64,7 +67,7 @@ def as_rows(name: str, values: Any, spec: Spec, finite: bool = False) -> Rows:
     finite : bool, default False
         Whether the caller has already checked that all numbers are finite.
     """
-    if is_sparse(values):
+    if type(values) is not np.ndarray and is_sparse(values):
         if spec.learned_input_scale:
             raise TypeError(f"{name} must be dense rows for a network with learned_input_scale; give {name}.toarray()")
         arrays = csr_arrays(name, values, spec)
@@ -81,7 +84,7 @@ def as_rows(name: str, values: Any, spec: Spec, finite: bool = False) -> Rows:
         array = array.astype(np.float64)
     flat, stride, array = _flat_bytes(array)
     if not finite:
-        _check_finite(name, array, float(np.finfo(spec.dtype).max) / max(1.0, abs(spec.input_scale)), spec.dtype)
+        _check_finite(name, array, largest_number(spec.dtype) / max(1.0, abs(spec.input_scale)), spec.dtype)
     return Rows(read_only(flat), KINDS[array.dtype], stride, len(array), *empty_csr_arrays(spec))
 
 
@@ -103,7 +106,13 @@ def _flat_bytes(array: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:
 
 def _check_finite(name: str, array: np.ndarray, limit: float, dtype: str) -> None:
     """Raise for NaN, infinity, and what the network's dtype cannot hold; the extremes need no temporary array."""
-    if array.dtype.kind != "f" or not array.size or (float(array.max()) <= limit and float(array.min()) >= -limit):
+    if array.dtype.kind != "f" or not array.size:
+        return
+    # no number is larger than the root of the sum of squares; vdot does not warn where that overflows
+    if array.size <= FEW_NUMBERS and math.sqrt(abs(np.vdot(array, array))) <= limit:
+        return
+    largest, smallest = np.maximum.reduce(array, axis=None), np.minimum.reduce(array, axis=None)
+    if float(largest) <= limit and float(smallest) >= -limit:
         return
     for row, numbers in enumerate(array):  # pragma: no branch - one of the rows holds such a number
         finite = np.abs(numbers.astype(np.float64)) <= limit

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import largest_number
 from ..spec import Spec
 from .arrays import as_numeric_array, read_only
 
@@ -23,7 +24,7 @@ def csr_arrays(name: str, matrix: Any, spec: Spec) -> tuple[np.ndarray, np.ndarr
     if not matrix.has_sorted_indices:
         matrix = matrix.sorted_indices()
     unscaled = as_numeric_array(name, matrix.data)
-    limit = float(np.finfo(spec.dtype).max) / max(1.0, abs(spec.input_scale))
+    limit = largest_number(spec.dtype) / max(1.0, abs(spec.input_scale))
     if len(unscaled) and not (float(unscaled.max()) <= limit and float(unscaled.min()) >= -limit):
         raise ValueError(f"{name} must hold finite numbers within {spec.dtype}")
     values = np.multiply(unscaled, spec.input_scale, dtype=np.float64).astype(spec.dtype)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..spec import Spec
-from .arrays import as_numeric_array, read_only
+from .arrays import as_numeric_array, nothing_of, read_only
 
 
-@dataclass(frozen=True)
-class Targets:
+class Targets(NamedTuple):
     """Targets as the kernels read them.
 
     Attributes
@@ -40,7 +38,7 @@ def as_targets(name: str, values: Any, spec: Spec, n_rows: int) -> Targets:
     if len(array.shape) == 0 or len(array) != n_rows:
         raise ValueError(f"{name} must have one entry for each of the {n_rows} rows of inputs, got shape {array.shape}")
     if array.ndim == 1 and n_out > 1:
-        return Targets(read_only(np.empty(0, spec.dtype)), _labels(name, array, n_out), True)
+        return Targets(nothing_of(spec.dtype), _labels(name, array, n_out), True)
     if array.shape not in ((n_rows, n_out), (n_rows,)):
         hint = f"; for labels use {name}.reshape(-1)" if array.shape == (n_rows, 1) and array.dtype.kind in "iu" else ""
         raise ValueError(f"{name} must have shape ({n_rows}, {n_out}) or ({n_rows},), got {array.shape}{hint}")
@@ -53,7 +51,7 @@ def as_targets(name: str, values: Any, spec: Spec, n_rows: int) -> Targets:
         sums = numbers @ np.ones(n_out, spec.dtype)  # a product is several times as fast as a sum over short rows
         _check_range(name, numbers, sums, spec)
         one_hot = n_out > 1 and bool((sums == 1).all()) and _all_0_or_1(numbers)
-    return Targets(read_only(numbers.reshape(-1)), read_only(np.empty(0, np.int64)), one_hot)
+    return Targets(read_only(numbers.reshape(-1)), nothing_of("int64"), one_hot)
 
 
 def _labels(name: str, array: np.ndarray, n_out: int) -> np.ndarray:
@@ -66,7 +64,7 @@ def _labels(name: str, array: np.ndarray, n_out: int) -> np.ndarray:
             f"give labels as integers, or numbers in shape ({n_rows}, {n_out})"
         )
     labels = array.astype(np.int64)  # a copy: kernels index memory by labels, so the caller must not change them
-    if n_rows and (labels.min() < 0 or labels.max() >= n_out):
+    if n_rows and (np.minimum.reduce(labels) < 0 or np.maximum.reduce(labels) >= n_out):
         worst = array.min() if array.min() < 0 else array.max()
         raise ValueError(f"{name} must hold labels 0..{n_out - 1} for {n_out} outputs, got {worst}")
     return read_only(labels)

@@ -9,7 +9,7 @@ import numpy as np
 from ..checks import check_non_negative
 from ..kernels import layout
 from ..spec import Spec
-from .arrays import as_numeric_array, read_only
+from .arrays import as_numeric_array, nothing_of, read_only
 
 MAX_TOTAL_WEIGHT = 1e300
 """Largest sum of weights: beyond it their products with losses may exceed float64."""
@@ -18,7 +18,7 @@ MAX_TOTAL_WEIGHT = 1e300
 def as_weights(name: str, values: Any, spec: Spec, n_rows: int) -> np.ndarray:
     """Return the weights of examples (n,): finite, not negative, not all 0; an empty array for None."""
     if values is None:
-        return read_only(np.empty(0, spec.dtype))
+        return nothing_of(spec.dtype)
     array = as_numeric_array(name, values)
     if array.shape != (n_rows,):
         raise ValueError(f"{name} must have shape ({n_rows},), got {array.shape}")

@@ -29,6 +29,7 @@ Scalar = Annotated[Any, ArrayOf(ndim=0)]
 Floats = Annotated[np.ndarray, ArrayOf()]
 """Numbers of the network's dtype."""
 
+FloatMatrix = Annotated[np.ndarray, ArrayOf(ndim=2)]
 ReadOnlyFloats = Annotated[np.ndarray, ArrayOf(writable=False)]
 Float64s = Annotated[np.ndarray, ArrayOf("float64")]
 Float64Matrix = Annotated[np.ndarray, ArrayOf("float64", ndim=2)]

@@ -12,18 +12,20 @@ from .simd import TILE_VECTORS, VECTOR_BYTES
 
 
 @kernel
-def delta_below(buffer, scratch, parameters, layer, below, first, last):
-    """Compute buffer[DELTAS] of `below`: rows first..last of (delta W^T) * f'(z), from f'(z); delta: that of `layer`.
+def delta_below(buffer, scratch, parameters, layer, below, first, last, left, right):
+    """Compute buffer[DELTAS] of `below`: rows first..last, columns left..right of (delta W^T) * f'(z), from f'(z).
+
+    delta: that of `layer`.
 
     scratch: zeros, then a panel of W^T, (INNER_BLOCK, width), then its products, (rows, width).
     """
-    n_out, ld, ld_below, columns = layer[N_OUT], layer[LD], layer[LD_IN], below[COLUMNS]
+    n_out, ld, ld_below = layer[N_OUT], layer[LD], layer[LD_IN]
     lanes = VECTOR_BYTES // buffer.itemsize
     width = TILE_VECTORS * lanes
     sums = ZEROS + INNER_BLOCK * width
     scratch[:width] = 0
-    for k in range(0, columns, width):
-        vectors = min(width, columns - k) // lanes
+    for k in range(left, right, width):
+        vectors = min(width, right - k) // lanes
         for j in range(0, n_out, INNER_BLOCK):
             depth = min(INNER_BLOCK, n_out - j)
             pack_transposed(scratch, ZEROS, parameters, layer[WEIGHTS] + k * ld + j, ld, vectors, depth)
@@ -40,8 +42,12 @@ def delta_below(buffer, scratch, parameters, layer, below, first, last):
                 delta[i] *= total[i]
 
 
-@linked_kernel(Slot.BACKWARD, (Floats, Floats, Floats, Int64Matrix, int, int))
-def backward(buffer, scratch, parameters, table, first, last):
-    """Compute buffer[DELTAS]: rows first..last of the deltas of every hidden layer, from those of the output layer."""
-    for index in range(len(table) - 1, 0, -1):
-        delta_below(buffer, scratch, parameters, table[index], table[index - 1], first, last)
+@linked_kernel(Slot.BACKWARD, (Floats, Floats, Floats, Int64Matrix, int, int, int, int, int, int))
+def backward(buffer, scratch, parameters, table, highest, lowest, first, last, left, right):
+    """Compute buffer[DELTAS] of the layers below highest..lowest, both included, from those of `highest`.
+
+    Rows first..last, columns left..right, as far as a layer has them.
+    """
+    for index in range(highest, lowest - 1, -1):
+        below = table[index - 1]
+        delta_below(buffer, scratch, parameters, table[index], below, first, last, left, min(right, below[COLUMNS]))

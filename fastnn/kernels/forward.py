@@ -44,20 +44,20 @@ def product_column(c, c0, ld_c, start, s0, ld_start, a, a0, ld_a, b, b0, ld_b, n
 
 
 @kernel
-def weighted_inputs(buffer, parameters, layer, first, last):
-    """Compute buffer[OUTPUTS]: rows first..last of z = a W + b; a: buffer[INPUTS], W and b: parameters.
+def weighted_inputs(buffer, parameters, layer, first, last, left, right):
+    """Compute buffer[OUTPUTS]: rows first..last, columns left..right of z = a W + b; a: buffer[INPUTS].
 
     The inner dimension is cut into blocks, each of which continues from z: every sum is one chain in the order of the
     inputs.
     """
-    n_in, columns, ld, ld_in = layer[N_IN], layer[COLUMNS], layer[LD], layer[LD_IN]
+    n_in, ld, ld_in = layer[N_IN], layer[LD], layer[LD_IN]
     lanes = VECTOR_BYTES // buffer.itemsize
     width = (TILE_VECTORS if last - first > 1 else ONE_ROW_VECTORS) * lanes
     for k in range(0, n_in, INNER_BLOCK):
         depth = min(INNER_BLOCK, n_in - k)
         a = layer[INPUTS] + first * ld_in + k
-        for j in range(0, columns, width):
-            vectors = min(width, columns - j) // lanes
+        for j in range(left, right, width):
+            vectors = min(width, right - j) // lanes
             z = layer[OUTPUTS] + first * ld + j
             start, s0, ld_start = (buffer, z, ld) if k else (parameters, layer[BIASES] + j, 0)
             b = layer[WEIGHTS] + k * ld + j
@@ -81,6 +81,18 @@ def activate_hidden(buffer, layer, first, last, kernel_table):
 
 
 @kernel
+def activate_columns(buffer, layer, first, last, left, right, kernel_table):
+    """Compute buffer[OUTPUTS], buffer[DELTAS]: as activate_hidden, of columns left..right."""
+    n_out, ld = layer[N_OUT], layer[LD]
+    for r in range(first, last):
+        a = buffer[layer[OUTPUTS] + r * ld + left : layer[OUTPUTS] + r * ld + right]
+        derivative = buffer[layer[DELTAS] + r * ld + left : layer[DELTAS] + r * ld + right]
+        apply_activation(a, derivative, layer[ACTIVATION], kernel_table)
+        for j in range(max(n_out - left, 0), right - left):
+            derivative[j] = 0
+
+
+@kernel
 def scale_inputs(buffer, parameters, layer, first, last):
     """Compute buffer[INPUTS]: rows first..last of s * x, s the learned scales; x: buffer[GRADIENT_INPUTS]."""
     ld, n_in = layer[LD_IN], layer[N_IN]
@@ -94,17 +106,23 @@ def scale_inputs(buffer, parameters, layer, first, last):
 
 
 @kernel
-def forward_layer(buffer, parameters, table, index, first, last, kernel_table):
-    """Compute buffer[OUTPUTS]: rows first..last of the activations of layer `index`, of z if it is the output layer."""
+def forward_layer(buffer, parameters, table, index, first, last, left, right, kernel_table):
+    """Compute buffer[OUTPUTS]: rows first..last, columns left..right of the activations of layer `index`.
+
+    Of the output layer z; of the first layer with learned scales all columns.
+    """
     if table[index, INPUT_SCALES] >= 0:
         scale_inputs(buffer, parameters, table[index], first, last)
-    weighted_inputs(buffer, parameters, table[index], first, last)
+    weighted_inputs(buffer, parameters, table[index], first, last, left, right)
     if index + 1 < len(table):
-        activate_hidden(buffer, table[index], first, last, kernel_table)
+        if right - left == table[index, COLUMNS]:
+            activate_hidden(buffer, table[index], first, last, kernel_table)
+        else:
+            activate_columns(buffer, table[index], first, last, left, right, kernel_table)
 
 
 @kernel
 def forward(buffer, parameters, table, lowest, first, last, kernel_table):
     """Compute buffer[OUTPUTS]: rows first..last of the activations of layers `lowest` and above, z of the output's."""
     for index in range(lowest, len(table)):
-        forward_layer(buffer, parameters, table, index, first, last, kernel_table)
+        forward_layer(buffer, parameters, table, index, first, last, 0, table[index, COLUMNS], kernel_table)

@@ -19,6 +19,7 @@ from .compilation import Job, compile_all, compile_unclaimed, machine_code
 from .gather import CSR, gather_rows
 from .image_distortion import distort_examples
 from .jit import COMPILED
+from .layer_by_layer import forward_stage
 from .layout import StochasticRegularization, UpdateRule
 from .losses import output_deltas
 from .optimizer_steps import optimizer_step
@@ -32,6 +33,7 @@ from .train_loop import (
     input_scales_pass,
     max_norm_pass,
     penalty_pass,
+    row_norms_pass,
     train_steps,
     update_pass,
     weight_gradient_pass,
@@ -63,6 +65,7 @@ def required_for_training(
     input_kinds: Iterable[int],
     gradient: bool,
     input_scales: bool = False,
+    by_columns: bool = False,
 ) -> Kernels:
     """Return the kernels that `train`, `train_steps`, `batch_gradient` and `apply_gradient` need.
 
@@ -76,6 +79,8 @@ def required_for_training(
         Whether steps use a gradient buffer although the rule is plain: batches of several blocks, and ranks, do.
     input_scales : bool, default False
         Whether the network learns a scale of each input.
+    by_columns : bool, default False
+        Whether threads share columns of some layer's weights.
 
     Returns
     -------
@@ -92,8 +97,10 @@ def required_for_training(
         kernels |= UPDATE
     if input_scales:
         kernels |= {input_scales_pass}
+    if by_columns:
+        kernels |= {forward_stage}
     if update_rule.clip_norm > 0:
-        kernels |= {clipped_update_pass}
+        kernels |= {clipped_update_pass} | ({row_norms_pass} if by_columns else set())
     if update_rule.max_norm > 0:
         kernels |= {max_norm_pass}
     if update_rule.penalty_per_batch > 0:

@@ -20,6 +20,7 @@ from .argument_types import (
     ReadOnlyInt32s,
     ReadOnlyInt64s,
 )
+from .jit import kernel
 from .simd import CACHE_LINE, PANEL, TILE_VECTORS, VECTOR_BYTES
 from .target import TARGET
 
@@ -34,13 +35,14 @@ LD_IN = 7  # stride between examples in the activations of the layer below
 INPUTS = 8  # workspace: activations of the layer below
 OUTPUTS = 9  # workspace: activations of this layer
 DELTAS = 10  # workspace: derivatives of the activation, then deltas
-COST = 11  # multiply-adds of all layers below, for one example
+COST = 11  # multiply-adds of all layers below that are split by rows of W, for one example
 FROZEN = 12  # 1: weights and biases are not updated
 DROPPED = 13  # dropout rate of this layer's neurons, in units of 2^-24
 DROPPED_IN = 14  # as DROPPED, of the layer below; for the first layer only
 GRADIENT_INPUTS = 15  # workspace: what the weight gradient multiplies with the deltas, INPUTS without input scales
 INPUT_SCALES = 16  # parameters: a learned factor of each input, for the first layer only; -1: none
-N_FIELDS = 17
+BY_COLUMNS = 17  # 1: threads share columns of W, not examples and rows of W, see layer_by_layer.py
+N_FIELDS = 18
 DROP_UNIT = 1 << 24
 
 ZEROS = 64  # numbers at the start of a thread's scratch that are kept 0
@@ -164,6 +166,19 @@ class Records(NamedTuple):
 
 
 ORDER_EPOCH, NEXT_STEP, STOPPED = 0, 1, 2  # places in Records.state
+
+
+@kernel
+def contiguous_runs(layer, first, last, left, right):
+    """Return the runs of adjacent numbers in rows first..last, columns left..right of W, as numbers in memory.
+
+    Where the first begins, how many they are, their length, and the distance from one to the next. All columns are one
+    run, with what lies between the rows.
+    """
+    ld = layer[LD]
+    if right - left == layer[COLUMNS]:
+        return layer[WEIGHTS] + first * ld, 1, (last - first) * ld, (last - first) * ld
+    return layer[WEIGHTS] + first * ld + left, last - first, right - left, ld
 
 
 def columns_of(n_out: int, itemsize: int) -> int:

@@ -11,7 +11,7 @@ import math
 from .argument_types import Floats, Scalar
 from .intrinsics import multiply_add
 from .jit import kernel
-from .layout import BIASES, COLUMNS, INPUT_SCALES, LD, N_IN, WEIGHTS, UpdateRule
+from .layout import BIASES, COLUMNS, INPUT_SCALES, LD, N_IN, WEIGHTS, UpdateRule, contiguous_runs
 from .registry import Slot, call, linked_kernel
 from .simd import SQUARE_VECTORS, VECTOR_BYTES, squares
 
@@ -66,46 +66,63 @@ def scaled_step(w, g, mean_square, velocity, rate, scale, l2, decay, complement,
             w[i] -= rate * g[i]
 
 
-@linked_kernel(
-    Slot.OPTIMIZER_STEP, (Floats, Floats, Floats, Floats, Floats, UpdateRule, Scalar, float, float, int, int)
-)
-def optimizer_step(w, g, moment1, moment2, ema, rule, learning_rate, scale, l2, step, decays):
-    """Update w, moment1, moment2, ema: (n,) one step by the rule down the gradient scale * g + l2 * w.
-
-    ema: the exponential moving average of w, or empty; step counts from 1; decays: 1 where weight_decay applies.
-    """
+@kernel
+def adam_factors(w, rule, learning_rate, step):
+    """Return Adam's rate and the factor of its root in step `step`, with the bias corrected; 0 for other rules."""
     cast = w.dtype.type
+    if rule.method != ADAM:
+        return cast(0), cast(0)
+    correction_1, correction_2 = 1 - rule.beta_1**step, 1 - rule.beta_2**step
+    if rule.epsilon_before_correction:
+        return cast(learning_rate * math.sqrt(correction_2) / correction_1), cast(1)
+    return cast(learning_rate / correction_1), cast(1 / math.sqrt(correction_2))
+
+
+@linked_kernel(
+    Slot.OPTIMIZER_STEP,
+    (Floats, Floats, Floats, Floats, Floats, UpdateRule, Scalar, float, float, int, int, int, int, int),
+)
+def optimizer_step(
+    w_runs, g_runs, moment1_runs, moment2_runs, ema_runs, rule, learning_rate, scale, l2, step, decays,
+    n_runs, width, distance,
+):  # fmt: skip
+    """Update w, moment1, moment2, ema: (n_runs, width) one step by the rule down the gradient scale * g + l2 * w.
+
+    The runs begin `distance` apart. ema: the exponential moving average of w, or empty; step counts from 1; decays: 1
+    where weight_decay applies.
+    """
+    cast = w_runs.dtype.type
     scale_, rate, beta_1, beta_2 = cast(scale), cast(learning_rate), cast(rule.beta_1), cast(rule.beta_2)
     # of float64: a beta near 1 is 1 in float32
     complement_1, complement_2 = cast(1 - rule.beta_1), cast(1 - rule.beta_2)
     epsilon, l2_ = cast(rule.epsilon), cast(l2)
-    if decays and rule.weight_decay > 0:
-        kept = cast(1 - learning_rate * rule.weight_decay)
-        for i in range(len(w)):
-            w[i] *= kept
-    if rule.method == ADAM:
-        correction_1, correction_2 = 1 - rule.beta_1**step, 1 - rule.beta_2**step
-        if rule.epsilon_before_correction:
-            adam_rate, root_scale = cast(learning_rate * math.sqrt(correction_2) / correction_1), cast(1)
+    adam_rate, root_scale = adam_factors(w_runs, rule, learning_rate, step)
+    for start in range(0, n_runs * distance, distance):
+        end = start + width
+        w, g, ema = w_runs[start:end], g_runs[start:end], ema_runs[start:end]
+        moment1, moment2 = moment1_runs[start:end], moment2_runs[start:end]
+        if decays and rule.weight_decay > 0:
+            kept = cast(1 - learning_rate * rule.weight_decay)
+            for i in range(len(w)):
+                w[i] *= kept
+        if rule.method == ADAM:
+            adam_step(
+                w, g, moment1, moment2, adam_rate, scale_, l2_, beta_1, complement_1, beta_2, complement_2, root_scale,
+                epsilon,
+            )  # fmt: skip
+        elif rule.method == RMSPROP:
+            scaled_step(w, g, moment2, moment1, rate, scale_, l2_, beta_2, complement_2, epsilon, beta_1)
+        elif rule.method == ADAGRAD:
+            scaled_step(w, g, moment2, moment1, rate, scale_, l2_, cast(1), cast(1), epsilon, beta_1)
+        elif len(moment1):
+            momentum_step(w, g, moment1, rate, scale_, l2_, beta_1, rule.nesterov)
         else:
-            adam_rate, root_scale = cast(learning_rate / correction_1), cast(1 / math.sqrt(correction_2))
-        adam_step(
-            w, g, moment1, moment2, adam_rate, scale_, l2_, beta_1, complement_1, beta_2, complement_2, root_scale,
-            epsilon,
-        )  # fmt: skip
-    elif rule.method == RMSPROP:
-        scaled_step(w, g, moment2, moment1, rate, scale_, l2_, beta_2, complement_2, epsilon, beta_1)
-    elif rule.method == ADAGRAD:
-        scaled_step(w, g, moment2, moment1, rate, scale_, l2_, cast(1), cast(1), epsilon, beta_1)
-    elif len(moment1):
-        momentum_step(w, g, moment1, rate, scale_, l2_, beta_1, rule.nesterov)
-    else:
-        for i in range(len(w)):
-            w[i] = multiply_add(-rate, multiply_add(l2_, w[i], scale_ * g[i]), w[i])
-    if len(ema):
-        complement = cast(1 - rule.ema_decay)
-        for i in range(len(w)):
-            ema[i] += complement * (w[i] - ema[i])
+            for i in range(len(w)):
+                w[i] = multiply_add(-rate, multiply_add(l2_, w[i], scale_ * g[i]), w[i])
+        if len(ema):
+            complement = cast(1 - rule.ema_decay)
+            for i in range(len(w)):
+                ema[i] += complement * (w[i] - ema[i])
 
 
 @kernel
@@ -174,24 +191,30 @@ def input_scales_gradient(network, layer, first, last):
 
 
 @kernel
-def prepare_gradient(network, rule, layer, norms, weight, first, last):
-    """Update gradient: plus the penalties in rows first..last of W; norms: (n_in + 1,) sums of squares of rows and b.
+def prepare_gradient(network, rule, layer, weight, first, last, left, right):
+    """Update gradient: plus the penalties in rows first..last, columns left..right of W.
 
     weight: the sum of the batch's weights.
     """
-    w, g, ld = network.parameters, network.gradient, layer[LD]
-    start, end = layer[WEIGHTS] + first * ld, layer[WEIGHTS] + last * ld
+    w, g = network.parameters, network.gradient
     if rule.l1 > 0 or (rule.l2 > 0 and l2_in_step(rule, weight) == 0):
-        l2 = l2_of_batch(rule, weight)
-        add_penalties(g[start:end], w[start:end], w.dtype.type(rule.l1), w.dtype.type(l2))
-    if rule.clip_norm > 0:
-        for k in range(first, last):
-            row = layer[WEIGHTS] + k * ld
-            norms[k] = sum_of_squares(g[row : row + layer[COLUMNS]])
-            if layer[INPUT_SCALES] >= 0:
-                norms[k] += float(g[layer[INPUT_SCALES] + k]) ** 2
-        if first == 0:
-            norms[layer[N_IN]] = sum_of_squares(g[layer[BIASES] : layer[BIASES] + layer[COLUMNS]])
+        l1, l2 = w.dtype.type(rule.l1), w.dtype.type(l2_of_batch(rule, weight))
+        start, n_runs, width, distance = contiguous_runs(layer, first, last, left, right)
+        for run in range(start, start + n_runs * distance, distance):
+            add_penalties(g[run : run + width], w[run : run + width], l1, l2)
+
+
+@kernel
+def sum_row_squares(norms, gradient, layer, first, last):
+    """Compute norms: (n_in + 1,) sums of squares of the gradient's rows first..last, and of the biases' with row 0."""
+    ld, columns = layer[LD], layer[COLUMNS]
+    for k in range(first, last):
+        row = layer[WEIGHTS] + k * ld
+        norms[k] = sum_of_squares(gradient[row : row + columns])
+        if layer[INPUT_SCALES] >= 0:
+            norms[k] += float(gradient[layer[INPUT_SCALES] + k]) ** 2
+    if first == 0 and first < last:
+        norms[layer[N_IN]] = sum_of_squares(gradient[layer[BIASES] : layer[BIASES] + columns])
 
 
 @kernel
@@ -205,24 +228,27 @@ def clip_scale(rule):
 
 
 @kernel
-def update_layer(network, rule, index, learning_rate, scale, step, weight, first, last):
+def update_layer(network, rule, index, learning_rate, scale, step, weight, first, last, left, right):
     """Update parameters: one step by the rule in rows first..last of W and of the input scales, and in b with row 0.
 
-    learning_rate: times the factor of each, rule.rate_factors.
+    Of W and b columns left..right; learning_rate: times the factor of each, rule.rate_factors.
     """
     layer = network.table[index]
     for part in range(3):
-        l2, decays, factor_index = 0.0, 0, 2 * index + part
+        l2, decays, factor_index, n_runs = 0.0, 0, 2 * index + part, 1
         if part == 0:
-            start, end = layer[WEIGHTS] + first * layer[LD], layer[WEIGHTS] + last * layer[LD]
+            start, n_runs, width, distance = contiguous_runs(layer, first, last, left, right)
             l2, decays = l2_in_step(rule, weight), 1
         elif part == 1:
-            start, end = layer[BIASES], layer[BIASES] + (layer[LD] if first == 0 else 0)
+            start, width = layer[BIASES] + left, right - left if first == 0 else 0
         else:
             scales = layer[INPUT_SCALES]
-            start, end = (scales + first, scales + last) if scales >= 0 else (0, 0)
+            start, width = scales + first, last - first if scales >= 0 else 0
             factor_index = len(rule.rate_factors) - 1
-        if start < end:
+        if part > 0:
+            distance = width
+        end = start + (n_runs - 1) * distance + width
+        if width > 0:
             rate = learning_rate
             if len(rule.rate_factors):
                 rate = network.parameters.dtype.type(learning_rate * rule.rate_factors[factor_index])
@@ -230,6 +256,7 @@ def update_layer(network, rule, index, learning_rate, scale, step, weight, first
                 network.kernel_table, optimizer_step,
                 network.parameters[start:end], network.gradient[start:end], rule.moment1[start:end],
                 rule.moment2[start:end], rule.ema[start:end], rule, rate, scale, l2, step, decays,
+                n_runs, width, distance,
             )  # fmt: skip
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from .argument_types import Floats, Int64Matrix, Int64s, KernelTable, ReadOnlyBytes
+from .argument_types import FloatMatrix, Floats, Int64Matrix, Int64s, KernelTable, ReadOnlyBytes
 from .barrier import join_team
 from .forward import forward
 from .gather import gather_rows
-from .jit import entry, parallel_entry
+from .jit import entry, kernel, parallel_entry
 from .layout import ACTIVATION, DELTAS, GRADIENT_INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS
 from .losses import activate_outputs
-from .registry import Slot, call, linked_entry, linked_kernel
+from .registry import Slot, call, declare_entry, linked_entry, linked_kernel
 from .sparse import sparse_forward
 
 
@@ -79,6 +79,9 @@ def predict_few(out, X, table, parameters, buffer, scale, kernel_table):
     return -1
 
 
+declare_entry(predict_few, (FloatMatrix, FloatMatrix, Int64Matrix, Floats, Floats, float, KernelTable))
+
+
 @entry
 def predict_sparse(out, examples, table, parameters, buffer, no_order, block, kernel_table):
     """Compute out: (n * n_out,) outputs of sparse rows, `block` of them at a time; no_order: an empty order."""
@@ -97,6 +100,35 @@ def predict_sparse(out, examples, table, parameters, buffer, no_order, block, ke
                 out[(start + r) * n_out + j] = a[r * ld + j]
 
 
+@kernel
+def join_and_predict(
+    out, inputs, kind, stride, scale, n_rows, table, parameters, buffer, no_order, block, kernel_table,
+    barrier, n_threads,
+):  # fmt: skip
+    """Compute out: (n_rows * n_out,) this thread's range of rows, in a part of the buffer's block."""
+    thread, team_size = join_team(barrier, n_threads, 1)
+    if team_size > 0:
+        size = block // team_size
+        first, last = n_rows * thread // team_size, n_rows * (thread + 1) // team_size
+        call(
+            kernel_table, predict_rows,
+            out, inputs, kind, stride, scale, table, parameters, buffer, no_order,
+            first, last, thread * size, size, kernel_table,
+        )  # fmt: skip
+
+
+@entry
+def predict_member(
+    out, inputs, kind, stride, scale, n_rows, table, parameters, buffer, no_order, block, kernel_table,
+    barrier, n_threads,
+):  # fmt: skip
+    """Compute out as one of `n_threads` threads of Python, each of which makes this call."""
+    join_and_predict(
+        out, inputs, kind, stride, scale, n_rows, table, parameters, buffer, no_order, block, kernel_table,
+        barrier, n_threads,
+    )  # fmt: skip
+
+
 @parallel_entry
 def predict(
     out, inputs, kind, stride, scale, n_rows, table, parameters, buffer, no_order, block, kernel_table,
@@ -104,12 +136,7 @@ def predict(
 ):  # fmt: skip
     """Compute out: (n_rows * n_out,) outputs; each thread takes a range of rows and a part of the buffer's block."""
     for _ in prange(n_threads):
-        thread, team_size = join_team(barrier, n_threads)
-        if team_size > 0:
-            size = block // team_size
-            first, last = n_rows * thread // team_size, n_rows * (thread + 1) // team_size
-            call(
-                kernel_table, predict_rows,
-                out, inputs, kind, stride, scale, table, parameters, buffer, no_order,
-                first, last, thread * size, size, kernel_table,
-            )  # fmt: skip
+        join_and_predict(
+            out, inputs, kind, stride, scale, n_rows, table, parameters, buffer, no_order, block, kernel_table,
+            barrier, n_threads,
+        )  # fmt: skip

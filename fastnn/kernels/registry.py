@@ -12,14 +12,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from enum import IntEnum, auto, unique
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, config, types
 
 from .argument_types import KernelTable, numba_type
 from .intrinsics import twin
-from .jit import INNER, OPTIONS, compile_and_keep
+from .jit import COMPILED, INNER, OPTIONS, compile_and_keep
 from .target import DEBUG_KERNELS
 
 DTYPES = ("float32", "float64")
@@ -49,6 +51,8 @@ class Slot(IntEnum):
     SPARSE_GRADIENT_PASS = auto()
     PENALTY_PASS = auto()
     INPUT_SCALES_PASS = auto()
+    FORWARD_STAGE = auto()
+    ROW_NORMS_PASS = auto()
     DISTORT_EXAMPLES = auto()
 
 
@@ -75,6 +79,9 @@ LINKED_KERNELS: dict[Any, LinkedKernel] = {}
 
 PROTOTYPES: dict[Any, Signature] = {}
 """What each kind of user's function takes, by the function that callers name."""
+
+ENTRIES: dict[Any, Signature] = {}
+"""What the kernels that Python calls with bundles take, by the function."""
 
 USER_FUNCTIONS: list[UserFunction] = []
 """The user's functions: the slots behind those of `Slot`, in the order of their registration."""
@@ -110,6 +117,26 @@ def user_prototype(signature: Signature) -> Callable[[Any], Any]:
         return prototype
 
     return register
+
+
+def declare_entry(kernel: Any, signature: Signature) -> None:
+    """Say what a kernel takes that Python calls through `entry_point`."""
+    _check_signature(kernel.py_func if COMPILED else kernel, signature)
+    ENTRIES[kernel] = signature
+
+
+@lru_cache(maxsize=64)
+def entry_point(kernel: Any, dtype: np.dtype) -> Callable[..., Any]:
+    """Return the function through which Python calls a kernel of declared arguments, for a network of this dtype.
+
+    Numba's dispatcher looks at the type of every field of every bundle, which takes longer than a small network's step.
+    The function that it would find is called directly instead: the bundles have the declared types.
+    """
+    if not COMPILED:
+        return kernel
+    exact = argument_types(ENTRIES[kernel], dtype.name)
+    kernel.compile(exact)
+    return kernel.overloads[exact].entry_point
 
 
 def _check_signature(function: Callable[..., Any], signature: Signature) -> None:

@@ -73,7 +73,7 @@ def sparse_gradient_pass(
     if layer[FROZEN] or first == last:
         return
     if first_block and not fused_update:
-        clear_gradient(out, layer, first, last)
+        clear_gradient(out, layer, first, last, 0, layer[COLUMNS])
     subtract_sparse_gradient(out, work.buffer, examples, order, position, layer, factor, first, last, n_rows)
     if first == 0:
-        subtract_bias_gradient(out, work.buffer, scratch[ZEROS:], layer, factor, n_rows)
+        subtract_bias_gradient(out, work.buffer, scratch[ZEROS:], layer, factor, 0, layer[COLUMNS], n_rows)

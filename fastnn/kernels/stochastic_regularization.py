@@ -31,19 +31,19 @@ STREAMS = 1 << 20  # of random numbers in an epoch: one for each layer's dropout
 
 
 @kernel
-def drop(a, derivative, threshold, seed, stream, position, n_rows, n_out, ld):
+def drop(a, derivative, threshold, seed, stream, position, n_rows, left, right, n_out, ld):
     """Update a, derivative: (n_rows, ld) each number 0 with probability p, else / (1 - p); row r is at position + r.
 
-    threshold: p in units of 2^-24.
+    Those of columns left..right, of n_out; threshold: p in units of 2^-24.
 
     Source: Srivastava and others, "Dropout", JMLR 15 (2014), with the factor moved to the training.
     """
     zero = a.dtype.type(0)
     keep = a.dtype.type(DROP_UNIT / (DROP_UNIT - threshold))
     for r in range(n_rows):
-        start = (position + r) * n_out
-        row, row_derivative = a[r * ld : r * ld + n_out], derivative[r * ld : r * ld + n_out]
-        for j in range(n_out):
+        start = (position + r) * n_out + left
+        row, row_derivative = a[r * ld + left : r * ld + right], derivative[r * ld + left : r * ld + right]
+        for j in range(right - left):
             factor = keep if random_below(seed, stream, start + j, DROP_UNIT) >= threshold else zero
             row[j] *= factor
             row_derivative[j] *= factor
@@ -109,11 +109,11 @@ def perturb_examples(buffer, targets, table, stochastic_regularization, epoch, p
         smooth_labels(targets, settings.label_smoothing, n_rows, top[N_OUT], top[LD])
 
 
-@linked_kernel(Slot.DROP_HIDDEN, (Floats, Int64Matrix, int, StochasticRegularization, int, int, int, int))
-def drop_hidden(buffer, table, index, stochastic_regularization, epoch, position, first, last):
+@linked_kernel(Slot.DROP_HIDDEN, (Floats, Int64Matrix, int, StochasticRegularization, int, int, int, int, int, int))
+def drop_hidden(buffer, table, index, stochastic_regularization, epoch, position, first, last, left, right):
     """Update buffer[OUTPUTS], buffer[DELTAS]: rows first..last of hidden layer `index`, and derivatives, with dropout.
 
-    Row `first` is at `position` of the order.
+    Columns left..right, padding excepted; row `first` is at `position` of the order.
     """
     layer = table[index]
     if layer[DROPPED] > 0:
@@ -122,5 +122,5 @@ def drop_hidden(buffer, table, index, stochastic_regularization, epoch, position
         derivative = buffer[layer[DELTAS] + first * ld : layer[DELTAS] + last * ld]
         drop(
             a, derivative, layer[DROPPED], stochastic_regularization.seed, epoch * STREAMS + index + 1, position,
-            last - first, layer[N_OUT], ld,
+            last - first, left, min(right, layer[N_OUT]), layer[N_OUT], ld,
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """Decide how many threads a call may use, and make the call.
 
 fastnn never sets a threading layer or the process's thread count. It does not enter Numba's pool if that would end the
-process: under workqueue, and in a child forked after OpenMP ran here.
+process: under workqueue, where threads of Python make the team, and in a child forked after OpenMP ran here.
 """
 
 from __future__ import annotations
@@ -17,8 +17,13 @@ import numba
 import numpy as np
 from numba.np.ufunc import parallel
 
-from .barrier import barrier_size
-from .jit import COMPILED, SETTINGS
+from .barrier import FLAGS, LINE, STEPS, barrier_size
+from .jit import COMPILED, SETTINGS, defer_sigint
+from .registry import ENTRIES, entry_point
+
+POOLS = ("omp", "tbb")
+"""Threading layers of Numba that any thread may enter at any time."""
+
 
 _one_team = threading.Lock()
 _counting = threading.Lock()
@@ -63,11 +68,9 @@ def n_processors() -> int:
 
 def max_threads() -> int:
     """Return how many threads one call can use: at most this process's processors and Numba's limit."""
-    if not COMPILED or _pool["forked"]:
+    if not COMPILED or _pool["forked"] or SETTINGS.NUMBA_NUM_THREADS == 1:
         return 1
-    if SETTINGS.NUMBA_NUM_THREADS == 1 or layer() not in ("omp", "tbb"):
-        return 1
-    return int(numba.get_num_threads())
+    return int(SETTINGS.NUMBA_NUM_THREADS if layer() == "none" else numba.get_num_threads())
 
 
 def new_barrier(n_threads: int) -> np.ndarray:
@@ -75,38 +78,94 @@ def new_barrier(n_threads: int) -> np.ndarray:
     return np.zeros(barrier_size(n_threads), np.int64)
 
 
-@contextmanager
-def team_of(wanted: int) -> Iterator[int]:
+class team_of:  # noqa: N801 - a context, and cheaper than a generator's: a small network's step takes 3 us
     """Reserve threads for one call: `wanted`, less those of other calls in progress; only one call has a team."""
-    with _counting:
-        others = _pool["calls"]
-        _pool["calls"] += 1
-    try:
-        size = min(wanted, max_threads() - others) if wanted > 1 else 1
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
+        self.team: threading.Lock | None = None
+
+    def __enter__(self) -> int:
+        with _counting:
+            others = _pool["calls"]
+            _pool["calls"] += 1
+        size = min(self.wanted, max_threads() - others) if self.wanted > 1 else 1
         if size <= 1 or not _one_team.acquire(blocking=False):
-            yield 1
-            return
-        before = numba.get_num_threads()
-        try:
-            _pool["entered"] = True
-            numba.set_num_threads(min(size, SETTINGS.NUMBA_NUM_THREADS))
-            yield size
-        finally:
-            numba.set_num_threads(before)
-            _one_team.release()
-    finally:
+            return 1
+        self.team = _one_team
+        return size
+
+    def __exit__(self, *error: object) -> None:
+        if self.team is not None:
+            self.team.release()
         with _counting:
             _pool["calls"] -= 1
 
 
-def run_on_team(parallel_kernel: Callable[..., Any], serial: Callable[..., Any], wanted: int, *arguments: Any) -> None:
-    """Call a kernel with up to `wanted` threads.
+@contextmanager
+def _pool_of(n_threads: int) -> Iterator[None]:
+    """Let Numba's next launch have so many threads."""
+    before = numba.get_num_threads()
+    _pool["entered"] = True
+    try:
+        numba.set_num_threads(min(n_threads, SETTINGS.NUMBA_NUM_THREADS))
+        yield
+    finally:
+        numba.set_num_threads(before)
 
-    `parallel_kernel` takes the arguments and (barrier, n_threads); `serial`, called instead if one thread is to be had,
-    takes them and (barrier, thread, team_size).
+
+def launch(
+    parallel_kernel: Callable[..., Any], member: Callable[..., Any], n_threads: int, *arguments: Any
+) -> np.ndarray:
+    """Call a kernel with the `n_threads` of `team_of`; return the barrier.
+
+    `parallel_kernel`, which starts Numba's threads, and `member`, which is called by threads of Python where those must
+    not be started, take the arguments and (barrier, n_threads).
+    """
+    barrier = new_barrier(n_threads)
+    given = (*arguments, barrier, n_threads)
+    if layer() in POOLS:
+        call = function_of(parallel_kernel, arguments)
+        with _pool_of(n_threads):
+            call(*given)
+        return barrier
+    member = function_of(member, arguments)
+    others = [threading.Thread(target=member, args=given, daemon=True) for _ in range(n_threads - 1)]
+    with defer_sigint():
+        for other in others:
+            other.start()
+        member(*given)
+        for other in others:
+            other.join()
+    return barrier
+
+
+def run_on_team(
+    parallel_kernel: Callable[..., Any],
+    member: Callable[..., Any],
+    serial: Callable[..., Any],
+    wanted: int,
+    *arguments: Any,
+) -> np.ndarray:
+    """Call a kernel with up to `wanted` threads; return how many steps ran on one thread, on two, and so on.
+
+    `parallel_kernel` and `member` are as in `launch`; `serial`, called instead if one thread is to be had, takes the
+    arguments and (barrier, thread, team_size).
     """
     with team_of(wanted) as n_threads:
         if n_threads == 1:
-            serial(*arguments, new_barrier(1), 0, 1)
+            barrier = new_barrier(1)
+            function_of(serial, arguments)(*arguments, barrier, 0, 1)
         else:
-            parallel_kernel(*arguments, new_barrier(n_threads), n_threads)
+            barrier = launch(parallel_kernel, member, n_threads, *arguments)
+    return steps_by_team_size(barrier)
+
+
+def function_of(kernel: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    """Return the function through which to call a kernel: if its arguments are declared, past Numba's dispatcher."""
+    return entry_point(kernel, arguments[0].parameters.dtype) if kernel in ENTRIES else kernel
+
+
+def steps_by_team_size(barrier: np.ndarray) -> np.ndarray:
+    """Return how many steps of a call ran on one thread, on two, and so on."""
+    return barrier[FLAGS + STEPS :: LINE]

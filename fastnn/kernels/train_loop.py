@@ -8,26 +8,36 @@ from numba import prange
 
 from .argument_types import Int64s, Scalar
 from .backward import backward
-from .barrier import barrier_wait, join_team
-from .forward import forward_layer
-from .gather import CSR, example_at, gather_factors, gather_rows, gather_targets, sum_of_weights
-from .image_distortion import distort_examples
+from .barrier import (
+    FIRST_BARRIER,
+    FIRST_STEP,
+    announce_growth,
+    barrier_wait,
+    begin_step,
+    count_steps,
+    end_team,
+    join_team,
+)
+from .gather import CSR, example_at, sum_of_weights
 from .intrinsics import random_below
 from .jit import entry, kernel, parallel_entry
+from .layer_by_layer import (
+    compute_losses,
+    examples_layer_by_layer,
+    forward_training_layer,
+    gather_examples,
+    split_by_columns,
+)
 from .layout import (
-    ACTIVATION,
     BIASES,
-    DELTAS,
+    BY_COLUMNS,
+    COLUMNS,
     FROZEN,
-    GRADIENT_INPUTS,
     INPUT_SCALES,
-    LD,
-    LD_IN,
     N_IN,
     N_OUT,
     NEXT_STEP,
     ORDER_EPOCH,
-    OUTPUTS,
     STOPPED,
     WEIGHTS,
     ZEROS,
@@ -39,7 +49,6 @@ from .layout import (
     UpdateRule,
     Workspace,
 )
-from .losses import count_correct, output_deltas
 from .optimizer_steps import (
     PENALTY_CHUNK,
     clip_scale,
@@ -47,13 +56,23 @@ from .optimizer_steps import (
     limit_norms,
     prepare_gradient,
     sum_chunk_squares,
+    sum_row_squares,
     update_layer,
 )
-from .registry import Slot, call, linked_entry, linked_kernel
+from .registry import LINKED_KERNELS, Slot, call, declare_entry, linked_entry, linked_kernel
 from .simd import CACHE_LINE
-from .sparse import sparse_forward, sparse_gradient_pass
-from .stochastic_regularization import drop_hidden, perturb_examples
-from .weight_gradient import clear_gradient, owned_rows, subtract_bias_gradient, subtract_weight_gradient
+from .sparse import sparse_gradient_pass
+from .weight_gradient import (
+    clear_gradient,
+    owned_columns,
+    owned_part,
+    owned_rows,
+    partition_start,
+    subtract_bias_gradient,
+    subtract_weight_gradient,
+)
+
+ALL_COLUMNS = 1 << 62  # more than any layer has
 
 
 @kernel
@@ -75,56 +94,14 @@ def forward_examples(network, work, examples, order, start, total, first, last, 
 
     order[start] is the block's first example, in the order of `epoch`; total: the sum of the batch's weights.
     """
-    table, buffer = network.table, work.buffer
-    bottom, top = table[0], table[len(table) - 1]
-    n_rows, n_out, ld, ld_in = last - first, top[N_OUT], top[LD], bottom[LD_IN]
-    if examples.kind != CSR:
-        inputs = buffer[bottom[GRADIENT_INPUTS] + first * ld_in : bottom[GRADIENT_INPUTS] + last * ld_in]
-        call(
-            network.kernel_table, gather_rows,
-            inputs, examples.inputs, examples.kind, examples.stride, examples.scale, order, start + first, n_rows,
-            examples.prefetch_distance, bottom[N_IN], ld_in,
-        )  # fmt: skip
-    targets = work.targets[first * ld : last * ld]
-    gather_targets(targets, examples, order, start + first, n_rows, n_out, ld)
-    factors = work.row_factor[first:last]
-    gather_factors(factors, examples, order, start + first, n_rows, total)
-    if stochastic_regularization.image_height > 0:
-        call(
-            network.kernel_table, distort_examples,
-            buffer, table, stochastic_regularization, epoch, start + first, first, last,
-        )  # fmt: skip
-    if (
-        stochastic_regularization.dropout
-        or stochastic_regularization.input_noise > 0
-        or stochastic_regularization.label_smoothing > 0
-    ):
-        call(
-            network.kernel_table, perturb_examples,
-            buffer, targets, table, stochastic_regularization, epoch, start + first, first, last,
-        )  # fmt: skip
+    gather_examples(network, work, examples, order, start, total, first, last, stochastic_regularization, epoch)
+    table = network.table
     for index in range(len(table)):
-        if index == 0 and examples.kind == CSR:
-            call(
-                network.kernel_table, sparse_forward,
-                buffer, network.parameters, table, examples, order, start + first, first, last, network.kernel_table,
-            )  # fmt: skip
-        else:
-            forward_layer(buffer, network.parameters, table, index, first, last, network.kernel_table)
-        if stochastic_regularization.dropout:
-            call(
-                network.kernel_table, drop_hidden,
-                buffer, table, index, stochastic_regularization, epoch, start + first, first, last,
-            )  # fmt: skip
-    a = buffer[top[OUTPUTS] + first * ld : top[OUTPUTS] + last * ld]
-    delta = buffer[top[DELTAS] + first * ld : top[DELTAS] + last * ld]
-    row_loss = work.row_loss[first:last]
-    call(
-        network.kernel_table, output_deltas,
-        a, delta, row_loss, targets, factors, network.loss, network.loss_parameter, top[ACTIVATION],
-        n_rows, n_out, ld, network.kernel_table,
-    )  # fmt: skip
-    count_correct(work.row_correct[first:last], a, targets, n_rows, n_out, ld)
+        forward_training_layer(
+            network, work, examples, order, start, index, first, last, 0, table[index, COLUMNS],
+            stochastic_regularization, epoch,
+        )  # fmt: skip
+    compute_losses(network, work, first, last)
 
 
 @kernel
@@ -152,14 +129,14 @@ def weight_gradient_pass(network, work, rate, n_rows, thread, team_size, lowest,
     scratch = work.scratch[thread * work.scratch_size + ZEROS : (thread + 1) * work.scratch_size]
     for index in range(lowest, len(table)):
         layer = table[index]
-        first, last = owned_rows(table, index, thread, team_size)
+        first, last, left, right = owned_part(table, index, out.itemsize, thread, team_size)
         if first == last or layer[FROZEN]:
             continue
         if first_block and not fused_update:
-            clear_gradient(out, layer, first, last)
-        subtract_weight_gradient(out, work.buffer, scratch, layer, factor, first, last, n_rows)
+            clear_gradient(out, layer, first, last, left, right)
+        subtract_weight_gradient(out, work.buffer, scratch, layer, factor, first, last, left, right, n_rows)
         if first == 0:
-            subtract_bias_gradient(out, work.buffer, scratch, layer, factor, n_rows)
+            subtract_bias_gradient(out, work.buffer, scratch, layer, factor, left, right, n_rows)
 
 
 @linked_kernel(Slot.INPUT_SCALES_PASS, (NetworkView, int, int))
@@ -191,20 +168,35 @@ def count_chunks(layer):
 
 @linked_kernel(Slot.UPDATE_PASS, (NetworkView, UpdateRule, Scalar, int, int, int, float))
 def update_pass(network, rule, learning_rate, thread, team_size, step, weight):
-    """Update parameters: one thread's part of the step by the rule down `gradient`; if clipped, rule.norms alone.
+    """Update parameters: one thread's part of the step by the rule down `gradient`.
 
-    weight: the sum of the batch's weights.
+    If clipped, the penalties in `gradient`, and rule.norms of the layers that are split by rows of W. weight: the sum
+    of the batch's weights.
     """
     table = network.table
     norms = 0
     for index in range(len(table)):
         layer = table[index]
-        first, last = owned_rows(table, index, thread, team_size)
+        first, last, left, right = owned_part(table, index, network.gradient.itemsize, thread, team_size)
         norms += layer[N_IN] + 1
         if first < last and not layer[FROZEN]:
-            prepare_gradient(network, rule, layer, rule.norms[norms - layer[N_IN] - 1 : norms], weight, first, last)
+            prepare_gradient(network, rule, layer, weight, first, last, left, right)
             if rule.clip_norm == 0:
-                update_layer(network, rule, index, learning_rate, 1.0, step, weight, first, last)
+                update_layer(network, rule, index, learning_rate, 1.0, step, weight, first, last, left, right)
+            elif not layer[BY_COLUMNS]:
+                sum_row_squares(rule.norms[norms - layer[N_IN] - 1 : norms], network.gradient, layer, first, last)
+
+
+@linked_kernel(Slot.ROW_NORMS_PASS, (NetworkView, UpdateRule, int, int))
+def row_norms_pass(network, rule, thread, team_size):
+    """Compute rule.norms: one thread's part of the layers that are split by columns, whose rows have many owners."""
+    norms = 0
+    for layer in network.table:
+        n_in = layer[N_IN]
+        norms += n_in + 1
+        if layer[BY_COLUMNS] and not layer[FROZEN]:
+            first, last = partition_start(n_in, thread, team_size), partition_start(n_in, thread + 1, team_size)
+            sum_row_squares(rule.norms[norms - n_in - 1 : norms], network.gradient, layer, first, last)
 
 
 @linked_kernel(Slot.CLIPPED_UPDATE_PASS, (NetworkView, UpdateRule, Scalar, int, int, int))
@@ -212,9 +204,9 @@ def clipped_update_pass(network, rule, learning_rate, thread, team_size, step):
     """Update parameters: one thread's part of the step by the rule down `gradient`, scaled to the norm allowed."""
     scale = clip_scale(rule)
     for index in range(len(network.table)):
-        first, last = owned_rows(network.table, index, thread, team_size)
+        first, last, left, right = owned_part(network.table, index, network.gradient.itemsize, thread, team_size)
         if first < last and not network.table[index, FROZEN]:
-            update_layer(network, rule, index, learning_rate, scale, step, 1.0, first, last)
+            update_layer(network, rule, index, learning_rate, scale, step, 1.0, first, last, left, right)
 
 
 @linked_kernel(Slot.MAX_NORM_PASS, (NetworkView, Workspace, UpdateRule, int, int))
@@ -226,13 +218,10 @@ def max_norm_pass(network, work, rule, thread, team_size):
         if not layer[FROZEN]:
             n_out = layer[N_OUT]
             first, last = partition_start(n_out, thread, team_size), partition_start(n_out, thread + 1, team_size)
+            if layer[BY_COLUMNS]:
+                first, last = owned_columns(layer, network.parameters.itemsize, thread, team_size)
+                last = min(last, n_out)
             limit_norms(network.parameters, scratch, layer, rule.max_norm, first, last)
-
-
-@kernel
-def partition_start(n_rows, thread, team_size):
-    """Return the first of `n_rows` that a thread takes; the next thread's first is where it ends."""
-    return n_rows * thread // team_size
 
 
 @kernel
@@ -279,12 +268,18 @@ def train_batch(
     scratch = work.scratch[thread * work.scratch_size : (thread + 1) * work.scratch_size]
     weight = sum_of_weights(examples, records.order, start, size)
     sparse = 1 if examples.kind == CSR else 0
+    by_columns = split_by_columns(network.table)
     if rule.penalty_per_batch > 0:
         call(network.kernel_table, penalty_pass, network, work, rule, thread, team_size)
     for offset in range(0, size, work.block):
         n_rows = min(work.block, size - offset)
         first, last = partition_start(n_rows, thread, team_size), partition_start(n_rows, thread + 1, team_size)
-        if first < last and weight > 0:
+        if by_columns:
+            barrier_count = examples_layer_by_layer(
+                network, work, examples, records.order, start + offset, weight, n_rows, stochastic_regularization,
+                epoch, barrier, thread, team_size, barrier_count,
+            )  # fmt: skip
+        elif first < last and weight > 0:
             call(
                 network.kernel_table, forward_examples,
                 network, work, examples, records.order, start + offset, weight, first, last,
@@ -292,9 +287,12 @@ def train_batch(
             )  # fmt: skip
             call(
                 network.kernel_table, backward,
-                work.buffer, scratch, network.parameters, network.table, first, last,
+                work.buffer, scratch, network.parameters, network.table, len(network.table) - 1, 1, first, last,
+                0, ALL_COLUMNS,
             )  # fmt: skip
         barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
+        if thread == 0:
+            announce_growth(barrier, team_size)
         if weight > 0:
             first_block, last_block = offset == 0, offset + n_rows == size
             scaled = network.table[0, INPUT_SCALES] >= 0
@@ -325,6 +323,9 @@ def train_batch(
                     records.state[STOPPED] = 1
         barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
     if weight > 0 and step_range.update and rule.clip_norm > 0:
+        if by_columns:
+            call(network.kernel_table, row_norms_pass, network, rule, thread, team_size)
+            barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
         call(network.kernel_table, clipped_update_pass, network, rule, learning_rate, thread, team_size, step)
         barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
     if weight > 0 and step_range.update and rule.max_norm > 0:
@@ -355,12 +356,13 @@ def train_steps(
 ):
     """Train by one thread's part of steps first..last; of no step: compute the loss on the validation examples.
 
-    Thread 0 keeps the records.
+    A thread that joins late has a part of the later steps. Thread 0 keeps the records.
     """
     n = examples.n_rows
     steps_per_epoch = step_range.steps_per_epoch
     state = records.state
-    barrier_count = 1
+    first_step, barrier_count = max(step_range.first, barrier[FIRST_STEP]), barrier[FIRST_BARRIER] + 1
+    counted = step_range.first
     nothing = work.scratch[:0]
     unperturbed = StochasticRegularization(
         0, 0.0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, nothing, nothing, 0
@@ -370,7 +372,12 @@ def train_steps(
             records.sums, records.order[:0], network, work, validation, unperturbed,
             barrier, thread, team_size, barrier_count,
         )  # fmt: skip
-    for step in range(step_range.first, step_range.last):
+    for step in range(first_step, step_range.last):
+        size_before = team_size
+        team_size = begin_step(barrier, thread, team_size, step, barrier_count)
+        if thread == 0 and team_size > size_before:
+            count_steps(barrier, size_before, step - counted)
+            counted = step
         epoch, batch = step // steps_per_epoch, step % steps_per_epoch
         if state[ORDER_EPOCH] != epoch:
             barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
@@ -409,6 +416,8 @@ def train_steps(
             state[NEXT_STEP] = step + 1
         if state[STOPPED]:
             break
+    if thread == 0 and step_range.last > step_range.first:
+        count_steps(barrier, team_size, state[NEXT_STEP] - counted)
 
 
 @entry
@@ -454,16 +463,44 @@ def prefetch_rows(inputs, order, length):
     return total
 
 
+@kernel
+def join_and_train(
+    network, work, examples, validation, step_range, rule, stochastic_regularization, records, barrier, n_threads
+):
+    """Train by this thread's part of steps first..last, in the team that it joins; parameters and records change."""
+    thread, team_size = join_team(barrier, n_threads, step_range.last - step_range.first)
+    if team_size > 0:
+        call(
+            network.kernel_table, train_steps,
+            network, work, examples, validation, step_range, rule, stochastic_regularization, records,
+            barrier, thread, team_size,
+        )  # fmt: skip
+        if thread == 0:
+            end_team(barrier)
+
+
+@entry
+def train_member(
+    network, work, examples, validation, step_range, rule, stochastic_regularization, records, barrier, n_threads
+):
+    """Train as one of `n_threads` threads of Python, each of which makes this call; parameters and records change."""
+    join_and_train(
+        network, work, examples, validation, step_range, rule, stochastic_regularization, records, barrier, n_threads
+    )
+
+
 @parallel_entry
 def train(
     network, work, examples, validation, step_range, rule, stochastic_regularization, records, barrier, n_threads
 ):
     """Train for steps first..last, on up to `n_threads` threads that stay together; parameters and records change."""
     for _ in prange(n_threads):
-        thread, team_size = join_team(barrier, n_threads)
-        if team_size > 0:
-            call(
-                network.kernel_table, train_steps,
-                network, work, examples, validation, step_range, rule, stochastic_regularization, records,
-                barrier, thread, team_size,
-            )  # fmt: skip
+        join_and_train(
+            network, work, examples, validation, step_range, rule, stochastic_regularization, records,
+            barrier, n_threads,
+        )  # fmt: skip
+
+
+declare_entry(train_steps, LINKED_KERNELS[train_steps].signature)
+for team_kernel in (train_member, train):
+    declare_entry(team_kernel, (*LINKED_KERNELS[train_steps].signature[:-2], int))

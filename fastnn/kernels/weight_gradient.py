@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from .forward import next_tile_rows
 from .jit import kernel
-from .layout import BIASES, COLUMNS, COST, DELTAS, GRADIENT_INPUTS, GROUP_TILES, LD, LD_IN, N_IN, WEIGHTS
+from .layout import (
+    BIASES,
+    BY_COLUMNS,
+    COLUMNS,
+    COST,
+    DELTAS,
+    GRADIENT_INPUTS,
+    GROUP_TILES,
+    LD,
+    LD_IN,
+    N_IN,
+    WEIGHTS,
+    contiguous_runs,
+)
 from .pack import MIN_PACKED_ROWS, pack_narrow, pack_panel
 from .simd import PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, gradient_tiles
 
 ROW_GROUP = GROUP_TILES * TILE_ROWS  # rows of W whose activations stay in the second-level cache
+
+
+@kernel
+def partition_start(n_rows, thread, team_size):
+    """Return the first of `n_rows` that a thread takes; the next thread's first is where it ends."""
+    return n_rows * thread // team_size
 
 
 @kernel
@@ -21,11 +40,31 @@ def first_owned_row(layer, total_cost, thread, team_size):
 
 @kernel
 def owned_rows(table, index, thread, team_size):
-    """Return the range of rows of W that a thread owns in a layer."""
+    """Return the range of rows of W that a thread owns in a layer that is split by rows."""
     layer, top = table[index], table[len(table) - 1]
     total_cost = top[COST] + top[N_IN] * top[COLUMNS]
     first = first_owned_row(layer, total_cost, thread, team_size)
     return first, first_owned_row(layer, total_cost, thread + 1, team_size) if thread + 1 < team_size else layer[N_IN]
+
+
+@kernel
+def owned_columns(layer, itemsize, thread, team_size):
+    """Return the range of columns of W, whole tiles, that a thread owns in a layer that is split by columns."""
+    width = TILE_VECTORS * VECTOR_BYTES // itemsize
+    tiles = (layer[COLUMNS] + width - 1) // width
+    right = partition_start(tiles, thread + 1, team_size) * width
+    return partition_start(tiles, thread, team_size) * width, min(right, layer[COLUMNS])
+
+
+@kernel
+def owned_part(table, index, itemsize, thread, team_size):
+    """Return the ranges of rows and of columns of W that a thread owns in a layer; one is empty if nothing is."""
+    layer = table[index]
+    if layer[BY_COLUMNS]:
+        left, right = owned_columns(layer, itemsize, thread, team_size)
+        return 0, layer[N_IN] if left < right else 0, left, right
+    first, last = owned_rows(table, index, thread, team_size)
+    return first, last, 0, layer[COLUMNS]
 
 
 @kernel
@@ -46,8 +85,8 @@ def gradient_column(c, c0, ld, a, a0, ld_a, packed, b, b0, ld_b, n_weights, n_ro
 
 
 @kernel
-def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, n_rows):
-    """Update out[WEIGHTS]: rows first..last of W, less rate * a^T delta, summed over the block's rows in order.
+def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, left, right, n_rows):
+    """Update out[WEIGHTS]: rows first..last, columns left..right of W, less rate * a^T delta, summed in order.
 
     scratch: panels of a group of A^T, and a panel of deltas, if the block is large enough to pack.
     """
@@ -64,8 +103,8 @@ def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, n_r
                 pack_narrow(scratch, panel, buffer, layer[GRADIENT_INPUTS] + k, ld_in, n_rows)
                 k += next_tile_rows(end - k, TILE_ROWS)
                 panel += PANEL * n_rows
-        for j in range(0, columns, width):
-            vectors = min(width, columns - j) // lanes
+        for j in range(left, right, width):
+            vectors = min(width, right - j) // lanes
             w, delta = layer[WEIGHTS] + group * ld + j, layer[DELTAS] + j
             if packing and vectors == TILE_VECTORS:
                 pack_panel(scratch, deltas, buffer, delta, ld, n_rows)
@@ -81,22 +120,24 @@ def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, n_r
 
 
 @kernel
-def subtract_bias_gradient(out, buffer, scratch, layer, rate, n_rows):
-    """Update out[BIASES]: b less rate * delta, summed over the block's rows in order; scratch[0]: 1, a bias's input."""
-    columns, ld = layer[COLUMNS], layer[LD]
+def subtract_bias_gradient(out, buffer, scratch, layer, rate, left, right, n_rows):
+    """Update out[BIASES]: columns left..right of b, less rate * delta, summed in order; scratch[0]: 1, its input."""
+    ld = layer[LD]
     lanes = VECTOR_BYTES // buffer.itemsize
     width = TILE_VECTORS * lanes
     scratch[0] = 1
-    for j in range(0, columns, width):
-        vectors = min(width, columns - j) // lanes
+    for j in range(left, right, width):
+        vectors = min(width, right - j) // lanes
         gradient_tiles(
             1, vectors, 1, out, layer[BIASES] + j, ld, scratch, 0, 0, 0, buffer, layer[DELTAS] + j, ld, n_rows, rate
         )  # fmt: skip
 
 
 @kernel
-def clear_gradient(out, layer, first, last):
-    """Clear out: 0 in rows first..last of W, and in the biases if row 0 is among them."""
-    out[layer[WEIGHTS] + first * layer[LD] : layer[WEIGHTS] + last * layer[LD]] = 0
+def clear_gradient(out, layer, first, last, left, right):
+    """Clear out: 0 in rows first..last, columns left..right of W, and in the biases if row 0 is among them."""
+    start, n_runs, width, distance = contiguous_runs(layer, first, last, left, right)
+    for run in range(start, start + n_runs * distance, distance):
+        out[run : run + width] = 0
     if first == 0:
-        out[layer[BIASES] : layer[BIASES] + layer[LD]] = 0
+        out[layer[BIASES] + left : layer[BIASES] + right] = 0

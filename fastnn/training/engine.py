@@ -12,6 +12,7 @@ from .. import inputs
 from ..kernels import gather, layout, predict, threads, train_loop
 from ..kernels.kernel_table import Kernels, build_kernel_table, required_for_prediction, required_for_training
 from ..kernels.njit_api import Compiled
+from ..kernels.registry import entry_point
 from ..parameters import (
     BLOCK_ROWS,
     MemoryLayout,
@@ -20,6 +21,7 @@ from ..parameters import (
     make_layout,
     make_workspace,
     scale_view,
+    split_wide_layers,
     unflatten,
     views,
 )
@@ -32,6 +34,9 @@ FEW_ROWS = 32
 
 MIN_PARALLEL_WORK = 2_000_000
 """Multiply-adds below which a single call stays on the caller's thread."""
+
+MAX_BUNDLES = 16
+"""Bundles of arguments that a thread keeps, of calls on batches of different sizes and kinds."""
 
 NO_ORDER = np.empty(0, np.int64)
 
@@ -69,6 +74,8 @@ class Engine:
         self.weights, self.biases = views(self.buffer, memory.table)
         self.input_scales = scale_view(self.buffer, memory.table)
         self.input_scales[:] = 1
+        self._no_gradient = aligned_zeros(0, self.dtype)
+        self._unperturbed = no_stochastic_regularization(self.buffer)
         self._max_direct_rows = FEW_ROWS if FEW_ROWS * spec.n_parameters <= MIN_PARALLEL_WORK else 1
         self._workspaces = threading.local()
 
@@ -113,6 +120,7 @@ class Engine:
         gradient: np.ndarray,
         kernels: Kernels,
         frozen: Collection[int] = (),
+        table: np.ndarray | None = None,
     ) -> layout.NetworkView:
         """Bundle what the kernels read and write of the network.
 
@@ -125,8 +133,10 @@ class Engine:
             What the table of addresses must hold.
         frozen : collection of int
             Layers that keep their parameters.
+        table : ndarray of int64, optional
+            The layer table, as `split_wide_layers` made it of the layout's; None: the layout's.
         """
-        table = memory.table
+        table = memory.table if table is None else table
         if frozen:
             table = table.copy()
             for number in frozen:
@@ -138,7 +148,7 @@ class Engine:
 
     def gradient_buffer(self, batch_size: int, fused: bool = True) -> np.ndarray:
         """Allocate the gradient, empty where the update is fused with it: plain descent, one block a batch."""
-        return aligned_zeros(0 if fused and batch_size <= BLOCK_ROWS else self.buffer.size, self.dtype)
+        return self._no_gradient if fused and batch_size <= BLOCK_ROWS else aligned_zeros(self.buffer.size, self.dtype)
 
     def predict(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Return the activations of the output layer, (n, n_outputs), as `Network.predict` documents it."""
@@ -176,9 +186,11 @@ class Engine:
         except AttributeError:
             memory, work = self.workspace("small", self._max_direct_rows)
             table = self.kernel_table(required_for_prediction())
-            arguments = (memory.table, self.buffer, work.buffer, self.spec.input_scale, table)
+            predict_few = entry_point(predict.predict_few, self.dtype)
+            arguments = predict_few, (memory.table, self.buffer, work.buffer, self.spec.input_scale, table)
             self._workspaces.direct = arguments
-        return out if predict.predict_few(out, X, *arguments) < 0 else None
+        predict_few, given = arguments
+        return out if predict_few(out, X, *given) < 0 else None
 
     def _predict_sparse(self, rows: inputs.Rows, out: np.ndarray) -> None:
         memory, work = self.workspace("predict", min(max(1, rows.n_rows), PREDICT_ROWS), sparse=True)
@@ -198,8 +210,8 @@ class Engine:
             if team == 1:
                 predict.predict_rows(flat, *source, *buffers, 0, rows.n_rows, 0, memory.block, table)
             else:
-                barrier = threads.new_barrier(team)
-                predict.predict(flat, *source, rows.n_rows, *buffers, memory.block, table, barrier, team)
+                given = (flat, *source, rows.n_rows, *buffers, memory.block, table)
+                threads.launch(predict.predict, predict.predict_member, team, *given)
 
     def team_size(self, n_rows: int, n_threads: int | None = None) -> int:
         """Return the threads of a single call on so many rows: one for little work, `n_threads` at most."""
@@ -239,8 +251,8 @@ class Engine:
 
     def evaluate(self, examples: layout.Examples, n_threads: int | None = None) -> tuple[float, float]:
         """Return loss and accuracy, averaged over the examples by weight, on at most `n_threads` threads."""
-        no_gradient = aligned_zeros(0, self.dtype)
-        sums = self._run(inputs.empty_examples(self.spec), examples, 0, no_gradient, n_threads=n_threads).sums
+        nothing = inputs.empty_examples(self.spec)
+        sums = self._run(nothing, examples, 0, self._no_gradient, n_threads=n_threads).sums
         return float(sums[0] / sums[1]), float(sums[2] / sums[1])
 
     def gradient(
@@ -277,36 +289,57 @@ class Engine:
     ) -> layout.Records:
         """Run one step on all examples in their order, or with no step the evaluation of the validation examples."""
         n_rows = examples.n_rows + validation.n_rows
-        memory, work = self.workspace("train", min(n_rows, BLOCK_ROWS), inputs.all_sparse(examples, validation))
-        rule, unperturbed = plain_sgd_rule(self.buffer), no_stochastic_regularization(self.buffer)
-        kernels = required_for_training(
-            rule,
-            unperturbed,
-            (examples.kind, validation.kind),
-            bool(update and gradient.size),
-            self.spec.learned_input_scale,
-        )
+        by_gradient = bool(update and gradient.size)
+        network, work, rule = self._step_arguments(n_rows, examples, validation, n_steps > 0, by_gradient, frozen)
         records = layout.Records(
-            order=NO_ORDER,
-            state=np.zeros(3, np.int64),
-            sums=np.zeros(3),
-            history=np.zeros((1, 4)),
-            learning_rates=np.full(1, learning_rate, self.dtype),
+            NO_ORDER, np.zeros(3, np.int64), np.zeros(3), np.zeros((1, 4)), np.array([learning_rate], self.dtype)
         )
         threads.run_on_team(
             train_loop.train,
+            train_loop.train_member,
             train_loop.train_steps,
             self.team_size(n_rows, n_threads),
-            self.network_view(memory, gradient, kernels, frozen),
+            layout.NetworkView(*network[:4], gradient, network.kernel_table),
             work,
             examples,
             validation,
             layout.StepRange(0, n_steps, n_rows, 0, 1, 0, 0, update, 0),
             rule,
-            unperturbed,
+            self._unperturbed,
             records,
         )
         return records
+
+    def _step_arguments(
+        self,
+        n_rows: int,
+        examples: layout.Examples,
+        validation: layout.Examples,
+        steps: bool,
+        by_gradient: bool,
+        frozen: Collection[int],
+    ) -> tuple[layout.NetworkView, layout.Workspace, layout.UpdateRule]:
+        """Bundle what calls on as many rows of the same kinds have in common; this thread's bundles are kept."""
+        block, sparse = min(n_rows, BLOCK_ROWS), inputs.all_sparse(examples, validation)
+        memory, work = self.workspace("train", block, sparse)
+        codes = tuple(map(activation_code, self.spec.activation)), loss_code(self.spec.loss)
+        key = (block, examples.kind, validation.kind, steps, by_gradient, frozenset(frozen), codes)
+        cached = self._workspaces.__dict__.setdefault("bundles", {})
+        if key not in cached or cached[key][1] is not work:
+            if len(cached) >= MAX_BUNDLES:
+                cached.clear()
+            table = split_wide_layers(memory.table, block, examples.kind == gather.CSR) if steps else memory.table
+            rule = plain_sgd_rule(self.buffer)
+            kernels = required_for_training(
+                rule,
+                self._unperturbed,
+                (examples.kind, validation.kind),
+                by_gradient,
+                self.spec.learned_input_scale,
+                bool(table[:, layout.BY_COLUMNS].any()),
+            )
+            cached[key] = self.network_view(memory, self._no_gradient, kernels, frozen, table), work, rule
+        return cached[key]  # type: ignore[no-any-return]
 
 
 def _describe(value: Any) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 
 from .. import inputs
 from ..history import History
-from ..kernels import kernel_table, layout
-from ..parameters import BLOCK_ROWS
+from ..kernels import gather, kernel_table, layout
+from ..parameters import BLOCK_ROWS, split_wide_layers
 from .checkpointing import Checkpointer
 from .engine import Engine
 from .loop import CALL_SECONDS, MAX_STEPS, Hooks, KernelArguments, Metrics, NoCallbacks, TrainingPlan, TrainingRun
@@ -78,8 +78,12 @@ class ExplicitOrderTraining:
         validation = inputs.empty_examples(engine.spec)
         gradient = engine.gradient_buffer(batch_size, bool(rule.plain))
         kinds = (examples.kind, validation.kind)
-        kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size))
-        network = engine.network_view(memory, gradient, kernels)
+        table = split_wide_layers(memory.table, memory.block, examples.kind == gather.CSR)
+        by_columns = bool(table[:, layout.BY_COLUMNS].any())
+        kernels = kernel_table.required_for_training(
+            rule, stochastic, kinds, bool(gradient.size), by_columns=by_columns
+        )
+        network = engine.network_view(memory, gradient, kernels, table=table)
         examples = examples._replace(prefetch_distance=inputs.prefetch_distance(examples, batch_size))
         self._rate = EpochRate(engine.dtype)
         self._order = np.arange(examples.n_rows)
@@ -111,10 +115,10 @@ class ExplicitOrderTraining:
         run.records.sums[:] = 0
         self._tuner = self._tuner or ThreadTuner(run)
         while run.position < end:
+            n_threads = self._tuner.choose()
             before = run.position
-            seconds = run.advance(self._steps_per_call, self._tuner.size) / max(1, run.position - before)
-            if run.position < end:
-                self._tuner.observe(seconds)
+            seconds = run.advance(self._steps_per_call, n_threads) / max(1, run.position - before)
+            self._tuner.observe(seconds)
             self._steps_per_call = int(min(max(1, CALL_SECONDS / max(seconds, 1e-9)), MAX_STEPS))
         return run.loss
 

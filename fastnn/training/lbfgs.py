@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import DivergenceError
 from ..history import History
 from ..optimizers import LBFGS
-from ..parameters import buffer_to_vector, make_layout, views
+from ..parameters import buffer_to_vector, flatten, make_layout, scale_view, views
 from .dataset import Dataset
 from .engine import Engine
 from .loop import Callbacks
@@ -55,6 +55,9 @@ class LbfgsSolver:
         self.engine, self.state, self.dataset, self.options = engine, state, dataset, options
         self.callbacks, self.show_progress = callbacks, show_progress
         self.gradient = np.zeros_like(engine.buffer)
+        table = make_layout(engine.spec).table
+        self._gradient_parts = views(self.gradient, table)
+        self._scales_gradient = scale_view(self.gradient, table)
         self.l2_factors = buffer_to_vector(self._l2_mask(), engine.spec).astype(np.float64) * options.regularization.l2
         self.evaluated: dict[float, tuple[float, float]] = {}  # loss and accuracy by the value of the objective
         self.best = engine.parameters
@@ -74,12 +77,12 @@ class LbfgsSolver:
         engine.set_parameters(vector.astype(engine.dtype))
         gradient[:] = 0
         evaluated = engine.gradient(self.dataset.examples, gradient, self.options.n_threads)
-        for part in views(gradient, make_layout(engine.spec).table):
-            for number in self.state.frozen:
+        for number in self.state.frozen:
+            for part in self._gradient_parts:
                 part[number][...] = 0
         value = evaluated[0] + float(self.l2_factors @ np.square(vector)) / 2
         self.evaluated[value] = evaluated
-        return value, buffer_to_vector(gradient, engine.spec) + self.l2_factors * vector
+        return value, flatten(*self._gradient_parts, self._scales_gradient) + self.l2_factors * vector
 
     def run(self, history: History) -> None:
         """Search to the end; the parameters are those of the last iteration, whatever ends it."""

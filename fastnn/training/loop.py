@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,15 +13,19 @@ import numpy as np
 from ..errors import DivergenceError
 from ..history import History
 from ..kernels import layout, losses, threads, train_loop
+from ..kernels.jit import COMPILED
 from .interrupts import Interruption
 from .state import TrainingState
-from .thread_tuner import ThreadTuner
+from .thread_tuner import ThreadTuner, step_work
 
 CALL_SECONDS = 0.25
 """Longest that compiled code keeps Python waiting, where a step is not longer."""
 
 OBSERVED_CALL_SECONDS = 0.05
 """The same where callbacks observe: their calls then cost some 1% at most."""
+
+SLOWEST_PRODUCT, SLOWEST_ROW = 1e-8, 1e-7
+"""Seconds of a multiply-add, and of drawing a place in the order: a few times what they take where slow."""
 
 DIVERGENCE_FACTOR = 1e4
 """A mean loss of an epoch this many times that of the first one counts as diverged."""
@@ -201,6 +206,7 @@ class TrainingRun:
         self._epochs_checked = 0  # epochs whose losses are known to be finite
         self.epochs_before = state.epochs
         self.steps_before = state.optimizer.steps if state.optimizer else 0
+        self._team_steps: Counter[int] = Counter()  # steps by the size of the team that made them
         self._began = time.perf_counter() - self.history.seconds
         hooks.checkpointer.restore(self)
 
@@ -234,6 +240,11 @@ class TrainingRun:
         """Whether Ctrl-C asked the run to stop."""
         return self.interruption.requested
 
+    def n_threads(self, wanted: int) -> int:
+        """Return the size of the team that made most of the steps; if none was made, the one that was wanted."""
+        steps = self._team_steps
+        return max(steps, key=lambda size: (steps[size], size)) if steps else wanted
+
     def show_position(self) -> None:
         """Write epochs and updates so far into the network's state."""
         self.state.epochs = self.epochs_before + self.history.epochs
@@ -266,12 +277,13 @@ class TrainingRun:
         n_epochs = (last - 1) // per_epoch + 1 - first // per_epoch
         records = self.records._replace(learning_rates=rates, history=np.full((n_epochs, 4), np.nan))
         began = time.perf_counter()
-        threads.run_on_team(
-            train_loop.train, train_loop.train_steps, n_threads,
+        team_steps = threads.run_on_team(
+            train_loop.train, train_loop.train_member, train_loop.train_steps, n_threads,
             arguments.network, arguments.work, arguments.examples, arguments.validation, step_range,
             arguments.rule, arguments.stochastic, records,
         )  # fmt: skip
         seconds = time.perf_counter() - began
+        self._team_steps.update(dict(enumerate(team_steps.tolist(), start=1)))
         complete = range(first // per_epoch, self.position // per_epoch)
         last_steps = [per_epoch * (epoch + 1) - 1 - first for epoch in complete]
         self.collect(records.history[: len(complete)], rates[last_steps])
@@ -343,6 +355,17 @@ def loss_explosion(means: list[float]) -> str | None:
     return None
 
 
+def first_steps(run: TrainingRun) -> int:
+    """Return the steps of the first call: no more than surely end in time, since no step was measured yet."""
+    if not COMPILED:
+        return 1
+    arguments = run.arguments
+    evaluation = arguments.validation.n_rows * arguments.network.parameters.size * SLOWEST_PRODUCT
+    per_epoch = evaluation + arguments.examples.n_rows * SLOWEST_ROW
+    seconds = step_work(run) * SLOWEST_PRODUCT + per_epoch / run.plan.steps_per_epoch
+    return max(1, min(int(CALL_SECONDS / seconds), MAX_STEPS))
+
+
 def train(run: TrainingRun, tuner_class: Callable[[TrainingRun], Any] = ThreadTuner) -> None:
     """Run a training to its end, to divergence, or to Ctrl-C; raise DivergenceError as `Network.fit` documents it."""
     history = run.history
@@ -354,7 +377,7 @@ def train(run: TrainingRun, tuner_class: Callable[[TrainingRun], Any] = ThreadTu
             history.stop_reason = "epochs"
             tuner = tuner_class(run)
             _train_to_end(run, tuner, finite)
-            history.n_threads = tuner.size
+            history.n_threads = run.n_threads(tuner.size)
             run.hooks.checkpointer.save(run, history.stop_reason)
     except KeyboardInterrupt:
         if not run.answers_interrupts:
@@ -372,7 +395,7 @@ def train(run: TrainingRun, tuner_class: Callable[[TrainingRun], Any] = ThreadTu
 
 def _train_to_end(run: TrainingRun, tuner: Any, finite: np.ndarray) -> None:
     """Call the compiled epochs again and again; `finite` keeps the parameters of the last sound return."""
-    parameters, steps = run.arguments.network.parameters, 1
+    parameters, steps = run.arguments.network.parameters, first_steps(run)
     call_seconds = OBSERVED_CALL_SECONDS if run.is_observed else CALL_SECONDS
     while True:
         diverged = run.diverged() if run.plan.on_divergence == "raise" else None
@@ -383,8 +406,9 @@ def _train_to_end(run: TrainingRun, tuner: Any, finite: np.ndarray) -> None:
         if run.after_call():
             return
         run.hooks.checkpointer.save(run)
+        n_threads = tuner.choose()
         before = run.position
-        seconds = run.advance(steps, tuner.size)
+        seconds = run.advance(steps, n_threads)
         seconds_per_step = seconds / max(1, run.position - before)
         tuner.observe(seconds_per_step)
         steps = int(min(max(1, call_seconds / max(seconds_per_step, 1e-9)), MAX_STEPS, 4 * steps))

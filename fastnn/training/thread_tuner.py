@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from typing import Any, Protocol
 
@@ -15,7 +16,12 @@ MIN_TEAM_WORK = 30_000
 LARGE_STEP_WORK = 1_000_000
 """Multiply-adds of a step above which all threads are the better guess where there is no time to measure."""
 
-TRIAL_SECONDS, TRIAL_ROUNDS = 0.002, 3
+TRIAL_SECONDS, TRIAL_ROUNDS = 0.003, 5
+"""Length of a turn on one thread, and turns that each number of threads takes: their median counts."""
+
+FIRST_INTERVAL, LONGEST_INTERVAL = 1.0, 16.0
+"""Seconds from a measurement to the next one of the same training: twice as long each time, up to the longest."""
+
 VALID_SECONDS = 60.0
 """After that another training measures anew: other programs come and go."""
 
@@ -59,12 +65,17 @@ def step_work(run: Tunable) -> int:
 
 
 class ThreadTuner:
-    """The number of threads of a run: measured at its start, and again when the measurement no longer holds.
+    """The number of threads of a run: measured at its start, and again and again, since other programs come and go.
 
     Attributes
     ----------
     size : int
-        Threads of the next call.
+        Threads of the last call, or of the next one where nothing is left to measure.
+
+    Notes
+    -----
+    The numbers of threads take turns, so that all of them meet the same other programs. A turn is a few steps of a long
+    epoch; where calls must return at the end of short epochs, it is a call.
     """
 
     def __init__(self, run: Tunable) -> None:
@@ -72,50 +83,85 @@ class ThreadTuner:
         self.size = 1
         self._seconds_alone = 0.0  # of a step on one thread; 0: never measured
         self._max = threads.max_threads()
+        self._counts = sorted({1, self._max, *(2**k for k in range(1, self._max.bit_length()) if 2**k < self._max)})
+        self._samples: dict[int, list[float]] = {}  # seconds of a step in the calls so far that are turns
+        self._interval, self._due = FIRST_INTERVAL, np.inf  # when to measure again
         plan, network = run.plan, run.arguments.network
         self._key = network.table.tobytes(), network.parameters.dtype.name, plan.batch_size, self._max
         if plan.n_threads is not None:
             self.size = min(plan.n_threads, self._max)
-        elif self._max > 1 and step_work(run) >= MIN_TEAM_WORK and run.by_epoch and plan.steps_per_epoch < 4:
-            self.size = self._guess()
+        elif self._max == 1 or step_work(run) < MIN_TEAM_WORK:
+            return
         elif self._key in MEASURED and time.monotonic() - MEASURED[self._key][2] < VALID_SECONDS:
             self._seconds_alone, self.size, _ = MEASURED[self._key]
-        elif self._max > 1 and step_work(run) >= MIN_TEAM_WORK and plan.n_steps - run.position >= 4:
+            self._due = time.monotonic() + self._interval
+        elif run.by_epoch and plan.steps_per_epoch < 4:
+            self._compare_calls()
+        elif plan.n_steps - run.position >= 4:
             run.advance(1, 1)
             self._seconds_alone = run.advance(1, 1)
             self.measure()
 
-    def _guess(self) -> int:
-        return self._max if step_work(self.run) > LARGE_STEP_WORK else 1
+    def choose(self) -> int:
+        """Return the threads of the next call; where a measurement is due, it takes steps."""
+        if not self._samples and time.monotonic() >= self._due:
+            self.measure()
+        if self._samples:
+            self.size = min(self._samples, key=lambda count: len(self._samples[count]))
+        return self.size
 
     def measure(self) -> None:
-        """Give each number of threads a few turns of the next steps, and keep the one with the fastest turn."""
+        """Give each number of threads some turns of the next steps, and keep the fastest; compare calls if few remain.
+
+        It takes at most half of the steps that remain, of the epoch where calls end with it.
+        """
         run, plan = self.run, self.run.plan
-        counts = sorted({1, self._max, *(2**k for k in range(1, self._max.bit_length()) if 2**k < self._max)})
-        steps = max(1, int(TRIAL_SECONDS / max(self._seconds_alone, 1e-7)))
-        end = (
-            plan.steps_per_epoch - run.position % plan.steps_per_epoch if run.by_epoch else plan.n_steps - run.position
-        )
-        if end <= (TRIAL_ROUNDS + 1) * steps * len(counts):
-            self.size = self._guess()
+        done = run.position % plan.steps_per_epoch
+        end = plan.steps_per_epoch - done if run.by_epoch else plan.n_steps - run.position
+        turns = (TRIAL_ROUNDS + 1) * len(self._counts)
+        wanted = max(1, int(TRIAL_SECONDS / max(self._seconds_alone, 1e-7)))
+        steps = min(wanted, end // (2 * turns))
+        if steps < max(1, wanted // 10):
+            self._compare_calls()
             return
-        best = dict.fromkeys(counts, np.inf)
-        for trial in range(TRIAL_ROUNDS + 1):
-            for count in counts:
+        seconds: dict[int, list[float]] = {count: [] for count in self._counts}
+        for _ in range(TRIAL_ROUNDS + 1):
+            for count in self._counts:
                 before = run.position
-                seconds = run.advance(steps, count)
-                if trial > 0:  # the first turn wakes the threads
-                    best[count] = min(best[count], seconds / max(1, run.position - before))
-        self.size = min(best, key=lambda count: best[count])
-        self._seconds_alone = best[1]
-        MEASURED[self._key] = self._seconds_alone, self.size, time.monotonic()
+                spent = run.advance(steps, count)
+                seconds[count].append(spent / max(1, run.position - before))
+        self._decide(seconds)
+
+    def _compare_calls(self) -> None:
+        """Take whole calls as turns; where too few are left, guess."""
+        run, plan = self.run, self.run.plan
+        calls = (plan.n_steps - run.position) // plan.steps_per_epoch if run.by_epoch else 0
+        self._due = np.inf
+        if calls >= 4 * (TRIAL_ROUNDS + 1) * len(self._counts):
+            self._samples = {count: [] for count in self._counts}
+        else:
+            self.size = self._max if step_work(run) > LARGE_STEP_WORK else 1
+
+    def _decide(self, seconds: dict[int, list[float]]) -> None:
+        """Keep the number of threads whose steps have the smallest median; the first turn woke the threads."""
+        medians = {count: statistics.median(turns[1:]) for count, turns in seconds.items()}
+        self.size = min(medians, key=lambda count: medians[count])
+        self._seconds_alone = medians[1]
+        now = time.monotonic()
+        MEASURED[self._key] = self._seconds_alone, self.size, now
         if len(MEASURED) > MAX_MEASURED:
             del MEASURED[next(iter(MEASURED))]
+        self._due, self._interval = now + self._interval, min(2 * self._interval, LONGEST_INTERVAL)
 
     def observe(self, seconds_per_step: float) -> None:
-        """Measure again where a team's step took longer than one thread's: other programs want the processors."""
-        if self._seconds_alone and self.size > 1 and seconds_per_step > self._seconds_alone:
-            self.measure()
+        """Note how long a step of the last call took; a team slower than one thread was is measured anew."""
+        if self._samples:
+            self._samples[self.size].append(seconds_per_step)
+            if min(map(len, self._samples.values())) > TRIAL_ROUNDS:
+                samples, self._samples = self._samples, {}
+                self._decide(samples)
+        elif self._seconds_alone and self.size > 1 and seconds_per_step > self._seconds_alone:
+            self._due = -np.inf
 
 
 class SingleThread:
@@ -125,6 +171,10 @@ class SingleThread:
 
     def __init__(self, run: Tunable) -> None:
         pass
+
+    def choose(self) -> int:
+        """Return one."""
+        return self.size
 
     def observe(self, seconds_per_step: float) -> None:
         """Ignore how long a step took."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,7 @@ def make_update_rule(
         "clip_norm": settings.clip_norm,
         "max_norm": settings.max_norm,
         "ema_decay": settings.ema_decay,
-        "rate_factors": np.array(rate_factors),
+        "rate_factors": np.array(rate_factors) if rate_factors else NO_FLOATS,
         "steps_before": state.steps,
         "norms": np.zeros(n_norms) if settings.clip_norm else NO_FLOATS,
         "moment1": state.moment1,
@@ -146,7 +147,7 @@ def make_update_rule(
         "ema": state.ema,
     }
     rule = plain_sgd_rule(state.moment1)._replace(**values | optimizer.rule_fields())
-    tiny = float(np.finfo(state.moment1.dtype).tiny)
+    tiny = float(np.finfo(state.moment1.dtype).tiny) if rule.epsilon > 0 else 0.0
     if 0 < rule.epsilon < tiny:
         raise ValueError(f"epsilon must be at least {tiny:.3g} for {state.moment1.dtype}, got {rule.epsilon!r}")
     return rule
@@ -190,5 +191,10 @@ def make_stochastic_regularization(
         dropout=any(spec.dropout),
         input_noise=regularization.input_noise,
         label_smoothing=regularization.label_smoothing,
-        seed=int(np.random.SeedSequence((seed, 1)).generate_state(1, np.uint64)[0] >> 1),
+        seed=_seed_of_draws(seed),
     )
+
+
+@lru_cache(maxsize=64)
+def _seed_of_draws(seed: int) -> int:
+    return int(np.random.SeedSequence((seed, 1)).generate_state(1, np.uint64)[0] >> 1)
