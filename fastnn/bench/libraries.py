@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..reference.backpropagation import backpropagate
+from ..reference.losses import LOSSES
 from .case import Case
 
 OLDER_RUNTIME = (0, 6)
@@ -60,7 +61,7 @@ def numpy_trainer(case: Case) -> Train:
     X, y = case.data()
     net = case.start()
     if case.optimizer == "adam":
-        net.step = NumPyAdam(net, case.learning_rate)  # type: ignore[method-assign]
+        net.step = NumPyAdam(net, case.learning_rate)  # type: ignore[assignment,method-assign]
     generator = np.random.default_rng(0)
 
     def train(epochs: int, shuffled: bool) -> float:
@@ -87,8 +88,9 @@ class NumPyAdam:
     def __call__(self, X: np.ndarray, t: np.ndarray, learning_rate: float, weight: Any = None) -> float:
         """Make one update; return the loss before it."""
         net = self.net
-        loss, passed = net._pass(X, t, weight)
-        by_weight, by_bias = backpropagate(net.weights, net.activation, net.loss, *passed)
+        z, a = net.forward(X)
+        loss = LOSSES[net.loss][0](z[-1], a[-1], t).sum(dtype=np.float64) / len(X)
+        by_weight, by_bias = backpropagate(net.weights, net.activation, net.loss, z, a, t, 1 / len(X))
         self.steps += 1
         rate = self.rate * np.sqrt(1 - BETA_2**self.steps) / (1 - BETA_1**self.steps)
         epsilon = EPSILON * np.sqrt(1 - BETA_2**self.steps)
@@ -207,6 +209,23 @@ def torch_trainer(case: Case, n_threads: int = 1, compiled: bool = False) -> Tra
     return train
 
 
+def jax_update(case: Case, state: Any, gradients: Any) -> Any:
+    """Return parameters, moments and steps after one step of the case's optimizer."""
+    import jax
+    import jax.numpy as jnp
+
+    parameters, moments, steps = state
+    if case.optimizer == "adam":
+        first = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, moments[0], gradients)
+        second = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g * g, moments[1], gradients)
+        moments, steps = (first, second), steps + 1
+        rate, root = case.learning_rate / (1 - BETA_1**steps), 1 / jnp.sqrt(1 - BETA_2**steps)
+        directions = jax.tree.map(lambda m, v: rate * m / (root * jnp.sqrt(v) + EPSILON), first, second)
+    else:
+        directions = jax.tree.map(lambda g: case.learning_rate * g, gradients)
+    return jax.tree.map(lambda p, d: p - d, parameters, directions), moments, steps
+
+
 def jax_trainer(case: Case, donated: bool = False, older_runtime: bool = False) -> Train:
     """Build a JAX function that runs a whole epoch in one jitted scan, a ragged last batch after it.
 
@@ -243,17 +262,8 @@ def jax_trainer(case: Case, donated: bool = False, older_runtime: bool = False) 
         return ((a - target) ** 2).sum(axis=1).mean()
 
     def step(state: Any, batch: Any) -> Any:
-        parameters, moments, steps = state
-        loss, gradients = jax.value_and_grad(loss_of)(parameters, X[batch], y[batch])
-        if case.optimizer == "adam":
-            first = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, moments[0], gradients)
-            second = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g * g, moments[1], gradients)
-            moments, steps = (first, second), steps + 1
-            rate, root = case.learning_rate / (1 - BETA_1**steps), 1 / jnp.sqrt(1 - BETA_2**steps)
-            directions = jax.tree.map(lambda m, v: rate * m / (root * jnp.sqrt(v) + EPSILON), first, second)
-        else:
-            directions = jax.tree.map(lambda g: case.learning_rate * g, gradients)
-        return (jax.tree.map(lambda p, d: p - d, parameters, directions), moments, steps), loss
+        loss, gradients = jax.value_and_grad(loss_of)(state[0], X[batch], y[batch])
+        return jax_update(case, state, gradients), loss
 
     full = case.rows // case.batch_size
     ragged = case.rows - full * case.batch_size
