@@ -1,4 +1,4 @@
-"""Compare training speed with other libraries: python -m benchmarks.peers [--cases 1,4] [--json FILE]."""
+"""Compare training speed with other libraries: python -m benchmarks.peers [--cases 1,4] [--busy 1] [--json FILE]."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import CASES
 from benchmarks.roofline import measure_limits
-from fastnn.bench.libraries import LIBRARIES
+from fastnn.bench.libraries import MORE_LIBRARIES
 from fastnn.bench.runner import measure, print_case
 
 
@@ -42,19 +45,42 @@ def machine() -> dict[str, Any]:
     }
 
 
+BUSY = """
+import os
+parent = os.getppid()
+while os.getppid() == parent:
+    for _ in range(1_000_000):
+        pass
+"""
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """Keep so many processes busy meanwhile: other programs that want the processors."""
+    processes = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", default=",".join(map(str, range(len(CASES)))), help="numbers of cases")
-    parser.add_argument("--peers", default=",".join(LIBRARIES), help="names of libraries")
+    parser.add_argument("--peers", default=",".join(MORE_LIBRARIES), help="names of libraries")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.7, help="length of one turn")
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help="measure beside N busy processes")
     parser.add_argument("--json", type=Path, help="write the results here")
     arguments = parser.parse_args()
     results = []
     for number in map(int, arguments.cases.split(",")):
         before = measure_limits()
-        result = measure(CASES[number], arguments.peers.split(","), arguments.rounds, arguments.seconds)
+        with busy_processes(arguments.busy):
+            result = measure(CASES[number], arguments.peers.split(","), arguments.rounds, arguments.seconds)
         after = measure_limits()
         result["limits"] = {name: max(value, after[name]) for name, value in before.items()}
         result["gflops"] = result["entries"]["fastnn"]["median"] * result["flops"] * 1e-9
@@ -64,7 +90,7 @@ def main() -> None:
         print(f"  {result['gflops']:.1f} GFLOP/s, {result['fraction_of_peak']:.0%} of the peak", flush=True)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        content = {"machine": machine(), "results": results}
+        content = {"machine": machine(), "busy": arguments.busy, "results": results}
         arguments.json.write_text(json.dumps(content, indent=1) + "\n")
 
 

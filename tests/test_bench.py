@@ -8,26 +8,44 @@ import pytest
 from fastnn import cli
 from fastnn.bench import runner
 from fastnn.bench.case import Case
-from fastnn.bench.libraries import LIBRARIES, UnsupportedError
+from fastnn.bench.libraries import LIBRARIES, MORE_LIBRARIES, UnsupportedError, jax_trainer
 from fastnn.cli.bench import show
 
 CASES = [
     Case((4, 6, 3), ("relu", "softmax"), "cross_entropy", 16, 50, 0.1),
     Case((5, 7, 2), ("tanh", "identity"), "squared_error", 16, 50, 0.02),
     Case((5, 7, 1), ("sigmoid", "identity"), "squared_error", 25, 50, 0.02),
+    Case((5, 7, 2), ("tanh", "identity"), "squared_error", 16, 50, 0.02, "adam"),
 ]
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # of torch.compile itself
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@pytest.mark.parametrize("name", LIBRARIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in LIBRARIES else pytest.mark.slow) for name in MORE_LIBRARIES]
+)
 def test_every_library_reaches_the_loss_of_the_specification(name, case):
     try:
-        train = LIBRARIES[name](case)
+        train = MORE_LIBRARIES[name](case)
     except (ImportError, UnsupportedError) as error:
         pytest.skip(str(error))
     expected = LIBRARIES["NumPy"](case)(1, False)
     assert train(1, False) == pytest.approx(expected, rel=1e-4)  # float32 sums in other orders
     assert train(5, True) < expected
+
+
+def test_adam_in_numpy_is_that_of_the_package():
+    """The mean of the losses that an epoch sees before its updates shows each of them."""
+    case = CASES[3]
+    ours, theirs = (MORE_LIBRARIES[name](case) for name in ("fastnn", "NumPy"))
+    for _ in range(3):
+        assert ours(4, False) == pytest.approx(theirs(4, False), rel=1e-4)
+
+
+def test_the_older_runtime_of_jax_is_not_claimed_where_it_is_gone(monkeypatch):
+    monkeypatch.setattr("fastnn.bench.libraries.metadata.version", lambda package: "0.10.2")
+    with pytest.raises(UnsupportedError, match=r"JAX 0\.10\.2 has no older CPU runtime"):
+        jax_trainer(CASES[0], older_runtime=True)
 
 
 def test_a_network_that_a_library_cannot_train_is_reported():

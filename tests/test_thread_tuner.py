@@ -118,6 +118,14 @@ def test_the_median_of_alternating_turns_decides(clock):
     assert ThreadTuner(ScriptedRun({1: [1e-3], 2: slow_twice})).choose() == 2
 
 
+@pytest.mark.parametrize(("n_steps", "rounds"), [(13, None), (14, 2), (18, 3), (26, 5)])
+def test_where_few_steps_remain_fewer_turns_take_half_of_them(n_steps, rounds, clock):
+    run = ScriptedRun({1: [1e-3], 2: [6e-4]}, steps_per_epoch=n_steps, epochs=1)
+    assert ThreadTuner(run).choose() == (2 if rounds else 1)  # a guess: a step of 300,000 multiply-adds
+    assert run.calls == [1, 1, *[1, 2] * (rounds + 1 if rounds else 0)]
+    assert 2 * (run.position - 2) <= n_steps - 2
+
+
 def test_a_training_measures_again_and_again_ever_more_seldom(clock):
     run = ScriptedRun({1: [1e-3], 2: [2e-3] * 6 + [5e-4] * 12 + [2e-3]})
     tuner, interval, chosen = ThreadTuner(run), thread_tuner.FIRST_INTERVAL, []

@@ -12,7 +12,7 @@ from .. import reference
 
 @dataclass(frozen=True)
 class Case:
-    """A network and its training: sizes, activations, loss, batch size, rows of an epoch, learning rate."""
+    """A network and its training: sizes, activations, loss, batch size, rows of an epoch, learning rate, optimizer."""
 
     sizes: tuple[int, ...]
     activation: tuple[str, ...]
@@ -20,11 +20,13 @@ class Case:
     batch_size: int
     rows: int
     learning_rate: float
+    optimizer: str = "sgd"
 
     @property
     def name(self) -> str:
         """Name in printed tables."""
-        return f"{'-'.join(map(str, self.sizes))} {self.activation[0]}, {self.loss}, {self.batch_size}"
+        optimizer = "" if self.optimizer == "sgd" else f", {self.optimizer}"
+        return f"{'-'.join(map(str, self.sizes))} {self.activation[0]}, {self.loss}, {self.batch_size}{optimizer}"
 
     def to_json(self) -> str:
         """Return the case as text for another process; `from_json` reads it."""

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
+from importlib import metadata
 from typing import Any
 
 import numpy as np
 
+from ..reference.backpropagation import backpropagate
+from ..reference.losses import LOSSES
 from .case import Case
+
+OLDER_RUNTIME = (0, 6)
+"""Last versions of JAX that still have the CPU runtime before thunks."""
 
 Train = Callable[[int, bool], float]
 """(epochs, shuffled) -> running-mean loss of the last epoch; each call continues the training."""
+
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+"""Adam's constants, the same for every library."""
 
 
 class UnsupportedError(Exception):
@@ -35,6 +46,7 @@ def fastnn_trainer(case: Case, n_threads: int | None = None) -> Train:
             epochs=epochs,
             batch_size=case.batch_size,
             learning_rate=case.learning_rate,
+            optimizer=case.optimizer,
             shuffle=shuffled,
             n_threads=n_threads,
             progress=False,
@@ -48,6 +60,8 @@ def numpy_trainer(case: Case) -> Train:
     """Build the reference in plain NumPy; BLAS uses its own threads."""
     X, y = case.data()
     net = case.start()
+    if case.optimizer == "adam":
+        net.step = NumPyAdam(net, case.learning_rate)  # type: ignore[assignment,method-assign]
     generator = np.random.default_rng(0)
 
     def train(epochs: int, shuffled: bool) -> float:
@@ -64,11 +78,35 @@ def numpy_trainer(case: Case) -> Train:
     return train
 
 
-def sklearn_trainer(case: Case) -> Train:
-    """Build an MLPClassifier or MLPRegressor with plain SGD and no penalty.
+class NumPyAdam:
+    """Adam on the parameters of a reference network, in the place of its step."""
 
-    The gradient of its squared loss is half of fastnn's, so that it gets twice the learning rate; the loss that it
-    reports is the mean over the outputs.
+    def __init__(self, net: Any, learning_rate: float) -> None:
+        self.net, self.rate, self.steps = net, learning_rate, 0
+        self.moments = [(np.zeros_like(part), np.zeros_like(part)) for part in (*net.weights, *net.biases)]
+
+    def __call__(self, X: np.ndarray, t: np.ndarray, learning_rate: float, weight: Any = None) -> float:
+        """Make one update; return the loss before it."""
+        net = self.net
+        z, a = net.forward(X)
+        loss = LOSSES[net.loss][0](z[-1], a[-1], t).sum(dtype=np.float64) / len(X)
+        by_weight, by_bias = backpropagate(net.weights, net.activation, net.loss, z, a, t, 1 / len(X))
+        self.steps += 1
+        rate = self.rate * np.sqrt(1 - BETA_2**self.steps) / (1 - BETA_1**self.steps)
+        epsilon = EPSILON * np.sqrt(1 - BETA_2**self.steps)
+        parameters = (*net.weights, *net.biases)
+        for part, gradient, (m, v) in zip(parameters, (*by_weight, *by_bias), self.moments, strict=True):
+            m += (1 - BETA_1) * (gradient - m)
+            v += (1 - BETA_2) * (gradient * gradient - v)
+            part -= part.dtype.type(rate) * m / (np.sqrt(v) + part.dtype.type(epsilon))
+        return float(loss)
+
+
+def sklearn_trainer(case: Case) -> Train:
+    """Build an MLPClassifier or MLPRegressor with plain SGD or Adam, and no penalty.
+
+    The gradient of its squared loss is half of fastnn's, so that it gets twice the learning rate, but for Adam; the
+    loss that it reports is the mean over the outputs.
     """
     import warnings
 
@@ -83,10 +121,10 @@ def sklearn_trainer(case: Case) -> Train:
     model = (MLPClassifier if classify else MLPRegressor)(
         hidden_layer_sizes=case.sizes[1:-1],
         activation=names[case.activation[0]],
-        solver="sgd",
+        solver=case.optimizer,
         alpha=0.0,
         batch_size=case.batch_size,
-        learning_rate_init=case.learning_rate * (1 if classify else 2),
+        learning_rate_init=case.learning_rate * (1 if classify or case.optimizer == "adam" else 2),
         momentum=0.0,
         nesterovs_momentum=False,
         max_iter=1,
@@ -106,6 +144,10 @@ def sklearn_trainer(case: Case) -> Train:
         model.coefs_[layer][...] = weight.T
         model.intercepts_[layer][...] = bias
     model._optimizer.learning_rate = model._optimizer.learning_rate_init = rate
+    if case.optimizer == "adam":  # the first fit took steps
+        model._optimizer.t = 0
+        for moment in (*model._optimizer.ms, *model._optimizer.vs):
+            moment[...] = 0
 
     def train(epochs: int, shuffled: bool) -> float:
         model.set_params(max_iter=epochs, shuffle=shuffled)
@@ -116,8 +158,11 @@ def sklearn_trainer(case: Case) -> Train:
     return train
 
 
-def torch_trainer(case: Case, n_threads: int = 1) -> Train:
-    """Build an eager PyTorch model with the usual loop, its batches indexed by a permutation."""
+def torch_trainer(case: Case, n_threads: int = 1, compiled: bool = False) -> Train:
+    """Build a PyTorch model with the usual loop, its batches indexed by a permutation.
+
+    compiled: with `torch.compile` over model and loss, forward and backward, and over the optimizer's step.
+    """
     import torch
 
     torch.set_num_threads(n_threads)
@@ -134,12 +179,20 @@ def torch_trainer(case: Case, n_threads: int = 1) -> Train:
         if name in modules:
             layers.append(modules[name]())
     model = torch.nn.Sequential(*layers)
-    optimizer = torch.optim.SGD(model.parameters(), lr=case.learning_rate)
+    if case.optimizer == "adam":
+        optimizer: Any = torch.optim.Adam(model.parameters(), lr=case.learning_rate, eps=EPSILON)
+    else:
+        optimizer = torch.optim.SGD(model.parameters(), lr=case.learning_rate)
 
-    def loss_of(output: Any, target: Any) -> Any:
+    def loss_of(x: Any, target: Any) -> Any:
+        output = model(x)
         if case.loss == "cross_entropy":
             return torch.nn.functional.cross_entropy(output, target)
         return (output - target).square().sum(dim=1).mean()
+
+    step = optimizer.step
+    if compiled:
+        loss_of, step = torch.compile(loss_of), torch.compile(optimizer.step)
 
     def train(epochs: int, shuffled: bool) -> float:
         for _ in range(epochs):
@@ -147,17 +200,48 @@ def torch_trainer(case: Case, n_threads: int = 1) -> Train:
             total = torch.zeros(())
             for batch in order.split(case.batch_size):
                 optimizer.zero_grad(set_to_none=True)
-                loss = loss_of(model(X[batch]), y[batch])
+                loss = loss_of(X[batch], y[batch])
                 loss.backward()
-                optimizer.step()
+                step()
                 total += loss.detach() * len(batch)
         return float(total) / case.rows
 
     return train
 
 
-def jax_trainer(case: Case) -> Train:
-    """Build a JAX function that runs a whole epoch in one jitted scan, a ragged last batch after it."""
+def jax_update(case: Case, state: Any, gradients: Any) -> Any:
+    """Return parameters, moments and steps after one step of the case's optimizer."""
+    import jax
+    import jax.numpy as jnp
+
+    parameters, moments, steps = state
+    if case.optimizer == "adam":
+        first = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, moments[0], gradients)
+        second = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g * g, moments[1], gradients)
+        moments, steps = (first, second), steps + 1
+        rate, root = case.learning_rate / (1 - BETA_1**steps), 1 / jnp.sqrt(1 - BETA_2**steps)
+        directions = jax.tree.map(lambda m, v: rate * m / (root * jnp.sqrt(v) + EPSILON), first, second)
+    else:
+        directions = jax.tree.map(lambda g: case.learning_rate * g, gradients)
+    return jax.tree.map(lambda p, d: p - d, parameters, directions), moments, steps
+
+
+def jax_trainer(case: Case, donated: bool = False, older_runtime: bool = False) -> Train:
+    """Build a JAX function that runs a whole epoch in one jitted scan, a ragged last batch after it.
+
+    Parameters
+    ----------
+    case : Case
+    donated : bool, default False
+        Whether the epoch may write into the buffers of the parameters that it is given.
+    older_runtime : bool, default False
+        Whether to use the CPU runtime before thunks, said to be faster on small models: up to JAX 0.6.
+    """
+    if older_runtime:
+        version = metadata.version("jax")
+        if tuple(map(int, version.split(".")[:2])) > OLDER_RUNTIME:
+            raise UnsupportedError(f"JAX {version} has no older CPU runtime; 0.6.2 has")
+        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_thunk_runtime=false"
     import jax
     import jax.numpy as jnp
 
@@ -177,33 +261,34 @@ def jax_trainer(case: Case) -> Train:
             return (jax.nn.logsumexp(a, axis=1) - target_logits).mean()
         return ((a - target) ** 2).sum(axis=1).mean()
 
-    def step(parameters: Any, batch: Any) -> Any:
-        loss, gradients = jax.value_and_grad(loss_of)(parameters, X[batch], y[batch])
-        updated = jax.tree.map(lambda p, g: p - case.learning_rate * g, parameters, gradients)
-        return updated, loss
+    def step(state: Any, batch: Any) -> Any:
+        loss, gradients = jax.value_and_grad(loss_of)(state[0], X[batch], y[batch])
+        return jax_update(case, state, gradients), loss
 
     full = case.rows // case.batch_size
     ragged = case.rows - full * case.batch_size
 
-    @jax.jit
-    def epoch(parameters: Any, order: Any) -> Any:
+    @partial(jax.jit, donate_argnums=(0,) if donated else ())
+    def epoch(state: Any, order: Any) -> Any:
         batches = order[: full * case.batch_size].reshape(full, case.batch_size)
-        parameters, losses = jax.lax.scan(step, parameters, batches)
+        state, losses = jax.lax.scan(step, state, batches)
         total = losses.sum() * case.batch_size
         if ragged:
-            parameters, loss = step(parameters, order[full * case.batch_size :])
+            state, loss = step(state, order[full * case.batch_size :])
             total += loss * ragged
-        return parameters, total / case.rows
+        return state, total / case.rows
 
+    zeros = [jax.tree.map(jnp.zeros_like, parameters) for _ in range(2 if case.optimizer == "adam" else 0)]
+    state = parameters, tuple(zeros), jnp.zeros((), jnp.float32)
     key = jax.random.key(0)
 
     def train(epochs: int, shuffled: bool) -> float:
-        nonlocal parameters, key
+        nonlocal state, key
         loss = jnp.zeros(())
         for _ in range(epochs):
             key, epoch_key = jax.random.split(key)
             order = jax.random.permutation(epoch_key, case.rows) if shuffled else jnp.arange(case.rows)
-            parameters, loss = epoch(parameters, order)
+            state, loss = epoch(state, order)
         return float(loss)
 
     return train
@@ -218,3 +303,11 @@ LIBRARIES: dict[str, Callable[[Case], Train]] = {
     "PyTorch": lambda case: torch_trainer(case, os.cpu_count() or 1),
     "JAX": jax_trainer,
 }
+
+MORE_LIBRARIES: dict[str, Callable[[Case], Train]] = LIBRARIES | {
+    "PyTorch compiled 1 thread": lambda case: torch_trainer(case, compiled=True),
+    "PyTorch compiled": lambda case: torch_trainer(case, os.cpu_count() or 1, compiled=True),
+    "JAX donated": lambda case: jax_trainer(case, donated=True),
+    "JAX older runtime": lambda case: jax_trainer(case, donated=True, older_runtime=True),
+}
+"""All of them, and those in other settings that take longer to start; `benchmarks.peers` measures them."""

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .case import Case
-from .libraries import LIBRARIES, UnsupportedError
+from .libraries import MORE_LIBRARIES, UnsupportedError
 
 TOLERANCE = 0.01
 """Relative difference allowed between losses after one epoch, from float32 sums in different orders."""
@@ -37,7 +37,7 @@ def serve(name: str, case: Case) -> None:
         output.flush()
 
     try:
-        train = LIBRARIES[name](case)
+        train = MORE_LIBRARIES[name](case)
     except (ImportError, UnsupportedError) as error:
         send(missing=str(error))
         return
@@ -104,7 +104,7 @@ def measure(
     ----------
     case : Case
     names : list of str
-        Keys of `LIBRARIES`; "NumPy" must be among them.
+        Keys of `MORE_LIBRARIES`; "NumPy" must be among them.
     rounds : int
         Number of turns of each library.
     seconds : float

@@ -16,8 +16,9 @@ MIN_TEAM_WORK = 30_000
 LARGE_STEP_WORK = 1_000_000
 """Multiply-adds of a step above which all threads are the better guess where there is no time to measure."""
 
-TRIAL_SECONDS, TRIAL_ROUNDS = 0.003, 5
-"""Length of a turn on one thread, and turns that each number of threads takes: their median counts."""
+TRIAL_SECONDS, TRIAL_ROUNDS, FEWEST_ROUNDS = 0.003, 5, 2
+"""Length of a turn on one thread, and turns that each number of threads takes, fewer where few steps remain: their
+median counts."""
 
 FIRST_INTERVAL, LONGEST_INTERVAL = 1.0, 16.0
 """Seconds from a measurement to the next one of the same training: twice as long each time, up to the longest."""
@@ -118,14 +119,16 @@ class ThreadTuner:
         run, plan = self.run, self.run.plan
         done = run.position % plan.steps_per_epoch
         end = plan.steps_per_epoch - done if run.by_epoch else plan.n_steps - run.position
-        turns = (TRIAL_ROUNDS + 1) * len(self._counts)
         wanted = max(1, int(TRIAL_SECONDS / max(self._seconds_alone, 1e-7)))
-        steps = min(wanted, end // (2 * turns))
-        if steps < max(1, wanted // 10):
+        for rounds in range(TRIAL_ROUNDS, FEWEST_ROUNDS - 1, -1):
+            steps = min(wanted, end // (2 * (rounds + 1) * len(self._counts)))
+            if steps >= max(1, wanted // 10):
+                break
+        else:
             self._compare_calls()
             return
         seconds: dict[int, list[float]] = {count: [] for count in self._counts}
-        for _ in range(TRIAL_ROUNDS + 1):
+        for _ in range(rounds + 1):
             for count in self._counts:
                 before = run.position
                 spent = run.advance(steps, count)
