@@ -13,8 +13,8 @@ from ..caller import warn_caller
 from ..errors import FileFormatError
 from .columns import Column, columns_of, n_rows_of, take
 from .encoded import CategoryColumn, DateColumn, EncodedColumn, Problem, QuantityColumn, column_from_state
-from .indicators import IndicatorScaling
 from .kinds import ColumnKind, Overrides, column_kinds
+from .scaling import IndicatorScaling
 
 __all__ = ["TableEncoder", "has_own_names"]
 

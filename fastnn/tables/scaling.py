@@ -1,4 +1,4 @@
-"""Inputs that say yes or no, brought to the scale of quantities."""
+"""The scaling of quantities by median and quartiles, and of inputs that say yes or no likewise."""
 
 from __future__ import annotations
 
@@ -9,9 +9,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoded import robust_scaling, soften
+__all__ = ["BEYOND", "IndicatorScaling", "inverse", "robust_scaling", "soften"]
 
-__all__ = ["IndicatorScaling"]
+BEYOND = 1e100
+"""Where the square of a softened value would soon overflow."""
+
+
+def robust_scaling(present: NDArray[Any]) -> tuple[float, float]:
+    """Return median and 1 / (q75 - q25), or 2 / (max - min) where the quartiles are equal, or 0 of a constant."""
+    low, middle, high = (float(value) for value in np.quantile(present, [0.25, 0.5, 0.75]))
+    return middle, inverse(high - low if high > low else float(np.ptp(present)) / 2)
+
+
+def inverse(spread: float) -> float:
+    """Return 1 / spread; 0 of a constant, and where it is not finite."""
+    return 1 / spread if spread > 0 and np.isfinite(1 / spread) else 0.0
+
+
+def soften(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return z / sqrt(1 + (z / 3)^2), which is never beyond 3."""
+    z = np.clip(z, -BEYOND, BEYOND)
+    softened: NDArray[np.float64] = z / np.sqrt(1 + (z / 3) ** 2)
+    return softened
 
 
 @dataclass(frozen=True)
