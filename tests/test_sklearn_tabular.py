@@ -326,6 +326,17 @@ class TestEnsemble:
         with pytest.raises(ValueError, match="a model holds one network, and this estimator has 2"):
             two.save(tmp_path / "two.safetensors")
 
+    def test_a_network_that_diverges_is_left_out(self):
+        seeds = [net.seed for net in TabularRegressor(**SMALL, n_ensemble=3).fit(FRAME, COST).networks_]
+
+        def spoil(net, history):
+            if net.seed == seeds[1] and history.epochs == 2:
+                net.weights[0][...] = np.nan
+
+        with pytest.warns(RuntimeWarning, match="1 of 3 networks diverged, and are left out"):
+            reg = TabularRegressor(**SMALL, n_ensemble=3, callbacks=[spoil]).fit(FRAME, COST)
+        assert [net.seed for net in reg.networks_] == [seeds[0], seeds[2]]
+
     @pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
     def test_networks_that_all_diverge(self):
         with pytest.raises(fastnn.DivergenceError):

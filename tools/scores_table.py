@@ -53,8 +53,8 @@ def table(content: dict[str, Any], *, seconds: bool) -> str:
     named = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     text = (
         f"Scores on a fifth of the rows that was held out, means over the splits {', '.join(map(str, seeds))} "
-        f"as far as they were measured, the best in bold, all models with their defaults. {machine['date']}, {machine['processor']}, "
-        f"{machine['cores']} cores, Python {machine['python']}, {named}."
+        f"as far as they were measured, the best in bold, all models with their defaults. {machine['date']}, "
+        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, {named}."
     )
     return "\n".join([*(line.rstrip() for line in lines), "", textwrap.fill(text, 120)])
 
