@@ -71,15 +71,18 @@ class QuantityColumn:
     indicator: bool = False
 
     @classmethod
-    def fit(cls, name: str, column: Column, *, scaling: str = "robust", decimal: str | None = None) -> QuantityColumn:
+    def fit(
+        cls, name: str, column: Column, *, scaling: str = "robust", weights: NDArray[np.float64] | None = None
+    ) -> QuantityColumn:
         """Take the statistics of the training rows.
 
         `scaling` is "robust": centre the median, scale 1 / (q75 - q25), or 2 / (max - min) where the quartiles are
         equal, clipped; or "standard": mean and 1 / standard deviation, as it is. The scale of a constant is 0.
+        `weights` of the rows are for "robust".
         """
         chosen = PLAIN
         if isinstance(column, Texts):
-            chosen = format_of(column.distinct, column.counts(), decimal=decimal) or PLAIN
+            chosen = format_of(column.distinct, column.counts()) or PLAIN
         numbers, _ = _numbers(name, column, chosen)
         present = numbers[~np.isnan(numbers)]
         indicator = len(present) < len(numbers)
@@ -88,7 +91,7 @@ class QuantityColumn:
         if scaling == "standard":
             centre, scale = float(present.mean()), inverse(float(present.std()) if np.ptp(present) else 0.0)
         else:
-            centre, scale = robust_scaling(present)
+            centre, scale = robust_scaling(present, None if weights is None else weights[~np.isnan(numbers)])
         return cls(name, chosen, centre, scale, 0.0, scaling == "robust", indicator)
 
     @property

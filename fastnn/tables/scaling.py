@@ -9,15 +9,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BEYOND", "IndicatorScaling", "inverse", "robust_scaling", "soften"]
+__all__ = ["BEYOND", "IndicatorScaling", "inverse", "quartiles", "robust_scaling", "soften"]
 
 BEYOND = 1e100
 """Where the square of a softened value would soon overflow."""
 
 
-def robust_scaling(present: NDArray[Any]) -> tuple[float, float]:
+def quartiles(values: NDArray[Any], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Return first quartile, median and third quartile; a value of weight 2 counts as two.
+
+    Weights that sum to less than the number of values are scaled up to it.
+    """
+    shares = np.array([0.25, 0.5, 0.75])
+    if weights is None:
+        plain: NDArray[np.float64] = np.quantile(values, shares)
+        return plain
+    order = np.argsort(values, kind="stable")
+    ordered, counts = values[order].astype(np.float64), np.cumsum(weights[order])
+    counts *= max(1.0, len(values) / counts[-1])
+    places = (counts[-1] - 1) * shares
+    lower = np.floor(places)
+    ends = [np.minimum(np.searchsorted(counts, lower + step, side="right"), len(values) - 1) for step in (0, 1)]
+    below, above = ordered[ends[0]], ordered[ends[1]]
+    found: NDArray[np.float64] = below + (places - lower) * (above - below)
+    return found
+
+
+def robust_scaling(present: NDArray[Any], weights: NDArray[np.float64] | None = None) -> tuple[float, float]:
     """Return median and 1 / (q75 - q25), or 2 / (max - min) where the quartiles are equal, or 0 of a constant."""
-    low, middle, high = (float(value) for value in np.quantile(present, [0.25, 0.5, 0.75]))
+    low, middle, high = (float(value) for value in quartiles(present, weights))
     return middle, inverse(high - low if high > low else float(np.ptp(present)) / 2)
 
 
@@ -50,9 +70,11 @@ class IndicatorScaling:
     scale: tuple[float, ...] = ()
 
     @classmethod
-    def fit(cls, places: Sequence[int], inputs: NDArray[Any]) -> IndicatorScaling:
+    def fit(
+        cls, places: Sequence[int], inputs: NDArray[Any], weights: NDArray[np.float64] | None = None
+    ) -> IndicatorScaling:
         """Take the statistics of the training rows' inputs, (n, n_inputs), as `QuantityColumn.fit` does."""
-        found = [robust_scaling(inputs[:, place]) for place in places] if len(inputs) else []
+        found = [robust_scaling(inputs[:, place], weights) for place in places] if len(inputs) else []
         return cls(tuple(places), *(tuple(part) for part in zip(*found, strict=True))) if found else cls()
 
     def apply(self, inputs: NDArray[Any]) -> None:
