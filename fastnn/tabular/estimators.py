@@ -202,7 +202,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
     >>> import numpy as np
     >>> from fastnn.sklearn import TabularRegressor
     >>> X = np.random.default_rng(0).normal(size=(400, 3))
-    >>> reg = TabularRegressor(max_iter=30, random_state=0).fit(X, 1000 * X[:, 0] * X[:, 1])
+    >>> reg = TabularRegressor(max_iter=100, random_state=0).fit(X, 1000 * X[:, 0] * X[:, 1])
     >>> reg.score(X, 1000 * X[:, 0] * X[:, 1]) > 0.9
     True
     """
