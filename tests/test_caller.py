@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import runpy
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -34,6 +35,13 @@ def diverge_in_a_search():
 
 def diverge_under_a_callback():
     exploding().fit(X, Y, epochs=60, callbacks=[lambda net, history: None], **CONTINUE)  # warns
+
+
+def test_a_program_that_is_run_as_a_module_is_warned_too(tmp_path, monkeypatch):
+    (tmp_path / "program_that_warns.py").write_text("from fastnn.caller import warn_caller\nwarn_caller('careful')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.warns(RuntimeWarning, match="careful"):
+        runpy.run_module("program_that_warns", run_name="__main__")
 
 
 CALLS = [diverge_in_fit, diverge_in_a_stream, diverge_in_a_search, diverge_under_a_callback]

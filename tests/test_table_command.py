@@ -68,6 +68,15 @@ def test_what_is_said(capsys):
     assert re.search(r"held-out accuracy [\d.]+% .*; always (no|yes): [\d.]+%, a linear model: [\d.]+%", said)
 
 
+def test_the_epoch_that_is_kept_is_named(capsys):
+    write_csv("people.csv", people())
+    said = train(capsys, "people.csv", "--hidden", "4", "--epochs", "9").out
+    with open("runs/people/history.csv", newline="") as file:
+        losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
+    assert f"epoch {np.argmin(losses) + 1} was the best on the validation rows" in said
+    assert np.argmin(losses) + 1 > 1
+
+
 def test_the_model_keeps_where_it_comes_from(capsys):
     write_csv("people.csv", people())
     train(capsys, "people.csv", "--drop", "place", *SHORT)

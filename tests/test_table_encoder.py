@@ -215,6 +215,28 @@ def softened(z):
     return z / np.sqrt(1 + (z / 3) ** 2)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_row_of_weight_2_counts_as_two_in_the_quartiles(seed):
+    rng = np.random.default_rng(seed)
+    values, weights = rng.normal(size=15), rng.integers(1, 5, 15)
+    expected = QuantityColumn.fit("x", np.repeat(values, weights))
+    found = QuantityColumn.fit("x", values, weights=weights.astype(float))
+    assert (found.centre, found.scale) == pytest.approx((expected.centre, expected.scale), rel=1e-12)
+
+
+def test_small_weights_of_all_rows_are_no_weights():
+    values = np.random.default_rng(0).normal(size=15)
+    found = QuantityColumn.fit("x", values, weights=np.full(15, 1e-6))
+    expected = QuantityColumn.fit("x", values)
+    assert (found.centre, found.scale) == pytest.approx((expected.centre, expected.scale), rel=1e-9)
+
+
+def test_missing_values_have_weights_too():
+    values = np.array([np.nan, 1.0, 2.0, 4.0])
+    found = QuantityColumn.fit("x", values, weights=np.array([9.0, 1.0, 1.0, 3.0]))
+    assert found.centre == 4
+
+
 class TestIndicators:
     def test_two_values_are_scaled_by_their_quartiles(self):
         X = {

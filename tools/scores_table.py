@@ -1,7 +1,7 @@
 """Write the tables of scores on real tables from a result of `benchmarks.tabular`: python -m tools.scores_table JSON.
 
-Each replaces what stands between the two marks of its page: the means over the seeds in README.md, scores and seconds
-in docs/benchmarks.md.
+Each replaces what stands between the two marks of its page, README.md and docs/benchmarks.md. With --seconds the latter
+shows how long fastnn's fits took; a machine that did other work meanwhile says nothing of that.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def table(content: dict[str, Any], *, seconds: bool) -> str:
     named = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     text = (
         f"Scores on a fifth of the rows that was held out, means over the splits {', '.join(map(str, seeds))} "
-        f"as far as they were measured, all models with their defaults. {machine['date']}, {machine['processor']}, "
-        f"{machine['cores']} cores, Python {machine['python']}, {named}."
+        f"as far as they were measured, the best in bold, all models with their defaults. {machine['date']}, "
+        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, {named}."
     )
     return "\n".join([*(line.rstrip() for line in lines), "", textwrap.fill(text, 120)])
 
@@ -71,10 +71,11 @@ def main() -> None:
     parser.add_argument("json", type=Path)
     parser.add_argument("--readme", type=Path, default=Path("README.md"))
     parser.add_argument("--page", type=Path, default=Path("docs/benchmarks.md"))
+    parser.add_argument("--seconds", action="store_true", help="show the seconds of fastnn's fits")
     chosen = parser.parse_args()
     content = json.loads(chosen.json.read_text("utf-8"))
     replace_table(chosen.readme, table(content, seconds=False), MARKS)
-    replace_table(chosen.page, table(content, seconds=True), MARKS)
+    replace_table(chosen.page, table(content, seconds=chosen.seconds), MARKS)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..io.files import write_bytes
 from ..io.model_file import SavedModel
-from ..tables.encoded import BEYOND, YEAR, CategoryColumn, DateColumn, QuantityColumn
+from ..tables.encoded import YEAR, CategoryColumn, DateColumn, QuantityColumn
 from ..tables.encoder import TableEncoder
+from ..tables.scaling import BEYOND
 from ..tables.targets import ClassTarget, QuantityTarget
 from .onnx import INPUT, IR_VERSION, OPSET, OUTPUT, to_model
 

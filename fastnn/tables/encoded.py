@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .columns import Column, Texts, as_texts
 from .dates import HOURS, days_of, parse_dates
 from .numbers import PLAIN, WORDS, NumberFormat, format_of
+from .scaling import inverse, robust_scaling, soften
 
 __all__ = ["CategoryColumn", "DateColumn", "EncodedColumn", "Problem", "QuantityColumn", "column_from_state"]
 
@@ -21,9 +22,6 @@ RAREST = 3
 MOST_LEVELS = 255
 YEAR = 365.2425
 """Days."""
-
-BEYOND = 1e100
-"""Where the square of a softened value would soon overflow."""
 
 PARTS = ("elapsed", "year", "week", "day")
 
@@ -73,24 +71,27 @@ class QuantityColumn:
     indicator: bool = False
 
     @classmethod
-    def fit(cls, name: str, column: Column, *, scaling: str = "robust", decimal: str | None = None) -> QuantityColumn:
+    def fit(
+        cls, name: str, column: Column, *, scaling: str = "robust", weights: NDArray[np.float64] | None = None
+    ) -> QuantityColumn:
         """Take the statistics of the training rows.
 
         `scaling` is "robust": centre the median, scale 1 / (q75 - q25), or 2 / (max - min) where the quartiles are
         equal, clipped; or "standard": mean and 1 / standard deviation, as it is. The scale of a constant is 0.
+        `weights` of the rows are for "robust".
         """
         chosen = PLAIN
         if isinstance(column, Texts):
-            chosen = format_of(column.distinct, column.counts(), decimal=decimal) or PLAIN
+            chosen = format_of(column.distinct, column.counts()) or PLAIN
         numbers, _ = _numbers(name, column, chosen)
         present = numbers[~np.isnan(numbers)]
         indicator = len(present) < len(numbers)
         if not len(present):
             return cls(name, chosen, 0.0, 0.0, 0.0, scaling == "robust", False)
         if scaling == "standard":
-            centre, scale = float(present.mean()), _inverse(float(present.std()) if np.ptp(present) else 0.0)
+            centre, scale = float(present.mean()), inverse(float(present.std()) if np.ptp(present) else 0.0)
         else:
-            centre, scale = robust_scaling(present)
+            centre, scale = robust_scaling(present, None if weights is None else weights[~np.isnan(numbers)])
         return cls(name, chosen, centre, scale, 0.0, scaling == "robust", indicator)
 
     @property
@@ -119,23 +120,6 @@ class QuantityColumn:
     def state(self) -> dict[str, Any]:
         """Return the column as plain data."""
         return {"kind": self.kind, **vars(self), "format": self.format.as_dict()}
-
-
-def robust_scaling(present: NDArray[Any]) -> tuple[float, float]:
-    """Return median and 1 / (q75 - q25), or 2 / (max - min) where the quartiles are equal, or 0 of a constant."""
-    low, middle, high = (float(value) for value in np.quantile(present, [0.25, 0.5, 0.75]))
-    return middle, _inverse(high - low if high > low else float(np.ptp(present)) / 2)
-
-
-def _inverse(spread: float) -> float:
-    return 1 / spread if spread > 0 and np.isfinite(1 / spread) else 0.0
-
-
-def soften(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return z / sqrt(1 + (z / 3)^2), which is never beyond 3."""
-    z = np.clip(z, -BEYOND, BEYOND)
-    softened: NDArray[np.float64] = z / np.sqrt(1 + (z / 3) ** 2)
-    return softened
 
 
 def _numbers(name: str, column: Column, chosen: NumberFormat) -> tuple[NDArray[np.float64], list[Problem]]:

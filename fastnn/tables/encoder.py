@@ -13,8 +13,8 @@ from ..caller import warn_caller
 from ..errors import FileFormatError
 from .columns import Column, columns_of, n_rows_of, take
 from .encoded import CategoryColumn, DateColumn, EncodedColumn, Problem, QuantityColumn, column_from_state
-from .indicators import IndicatorScaling
 from .kinds import ColumnKind, Overrides, column_kinds
+from .scaling import IndicatorScaling
 
 __all__ = ["TableEncoder", "has_own_names"]
 
@@ -81,6 +81,7 @@ class TableEncoder:
         scaling: str = "robust",
         missing: Collection[str] = (),
         scale_indicators: bool = False,
+        weights: NDArray[np.float64] | None = None,
     ) -> TableEncoder:
         """Take the statistics of training rows.
 
@@ -103,6 +104,8 @@ class TableEncoder:
         scale_indicators : bool, default False
             Whether inputs that say yes or no, those of categories among them, are scaled as quantities are with
             "robust", instead of being 0 and 1, or -1 and 1.
+        weights : ndarray, optional
+            Weights of the training rows, in their medians and quartiles.
 
         Returns
         -------
@@ -122,13 +125,14 @@ class TableEncoder:
             elif kind.kind == "date":
                 encoded.append(DateColumn.fit(name, column, kind.date_format))
             else:
-                encoded.append(QuantityColumn.fit(name, column, scaling=scaling))
+                encoded.append(QuantityColumn.fit(name, column, scaling=scaling, weights=weights))
         if not encoded:
             raise ValueError(f"no column is left to learn from; left out: {_listed(left_out)}")
         encoder = cls(encoded, tuple(columns), targets, left_out, missing)
         if scale_indicators:
             trained = {name: columns[name] if rows is None else take(columns[name], rows) for name in columns}
-            encoder.indicators = IndicatorScaling.fit(encoder.indicator_places, encoder.encode(encoder.raw(trained)[0]))
+            inputs = encoder.encode(encoder.raw(trained)[0])
+            encoder.indicators = IndicatorScaling.fit(encoder.indicator_places, inputs, weights)
         return encoder
 
     @property

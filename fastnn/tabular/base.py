@@ -156,7 +156,8 @@ class TabularEstimator(BaseEstimator):
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         check_is_fitted(self)
-        return self._outputs_of(self.encoder_.transform(read_columns(self, X, reset=False)))
+        columns = read_columns(self, X, reset=False)
+        return self._outputs_of(self.encoder_.transform(columns, self.networks_[0].dtype))
 
     def to_table_model(self) -> TableModel:
         """Return the network with its encoder and target as one model, which exports to files, C and ONNX.

@@ -41,7 +41,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         Fraction of a target that is spread over the classes, while training; 0 is better for probabilities and AUC.
     validation_fraction : float or None, default 0.2
         Fraction of the rows that is held out, in the proportions of the classes, to choose the best epoch. None, and
-        fewer than 25 rows: none are held out, and the last epoch is kept.
+        fewer than 50 rows: none are held out, and the last epoch is kept.
     validation_metric : {"error", "balanced_error", "log_loss", "auc"}, default "error"
         What chooses it: the last of the epochs that are best.
     n_ensemble : int, default 1
@@ -183,7 +183,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
     max_iter : int, default 256
         Number of epochs.
     validation_fraction : float or None, default 0.2
-        Fraction of the rows that is held out to choose the best epoch. None, and fewer than 25 rows: none are held out,
+        Fraction of the rows that is held out to choose the best epoch. None, and fewer than 50 rows: none are held out,
         and the last epoch is kept.
     validation_metric : {"rmse", "mae", "r2"}, default "rmse"
         What chooses it: the last of the epochs that are best.
@@ -202,7 +202,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
     >>> import numpy as np
     >>> from fastnn.sklearn import TabularRegressor
     >>> X = np.random.default_rng(0).normal(size=(400, 3))
-    >>> reg = TabularRegressor(max_iter=30, random_state=0).fit(X, 1000 * X[:, 0] * X[:, 1])
+    >>> reg = TabularRegressor(max_iter=100, random_state=0).fit(X, 1000 * X[:, 0] * X[:, 1])
     >>> reg.score(X, 1000 * X[:, 0] * X[:, 1]) > 0.9
     True
     """

@@ -2,7 +2,8 @@
 
 The settings are those of Holzmueller, Grinsztajn and Steinwart, "Better by Default: Strong Pre-Tuned MLPs and Boosted
 Trees on Tabular Data", NeurIPS 2024 (arXiv 2407.04491). Its layers compute z = W x / sqrt(n_in) + b with W and b
-normal; the same functions come from weights W / sqrt(n_in), which Adam must move at the rate over sqrt(n_in).
+normal; the same functions come from weights W / sqrt(n_in), which Adam must move at the rate over sqrt(n_in). Epsilon
+would be times sqrt(n_in); it is 1e-8 for all parameters, far below the roots of the mean squares either way.
 """
 
 from __future__ import annotations

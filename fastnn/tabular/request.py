@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,16 @@ from ..caller import warn_caller
 from ..compat.estimators.examples import check_sample_weight, class_factors
 from ..compat.estimators.request import VALIDATION
 from ..compat.estimators.scikit_learn import validate_data
-from ..preprocessing.splitting import FEWEST, split_at_random
+from ..preprocessing.splitting import split_at_random
 from ..tables.columns import Column, Texts, columns_of, n_rows_of
 from ..tables.encoder import TableEncoder
 from ..tables.kinds import ColumnKind, Overrides, column_kinds
 from ..tables.targets import ClassTarget, QuantityTarget
 
 __all__ = ["TabularData", "make_data", "read_columns"]
+
+FEW = 50
+"""Rows below which none are held out, and float64 costs nothing."""
 
 TOLD = ("identifier", "text", "empty")
 """Kinds of columns that are left out with a warning."""
@@ -31,7 +34,7 @@ TOLD = ("identifier", "text", "empty")
 class EncodedRows:
     """Rows as a network takes them: inputs, labels or standardised quantities, weights or None."""
 
-    X: NDArray[np.float32]
+    X: NDArray[Any]
     y: NDArray[Any]
     weight: NDArray[np.float64] | None = None
 
@@ -50,13 +53,16 @@ class TabularData:
         What chooses the best epoch.
     sets : list of EncodedRows
         What is evaluated after every epoch.
+    dtype : str
+        Of the inputs: "float64" for few rows, else "float32".
     """
 
     encoder: TableEncoder
     target: ClassTarget | QuantityTarget
     training: EncodedRows
     validation: EncodedRows | None
-    sets: list[EncodedRows] = field(default_factory=list)
+    sets: list[EncodedRows]
+    dtype: str
 
 
 def _is_frame(X: Any) -> bool:
@@ -101,15 +107,17 @@ def make_data(
     if weight is not None:
         rows = np.flatnonzero(weight)
     train, held = _split(estimator, rows, labels, seed, given=VALIDATION in pairs)
-    target = _quantities(name, y, train) if labels is None else _classes(name, estimator.classes_)
-    encoder = _encoder(estimator, columns, name, train)
-    inputs = encoder.transform(columns)
+    trained = None if weight is None else weight[train]
+    target = _quantities(name, y[train], trained) if labels is None else _classes(name, estimator.classes_)
+    encoder = _encoder(estimator, columns, name, train, trained)
+    dtype = "float64" if len(rows) < FEW else "float32"
+    inputs = encoder.transform(columns, dtype)
     targets = target.standardised(_as_table(y)) if isinstance(target, QuantityTarget) else labels
     assert targets is not None
     parts = [EncodedRows(inputs[at], targets[at], None if weight is None else weight[at]) for at in (train, held)]
-    sets = {name: _evaluated(estimator, name, pair, encoder, target) for name, pair in pairs.items()}
+    sets = {name: _evaluated(estimator, name, pair, encoder, target, dtype) for name, pair in pairs.items()}
     validation = sets.get(VALIDATION, parts[1] if len(held) else None)
-    return TabularData(encoder, target, parts[0], validation, list(sets.values()))
+    return TabularData(encoder, target, parts[0], validation, list(sets.values()), dtype)
 
 
 def _target_name(given: Any, columns: dict[str, Column]) -> str:
@@ -135,12 +143,14 @@ def _classes(name: str, classes: NDArray[Any]) -> ClassTarget:
     return ClassTarget(name, tuple(classes.tolist()), "as given")
 
 
-def _quantities(name: str, y: NDArray[Any], rows: NDArray[np.int64]) -> QuantityTarget:
+def _quantities(name: str, y: NDArray[Any], weight: NDArray[np.float64] | None) -> QuantityTarget:
     """Return the target with mean and deviation of the training rows; of a constant the deviation is 1."""
     numbers = _as_table(y)
     count = numbers.shape[1]
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, std = numbers[rows].mean(axis=0), numbers[rows].std(axis=0)
+        mean = np.average(numbers, axis=0, weights=weight)
+        std = np.sqrt(np.average(np.square(numbers - mean), axis=0, weights=weight))
+    std[np.ptp(numbers, axis=0) == 0] = 0  # the mean of equal numbers is rounded
     if not np.isfinite(std).all():
         raise ValueError("y must have a spread within float64")
     names = (name,) if count == 1 else tuple(f"{name} {number + 1}" for number in range(count))
@@ -152,13 +162,19 @@ def _split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows to learn from, and those that choose the best epoch: none where others are given for that."""
     share = estimator.validation_fraction
-    if given or share is None or len(rows) < FEWEST:
+    if given or share is None or len(rows) < FEW:
         return rows, rows[:0]
     train, held = split_at_random(rows, labels, float(share), seed)
     return np.sort(train), np.sort(held)
 
 
-def _encoder(estimator: Any, columns: dict[str, Column], target: str, rows: NDArray[np.int64]) -> TableEncoder:
+def _encoder(
+    estimator: Any,
+    columns: dict[str, Column],
+    target: str,
+    rows: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
+) -> TableEncoder:
     named = hasattr(estimator, "feature_names_in_")
     overrides = Overrides(categorical=_categorical(estimator.categorical_features, list(columns)))
     kinds = column_kinds(columns, (), overrides)
@@ -174,7 +190,7 @@ def _encoder(estimator: Any, columns: dict[str, Column], target: str, rows: NDAr
             "them from X",
             UserWarning,
         )
-    return TableEncoder.fit(columns, targets=(target,), rows=rows, kinds=kinds, scale_indicators=True)
+    return TableEncoder.fit(columns, targets=(target,), rows=rows, kinds=kinds, scale_indicators=True, weights=weights)
 
 
 def _categorical(given: Any, names: list[str]) -> frozenset[str]:
@@ -194,11 +210,16 @@ def _categorical(given: Any, names: list[str]) -> frozenset[str]:
 
 
 def _evaluated(
-    estimator: Any, name: str, pair: tuple[Any, Any], encoder: TableEncoder, target: ClassTarget | QuantityTarget
+    estimator: Any,
+    name: str,
+    pair: tuple[Any, Any],
+    encoder: TableEncoder,
+    target: ClassTarget | QuantityTarget,
+    dtype: str,
 ) -> EncodedRows:
     """Return the rows of one set to evaluate; errors name it."""
     try:
-        inputs = encoder.transform(read_columns(estimator, pair[0], reset=False))
+        inputs = encoder.transform(read_columns(estimator, pair[0], reset=False), dtype)
         y = np.asarray(pair[1])
         if len(y) != len(inputs):
             raise ValueError(f"X and y must have as many rows, got {len(inputs)} and {len(y)}")

@@ -47,6 +47,7 @@ def train(
         "sizes": sizes,
         "activation": [*[recipe.activation] * len(recipe.hidden), "softmax" if classes else "identity"],
         "loss": recipe.loss,
+        "dtype": data.dtype,
         **network_arguments(len(sizes) - 1),
     }
     callbacks = [*_evaluations(data, metric, recipe.epochs), *(estimator.callbacks or ())]
