@@ -49,6 +49,7 @@ class Slot(IntEnum):
     SPARSE_GRADIENT_PASS = auto()
     PENALTY_PASS = auto()
     INPUT_SCALES_PASS = auto()
+    INPUT_GRADIENT_ROWS = auto()
 
 
 Signature = tuple[Any, ...]

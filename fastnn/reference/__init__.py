@@ -33,7 +33,14 @@ from .activations import (
     softplus,
     tanh_derivative,
 )
-from .backpropagation import backpropagate, bias_gradient, delta_from_next_layer, delta_of_last_layer, weight_gradient
+from .backpropagation import (
+    backpropagate,
+    bias_gradient,
+    delta_from_next_layer,
+    delta_of_last_layer,
+    input_gradient,
+    weight_gradient,
+)
 from .losses import (
     LOSSES,
     OUTPUT_OF,
@@ -60,6 +67,7 @@ __all__ = [
     "delta_of_last_layer",
     "gelu_derivative",
     "huber",
+    "input_gradient",
     "leaky_relu_derivative",
     "mish_derivative",
     "no_derivative",
