@@ -50,6 +50,7 @@ class Slot(IntEnum):
     PENALTY_PASS = auto()
     INPUT_SCALES_PASS = auto()
     DISTORT_EXAMPLES = auto()
+    INPUT_GRADIENT_ROWS = auto()
 
 
 Signature = tuple[Any, ...]
