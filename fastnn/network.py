@@ -331,6 +331,54 @@ class Network:
         weights, biases = views(gradient, make_layout(engine.spec).table)
         return [np.ascontiguousarray(weight) for weight in weights], [bias.copy() for bias in biases]
 
+    def input_gradients(self, X: Any, y: Any = None, *, output: Any = None) -> np.ndarray:
+        """Return the gradient of an output, or of the loss, with respect to the inputs of each row.
+
+        Parameters
+        ----------
+        X : array_like, (n, n_inputs)
+            Examples, one in a row, as `predict` takes them: `input_scale` and learned input scales are part of what is
+            differentiated, a `scaler` that the caller applies is not. Dense rows alone.
+        y : array_like, optional
+            Targets as in `loss`: differentiate each row's own loss, not the mean of all.
+        output : int, or array_like of int, (n,), optional
+            The output that is differentiated, one for all rows or one for each, -n_outputs to n_outputs - 1. Default,
+            without `y`: the only one.
+
+        Returns
+        -------
+        ndarray, (n, n_inputs)
+            Of the network's dtype. A row has the same bits whatever rows stand beside it.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For the wrong shape, kind, or numbers that are not finite; for sparse rows; if both `y` and `output` are
+            given, or neither where there are several outputs; for "step" activations, which have no gradient.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> net = fastnn.Network([2, 1], activation="identity", input_scale=0.5, seed=0)
+        >>> bool((net.input_gradients([[1.0, 2.0]]) == 0.5 * net.weights[0]).all())
+        True
+        """
+        spec = self.engine.spec
+        if inputs.is_sparse(X):
+            raise TypeError("X must be dense rows, since its gradient is dense; give X.toarray()")
+        if y is not None and output is not None:
+            raise ValueError("give y, for the gradient of the loss, or output, for that of an output, not both")
+        self._check_columns(X)
+        if y is not None:
+            self.engine.check_trainable()
+            examples, _ = inputs.as_examples(X, y, None, spec, NAMES)
+            return self.engine.input_gradients(examples, np.empty(0, np.int64))
+        if "step" in spec.activation:
+            raise ValueError("input_gradients needs activations that have a gradient, got 'step'")
+        examples = inputs.without_targets(inputs.as_rows("X", X, spec), spec)._replace(scale=spec.input_scale)
+        outputs = inputs.as_outputs("output", output, examples.n_rows, spec.sizes[-1])
+        return self.engine.input_gradients(examples, outputs)
+
     def step(self, X: Any, y: Any, learning_rate: float, *, sample_weight: Any = None) -> float:
         """Make one update of gradient descent on the batch: W = W - rate * gradient, b = b - rate * gradient.
 

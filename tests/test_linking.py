@@ -20,7 +20,7 @@ from scipy import sparse
 
 import fastnn
 from fastnn.augmentation import Images, pack_perturbations
-from fastnn.kernels import gather, layout, predict, registry, threads, train_loop
+from fastnn.kernels import gather, input_gradient, layout, predict, registry, threads, train_loop
 from fastnn.kernels import kernel_table as kernel_table_module
 from fastnn.kernels.activations import activate
 from fastnn.kernels.argument_types import Floats, Int64s, KernelTable, Scalar, numba_type
@@ -30,6 +30,7 @@ from fastnn.kernels.jit import COMPILED, OPTIONS
 from fastnn.kernels.kernel_table import (
     build_kernel_table,
     every_kernel,
+    required_for_input_gradients,
     required_for_prediction,
     required_for_training,
 )
@@ -41,7 +42,7 @@ from fastnn.parameters import make_workspace
 
 compiled_only = pytest.mark.skipif(not COMPILED, reason="there are no addresses without compilation")
 interpreted_only = pytest.mark.skipif(COMPILED, reason="machine code records nothing: its own checks are tested")
-TEAMS = ("predict_rows", "train_steps")  # called by the threads of a team
+TEAMS = ("predict_rows", "train_steps", "input_gradient_rows")  # called by the threads of a team
 BLOCK = 2  # rows
 N_IN, N_HIDDEN, N_OUT = 3, 2, 1
 IMAGES = Images(height=1, width=N_IN, shift=1, elastic_alpha=2)
@@ -226,6 +227,21 @@ def predict_in(way, without=None):
     return requested
 
 
+def differentiate(loss, without=None):
+    """Differentiate three rows on a team, of their loss or of an output; return the kernels that were requested."""
+    net, requested = engine(0.0), required_for_input_gradients(loss)
+    memory, examples = net.memory(BLOCK), examples_of("dense", 3)
+    outputs = np.zeros(0 if loss else 3, np.int64)
+    kernel_table = build_kernel_table("float32", requested - {without})
+    view = layout.NetworkView(memory.table, SQUARED_ERROR, 0.0, net.buffer, np.zeros(0, "float32"), kernel_table)
+    work, out, below = make_workspace(memory, "float32"), np.zeros(3 * N_IN, "float32"), memory.table[:1].copy()
+    below[0, layout.DELTAS] = below[0, layout.INPUTS]
+    below[0, layout.COLUMNS] = layout.columns_of(N_IN, 4)
+    barrier = threads.new_barrier(1)
+    input_gradient.input_gradients(out, view, work, examples, outputs, below, BLOCK, barrier, 1)
+    return requested
+
+
 # ---- What is requested covers what is called
 
 
@@ -270,10 +286,18 @@ def test_what_a_prediction_requests_is_what_it_calls(way, called):
     assert {kernel.__name__ for kernel in requested - called} == others.get(way, set())
 
 
+@interpreted_only
+@pytest.mark.parametrize("loss", [False, True])
+def test_what_an_input_gradient_requests_is_what_it_calls(loss, called):
+    assert differentiate(loss) == called
+
+
 def use(name, without):
-    """Train or predict in a way that calls this kernel."""
+    """Train, predict or differentiate in a way that calls this kernel."""
     if name in ("predict_rows", "forward_rows"):
         predict_in("team" if name == "predict_rows" else "few", without)
+    elif name == "input_gradient_rows":
+        differentiate(False, without)
     elif name == "train_steps":
         train(FULL._replace(by="team"), without)
     elif name == "penalty_pass":

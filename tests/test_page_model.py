@@ -5,12 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from helpers import BOTH
 
 import fastnn
 from fastnn.page import Examples, ModelPage, PictureInputs, TableData, TableInputs, enlarged_digits
 from fastnn.page.drawing import SIDE, as_image, enlarged, frame_of, parse_drawing
-from fastnn.page.gradients import input_gradients
 from fastnn.page.model_page import MOST_LINES, strongest
 from fastnn.page.picture_inputs import in_turns
 from fastnn.tables.encoded import CategoryColumn, DateColumn, QuantityColumn
@@ -135,7 +133,7 @@ def test_a_single_output_answers_for_two_classes():
     assert found["label"] == (output >= 0.5)
     against = 1 if output >= 0.5 else -1
     x = fastnn.datasets.load_digits()[0][:1].astype(np.float32)
-    np.testing.assert_array_equal(found["gradient"], against * input_gradients(net, x, 0)[0])
+    np.testing.assert_array_equal(found["gradient"], against * net.input_gradients(x)[0])
 
 
 def test_the_strongest_connections_are_sent():
@@ -180,29 +178,12 @@ def test_a_question_that_makes_no_sense_names_the_field(question, request_, mess
         page.questions[question](request_)
 
 
-@BOTH
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"activation": ["tanh", "softmax"], "loss": "cross_entropy"},
-        {"activation": ["relu", "sigmoid"]},
-        {"activation": ["gelu", "identity"], "learned_input_scale": True},
-    ],
-    ids=str,
-)
-def test_input_gradients_are_those_of_finite_differences(options, dtype):
-    net = fastnn.Network([5, 7, 3], dtype="float64", input_scale=0.5, seed=1, **options)
-    if net.learned_input_scale:
-        net.input_scales[:] = [0.5, 1, 2, 1, -1]
-    X, h = RNG.normal(size=(4, 5)), 1e-6
-    expected = np.empty((4, 5))
-    for i in range(5):
-        step = h * np.eye(5)[i]
-        expected[:, i] = (net.predict(X + step) - net.predict(X - step))[:, 1] / (2 * h)
-    given = fastnn.Network([5, 7, 3], dtype=dtype, input_scale=0.5, seed=1, **options)
-    given.parameters = net.parameters
-    tolerance = 1e-8 if dtype == "float64" else 1e-5  # rounding of differences, of float32
-    np.testing.assert_allclose(input_gradients(given, X.astype(dtype), 1), expected, atol=tolerance)
+def test_the_gradient_is_that_of_the_strongest_output():
+    page, net = picture_page(activation=["tanh", "softmax"], loss="cross_entropy")
+    found = page.questions["answer"]({"example": 7})
+    x = fastnn.datasets.load_digits()[0][7:8].astype(np.float32)
+    np.testing.assert_array_equal(found["gradient"], net.input_gradients(x, output=int(found["label"]))[0])
+    assert found["gradient"].any()
 
 
 def test_networks_with_steps_have_no_input_gradient():

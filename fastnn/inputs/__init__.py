@@ -17,7 +17,7 @@ from __future__ import annotations
 from .arrays import as_numeric_array, column_names_of, is_sparse, read_only
 from .examples import all_sparse, as_examples, empty_examples, prefetch_distance, without_targets
 from .rows import KINDS, Rows, as_indexable, as_rows
-from .targets import Targets, as_targets
+from .targets import Targets, as_outputs, as_targets
 from .weights import apply_class_weight, as_weights, check_class_weight
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "as_examples",
     "as_indexable",
     "as_numeric_array",
+    "as_outputs",
     "as_rows",
     "as_targets",
     "as_weights",

@@ -93,3 +93,32 @@ def _check_range(name: str, numbers: np.ndarray, sums: np.ndarray, spec: Spec) -
             f"{name} must hold rows of probabilities that sum to 1 for loss 'cross_entropy', "
             f"got a sum of {sums[row]:.6g} in row {row}"
         )
+
+
+def as_outputs(name: str, values: Any, n_rows: int, n_outputs: int) -> np.ndarray:
+    """Return the number of one output for each row, (n,) of int64, from one number, one for each row, or None.
+
+    Parameters
+    ----------
+    name : str
+        What errors call the argument.
+    values : int, array_like of int or None
+        Negative numbers count from the last output; None is the only output.
+    n_rows, n_outputs : int
+    """
+    if values is None and n_outputs > 1:
+        raise ValueError(
+            f"{name} must say which of the {n_outputs} outputs is meant, 0 to {n_outputs - 1}; net.classify(X) is each "
+            "row's own answer"
+        )
+    numbers = np.asarray(0 if values is None else values)
+    if numbers.dtype.kind not in "iu" or numbers.shape not in ((), (n_rows,)):
+        raise ValueError(
+            f"{name} must be a whole number or one for each of {n_rows} rows, got {numbers.dtype}{numbers.shape}"
+        )
+    bad = (numbers < -n_outputs) | (numbers >= n_outputs)
+    if bad.any():
+        raise ValueError(f"{name} must be from {-n_outputs} to {n_outputs - 1}, got {np.atleast_1d(numbers[bad])[0]}")
+    chosen = np.empty(n_rows, np.int64)
+    chosen[:] = numbers % n_outputs
+    return chosen

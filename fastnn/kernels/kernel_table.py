@@ -18,6 +18,7 @@ from .cache import folder_in_use
 from .compilation import Job, compile_all, compile_unclaimed, machine_code
 from .gather import CSR, gather_rows
 from .image_distortion import distort_examples
+from .input_gradient import input_gradient_rows
 from .jit import COMPILED
 from .layer_by_layer import forward_stage
 from .layout import StochasticRegularization, UpdateRule
@@ -57,6 +58,11 @@ NOT_COMPILED = 1
 def required_for_prediction(sparse: bool = False) -> Kernels:
     """Return the kernels that `predict`, `predict_rows` and `predict_few` need, or `predict_sparse` does."""
     return PREDICTION | ({sparse_forward} if sparse else {gather_rows, predict_rows})
+
+
+def required_for_input_gradients(loss: bool) -> Kernels:
+    """Return the kernels that `input_gradients` and `input_gradient_rows` need, of the loss or of an output."""
+    return frozenset({gather_rows, backward, input_gradient_rows}) | (EVALUATION if loss else PREDICTION)
 
 
 def required_for_training(

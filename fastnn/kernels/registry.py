@@ -54,6 +54,7 @@ class Slot(IntEnum):
     FORWARD_STAGE = auto()
     ROW_NORMS_PASS = auto()
     DISTORT_EXAMPLES = auto()
+    INPUT_GRADIENT_ROWS = auto()
 
 
 Signature = tuple[Any, ...]

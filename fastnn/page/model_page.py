@@ -12,7 +12,6 @@ from ..plots import brightest
 from ..table_model import TableModel
 from ..tables.encoded import EncodedColumn, QuantityColumn
 from ..tables.targets import ClassTarget
-from .gradients import input_gradients
 from .live import TrainingWatcher
 from .picture_inputs import PictureInputs
 from .request import check_fields, integer
@@ -52,7 +51,8 @@ class ModelPage:
         net = self.model.network
         nothing = np.zeros((1, net.sizes[0]), net.dtype)
         net.activations(nothing)
-        net.predict(nothing)
+        if self.inputs.kind == "picture":
+            self._gradient(nothing, net.predict(nothing))
 
     @property
     def questions(self) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
@@ -120,10 +120,11 @@ class ModelPage:
         return [strongest(weight * below[0]) if weight.size <= MOST_CONNECTIONS else None for weight, below in pairs]
 
     def _gradient(self, x: NDArray[Any], outputs: NDArray[Any]) -> NDArray[Any] | None:
-        """Return how much the answer's output grows with each pixel; with one output, that of the answer."""
-        gradient = input_gradients(self.model.network, x, int(outputs[0].argmax()))
-        if gradient is None:
+        """Return how much the answer's output grows with each input; None where steps leave no gradient."""
+        net = self.model.network
+        if "step" in net.activation:
             return None
+        gradient = net.input_gradients(x, output=int(outputs[0].argmax()))
         against = outputs.shape[1] == 1 and outputs[0, 0] < 0.5
         of_answer: NDArray[Any] = -gradient[0] if against else gradient[0]
         return of_answer

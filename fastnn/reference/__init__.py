@@ -34,7 +34,14 @@ from .activations import (
     tanh_derivative,
 )
 from .augmentation import distort_image, read_bilinear, smooth_field
-from .backpropagation import backpropagate, bias_gradient, delta_from_next_layer, delta_of_last_layer, weight_gradient
+from .backpropagation import (
+    backpropagate,
+    bias_gradient,
+    delta_from_next_layer,
+    delta_of_last_layer,
+    input_gradient,
+    weight_gradient,
+)
 from .losses import (
     LOSSES,
     OUTPUT_OF,
@@ -62,6 +69,7 @@ __all__ = [
     "distort_image",
     "gelu_derivative",
     "huber",
+    "input_gradient",
     "leaky_relu_derivative",
     "mish_derivative",
     "no_derivative",

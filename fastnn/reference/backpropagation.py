@@ -64,3 +64,20 @@ def backpropagate(
         bias_gradients.insert(0, bias_gradient(delta))
         weight_gradients.insert(0, weight_gradient(a[l], delta))
     return weight_gradients, bias_gradients
+
+
+def input_gradient(
+    weights: Sequence[Array], activation: Sequence[str], z: Sequence[Array], a: Sequence[Array], delta: Array
+) -> Array:
+    """Return dJ/da^0_k = sum_j w^1_jk delta^1_j for each row, from the last layer's delta: equation 2, one layer more.
+
+    Parameters
+    ----------
+    weights, activation, z, a
+        As in `backpropagate`.
+    delta : ndarray (n, n_outputs)
+        Derivative with respect to the last layer's z of what is differentiated.
+    """
+    for l in range(len(weights) - 2, -1, -1):  # noqa: E741
+        delta = delta_from_next_layer(weights[l + 1], delta, z[l], a[l + 1], activation[l])
+    return delta @ weights[0]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .activations import ACTIVATIONS, Array
-from .backpropagation import Gradients, backpropagate
+from .backpropagation import Gradients, backpropagate, delta_of_last_layer, input_gradient
 from .losses import LOSSES, OUTPUT_OF
 
 Weight = ArrayLike | None
@@ -135,6 +135,21 @@ class Network:
     def gradients(self, X: ArrayLike, y: ArrayLike, sample_weight: Weight = None) -> Gradients:
         """Return dJ/dw and dJ/db, one array for each layer; zeros if all weights are 0."""
         return backpropagate(self.weights, self.activation, self.loss, *self._pass(X, y, sample_weight)[1])
+
+    def input_gradients(self, X: ArrayLike, y: ArrayLike | None = None, output: int = 0) -> Array:
+        """Return the gradient of each row's loss or, without `y`, of one output, with respect to its inputs."""
+        z, a = self.forward(X)
+        name = self.activation[-1]
+        if y is not None:
+            delta = delta_of_last_layer(z[-1], a[-1], self.targets(y), name, self.loss)
+        else:
+            delta = np.zeros_like(a[-1])
+            delta[:, output] = 1
+            if name == "softmax":
+                delta = a[-1][:, [output]] * (delta - a[-1])
+            else:
+                delta *= ACTIVATIONS[name][1](z[-1], a[-1])
+        return input_gradient(self.weights, self.activation, z, a, delta)
 
     def step(self, X: ArrayLike, y: ArrayLike, learning_rate: float, sample_weight: Weight = None) -> float:
         """Subtract learning_rate dJ/dw in place; return J before the step.

@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 
 from .. import inputs
-from ..kernels import gather, layout, predict, threads, train_loop
-from ..kernels.kernel_table import Kernels, build_kernel_table, required_for_prediction, required_for_training
+from ..kernels import gather, input_gradient, layout, predict, threads, train_loop
+from ..kernels.kernel_table import (
+    Kernels,
+    build_kernel_table,
+    required_for_input_gradients,
+    required_for_prediction,
+    required_for_training,
+)
 from ..kernels.njit_api import Compiled
 from ..kernels.registry import entry_point
 from ..parameters import (
@@ -269,6 +275,34 @@ class Engine:
         """
         history = self._run(examples, inputs.empty_examples(self.spec), 1, gradient, n_threads=n_threads).history
         return float(history[0, 0]), float(history[0, 1])
+
+    def input_gradients(self, examples: layout.Examples, outputs: np.ndarray) -> np.ndarray:
+        """Return the gradient of one output of each row with respect to its inputs, (n, n_inputs).
+
+        Parameters
+        ----------
+        examples : Examples
+            Dense rows.
+        outputs : ndarray of int64
+            (n,) the output of each row; empty: its loss, and the examples have targets.
+        """
+        out = np.empty((examples.n_rows, self.spec.sizes[0]), self.dtype)
+        if not len(out):
+            return out
+        n_threads = self.team_size(examples.n_rows)
+        memory, work = self.workspace("predict", min(examples.n_rows, PREDICT_ROWS * n_threads))
+        kernels = required_for_input_gradients(loss=not len(outputs))
+        view = self.network_view(memory, aligned_zeros(0, self.dtype), kernels)
+        below = memory.table[:1].copy()
+        below[0, layout.COLUMNS] = layout.columns_of(self.spec.sizes[0], self.dtype.itemsize)
+        below[0, layout.DELTAS] = below[0, layout.INPUTS]
+        arguments = (out.reshape(-1), view, work, examples, outputs, below)
+        with threads.team_of(min(n_threads, memory.block)) as team:
+            if team == 1:
+                input_gradient.input_gradient_rows(*arguments, 0, examples.n_rows, 0, memory.block, 0)
+            else:
+                input_gradient.input_gradients(*arguments, memory.block, threads.new_barrier(team), team)
+        return out
 
     def step(self, examples: layout.Examples, learning_rate: float, frozen: Collection[int] = ()) -> float:
         """Make one update of gradient descent on all examples together; return the loss before it."""
