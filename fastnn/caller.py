@@ -30,7 +30,6 @@ def warn_caller(message: str, category: type[Warning] = RuntimeWarning, module: 
         line,
         module=_filtered_name(message, category, line, (own,) if module is None else (own, module)),
         registry=names.setdefault("__warningregistry__", {}),
-        module_globals=names,
     )
 
 

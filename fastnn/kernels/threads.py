@@ -17,17 +17,16 @@ import numba
 import numpy as np
 from numba.np.ufunc import parallel
 
+from ..locks import ForkSafeLock
 from .barrier import barrier_size
 from .jit import COMPILED, SETTINGS
 
-_one_team = threading.Lock()
-_counting = threading.Lock()
+_one_team = ForkSafeLock()
+_counting = ForkSafeLock()
 _pool: dict[str, Any] = {"layer": None, "entered": False, "forked": False, "calls": 0}
 
 
 def _after_fork() -> None:
-    global _one_team, _counting
-    _one_team, _counting = threading.Lock(), threading.Lock()
     # Numba's process lock is shared: a child killed while it holds it would stop its parent and siblings
     parallel._backend_init_process_lock = None  # Numba makes another when it needs one
     parallel._backend_init_thread_lock = threading.RLock()
@@ -83,7 +82,7 @@ def team_of(wanted: int) -> Iterator[int]:
         _pool["calls"] += 1
     try:
         size = min(wanted, max_threads() - others) if wanted > 1 else 1
-        if size <= 1 or not _one_team.acquire(blocking=False):
+        if size <= 1 or not _one_team.acquire():
             yield 1
             return
         before = numba.get_num_threads()
