@@ -12,7 +12,7 @@ import numpy as np
 
 from . import inputs
 from .callbacks.runner import CallbackRunner
-from .checks import check_int, check_learning_rate
+from .checks import check_bool, check_learning_rate, check_seed
 from .convert import c_source, onnx
 from .errors import DivergenceError, FileFormatError
 from .history import History
@@ -125,9 +125,7 @@ class Network:
         draws = as_initialisers(init, spec.activation)
         if seed is None:
             seed = int(np.random.default_rng().integers(1 << 63))
-        seed = check_int("seed", seed, 0)
-        if seed >= 1 << 63:
-            raise ValueError(f"seed must be below 2**63, got {seed}")
+        seed = check_seed(seed)
         self._attach(Engine(spec), TrainingState(len(spec.activation), seed))
         self.scaler: Any = None
         self.column_names: tuple[str, ...] | None = None
@@ -144,7 +142,7 @@ class Network:
 
     @seed.setter
     def seed(self, value: int) -> None:
-        self.training_state.seed = check_int("seed", value, 0)
+        self.training_state.seed = check_seed(value)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -316,12 +314,12 @@ class Network:
         -------
         (weight gradients, bias gradients), shaped like `weights` and `biases`; or with `flat` one vector
         """
-        engine = self.engine
+        engine, as_vector = self.engine, check_bool("flat", flat)
         examples, _ = inputs.as_examples(X, y, sample_weight, engine.spec, NAMES)
         engine.check_trainable()
         gradient = np.zeros_like(engine.buffer)
         engine.gradient(examples, gradient)
-        if flat:
+        if as_vector:
             return buffer_to_vector(gradient, engine.spec)
         weights, biases = views(gradient, make_layout(engine.spec).table)
         return [np.ascontiguousarray(weight) for weight in weights], [bias.copy() for bias in biases]
@@ -329,7 +327,7 @@ class Network:
     def step(self, X: Any, y: Any, learning_rate: float, *, sample_weight: Any = None) -> float:
         """Make one update of gradient descent on the batch: W = W - rate * gradient, b = b - rate * gradient.
 
-        The same bits as a one-batch `fit`.
+        The same bits as a one-batch `fit`; a network with dropout, whose draws `fit` counts by epochs, is refused.
 
         Parameters
         ----------
@@ -346,6 +344,8 @@ class Network:
         rate = check_learning_rate("learning_rate", learning_rate, self.dtype)
         examples, _ = inputs.as_examples(X, y, sample_weight, self.engine.spec, NAMES)
         self.engine.check_trainable()
+        if any(self.dropout):
+            raise ValueError(f"step makes updates without dropout, got a network with dropout={self.dropout}; use fit")
         with self.training_state.exclusive():
             return self.engine.step(examples, rate, self.training_state.frozen)
 
@@ -852,7 +852,7 @@ class Network:
         """
         from .convert.torch import to_module
 
-        return to_module(self.describe(), logits)
+        return to_module(self.describe(), check_bool("logits", logits))
 
     def to_sklearn(self, classes: Sequence[Any] | None = None) -> Any:
         """Return the network as a fitted scikit-learn estimator.

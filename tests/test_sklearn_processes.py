@@ -22,11 +22,12 @@ models = [
     MLPClassifier((30,), max_iter=2, random_state=0).fit(X.astype("float32"), np.array(["a", "b", "c"])[y]),
 ]
 models[1].coefs_[0] = models[1].coefs_[0].copy()  # predicts by a copy of arrays that are not the network's
+CLASSES = {True: {"classes": [0, 1, 2]}, False: {}}
 CALLS = {
     "predict": lambda model: model.predict(X[:1]),
     "score": lambda model: model.score(X, model.predict(X)),
     "fit": lambda model: clone(model).fit(X, y),
-    "partial_fit": lambda model: clone(model).partial_fit(X, y, **{"classes": [0, 1, 2]} if is_classifier(model) else {}),
+    "partial_fit": lambda model: clone(model).partial_fit(X, y, **CLASSES[is_classifier(model)]),
 }
 call = CALLS[sys.argv[1]]
 
