@@ -30,8 +30,6 @@ def warn_caller(message: str, category: type[Warning] = RuntimeWarning, module: 
         line,
         module=_filtered_name(message, category, line, (own,) if module is None else (own, module)),
         registry=names.setdefault("__warningregistry__", {}),
-        # a program run by `python -m` is "__main__", of which its loader knows no source
-        module_globals=None if own == "__main__" else names,
     )
 
 

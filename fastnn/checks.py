@@ -24,6 +24,14 @@ def check_int(name: str, value: object, least: int) -> int:
     return number
 
 
+def check_seed(value: object) -> int:
+    """Return the argument `seed` as an int from 0 to 2**63 - 1, which the kernels and the files can hold."""
+    seed = check_int("seed", value, 0)
+    if seed >= 1 << 63:
+        raise ValueError(f"seed must be below 2**63, got {seed}")
+    return seed
+
+
 def check_bool(name: str, value: object) -> bool:
     """Return the argument `name` as a bool; only booleans are, of Python or of NumPy."""
     if not isinstance(value, bool | np.bool_):

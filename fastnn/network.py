@@ -13,7 +13,7 @@ import numpy as np
 from . import inputs
 from .augmentation import Images
 from .callbacks.runner import CallbackRunner
-from .checks import check_int, check_learning_rate
+from .checks import check_bool, check_learning_rate, check_seed
 from .convert import c_source, onnx
 from .errors import DivergenceError, FileFormatError
 from .history import History
@@ -130,9 +130,7 @@ class Network:
         draws = as_initialisers(init, spec.activation), as_bias_initialisers(bias_init, len(spec.activation))
         if seed is None:
             seed = int(np.random.default_rng().integers(1 << 63))
-        seed = check_int("seed", seed, 0)
-        if seed >= 1 << 63:
-            raise ValueError(f"seed must be below 2**63, got {seed}")
+        seed = check_seed(seed)
         self._attach(Engine(spec), TrainingState(len(spec.activation), seed))
         self.scaler: Any = None
         self.column_names: tuple[str, ...] | None = None
@@ -149,7 +147,7 @@ class Network:
 
     @seed.setter
     def seed(self, value: int) -> None:
-        self.training_state.seed = check_int("seed", value, 0)
+        self.training_state.seed = check_seed(value)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -321,12 +319,12 @@ class Network:
         -------
         (weight gradients, bias gradients), shaped like `weights` and `biases`; or with `flat` one vector
         """
-        engine = self.engine
+        engine, as_vector = self.engine, check_bool("flat", flat)
         examples, _ = inputs.as_examples(X, y, sample_weight, engine.spec, NAMES)
         engine.check_trainable()
         gradient = np.zeros_like(engine.buffer)
         engine.gradient(examples, gradient)
-        if flat:
+        if as_vector:
             return buffer_to_vector(gradient, engine.spec)
         weights, biases = views(gradient, make_layout(engine.spec).table)
         return [np.ascontiguousarray(weight) for weight in weights], [bias.copy() for bias in biases]
@@ -382,7 +380,7 @@ class Network:
     def step(self, X: Any, y: Any, learning_rate: float, *, sample_weight: Any = None) -> float:
         """Make one update of gradient descent on the batch: W = W - rate * gradient, b = b - rate * gradient.
 
-        The same bits as a one-batch `fit`.
+        The same bits as a one-batch `fit`; a network with dropout, whose draws `fit` counts by epochs, is refused.
 
         Parameters
         ----------
@@ -399,6 +397,8 @@ class Network:
         rate = check_learning_rate("learning_rate", learning_rate, self.dtype)
         examples, _ = inputs.as_examples(X, y, sample_weight, self.engine.spec, NAMES)
         self.engine.check_trainable()
+        if any(self.dropout):
+            raise ValueError(f"step makes updates without dropout, got a network with dropout={self.dropout}; use fit")
         with self.training_state.exclusive():
             return self.engine.step(examples, rate, self.training_state.frozen)
 
@@ -908,7 +908,7 @@ class Network:
         """
         from .convert.torch import to_module
 
-        return to_module(self.describe(), logits)
+        return to_module(self.describe(), check_bool("logits", logits))
 
     def to_sklearn(self, classes: Sequence[Any] | None = None) -> Any:
         """Return the network as a fitted scikit-learn estimator.

@@ -7,7 +7,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from helpers import regression, regressor
+from helpers import regression, regressor, run_python
 
 import fastnn
 from fastnn.caller import warn_caller
@@ -86,6 +86,13 @@ def test_called_from_outside_the_package_the_warning_points_at_the_call():
     with pytest.warns(FutureWarning, match="^soon$") as seen:
         warn_caller("soon", FutureWarning)
     assert seen[0].filename == __file__
+
+
+def test_a_program_on_the_command_line_is_warned_too():
+    """Python's loader of such a program has no source, and raises when it is asked for some."""
+    program = "import warnings; from fastnn.caller import warn_caller\n"
+    program += "with warnings.catch_warnings(record=True) as seen:\n    warn_caller('careful', UserWarning)\n"
+    assert run_python(program + "print(seen[0].filename, seen[0].lineno, seen[0].message)") == "<string> 3 careful\n"
 
 
 def test_in_a_thread_that_only_runs_the_package_the_outermost_frame_is_named():

@@ -1,5 +1,6 @@
 """The estimators' options that scikit-learn lacks: what each does, and which training honours or refuses it."""
 
+import inspect
 import warnings
 
 import numpy as np
@@ -71,6 +72,11 @@ OPTIONS = {  # option -> its value, and the modes that refuse it with the words 
         {"lbfgs": f"X_val {IN_STEPS}", "override": f"{OWN_TRAINING} X_val", "partial_fit": None},
     ),
 }
+
+
+def test_no_option_is_without_a_row():
+    fit = set(inspect.signature(ours.MLPClassifier.fit).parameters) - {"self", "X", "y", "sample_weight", "y_val"}
+    assert set(OPTIONS) == set(ours.MLPClassifier.fastnn_constraints) | fit | {"activation"}
 
 
 @pytest.mark.parametrize("mode", MODES)

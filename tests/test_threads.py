@@ -227,8 +227,6 @@ def test_the_second_thread_waits_for_the_first_to_close_the_team(monkeypatch):
 def test_a_fork_is_remembered_where_the_pool_was_entered(monkeypatch):
     for entered in (False, True):
         monkeypatch.setattr(threads, "_pool", {"layer": None, "entered": entered, "forked": False, "calls": 3})
-        for name in ("_one_team", "_counting"):
-            monkeypatch.setattr(threads, name, threading.Lock())
         threads._after_fork()
         assert (threads._pool["forked"], threads._pool["calls"]) == (entered, 0)
         assert threads.max_threads() == 1 or not entered

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check_int, check_non_negative, check_path
+from ..checks import check_bool, check_int, check_non_negative, check_path
 from ..history import History, check_monitor_type, monitor_sign
 from .base import Callback, Trainable
 
@@ -18,7 +18,7 @@ class BestEpoch(Callback):
 
     def __init__(self, monitor: str, min_delta: float = 0.0, prefer_later: bool = False) -> None:
         self.monitor = check_monitor_type(monitor)
-        self.prefer_later = bool(prefer_later)
+        self.prefer_later = check_bool("prefer_later", prefer_later)
         self.min_delta = check_non_negative("min_delta", min_delta)
         self.best_epoch = 0
         self.best = math.nan
@@ -93,7 +93,7 @@ class EarlyStopping(BestEpoch):
     ) -> None:
         super().__init__(monitor, min_delta, prefer_later)
         self.patience = check_int("patience", patience, 0)
-        self.restore_best = bool(restore_best)
+        self.restore_best = check_bool("restore_best", restore_best)
         self._best_parameters: np.ndarray | None = None
 
     def on_fit_begin(self, net: Trainable, history: History) -> None:
@@ -152,7 +152,7 @@ class ModelCheckpoint(BestEpoch):
     def __init__(self, path: str | os.PathLike[str], monitor: str = "val_loss", save_best_only: bool = True) -> None:
         super().__init__(monitor)
         self.path = check_path("path", path)
-        self.save_best_only = bool(save_best_only)
+        self.save_best_only = check_bool("save_best_only", save_best_only)
 
     def on_epoch_end(self, net: Trainable, history: History) -> None:
         """Save the network if it is due."""

@@ -17,6 +17,7 @@ import numba
 import numpy as np
 from numba.np.ufunc import parallel
 
+from ..locks import ForkSafeLock
 from .barrier import FLAGS, LINE, STEPS, barrier_size
 from .jit import COMPILED, SETTINGS, defer_sigint
 from .registry import ENTRIES, entry_point
@@ -25,14 +26,12 @@ POOLS = ("omp", "tbb")
 """Threading layers of Numba that any thread may enter at any time."""
 
 
-_one_team = threading.Lock()
-_counting = threading.Lock()
+_one_team = ForkSafeLock()
+_counting = ForkSafeLock()
 _pool: dict[str, Any] = {"layer": None, "entered": False, "forked": False, "calls": 0}
 
 
 def _after_fork() -> None:
-    global _one_team, _counting
-    _one_team, _counting = threading.Lock(), threading.Lock()
     # Numba's process lock is shared: a child killed while it holds it would stop its parent and siblings
     parallel._backend_init_process_lock = None  # Numba makes another when it needs one
     parallel._backend_init_thread_lock = threading.RLock()
@@ -83,14 +82,14 @@ class team_of:  # noqa: N801 - a context, and cheaper than a generator's: a smal
 
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted
-        self.team: threading.Lock | None = None
+        self.team: ForkSafeLock | None = None
 
     def __enter__(self) -> int:
         with _counting:
             others = _pool["calls"]
             _pool["calls"] += 1
         size = min(self.wanted, max_threads() - others) if self.wanted > 1 else 1
-        if size <= 1 or not _one_team.acquire(blocking=False):
+        if size <= 1 or not _one_team.acquire():
             return 1
         self.team = _one_team
         return size

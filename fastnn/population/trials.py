@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..callbacks.runner import CallbackRunner, check_callbacks
-from ..checks import check_int
+from ..checks import check_seed
 from ..errors import DivergenceError
 from ..history import COLUMNS, History, check_monitor
 from ..initialisers import as_bias_initialisers, as_initialisers
@@ -136,7 +136,7 @@ def resolve_config(number: int, config: Mapping[str, Any], shared: Mapping[str, 
         as_initialisers(merged.get("init"), spec.activation)
         as_bias_initialisers(merged.get("bias_init"), len(spec.activation))
         if merged.get("seed") is not None:
-            check_int("seed", merged["seed"], 0)
+            check_seed(merged["seed"])
         if reason := spec.why_not_trainable():
             raise ValueError(f"this network cannot be trained by gradient descent: {reason}")
         _options(spec, merged, 1)

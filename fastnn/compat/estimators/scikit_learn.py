@@ -69,6 +69,9 @@ METHODS = {
     "_fit_lbfgs": ("X", "y", "sample_weight", *BUFFERS, "layer_units"),
     "_update_no_improvement_count": ("early_stopping", "X", "y", "sample_weight"),
     "_backprop": ("X", "y", "sample_weight", *BUFFERS),
+    "_compute_loss_grad": ("layer", "sw_sum", *BUFFERS),
+    "_loss_grad_lbfgs": ("packed_coef_inter", "X", "y", "sample_weight", *BUFFERS),
+    "_unpack": ("packed_parameters",),
     "_forward_pass": ("activations",),
     "_forward_pass_fast": ("X", "check_input"),
     "_predict": ("X", "check_input"),
@@ -86,6 +89,8 @@ ATTRIBUTES = {
 
 def _check(kind: type) -> None:
     """Raise ImportError if scikit-learn's estimator is not built as this package expects."""
+    if not hasattr(kind, "_parameter_constraints"):
+        raise _unsupported(f"{kind.__name__} has no _parameter_constraints")
     for name, parameters in METHODS.items():
         method = getattr(kind, name, None)
         found = tuple(inspect.signature(method).parameters)[1:] if method is not None else None
@@ -100,7 +105,7 @@ def _check(kind: type) -> None:
 def _check_optimizer(kind: type, settings: tuple[str, ...], state: tuple[str, ...]) -> None:
     """Raise ImportError if an optimizer lacks one of these settings, which its constructor takes, or of its state."""
     optimizer: Any = kind([np.zeros(1)])
-    for name in (*settings, *state, "learning_rate"):
+    for name in (*settings, *state, "learning_rate", "iteration_ends", "trigger_stopping"):
         if not hasattr(optimizer, name):
             raise _unsupported(f"{kind.__name__} has no {name}")
     missing = set(settings) - set(inspect.signature(kind).parameters)
@@ -110,6 +115,8 @@ def _check_optimizer(kind: type, settings: tuple[str, ...], state: tuple[str, ..
 
 for _kind in (MLPClassifier, MLPRegressor):
     _check(_kind)
+if "_label_binarizer" not in getattr(MLPClassifier, "_validate_input").__code__.co_names:  # noqa: B009 - checked here
+    raise _unsupported("MLPClassifier._validate_input does not set _label_binarizer")
 _check_optimizer(AdamOptimizer, ("learning_rate_init", "beta_1", "beta_2", "epsilon"), ("ms", "vs", "t"))
 _check_optimizer(
     SGDOptimizer, ("learning_rate_init", "lr_schedule", "momentum", "nesterov", "power_t"), ("velocities",)
