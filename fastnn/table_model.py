@@ -15,9 +15,10 @@ from .io.model_file import SavedModel
 from .network import Network
 from .preprocessing import MinMaxScaler
 from .tables.columns import default_name
-from .tables.encoded import BEYOND, QuantityColumn
+from .tables.encoded import QuantityColumn
 from .tables.encoder import TableEncoder
 from .tables.numbers import PLAIN
+from .tables.scaling import BEYOND
 from .tables.targets import ClassTarget, QuantityTarget, target_from_state
 
 __all__ = ["TableModel", "load_model"]

@@ -27,8 +27,9 @@ from .checkpointing import Checkpointer, Subject, run_fingerprint
 from .dataset import Dataset
 from .engine import Engine
 from .health import HealthMonitor
-from .loop import Hooks, KernelArguments, Metrics, TrainingPlan, TrainingRun, train
+from .loop import Hooks, TrainingRun, train
 from .options import FitOptions
+from .plan import KernelArguments, Metrics, TrainingPlan
 from .progress import make_progress_bar
 from .state import TrainingState
 from .thread_tuner import SingleThread

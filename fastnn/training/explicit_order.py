@@ -12,7 +12,8 @@ from ..kernels import gather, kernel_table, layout
 from ..parameters import BLOCK_ROWS, split_wide_layers
 from .checkpointing import Checkpointer
 from .engine import Engine
-from .loop import CALL_SECONDS, MAX_STEPS, Hooks, KernelArguments, Metrics, NoCallbacks, TrainingPlan, TrainingRun
+from .loop import CALL_SECONDS, MAX_STEPS, Hooks, NoCallbacks, TrainingRun
+from .plan import KernelArguments, Metrics, TrainingPlan
 from .state import TrainingState
 from .thread_tuner import ThreadTuner
 from .update_rule import no_stochastic_regularization

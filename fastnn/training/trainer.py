@@ -21,8 +21,9 @@ from .dataset import Dataset
 from .engine import PREDICT_ROWS, Engine
 from .health import HealthMonitor
 from .lbfgs import LbfgsSolver
-from .loop import Callbacks, Hooks, KernelArguments, Metrics, TrainingPlan, TrainingRun, train
+from .loop import Callbacks, Hooks, TrainingRun, train
 from .options import FitOptions
+from .plan import KernelArguments, Metrics, TrainingPlan
 from .progress import NoProgressBar, make_progress_bar
 from .state import TrainingState
 from .update_rule import OptimizerState, initial_state, make_stochastic_regularization, make_update_rule

@@ -1,0 +1,78 @@
+"""What a training is told before it starts: the arguments of its kernels, its plan, what it records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ..history import History
+from ..kernels import layout
+
+
+class StepRates(Protocol):
+    """The learning rate of each step, such as `fastnn.learning_rates.LearningRates`."""
+
+    @property
+    def reads_history(self) -> bool:
+        """Whether a rate depends on the epochs before it."""
+        ...
+
+    def between(self, first: int, last: int, per_epoch: int, start_epoch: int, history: History) -> np.ndarray:
+        """Return the rates of the steps first..last."""
+        ...
+
+
+@dataclass(frozen=True)
+class KernelArguments:
+    """What every compiled call of a training is given."""
+
+    network: layout.NetworkView
+    work: layout.Workspace
+    examples: layout.Examples
+    validation: layout.Examples
+    rule: layout.UpdateRule
+    stochastic: layout.StochasticRegularization
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Which steps a training takes, and how.
+
+    Attributes
+    ----------
+    epochs, batch_size, steps_per_epoch : int
+    start_epoch : int
+        Epochs before step 0: schedules and random draws count from there.
+    shuffle : bool
+        Whether each epoch has an order of its own.
+    seed : int
+    rates : StepRates
+    n_threads : int or None
+        None: measure.
+    on_divergence : {"raise", "continue"}
+    """
+
+    epochs: int
+    batch_size: int
+    steps_per_epoch: int
+    start_epoch: int
+    shuffle: bool
+    seed: int
+    rates: StepRates
+    n_threads: int | None
+    on_divergence: str
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.epochs * self.steps_per_epoch
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What the history of a training holds beside the loss."""
+
+    accuracy: bool
+    val_accuracy: bool
