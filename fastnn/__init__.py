@@ -31,7 +31,7 @@ try:
 except ImportError:  # a source tree that was never built or installed
     __version__ = "0+unknown"
 
-LATER = ("plots", "reference")
+LATER = ("calibration", "inspection", "plots", "reference")
 """Modules that are imported when they are first wanted."""
 
 

@@ -18,6 +18,7 @@ from typing import Any
 LIST = Path(__file__).parent.parent / "tests" / "public_api.txt"
 MODULES = (
     "fastnn",
+    "fastnn.calibration",
     "fastnn.callbacks",
     "fastnn.compat.textbook.network",
     "fastnn.compat.textbook.network2",
@@ -25,6 +26,7 @@ MODULES = (
     "fastnn.datasets",
     "fastnn.functional",
     "fastnn.initialisers",
+    "fastnn.inspection",
     "fastnn.losses",
     "fastnn.optimizers",
     "fastnn.plots",

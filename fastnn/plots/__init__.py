@@ -10,6 +10,7 @@ from .answers import brightest, confusion_matrix, worst_mistakes
 from .boundary import decision_boundary
 from .curves import fitted_curve, learning_curves, rate_search
 from .diagram import network_diagram
+from .understanding import importance, input_gradients, partial_dependence, reliability
 from .weights import first_layer
 
 __all__ = [
@@ -18,8 +19,12 @@ __all__ = [
     "decision_boundary",
     "first_layer",
     "fitted_curve",
+    "importance",
+    "input_gradients",
     "learning_curves",
     "network_diagram",
+    "partial_dependence",
     "rate_search",
+    "reliability",
     "worst_mistakes",
 ]
