@@ -31,6 +31,8 @@ except ImportError:  # a source tree that was never built or installed
     __version__ = "0+unknown"
 
 if TYPE_CHECKING:
+    from . import calibration as calibration
+    from . import inspection as inspection
     from . import plots as plots
     from . import reference as reference
     from . import tables
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 LATER = {
     "TableModel": "table_model",
+    "calibration": "calibration",
+    "inspection": "inspection",
     "load_model": "table_model",
     "plots": "plots",
     "reference": "reference",

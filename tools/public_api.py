@@ -19,6 +19,7 @@ LIST = Path(__file__).parent.parent / "tests" / "public_api.txt"
 MODULES = (
     "fastnn",
     "fastnn.augmentation",
+    "fastnn.calibration",
     "fastnn.callbacks",
     "fastnn.compat.textbook.network",
     "fastnn.compat.textbook.network2",
@@ -26,6 +27,7 @@ MODULES = (
     "fastnn.datasets",
     "fastnn.functional",
     "fastnn.initialisers",
+    "fastnn.inspection",
     "fastnn.losses",
     "fastnn.optimizers",
     "fastnn.plots",

@@ -11,6 +11,7 @@ from .boundary import decision_boundary
 from .curves import fitted_curve, learning_curves, rate_search
 from .diagram import network_diagram
 from .images import image_sheet
+from .understanding import importance, input_gradients, partial_dependence, reliability
 from .weights import first_layer
 
 __all__ = [
@@ -20,8 +21,12 @@ __all__ = [
     "first_layer",
     "fitted_curve",
     "image_sheet",
+    "importance",
+    "input_gradients",
     "learning_curves",
     "network_diagram",
+    "partial_dependence",
     "rate_search",
+    "reliability",
     "worst_mistakes",
 ]

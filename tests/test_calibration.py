@@ -1,0 +1,146 @@
+"""Temperature scaling and the expected calibration error, by numbers worked by hand."""
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn.calibration import calibrate, expected_calibration_error, fit_temperature, logits, reliability
+from fastnn.tables import ClassTarget, QuantityTarget, TableEncoder
+
+
+def classifier(**options):
+    options = {"activation": ["tanh", "softmax"], "loss": "cross_entropy", "dtype": "float64"} | options
+    net = fastnn.Network([4, 5, 3], seed=0, **options)
+    net.parameters = 3 * np.random.default_rng(1).normal(size=net.n_parameters)
+    return net
+
+
+def rows():
+    rng = np.random.default_rng(2)
+    return rng.normal(size=(80, 4)), rng.integers(0, 3, 80)
+
+
+def test_the_error_worked_by_hand():
+    # bins of a fifth: 0.55 and 0.6 in one, half of them right; 0.9 and 1.0 in another, all right
+    probabilities = [[0.45, 0.55], [0.4, 0.6], [0.9, 0.1], [1.0, 0.0]]
+    found = reliability(probabilities, [1, 0, 0, 0], n_bins=5)
+    np.testing.assert_allclose(found.confidence, [0.575, 0.95])
+    np.testing.assert_allclose(found.accuracy, [0.5, 1.0])
+    assert found.counts.tolist() == [2, 2]
+    assert found.expected_calibration_error == pytest.approx((0.075 + 0.05) / 2)
+    assert expected_calibration_error(probabilities, [1, 0, 0, 0], n_bins=5) == pytest.approx(0.0625)
+
+
+def test_one_column_is_that_of_class_1():
+    assert expected_calibration_error([0.25, 0.25], [0, 1]) == pytest.approx(0.25)
+    assert expected_calibration_error([[0.25], [0.25]], [0, 1]) == pytest.approx(0.25)
+
+
+def test_the_temperature_worked_by_hand():
+    # nine of ten right at logits 4 and 0: p = 0.9 where 4 / T = ln 9; with one output the same
+    z, y = np.tile([4.0, 0.0], (10, 1)), np.array([0] * 9 + [1])
+    assert fit_temperature(z, y) == pytest.approx(4 / np.log(9), rel=1e-9)
+    assert fit_temperature(np.full(10, -4.0), y) == pytest.approx(4 / np.log(9), rel=1e-9)
+
+
+def test_the_temperature_is_where_the_cross_entropy_is_least():
+    rng = np.random.default_rng(0)
+    z = 5 * rng.normal(size=(50, 4))
+    y = (z + 5 * rng.normal(size=(50, 4))).argmax(axis=1)
+
+    def loss(t):
+        return (np.log(np.exp(z / t).sum(axis=1)) - z[np.arange(50), y] / t).mean()
+
+    best = fit_temperature(z, y)
+    assert loss(best) < min(loss(0.999 * best), loss(1.001 * best))
+
+
+def test_temperatures_without_a_best_one():
+    assert fit_temperature([[3.0, 0.0], [0.0, 1.0]], [0, 1]) == 1
+    assert fit_temperature([[3.0, 0.0], [0.0, 1.0]], [1, 0]) == pytest.approx(20)
+
+
+@pytest.mark.parametrize("options", [{}, {"dtype": "float32"}, {"input_scale": 0.5, "learned_input_scale": True}])
+def test_logits_are_what_softmax_takes(options):
+    net, (X, _) = classifier(**options), rows()
+    z = logits(net, X)
+    expected = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    tolerance = 1e-5 if net.dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(net.predict(X), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_logits_of_one_layer_with_learned_scales():
+    net = fastnn.Network([4, 2], activation="identity", dtype="float64", learned_input_scale=True, seed=0)
+    net.input_scales[:] = 1, 2, 3, 4
+    X, _ = rows()
+    np.testing.assert_allclose(logits(net, X), net.predict(X), rtol=1e-12, atol=1e-14)
+
+
+def test_a_calibrated_network_gives_the_same_answers_and_a_lower_loss():
+    net, (X, noise) = classifier(), rows()
+    y = np.where(np.arange(80) % 3, net.classify(X), noise)
+    calibrated, temperature = calibrate(net, X, y)
+    z = logits(net, X) / temperature
+    expected = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(calibrated.predict(X), expected, rtol=1e-10)
+    np.testing.assert_array_equal(calibrated.classify(X), net.classify(X))
+    assert calibrated.loss(X, y) < net.loss(X, y)
+    again = calibrate(calibrated, X, y)[1]
+    assert again == pytest.approx(1, rel=1e-8)
+
+
+def test_one_sigmoid_output():
+    net = classifier(activation=["tanh", "sigmoid"], loss="binary_cross_entropy")
+    with pytest.raises(ValueError, match="the network has 3 'sigmoid'"):
+        calibrate(net, *rows())
+    net = fastnn.Network([4, 1], loss="binary_cross_entropy", dtype="float64", seed=0)
+    X, y = rows()
+    calibrated, temperature = calibrate(net, X, y % 2)
+    np.testing.assert_allclose(logits(calibrated, X) * temperature, logits(net, X), rtol=1e-12)
+
+
+def table_model():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    encoder = TableEncoder.fit({"a": X[:, 0], "b": X[:, 1]})
+    net = fastnn.Network([2, 4, 2], activation=["tanh", "softmax"], loss="cross_entropy", seed=0)
+    net.parameters = 3 * net.parameters
+    y = np.where(X[:, 0] + np.random.default_rng(1).normal(size=60) > 0, "yes", "no")
+    return fastnn.TableModel(net, encoder, ClassTarget("c", ("no", "yes"))), {"a": X[:, 0], "b": X[:, 1]}, y
+
+
+def test_a_table_model_keeps_its_temperature_in_its_file(tmp_path):
+    model, X, y = table_model()
+    calibrated, temperature = calibrate(model, X, y)
+    calibrated.save(tmp_path / "model.safetensors")
+    loaded = fastnn.load_model(tmp_path / "model.safetensors")
+    assert loaded.info["temperature"] == temperature
+    np.testing.assert_array_equal(loaded.predict_proba(X), calibrated.predict_proba(X))
+    z = logits(model.network, model.encoder.transform(X)) / temperature
+    expected = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(loaded.predict_proba(X), expected, rtol=1e-4, atol=1e-6)
+    assert "temperature" not in model.info
+
+
+def test_twice_calibrated_notes_the_product():
+    model, X, y = table_model()
+    once, first = calibrate(model, X, y)
+    twice, second = calibrate(once, X, np.roll(y, 1))
+    assert twice.info["temperature"] == pytest.approx(first * second)
+
+
+def test_what_is_refused():
+    model, X, y = table_model()
+    with pytest.raises(ValueError, match="got 'maybe' in row 1"):
+        calibrate(model, X, ["yes", "maybe", *y[2:]])
+    target = QuantityTarget(("price",), np.zeros(1), np.ones(1))
+    net = fastnn.Network([2, 1], activation="identity", seed=0)
+    with pytest.raises(ValueError, match="predicts quantities"):
+        calibrate(fastnn.TableModel(net, model.encoder, target), X, y)
+    with pytest.raises(ValueError, match="shapes"):
+        fit_temperature(np.zeros((3, 2)), [0.5, 1.0, 0.0])
+    with pytest.raises(ValueError, match="classes 0 to 1, got 0 to 2"):
+        fit_temperature(np.zeros((3, 2)), [0, 1, 2])
+    with pytest.raises(ValueError, match="finite"):
+        fit_temperature([[np.nan, 0.0]], [0])
+    with pytest.raises(ValueError, match=r"must lie in 0\.\.1"):
+        reliability([[1.5, -0.5]], [0])
