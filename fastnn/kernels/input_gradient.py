@@ -84,7 +84,10 @@ def input_gradient_rows(
     bottom, top, below = table[0], table[len(table) - 1], inputs_layer[0]
     n_in, n_out, ld, ld_in = bottom[N_IN], top[N_OUT], top[LD], bottom[LD_IN]
     scratch = work.scratch[thread * work.scratch_size : (thread + 1) * work.scratch_size]
-    unperturbed = StochasticRegularization(0, 0.0, 0.0, 0)
+    nothing = work.scratch[:0]
+    unperturbed = StochasticRegularization(
+        0, 0.0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, nothing, nothing, 0
+    )  # fmt: skip
     row, no_order = first_block_row, outputs[:0]
     for start in range(first, last, block):
         n_rows = min(block, last - start)
