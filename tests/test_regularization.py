@@ -263,7 +263,8 @@ def test_validation_is_not_regularized():
 def drawn(n_rows, n, rate, place=0, seed=3, stream=5):
     """Factors that `drop` puts on a matrix of ones, and on its derivatives."""
     a, derivative = np.ones(n_rows * n), np.full(n_rows * n, 2.0)
-    from_python(stochastic_regularization.drop)(a, derivative, round(rate * 2**24), seed, stream, place, n_rows, n, n)
+    threshold = round(rate * 2**24)
+    from_python(stochastic_regularization.drop)(a, derivative, threshold, seed, stream, place, n_rows, 0, n, n, n)
     assert (derivative == 2 * a).all()
     return a.reshape(n_rows, n)
 

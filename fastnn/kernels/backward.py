@@ -10,6 +10,8 @@ from .pack import pack_transposed
 from .registry import Slot, linked_kernel
 from .simd import TILE_VECTORS, VECTOR_BYTES
 
+ALL_COLUMNS = 1 << 62  # more than any layer has
+
 
 @kernel
 def delta_below(buffer, scratch, parameters, layer, below, first, last, left, right):

@@ -6,12 +6,13 @@ from numba import prange
 
 from .activations import SOFTMAX
 from .argument_types import Floats, Int64Matrix, Int64s
-from .backward import backward, delta_below
+from .backward import ALL_COLUMNS, backward, delta_below
 from .barrier import join_team
 from .gather import gather_rows
-from .jit import kernel, parallel_entry
+from .jit import entry, kernel, parallel_entry
 from .layout import (
     ACTIVATION,
+    COLUMNS,
     DELTAS,
     GRADIENT_INPUTS,
     INPUT_SCALES,
@@ -108,24 +109,39 @@ def input_gradient_rows(
                 kernel_table, forward_examples,
                 network, work, examples, no_order, start - row, 1.0, row, end, unperturbed, 0,
             )  # fmt: skip
-        call(kernel_table, backward, buffer, scratch, network.parameters, table, row, end)
+        call(
+            kernel_table, backward,
+            buffer, scratch, network.parameters, table, len(table) - 1, 1, row, end, 0, ALL_COLUMNS,
+        )  # fmt: skip
         fill_input_factors(buffer, network.parameters, bottom, below, examples.scale, row, end)
-        delta_below(buffer, scratch, network.parameters, bottom, below, row, end)
+        delta_below(buffer, scratch, network.parameters, bottom, below, row, end, 0, below[COLUMNS])
         for r in range(n_rows):
             gradient = buffer[below[DELTAS] + (row + r) * ld_in : below[DELTAS] + (row + r) * ld_in + n_in]
             for k in range(n_in):
                 out[(start + r) * n_in + k] = gradient[k]
 
 
+@kernel
+def join_and_differentiate(out, network, work, examples, outputs, inputs_layer, block, barrier, n_threads):
+    """Compute out, as input_gradient_rows, of this thread's range of rows, in a part of the buffer's block."""
+    thread, team_size = join_team(barrier, n_threads, 1)
+    if team_size > 0:
+        size, n_rows = block // team_size, examples.n_rows
+        first, last = n_rows * thread // team_size, n_rows * (thread + 1) // team_size
+        call(
+            network.kernel_table, input_gradient_rows,
+            out, network, work, examples, outputs, inputs_layer, first, last, thread * size, size, thread,
+        )  # fmt: skip
+
+
+@entry
+def input_gradients_member(out, network, work, examples, outputs, inputs_layer, block, barrier, n_threads):
+    """Compute out as one of `n_threads` threads of Python, each of which makes this call."""
+    join_and_differentiate(out, network, work, examples, outputs, inputs_layer, block, barrier, n_threads)
+
+
 @parallel_entry
 def input_gradients(out, network, work, examples, outputs, inputs_layer, block, barrier, n_threads):
     """Compute out, as input_gradient_rows; each thread takes a range of rows and a part of the buffer's block."""
     for _ in prange(n_threads):
-        thread, team_size = join_team(barrier, n_threads)
-        if team_size > 0:
-            size, n_rows = block // team_size, examples.n_rows
-            first, last = n_rows * thread // team_size, n_rows * (thread + 1) // team_size
-            call(
-                network.kernel_table, input_gradient_rows,
-                out, network, work, examples, outputs, inputs_layer, first, last, thread * size, size, thread,
-            )  # fmt: skip
+        join_and_differentiate(out, network, work, examples, outputs, inputs_layer, block, barrier, n_threads)

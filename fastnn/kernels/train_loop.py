@@ -7,7 +7,7 @@ import math
 from numba import prange
 
 from .argument_types import Int64s, Scalar
-from .backward import backward
+from .backward import ALL_COLUMNS, backward
 from .barrier import (
     FIRST_BARRIER,
     FIRST_STEP,
@@ -71,8 +71,6 @@ from .weight_gradient import (
     subtract_bias_gradient,
     subtract_weight_gradient,
 )
-
-ALL_COLUMNS = 1 << 62  # more than any layer has
 
 
 @kernel

@@ -193,7 +193,7 @@ def input_gradients(
     if output is None:
         outputs = net.classify(rows) if net.sizes[-1] > 1 else np.zeros(len(rows), np.int64)
     else:
-        outputs = np.broadcast_to(np.asarray(output)[..., :max_rows], (len(rows),))
+        outputs = np.broadcast_to(np.atleast_1d(output)[:max_rows], (len(rows),))
     gradients = net.input_gradients(rows, output=outputs).astype(np.float64)
     if not len(rows):
         raise ValueError("X must have at least one row, got 0")

@@ -301,7 +301,8 @@ class Engine:
             if team == 1:
                 input_gradient.input_gradient_rows(*arguments, 0, examples.n_rows, 0, memory.block, 0)
             else:
-                input_gradient.input_gradients(*arguments, memory.block, threads.new_barrier(team), team)
+                kernels_of_team = input_gradient.input_gradients, input_gradient.input_gradients_member
+                threads.launch(*kernels_of_team, team, *arguments, memory.block)
         return out
 
     def step(self, examples: layout.Examples, learning_rate: float, frozen: Collection[int] = ()) -> float:
