@@ -12,16 +12,18 @@ saved, loaded and exported without further ado.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .checks import check_int
 from .network import Network
 from .table_model import TableModel
 from .tables.columns import columns_of
 from .tables.targets import ClassTarget
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["Reliability", "calibrate", "expected_calibration_error", "fit_temperature", "logits", "reliability"]
 

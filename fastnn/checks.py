@@ -6,9 +6,12 @@ import math
 import operator
 import os
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import DTypeLike
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 
 def check_int(name: str, value: object, least: int) -> int:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .errors import FileFormatError
 from .io import model_file
@@ -20,6 +19,9 @@ from .tables.encoder import TableEncoder
 from .tables.numbers import PLAIN
 from .tables.scaling import BEYOND
 from .tables.targets import ClassTarget, QuantityTarget, target_from_state
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["TableModel", "load_model"]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..history import History
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Trainable(Protocol):

@@ -7,13 +7,14 @@ import math
 import os
 import time
 from collections.abc import Callable
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ..checks import check_path
 from ..history import COLUMNS, History, check_monitor_type
 from .base import Callback
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class CSVLogger(Callback):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ..checks import check_bool, check_int, check_non_negative, check_path
 from ..history import History, check_monitor_type, monitor_sign
 from .base import Callback, Trainable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class BestEpoch(Callback):

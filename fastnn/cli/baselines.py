@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
 
 from ..network import Network
 from .tasks import Task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 STEPS, RIDGE = 300, 1e-4
 MOST_NUMBERS = 1 << 28

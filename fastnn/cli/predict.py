@@ -6,9 +6,7 @@ import argparse
 import csv
 import sys
 from collections.abc import Iterable
-from typing import Any, TextIO
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import FileFormatError
 from ..plots import brightest
@@ -19,6 +17,9 @@ from ..tables.reading import Table
 from ..tables.targets import ClassTarget
 from .results import model_file
 from .table_reading import read_rows, resolve_name, tell_problems, tell_surprises
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import plots
 from ..history import History, monitor_sign
@@ -21,6 +20,7 @@ from .tasks import TableParts, Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 
 MODEL = "model.safetensors"

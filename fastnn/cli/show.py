@@ -11,10 +11,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..datasets import load_digits, load_mnist
 from ..datasets.collections import MNIST, data_folders, local_folder
@@ -40,6 +39,9 @@ from .predict import without_target
 from .results import model_file
 from .table_reading import read_rows, resolve_name, tell_problems, tell_surprises
 from .tasks import DIGIT_NAMES, Task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SMALLEST_IMAGE = 64
 PATIENCE = 10.0

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..preprocessing.splitting import FEWEST, split_at_random
 from ..tables.columns import Column, Texts, as_texts, missing_rows
 from ..tables.dates import date_format_of, parse_dates
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 VALIDATION = 0.2
 """Share of the rows not held out that choose the best epoch."""

@@ -8,10 +8,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import __version__
 from ..errors import FileFormatError
@@ -24,6 +23,9 @@ from ..tables.targets import ClassTarget, QuantityTarget, make_target
 from .splits import Split, split_rows
 from .table_reading import read_rows, reading_options, resolve_name, resolve_names, tell_columns, tell_reading
 from .tasks import TableParts, Task, recipe_for_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SMALLEST_IMAGE = 64
 """Columns without names that are a square number from 8 x 8 up are taken for an image."""

@@ -6,16 +6,18 @@ import argparse
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..datasets import load_digits, load_mnist
 from ..preprocessing import train_test_split
 from ..tables.encoder import TableEncoder
 from ..tables.targets import ClassTarget, QuantityTarget
 from ..tabular.recipe import CLASSES, QUANTITIES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 DIGIT_NAMES = tuple("0123456789")
 TABLE_UPDATES = 20_000

@@ -6,15 +6,18 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FileFormatError
 from .download import PublishedFile, download
 from .idx import read_idx
 
-Examples = tuple[NDArray[np.uint8], NDArray[np.int64]]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Examples = tuple["NDArray[np.uint8]", "NDArray[np.int64]"]
 
 
 @dataclass(frozen=True)

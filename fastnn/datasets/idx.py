@@ -6,12 +6,14 @@ import gzip
 import math
 import os
 import zlib
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FileFormatError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _IDX_TYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(">u1"),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import check_int
 from .subjects import Subject, subject_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Metric = Literal["accuracy", "log_loss", "r2", "mean_squared_error"]
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import inputs
 from ..network import Network
@@ -15,6 +14,9 @@ from ..table_model import TableModel
 from ..tables.columns import Column, columns_of, default_name
 from ..tables.encoded import CategoryColumn
 from ..tables.targets import ClassTarget
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Subject(ABC):

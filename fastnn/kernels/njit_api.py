@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from numba import njit
 
 from . import layout
@@ -14,6 +13,9 @@ from .layout import BIASES, GRADIENT_INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS, WE
 from .predict import forward_rows
 from .registry import call
 from .train_loop import batch_gradient
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Compiled(NamedTuple):

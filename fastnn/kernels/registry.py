@@ -13,9 +13,8 @@ import inspect
 from collections.abc import Callable
 from enum import IntEnum, auto, unique
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, config, types
 
@@ -23,6 +22,9 @@ from .argument_types import KernelTable, numba_type
 from .intrinsics import twin
 from .jit import COMPILED, INNER, OPTIONS, compile_and_keep
 from .target import DEBUG_KERNELS
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DTYPES = ("float32", "float64")
 INT32, INT64, VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..callbacks import Callback
 from ..history import History
 from .request import check_fields, integer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PAUSE = 100.0
 """Time between two snapshots, at least, in units of the time that one takes: they slow a training by 1% at most."""

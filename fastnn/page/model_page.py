@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..plots import brightest
 from ..table_model import TableModel
@@ -16,6 +15,9 @@ from .live import TrainingWatcher
 from .picture_inputs import PictureInputs
 from .request import check_fields, integer
 from .table_inputs import TableInputs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MOST_CONNECTIONS, MOST_LINES = 25_000, 400
 """Connections between two layers up to which they are drawn, and how many of them, the strongest."""

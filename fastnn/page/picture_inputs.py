@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..datasets import load_digits
 from ..table_model import TableModel
 from .drawing import SIDE, Frame, as_image, enlarged, frame_of, parse_drawing
 from .request import check_fields, integer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 EXAMPLES = 20
 """Examples that are shown at a time."""

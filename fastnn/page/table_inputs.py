@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..table_model import TableModel
 from ..tables.dates import HOURS
 from ..tables.encoded import CategoryColumn, DateColumn, EncodedColumn
 from .request import check_fields, integer, numbers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CURVE_POINTS, PLANE_POINTS = 121, 72
 MOST_POINTS = 600

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .canvas import LETTER, add_scale, image_shape_of, names_or_numbers, new_figure, sheet_of_images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 MAX_COUNTED_CLASSES = 40
 """Number of classes up to which a confusion matrix shows its counts."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from numbers import Real
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FileFormatError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 _STATE_KEYS = {
     "minmax": ("feature_range", "minimum", "maximum"),

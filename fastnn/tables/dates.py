@@ -6,13 +6,15 @@ import re
 import warnings
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .columns import Column, Texts
 from .source import import_library
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["WHOLE_DAYS", "date_format_of", "days_of", "is_ambiguous", "parse_dates"]
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .columns import Column, Texts, as_texts
 from .dates import HOURS, days_of, parse_dates
 from .numbers import PLAIN, WORDS, NumberFormat, format_of
 from .scaling import inverse, robust_scaling, soften
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["CategoryColumn", "DateColumn", "EncodedColumn", "Problem", "QuantityColumn", "column_from_state"]
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..caller import warn_caller
 from ..errors import FileFormatError
@@ -15,6 +14,9 @@ from .columns import Column, columns_of, n_rows_of, take
 from .encoded import CategoryColumn, DateColumn, EncodedColumn, Problem, QuantityColumn, column_from_state
 from .kinds import ColumnKind, Overrides, column_kinds
 from .scaling import IndicatorScaling
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["TableEncoder", "has_own_names"]
 

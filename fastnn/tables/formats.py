@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FileFormatError
 from .builder import ColumnBuilder, Damage
@@ -18,6 +17,9 @@ from .header import has_header, make_names
 from .numbers import decimal_of
 from .source import Source, damage_named, import_library, in_memory
 from .text import Content, Layout, column_notes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["read_arff", "read_excel", "read_libsvm", "read_parquet"]
 

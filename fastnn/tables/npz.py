@@ -7,15 +7,17 @@ import os
 import zipfile
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FileFormatError
 from .columns import Column, default_name, texts_of
 from .source import Source, in_memory
 from .text import Content
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["read_npz"]
 

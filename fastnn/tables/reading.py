@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from .builder import Damage
 from .columns import Column, Texts, n_rows_of
@@ -16,6 +13,10 @@ from .formats import read_arff, read_excel, read_libsvm, read_parquet
 from .npz import read_npz
 from .source import import_library, open_source
 from .text import Content, Layout, read_text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["Table", "read_table"]
 

@@ -7,14 +7,16 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FileFormatError
 from .dialect import BLANKS, DELIMITER, Dialect
 from .encoding import MAX_LINE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["Block", "Records"]
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FileFormatError
 from .columns import Column, Texts, as_texts, missing_rows, number_text
 from .numbers import PLAIN, NumberFormat, format_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["ClassTarget", "QuantityTarget", "make_target", "target_from_state"]
 

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FileFormatError
 from .builder import ColumnBuilder, Damage
@@ -22,6 +21,9 @@ from .header import has_header, make_names
 from .numbers import decimal_of, format_of
 from .records import Block, Records
 from .source import Source, damage_named, import_library
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["Content", "Layout", "column_notes", "listed", "read_text"]
 

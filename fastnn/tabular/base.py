@@ -6,10 +6,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -24,6 +23,9 @@ from .metrics import ValidationMetric
 from .recipe import TabularRecipe
 from .request import TabularData, make_data, read_columns
 from .training import Trained, set_column, train
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like"],

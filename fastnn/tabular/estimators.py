@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from numbers import Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
 
 from ..compat.estimators.scikit_learn import Interval, StrOptions
@@ -15,6 +14,9 @@ from .base import CONSTRAINTS, TabularEstimator, set_arguments
 from .metrics import OF_CLASSES, OF_QUANTITIES
 from .recipe import CLASSES, QUANTITIES, TabularRecipe
 from .request import TabularData
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["TabularClassifier", "TabularRegressor"]
 

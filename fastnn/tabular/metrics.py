@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, mean_absolute_error, r2_score, roc_auc_score
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["OF_CLASSES", "OF_CLASS_SETS", "OF_QUANTITIES", "OF_QUANTITY_SETS", "ValidationMetric"]
 

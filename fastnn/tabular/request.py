@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight
@@ -20,6 +19,9 @@ from ..tables.columns import Column, Texts, columns_of, n_rows_of
 from ..tables.encoder import TableEncoder
 from ..tables.kinds import ColumnKind, Overrides, column_kinds
 from ..tables.targets import ClassTarget, QuantityTarget
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["TabularData", "make_data", "read_columns"]
 

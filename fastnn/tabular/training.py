@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from ..callbacks import EarlyStopping, Metric
 from ..caller import warn_caller
@@ -18,6 +16,9 @@ from ..tables.targets import ClassTarget
 from .metrics import OF_CLASS_SETS, OF_QUANTITY_SETS, ValidationMetric
 from .recipe import TabularRecipe, fit_arguments, network_arguments
 from .request import EncodedRows, TabularData
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["Trained", "set_column", "train"]
 

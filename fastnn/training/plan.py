@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from ..history import History
 from ..kernels import layout
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class StepRates(Protocol):

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from .optimizers import is_known_optimizer
 from .options import Options
 from .overrides import GRADIENT_METHODS, LBFGS_METHODS, overridden, replaced_functions
+
+if TYPE_CHECKING:
+    import numpy as np
 
 VALIDATION = "X_val, y_val"
 """Name of the examples to evaluate that early stopping takes in place of those that it would hold out."""
