@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from typing import Any, Protocol
 
@@ -147,7 +146,7 @@ class ThreadTuner:
 
     def _decide(self, seconds: dict[int, list[float]]) -> None:
         """Keep the number of threads whose steps have the smallest median; the first turn woke the threads."""
-        medians = {count: statistics.median(turns[1:]) for count, turns in seconds.items()}
+        medians = {count: float(np.median(turns[1:])) for count, turns in seconds.items()}
         self.size = min(medians, key=lambda count: medians[count])
         self._seconds_alone = medians[1]
         now = time.monotonic()
