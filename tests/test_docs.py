@@ -91,3 +91,10 @@ def test_links_between_pages_lead_somewhere():
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8")):
             if "://" not in target and not target.startswith("mailto:"):
                 assert (page.parent / target).exists(), f"{name_of(page)}: {target}"
+
+
+def test_the_quick_start_is_two_blocks_to_install_and_train_and_to_test():
+    section = re.search(r"\n## Quick start\n(.*?)\n## ", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)[1]
+    first, second = re.findall(r"^```bash\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    assert first.endswith("fastnn train digits\n")
+    assert "-m pytest" in second
