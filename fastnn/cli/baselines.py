@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ MOST_NUMBERS = 1 << 28
 """Inputs of all rows beyond which the linear model is left out."""
 
 
-def linear_outputs(task: Task) -> NDArray | None:
+def linear_outputs(task: Task) -> NDArray[Any] | None:
     """Return the outputs of a linear model for the held-out rows; None if the table is too large for it.
 
     It is a network without a hidden layer, fitted by L-BFGS to the training and validation rows with the slightest

@@ -78,12 +78,12 @@ def _refuse(model: TableModel, table: Table) -> dict[str, Column]:
     )
 
 
-def write_answers(file: TextIO, model: TableModel, outputs: NDArray) -> None:
+def write_answers(file: TextIO, model: TableModel, outputs: NDArray[Any]) -> None:
     """Write class and confidence of each row, or its values."""
     csv.writer(file, lineterminator="\n").writerows(_rows(model, outputs))
 
 
-def _rows(model: TableModel, outputs: NDArray) -> Iterable[list[Any]]:
+def _rows(model: TableModel, outputs: NDArray[Any]) -> Iterable[list[Any]]:
     if isinstance(model.target, ClassTarget):
         labels, confidence = brightest(outputs)
         names = model.target.class_names

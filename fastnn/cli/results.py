@@ -34,7 +34,7 @@ def model_file(path: str) -> str:
     return inside if os.path.isfile(inside) else path
 
 
-def report(net: Network, task: Task, history: History, outputs: NDArray) -> dict[str, Any]:
+def report(net: Network, task: Task, history: History, outputs: NDArray[Any]) -> dict[str, Any]:
     """Print how well the network does on the held-out examples, beside simpler models; return the scores."""
     more = " and a part of the next" if history.stop_reason == "interrupted" else ""
     plural = "s" * (history.n_threads > 1)
@@ -50,8 +50,8 @@ def report(net: Network, task: Task, history: History, outputs: NDArray) -> dict
     return _report_quantities(task, task.table.target, history, outputs, linear)
 
 
-def _report_classes(task: Task, history: History, outputs: NDArray, linear: NDArray | None) -> dict[str, Any]:
-    def accuracy(labels: NDArray) -> float:
+def _report_classes(task: Task, history: History, outputs: NDArray[Any], linear: NDArray[Any] | None) -> dict[str, Any]:
+    def accuracy(labels: NDArray[Any]) -> float:
         return float((labels == task.y_held).mean())
 
     right = int((plots.brightest(outputs)[0] == task.y_held).sum())
@@ -84,7 +84,7 @@ def _best(task: Task, history: History) -> str:
 
 
 def _report_quantities(
-    task: Task, target: QuantityTarget, history: History, outputs: NDArray, linear: NDArray | None
+    task: Task, target: QuantityTarget, history: History, outputs: NDArray[Any], linear: NDArray[Any] | None
 ) -> dict[str, Any]:
     truth = target.values(task.y_held)
     models = {
@@ -122,7 +122,7 @@ def finished_model(net: Network, task: Task, options: Any, scores: dict[str, Any
 
 
 def write_results(
-    folder: Path, model: Network | TableModel, task: Task, history: History, outputs: NDArray
+    folder: Path, model: Network | TableModel, task: Task, history: History, outputs: NDArray[Any]
 ) -> list[str]:
     """Write the model, the history and, if matplotlib is installed, the figures; return the names of the files."""
     model.save(folder / MODEL)
@@ -138,7 +138,7 @@ def write_results(
     return written + list(figures)
 
 
-def make_figures(model: Network | TableModel, task: Task, history: History, outputs: NDArray) -> dict[str, Figure]:
+def make_figures(model: Network | TableModel, task: Task, history: History, outputs: NDArray[Any]) -> dict[str, Figure]:
     """Return the figures that suit the task, by file name."""
     net = model.network if isinstance(model, TableModel) else model
     names = None if task.table is None or task.image_shape else task.table.encoder.feature_names

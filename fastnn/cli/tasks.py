@@ -121,10 +121,10 @@ class Task:
     """
 
     name: str
-    X: NDArray
-    y: NDArray
-    X_held: NDArray
-    y_held: NDArray
+    X: NDArray[Any]
+    y: NDArray[Any]
+    X_held: NDArray[Any]
+    y_held: NDArray[Any]
     recipe: Recipe
     class_names: tuple[str, ...] | None
     target_names: tuple[str, ...] = ("target",)
