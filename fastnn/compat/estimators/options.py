@@ -17,6 +17,7 @@ class NumberInterval(Interval):
     """An interval of numbers, to which booleans do not belong."""
 
     def is_satisfied_by(self, val: Any) -> bool:
+        """Return whether it holds the value."""
         return not isinstance(val, bool) and bool(super().is_satisfied_by(val))
 
 
