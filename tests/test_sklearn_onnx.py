@@ -1,5 +1,6 @@
 """skl2onnx converts the estimators, whichever is imported first."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -16,6 +17,7 @@ from skl2onnx import to_onnx
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fastnn.compat.estimators.skl2onnx_converters import register_when_imported
 from fastnn.sklearn import MLPClassifier, MLPRegressor
 
 ROWS = DIGITS.astype(np.float32)
@@ -72,3 +74,32 @@ def test_either_may_be_imported_first(modules):
     program += "from skl2onnx._supported_operators import get_model_alias\n"
     program += "print(get_model_alias(fastnn.sklearn.MLPRegressor))"
     assert run_python(program) == "FastnnMLPRegressor\n"
+
+
+def test_a_version_that_lacks_what_is_needed_is_named(monkeypatch):
+    monkeypatch.delattr("skl2onnx.update_registered_converter")
+    with pytest.warns(RuntimeWarning, match="no converters for this version of skl2onnx"):
+        register_when_imported(MLPClassifier, MLPRegressor)
+
+
+def test_where_skl2onnx_is_not_installed_nothing_happens(monkeypatch):
+    monkeypatch.setattr("sys.meta_path", [])
+    monkeypatch.setattr("sys.modules", {name: module for name, module in sys.modules.items() if name != "skl2onnx"})
+    register_when_imported(MLPClassifier, MLPRegressor)
+    (finder,) = sys.meta_path
+    assert finder.find_spec("skl2onnx", None) is None
+
+
+def test_it_registers_once_the_module_has_run(monkeypatch):
+    monkeypatch.setattr("sys.modules", {name: module for name, module in sys.modules.items() if name != "skl2onnx"})
+    monkeypatch.setattr("sys.meta_path", list(sys.meta_path))
+    register_when_imported(MLPClassifier, MLPRegressor)
+    finder = sys.meta_path[0]
+    ran = []
+    monkeypatch.setattr(finder, "register", lambda: ran.append("registered"))
+    assert finder.find_spec("numpy", None) is None
+    spec = finder.find_spec("skl2onnx", None)
+    assert ran == []
+    finder._execute(ran.append, "module")
+    assert ran == ["module", "registered"]
+    assert spec.loader.exec_module.func == finder._execute
