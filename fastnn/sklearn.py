@@ -8,6 +8,8 @@ Their subclasses work as those of scikit-learn's estimators do. Where one overri
 such as `_backprop`, scikit-learn's own training runs, with a warning. A subclass gives options to this constructor or
 to `set_params`; an attribute that it sets is its own, whatever its name.
 
+skl2onnx converts fitted `MLPClassifier` and `MLPRegressor`, alone and in pipelines, as it does scikit-learn's.
+
 `TabularClassifier` and `TabularRegressor` take tables with categories and missing values, and need no tuning.
 """
 
@@ -29,6 +31,7 @@ from .compat.estimators.options import (
     keep_arguments,
 )
 from .compat.estimators.perceptron import CompiledClassifier, CompiledRegressor
+from .compat.estimators.skl2onnx_converters import register_when_imported
 from .tabular.estimators import TabularClassifier, TabularRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor"]
@@ -308,3 +311,6 @@ class MLPRegressor(CompiledRegressor, scikit_learn.MLPRegressor):
         dtype: str | None = None,
     ) -> None:
         keep_arguments(self, locals())
+
+
+register_when_imported(MLPClassifier, MLPRegressor)

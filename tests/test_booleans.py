@@ -66,3 +66,13 @@ def test_a_step_refuses_dropout_which_it_would_ignore():
     with pytest.raises(ValueError, match="step makes updates without dropout"):
         net.step(X, Y, 0.1)
     assert np.array_equal(before, net.parameters)
+
+
+@pytest.mark.parametrize("value", [False, True, np.True_], ids=repr)
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_an_estimators_own_options_take_no_booleans(kind, value):
+    estimators = pytest.importorskip("fastnn.sklearn", exc_type=ImportError)
+    estimator = getattr(estimators, kind)
+    for name in estimator.fastnn_constraints:
+        with pytest.raises((TypeError, ValueError), match=name):
+            estimator(**{name: value}).fit(X, Y[:, 0] > 0)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import stat
 import struct
 import subprocess
@@ -69,6 +70,27 @@ def test_the_description_of_a_network_is_restored(dtype, path):
     names = ("sizes", "activation", "loss_name", "dtype", "seed", "input_scale")
     names += ("epochs_trained", "column_names", "class_names")
     assert [getattr(again, name) for name in names] == [getattr(net, name) for name in names]
+
+
+def test_the_state_of_the_optimizer_is_kept_by_checkpoints_and_pickles_alone(path, tmp_path):
+    """As `Network.save` says: `fit` starts the optimizer anew on a network that is loaded."""
+
+    def train(net, epochs, **given):
+        net.fit(rows(), LABELS, epochs=epochs, optimizer="adam", learning_rate=0.01, **given)
+        return net.parameters.tobytes()
+
+    net, resumed = trained(), trained()
+    train(net, 3)
+    train(resumed, 3, checkpoint=tmp_path / "run")
+    net.save(path)
+    loaded, pickled = fastnn.load(path), pickle.loads(pickle.dumps(net))
+    assert loaded.training_state.optimizer is None
+    anew = net.copy()
+    anew.training_state.optimizer = None
+    goes_on = train(net, 2)
+    assert train(pickled, 2) == goes_on
+    assert train(trained(), 5, checkpoint=tmp_path / "run", resume=True) == goes_on
+    assert train(loaded, 2) == train(anew, 2) != goes_on
 
 
 @BOTH

@@ -1,10 +1,16 @@
 """What is written twice, for people and for packagers, says the same."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
+
+import fastnn
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = ROOT / "pyproject.toml"
@@ -41,3 +47,24 @@ def test_the_citation_names_the_project():
     assert f"title: {project()['name']}\n" in text
     assert f"license: {project()['license']}\n" in text
     assert re.findall(r"^  - (.+)$", text.split("keywords:")[1], re.MULTILINE) == project()["keywords"]
+
+
+@pytest.mark.slow
+def test_a_zipped_package_trains_on_its_digits(tmp_path):
+    package, archive = Path(fastnn.__file__).parent, tmp_path / "zipped.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in package.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                packed.write(path, path.relative_to(package.parent))
+    program = """
+import fastnn
+X, y = fastnn.datasets.load_digits()
+net = fastnn.Network([64, 10], activation="softmax", loss="cross_entropy", input_scale=1 / 16, seed=0)
+net.fit(X, y, epochs=1)
+print(fastnn.__file__, X.shape, net.epochs_trained)
+"""
+    given = os.environ | {"PYTHONPATH": str(archive), "FASTNN_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, env=given, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == f"{archive}{os.sep}fastnn{os.sep}__init__.py (1797, 64) 1\n"

@@ -99,6 +99,7 @@ def _split(spec: Spec, X: Any, y: Any, weight: Any, fraction: Any, seed: int) ->
         raise ValueError("X must have at least one row, got 0")
     inputs.as_targets("y", y, spec, n_rows)
     y = inputs.as_numeric_array("y", y)
+    weights = inputs.as_weights("sample_weight", weight, spec, n_rows)
     n_held_out = round(n_rows * fraction)
     if not 0 < n_held_out < n_rows:
         raise ValueError(
@@ -108,5 +109,4 @@ def _split(spec: Spec, X: Any, y: Any, weight: Any, fraction: Any, seed: int) ->
     train, held_out = np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
     if weight is None:
         return X[train], y[train], None, (X[held_out], y[held_out])
-    weight = inputs.as_weights("sample_weight", weight, spec, n_rows)
-    return X[train], y[train], weight[train], (X[held_out], y[held_out], weight[held_out])
+    return X[train], y[train], weights[train], (X[held_out], y[held_out], weights[held_out])

@@ -12,14 +12,23 @@ from ...losses import Huber, Quantile
 from ...optimizers import Optimizer
 from .scikit_learn import Interval, StrOptions, validate_parameter_constraints
 
+
+class NumberInterval(Interval):
+    """An interval of numbers, to which booleans do not belong."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Return whether it holds the value."""
+        return not isinstance(val, bool) and bool(super().is_satisfied_by(val))
+
+
 NOT_FOR_NUMBERS = {"cross_entropy", "binary_cross_entropy", "perceptron", "half_squared_error"}
 ACTIVATIONS = [StrOptions({"logistic", *ACTIVATION_CODES} - {"softmax", "step"}), list, tuple]
 REGRESSION_LOSSES = [StrOptions(set(LOSS_CODES) - NOT_FOR_NUMBERS), Huber, Quantile]
 CONSTRAINTS: dict[str, list[Any]] = {
-    "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
+    "dropout": [NumberInterval(Real, 0, 1, closed="left"), list, tuple],
     "optimizer": [None, str, Optimizer],
     "callbacks": [None, list, tuple],
-    "n_threads": [None, Interval(Integral, 1, None, closed="left")],
+    "n_threads": [None, NumberInterval(Integral, 1, None, closed="left")],
     "dtype": [None, StrOptions({"float32", "float64"})],
 }
 """Options of both estimators -> what they may be."""
