@@ -380,7 +380,7 @@ class Network:
     def step(self, X: Any, y: Any, learning_rate: float, *, sample_weight: Any = None) -> float:
         """Make one update of gradient descent on the batch: W = W - rate * gradient, b = b - rate * gradient.
 
-        The same bits as a one-batch `fit`; a network with dropout, whose draws `fit` counts by epochs, is refused.
+        The same bits as a one-batch `fit`, but without dropout, whose draws `fit` counts by epochs.
 
         Parameters
         ----------
@@ -397,8 +397,6 @@ class Network:
         rate = check_learning_rate("learning_rate", learning_rate, self.dtype)
         examples, _ = inputs.as_examples(X, y, sample_weight, self.engine.spec, NAMES)
         self.engine.check_trainable()
-        if any(self.dropout):
-            raise ValueError(f"step makes updates without dropout, got a network with dropout={self.dropout}; use fit")
         with self.training_state.exclusive():
             return self.engine.step(examples, rate, self.training_state.frozen)
 

@@ -33,7 +33,7 @@ def environment():
     return variables
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def default_sigint():
     """Let Python handle Ctrl-C as in a terminal; a process started in the background ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

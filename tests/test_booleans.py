@@ -60,14 +60,6 @@ def test_a_seed_that_is_set_later_is_checked_as_the_first_one(seed):
     assert net.seed == before
 
 
-def test_a_step_refuses_dropout_which_it_would_ignore():
-    net = regressor(dropout=0.5)
-    before = net.parameters
-    with pytest.raises(ValueError, match="step makes updates without dropout"):
-        net.step(X, Y, 0.1)
-    assert np.array_equal(before, net.parameters)
-
-
 @pytest.mark.parametrize("value", [False, True, np.True_], ids=repr)
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_an_estimators_own_options_take_no_booleans(kind, value):

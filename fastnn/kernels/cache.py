@@ -21,6 +21,7 @@ from typing import Any
 import llvmlite
 import numba
 from numba.core import compiler, config
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 
 from .target import DEBUG_KERNELS
@@ -84,7 +85,9 @@ def prepare(folder: Path) -> None:
 
 def folder_in_use() -> Path | None:
     """Return the folder for the kernels as they are compiled now; None, with one warning, if it cannot be used."""
-    return _prepared(code_key())
+    with global_compiler_lock:  # the key asks LLVM, whose lock a child forked meanwhile would find taken for ever
+        key = code_key()
+    return _prepared(key)
 
 
 @lru_cache(maxsize=8)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,10 +123,13 @@ def claim(job: Job) -> Iterator[bool]:
     except OSError:
         yield True
         return
+    locked = _lock(handle)
     try:
-        yield _lock(handle)
+        yield locked
     finally:
-        os.close(handle)  # which releases the lock
+        if locked:
+            _unlock(handle)
+        os.close(handle)
 
 
 def _lock(handle: int) -> bool:
@@ -141,6 +144,15 @@ def _lock(handle: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def _unlock(handle: int) -> None:
+    """Release the lock, which closing alone would not while a forked child has a copy of the handle."""
+    with suppress(OSError):
+        if sys.platform == "win32":
+            msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+        else:
+            fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 def can_start_processes() -> bool:

@@ -289,7 +289,7 @@ def loss_explosion(means: list[float]) -> str | None:
     return None
 
 
-def first_steps(run: TrainingRun) -> int:
+def first_steps(run: TrainingRun, call_seconds: float) -> int:
     """Return the steps of the first call: no more than surely end in time, since no step was measured yet."""
     if not COMPILED:
         return 1
@@ -297,7 +297,7 @@ def first_steps(run: TrainingRun) -> int:
     evaluation = arguments.validation.n_rows * arguments.network.parameters.size * SLOWEST_PRODUCT
     per_epoch = evaluation + arguments.examples.n_rows * SLOWEST_ROW
     seconds = step_work(run) * SLOWEST_PRODUCT + per_epoch / run.plan.steps_per_epoch
-    return max(1, min(int(CALL_SECONDS / seconds), MAX_STEPS))
+    return max(1, min(int(call_seconds / seconds), MAX_STEPS))
 
 
 def train(run: TrainingRun, tuner_class: Callable[[TrainingRun], Any] = ThreadTuner) -> None:
@@ -329,8 +329,8 @@ def train(run: TrainingRun, tuner_class: Callable[[TrainingRun], Any] = ThreadTu
 
 def _train_to_end(run: TrainingRun, tuner: Any, finite: np.ndarray) -> None:
     """Call the compiled epochs again and again; `finite` keeps the parameters of the last sound return."""
-    parameters, steps = run.arguments.network.parameters, first_steps(run)
     call_seconds = OBSERVED_CALL_SECONDS if run.is_observed else CALL_SECONDS
+    parameters, steps = run.arguments.network.parameters, first_steps(run, call_seconds)
     while True:
         diverged = run.diverged() if run.plan.on_divergence == "raise" else None
         if diverged:
