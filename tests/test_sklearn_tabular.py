@@ -40,7 +40,7 @@ FRAME, COST = table()
 DEAR = np.where(np.median(COST) < COST, "dear", "cheap")
 THIRDS = np.digitize(COST, np.quantile(COST, [0.33, 0.67]))
 
-checks = parametrize_with_checks(
+CHECKS = parametrize_with_checks(  # an iterator, in old versions
     [
         TabularClassifier(hidden_layer_sizes=(16,), n_threads=1, max_iter=100),
         TabularRegressor(hidden_layer_sizes=(16,), n_threads=1, max_iter=100),
@@ -48,7 +48,7 @@ checks = parametrize_with_checks(
 )
 
 
-@checks
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
 def test_passes_the_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
