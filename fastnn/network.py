@@ -904,9 +904,10 @@ class Network:
           (0): Linear(in_features=4, out_features=3, bias=True)
         )
         """
+        check_bool("logits", logits)
         from .convert.torch import to_module
 
-        return to_module(self.describe(), check_bool("logits", logits))
+        return to_module(self.describe(), logits)
 
     def to_sklearn(self, classes: Sequence[Any] | None = None) -> Any:
         """Return the network as a fitted scikit-learn estimator.

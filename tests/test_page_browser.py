@@ -225,7 +225,8 @@ def test_a_wrong_token_and_another_site_are_refused(page, shown):
         for event in page.events
         if event.get("method") == "Network.responseReceivedExtraInfo"
     ]
-    assert statuses == [403, 501]  # for the Origin; for the question that a browser asks first
+    # for the Origin; for the question that a browser asks first, once or again
+    assert set(statuses) == {403, 501}
 
 
 def test_the_columns_of_a_table_are_moved(chromium, tmp_path):

@@ -37,7 +37,7 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname != LIBRARY:
             return None
-        others = (finder for finder in list(sys.meta_path) if finder is not self)
+        others = (finder for finder in list(sys.meta_path) if not isinstance(finder, _Finder))
         found = (finder.find_spec(fullname, path, target) for finder in others)
         spec = next((spec for spec in found if spec is not None), None)
         if spec is not None and spec.loader is not None:
