@@ -196,9 +196,9 @@ def torch_trainer(case: Case, n_threads: int = 1, compiled: bool = False) -> Tra
 
     def train(epochs: int, shuffled: bool) -> float:
         for _ in range(epochs):
-            order = torch.randperm(case.rows) if shuffled else torch.arange(case.rows)
+            order: Any = torch.randperm(case.rows) if shuffled else torch.arange(case.rows)
             total = torch.zeros(())
-            for batch in order.split(case.batch_size):  # type: ignore[no-untyped-call]
+            for batch in order.split(case.batch_size):
                 optimizer.zero_grad(set_to_none=True)
                 loss = loss_of(X[batch], y[batch])
                 loss.backward()
