@@ -19,6 +19,10 @@ from fastnn.kernels.train_loop import shuffle
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 """Runs a test for parameters of each type."""
 
+in_checkout = pytest.mark.skipif(
+    not (Path(__file__).parent.parent / "fastnn").is_dir(), reason="the package's sources are not beside the tests"
+)
+
 
 # ---- Networks and data
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from helpers import in_checkout
 
 lint = pytest.importorskip("tools.lint_kernels")
 mutate = pytest.importorskip("tools.mutate")
@@ -82,6 +83,7 @@ def test_numba_stays_in_its_folder():
     assert not complaints(INSIDE, "from numba import njit\n")
 
 
+@in_checkout
 def test_the_modules_and_tests_of_mutants_exist():
     """A test that does not exist would kill every mutant."""
     tests_of = mutate.modules()
@@ -102,6 +104,7 @@ def test_what_does_not_exist_is_an_error(entry, monkeypatch):
         mutate.modules()
 
 
+@in_checkout
 def test_the_equivalent_mutants_are_mutants():
     keys = mutate.equivalent_mutants()
     mutants = [mutant.key for module in {key[0] for key in keys} for mutant in mutate.mutants_of(module)]

@@ -1,6 +1,7 @@
 """The lint that finds locks which a forked child would not get anew: the package passes, and it can fail."""
 
 import pytest
+from helpers import in_checkout
 
 lint = pytest.importorskip("tools.lint_locks")
 
@@ -39,6 +40,7 @@ def test_what_is_no_lock_passes(text):
     assert not list(lint.complaints("some.py", text))
 
 
+@in_checkout
 @pytest.mark.parametrize("name", lint.ALLOWED)
 def test_a_file_that_may_make_locks_makes_some(name, monkeypatch):
     """An exception for a file that makes none would cover the next one."""
