@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def check_int(name: str, value: object, least: int) -> int:
     """Return the argument `name` as an int of at least `least`."""
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     try:
         number = operator.index(value)  # type: ignore[arg-type]
