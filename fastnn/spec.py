@@ -138,7 +138,7 @@ def check_sizes(sizes: object) -> tuple[int, ...]:
     if given is None:
         raise TypeError(f"sizes must be a sequence of integers such as [784, 16, 10], got {sizes!r}")
     try:
-        if any(isinstance(size, bool) for size in given):  # which Python takes for 0 and 1
+        if any(isinstance(size, bool | np.bool_) for size in given):  # which Python takes for 0 and 1
             raise TypeError
         checked = tuple(operator.index(size) for size in given)
     except TypeError:

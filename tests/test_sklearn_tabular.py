@@ -184,7 +184,10 @@ class TestWeights:
 
     @pytest.mark.parametrize(
         ("weight", "message"),
-        [(np.zeros(N), "at least one non-zero number|must not be 0 for every"), (np.full(N, -1.0), "numbers of 0 or more")],
+        [
+            (np.zeros(N), "at least one non-zero number|must not be 0 for every"),
+            (np.full(N, -1.0), "numbers of 0 or more"),
+        ],
     )
     def test_weights_that_make_no_sense(self, weight, message):
         with pytest.raises(ValueError, match=message):
