@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn.kernels import cache, compilation, kernel_table, registry
 from fastnn.kernels.argument_types import Floats
 from fastnn.kernels.compilation import claim, compile_all, compile_unclaimed, is_kept, machine_code, wait_for
@@ -185,3 +186,15 @@ def test_cold_processes_share_the_kernels_and_have_the_same_results():
     assert parameters == others
     assert np.isfinite(parameters).all()
     assert not set(first) & set(second)  # each kernel was compiled by one, or by a second process
+
+
+def test_a_later_training_does_not_look_for_its_kernels(monkeypatch):
+    net = fastnn.Network([2, 2], seed=0)
+    asked = []
+    monkeypatch.setattr(compilation, "is_kept", lambda job: asked.append(job) or True)
+    kernel_table.compile_kernels.cache_clear()
+    net.fit(np.eye(2), [0, 1], epochs=1, progress=False)
+    assert asked
+    asked.clear()
+    net.fit(np.eye(2), [0, 1], epochs=1, progress=False)
+    assert not asked

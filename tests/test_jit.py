@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from helpers import run_python
 
 from fastnn.kernels.cache import KernelCache
 from fastnn.kernels.jit import COMPILED, defer_sigint, entry
@@ -65,3 +66,14 @@ def test_ctrl_c_while_a_kernel_is_compiled_leaves_it_whole(monkeypatch):
         assert out.tolist() == [2, 2]
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_without_compilation_a_network_trains():
+    program = """
+import numpy as np
+import fastnn
+
+net = fastnn.Network([2, 2], seed=0)
+print(len(net.fit(np.eye(2), [0, 1], epochs=2, progress=False)["loss"]))
+"""
+    assert run_python(program, NUMBA_DISABLE_JIT="1").stdout.split() == ["2"]

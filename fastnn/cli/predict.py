@@ -19,20 +19,14 @@ from .results import model_file
 from .table_reading import read_rows, resolve_name, tell_problems, tell_surprises
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
     model = load_model(model_file(arguments.model))
-    table = read_rows(arguments.file, model.encoder, arguments)
-    tell_surprises(table, _say)
-    columns = without_target(model, table, arguments.target)
-    try:
-        values, problems = model.encoder.raw(columns)
-    except (TypeError, ValueError) as error:
-        raise FileFormatError(f"{arguments.file}: {error}") from None
-    tell_problems(table, problems, _say)
+    _, _, values = read_inputs(model, arguments.file, arguments)
     outputs = model.network.predict(model.encoder.encode(values, model.network.dtype))
     if arguments.output is None:
         write_answers(sys.stdout, model, outputs)
@@ -40,6 +34,40 @@ def run(arguments: argparse.Namespace) -> int:
         with open(arguments.output, "w", newline="", encoding="utf-8") as file:
             write_answers(file, model, outputs)
     return 0
+
+
+def read_inputs(
+    model: TableModel, path: str, arguments: argparse.Namespace, *, targets: bool = False
+) -> tuple[Table, dict[str, Column], NDArray[np.float64]]:
+    """Read the rows of a file for a model, and say on stderr what surprises in them.
+
+    Parameters
+    ----------
+    model : TableModel
+    path : str
+    arguments : Namespace
+        How the file is read, and which column is the target.
+    targets : bool, default False
+        Whether what is to be learned is read, too, where the file has it.
+
+    Returns
+    -------
+    Table
+        The whole file.
+    dict
+        Its columns that the model takes.
+    ndarray of float64, (n, n_columns)
+        As `TableEncoder.raw` returns them.
+    """
+    table = read_rows(path, model.encoder, arguments, targets=targets)
+    tell_surprises(table, _say)
+    columns = without_target(model, table, arguments.target)
+    try:
+        values, problems = model.encoder.raw(columns)
+    except (TypeError, ValueError) as error:
+        raise FileFormatError(f"{path}: {error}") from None
+    tell_problems(table, problems, _say)
+    return table, columns, values
 
 
 def _say(text: str) -> None:

@@ -17,7 +17,6 @@ import numpy as np
 
 from ..datasets import load_digits, load_mnist
 from ..datasets.collections import MNIST, data_folders, local_folder
-from ..errors import FileFormatError
 from ..network import Network
 from ..page import (
     Examples,
@@ -35,9 +34,9 @@ from ..tables.encoder import has_own_names
 from ..tables.reading import Table
 from ..tables.targets import ClassTarget
 from .notices import notice_of_compilation
-from .predict import without_target
+from .predict import read_inputs
 from .results import model_file
-from .table_reading import read_rows, resolve_name, tell_problems, tell_surprises
+from .table_reading import resolve_name
 from .tasks import DIGIT_NAMES, Task
 
 if TYPE_CHECKING:
@@ -171,14 +170,7 @@ def _digit_inputs(model: TableModel, shape: tuple[int, int] | None, arguments: a
 
 def _read_data(model: TableModel, arguments: argparse.Namespace) -> TableData:
     """Return the rows of a file as the model takes them, with what is to be learned of them if it is there."""
-    table = read_rows(arguments.data, model.encoder, arguments, targets=True)
-    tell_surprises(table, _say)
-    columns = without_target(model, table, arguments.target)
-    try:
-        values, problems = model.encoder.raw(columns)
-    except (TypeError, ValueError) as error:
-        raise FileFormatError(f"{arguments.data}: {error}") from None
-    tell_problems(table, problems, _say)
+    table, columns, values = read_inputs(model, arguments.data, arguments, targets=True)
     targets = _targets(model, table, arguments.target, columns)
     if targets is None:
         return TableData(values)
@@ -199,7 +191,3 @@ def _targets(model: TableModel, table: Table, option: str | None, columns: Colle
     if isinstance(model.target, ClassTarget):
         return replace(model.target, name=name).labels(table.columns)
     return replace(model.target, names=(name,)).numbers(table.columns)[:, 0]
-
-
-def _say(text: str) -> None:
-    print(f"fastnn: {text}", file=sys.stderr)

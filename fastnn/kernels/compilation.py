@@ -68,8 +68,8 @@ def compile_all(jobs: Sequence[Job], dtype: str) -> None:
     dtype : str
         Of the network that they are for.
     """
-    missing = [job for job in jobs if not is_kept(job)]
-    if not COMPILED or not missing or folder_in_use() is None:
+    missing = [job for job in jobs if not is_kept(job)] if COMPILED else []
+    if not missing or folder_in_use() is None:
         return  # `machine_code` loads what is kept when it is wanted
     helper = second_process(missing, dtype) if can_start_processes() and len(missing) >= WORTH_A_PROCESS else None
     with helper or nullcontext():
@@ -102,14 +102,17 @@ def wait_for(job: Job) -> None:
 def is_kept(job: Job) -> bool:
     """Return whether a kernel is compiled, or kept on disk."""
     kernel, exact = job
+    if exact in kernel.overloads:
+        return True
     path = kernel_path(job)
-    return exact in kernel.overloads or (path is not None and path.exists())
+    return path is not None and path.exists()
 
 
 def kernel_path(job: Job) -> Path | None:
     """Return where a kernel is kept; None where none is."""
     kernel, exact = job
-    return kernel._cache.path(exact) if COMPILED else None
+    path: Path | None = kernel._cache.path(exact)
+    return path
 
 
 @contextmanager

@@ -28,14 +28,13 @@ from .predict import forward_rows, predict_rows
 from .registry import LINKED_KERNELS, PROTOTYPES, USER_FUNCTIONS, Signature, Slot, argument_types
 from .sparse import sparse_forward, sparse_gradient_pass
 from .stochastic_regularization import drop_hidden, perturb_examples
-from .train_loop import (
+from .train_loop import forward_examples, train_steps
+from .update_passes import (
     clipped_update_pass,
-    forward_examples,
     input_scales_pass,
     max_norm_pass,
     penalty_pass,
     row_norms_pass,
-    train_steps,
     update_pass,
     weight_gradient_pass,
 )
@@ -141,6 +140,7 @@ def compile_named(dtype: str, names: list[str], folder: str) -> None:
     compile_unclaimed([_job(kernels[name], dtype) for name in names])
 
 
+@lru_cache(maxsize=64)  # every training asks
 def compile_kernels(dtype: str, kernels: Kernels) -> None:
     """Compile these kernels, or load them, the costliest first; with a second process where there are many.
 

@@ -1,4 +1,4 @@
-"""A training as it goes on: small snapshots at the ends of epochs, which another thread shows."""
+"""A running training: small snapshots at the ends of epochs, which another thread shows."""
 
 from __future__ import annotations
 

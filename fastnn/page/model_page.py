@@ -34,7 +34,7 @@ class ModelPage:
     title : str
         What the model is called.
     watcher : TrainingWatcher, optional
-        Of the training that goes on; answers are those of its last snapshot.
+        Of the running training; answers are those of its last snapshot.
     """
 
     def __init__(

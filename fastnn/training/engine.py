@@ -292,7 +292,7 @@ class Engine:
         n_threads = self.team_size(examples.n_rows)
         memory, work = self.workspace("predict", min(examples.n_rows, PREDICT_ROWS * n_threads))
         kernels = required_for_input_gradients(loss=not len(outputs))
-        view = self.network_view(memory, aligned_zeros(0, self.dtype), kernels)
+        view = self.network_view(memory, self._no_gradient, kernels)
         below = memory.table[:1].copy()
         below[0, layout.COLUMNS] = layout.columns_of(self.spec.sizes[0], self.dtype.itemsize)
         below[0, layout.DELTAS] = below[0, layout.INPUTS]
