@@ -76,4 +76,4 @@ import fastnn
 net = fastnn.Network([2, 2], seed=0)
 print(len(net.fit(np.eye(2), [0, 1], epochs=2, progress=False)["loss"]))
 """
-    assert run_python(program, NUMBA_DISABLE_JIT="1").stdout.split() == ["2"]
+    assert run_python(program, NUMBA_DISABLE_JIT="1").split() == ["2"]
