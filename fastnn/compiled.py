@@ -71,7 +71,9 @@ def workspace(
     gradient = aligned_zeros(engine.buffer.size, engine.dtype)
     records = layout.Records(np.empty(0, np.int64), np.zeros(3, np.int64), np.zeros(3), np.zeros((1, 4)), gradient[:0])
     rule, stochastic = plain_sgd_rule(engine.buffer), no_stochastic_regularization(engine.buffer)
-    kernels = kernel_table.required_for_training(rule, stochastic, (examples.kind,) * 2, gradient=False)
+    kernels = kernel_table.required_for_training(
+        rule, stochastic, (examples.kind,) * 2, gradient=False, table=memory.table
+    )
     network = engine.network_view(memory, gradient, kernels)
     barrier, transposed = threads.new_barrier(1), int(orientation == "in_out")
     return ArrayWorkspace(

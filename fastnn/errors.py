@@ -81,8 +81,8 @@ class TrainingWarning(UserWarning):
     """A training cannot work well as it is set up; the message says why, and what to change.
 
     `fit`, `fit_stream` and `fit_many` warn at most once each of targets that the output's activation cannot give, of
-    inputs in the hundreds, of a hidden layer whose neurons are all dead, and of outputs that are the same for all
-    examples.
+    inputs in the hundreds, of a hidden layer whose neurons are all dead, of outputs that are the same for all
+    examples, and of precision="bfloat16" on a processor that does not multiply such numbers.
 
     Examples
     --------

@@ -71,10 +71,14 @@ class Network:
     bias_init : None, function, or a sequence of one for each layer of weights
         None: biases 0. A function f(generator, (n_out, 1)) returns an array of that shape, as
         `fastnn.initialisers.Normal(1.0)` does.
+    precision : {None, "float32", "bfloat16"}
+        What the operands of the products are rounded to while training. None: not at all, they are of `dtype`.
+        "bfloat16" (8 bits of precision, the range of float32) is for wide layers on processors that multiply such
+        numbers faster; see the guide. Weights, sums, updates and predictions stay float32.
 
     Attributes
     ----------
-    sizes, activation, loss_name, dtype, seed, input_scale, dropout, learned_input_scale
+    sizes, activation, loss_name, dtype, seed, input_scale, dropout, learned_input_scale, precision
         What it was built with; `activation` is a tuple with one name per layer.
     weights, biases : tuple of ndarray
         `weights[l]` has shape (n_out, n_in), row j the weights into neuron j; `biases[l]` (n_out,). Writable views
@@ -125,8 +129,9 @@ class Network:
         dropout: float | Sequence[float] = 0.0,
         learned_input_scale: bool = False,
         bias_init: Any = None,
+        precision: str | None = None,
     ) -> None:
-        spec = make_spec(sizes, activation, loss, dtype, input_scale, dropout, learned_input_scale)
+        spec = make_spec(sizes, activation, loss, dtype, input_scale, dropout, learned_input_scale, precision)
         draws = as_initialisers(init, spec.activation), as_bias_initialisers(bias_init, len(spec.activation))
         if seed is None:
             seed = int(np.random.default_rng().integers(1 << 63))
@@ -203,6 +208,11 @@ class Network:
     def learned_input_scale(self) -> bool:
         """Whether each input has a learned factor."""
         return self.engine.spec.learned_input_scale
+
+    @property
+    def precision(self) -> str:
+        """What the operands of a training's products are rounded to: "bfloat16", or the dtype's name."""
+        return self.engine.spec.precision
 
     @property
     def input_scales(self) -> np.ndarray:

@@ -54,7 +54,9 @@ class MemoryLayout:
     block: int
 
 
-def make_layout(spec: Spec, block: int = 1, sparse: bool = False, strides: tuple[int | None, ...] = ()) -> MemoryLayout:
+def make_layout(
+    spec: Spec, block: int = 1, sparse: bool = False, strides: tuple[int | None, ...] = (), rounded: bool = False
+) -> MemoryLayout:
     """Place every layer for a workspace of `block` rows, each part at the start of a cache line.
 
     Parameters
@@ -66,15 +68,17 @@ def make_layout(spec: Spec, block: int = 1, sparse: bool = False, strides: tuple
         Sparse inputs take no workspace: they are read in place.
     strides : tuple of (int or None), optional
         Strides between the rows of W where they are prescribed, one for each layer.
+    rounded : bool, default False
+        The products' operands are rounded to bfloat16: the workspace holds the weights as pairs, too.
     """
     # the codes are part of the key: a name can be registered anew, and a stale code would call a missing kernel
     codes = tuple(activation_code(name) for name in spec.activation)
-    return _make_layout(spec, codes, block, sparse, strides)
+    return _make_layout(spec, codes, block, sparse, strides, rounded)
 
 
 @lru_cache(maxsize=128)
 def _make_layout(
-    spec: Spec, codes: tuple[int, ...], block: int, sparse: bool, strides: tuple[int | None, ...]
+    spec: Spec, codes: tuple[int, ...], block: int, sparse: bool, strides: tuple[int | None, ...], rounded: bool
 ) -> MemoryLayout:
     itemsize = np.dtype(spec.dtype).itemsize
     line = CACHE_LINE // itemsize
@@ -108,9 +112,43 @@ def _make_layout(
     if spec.learned_input_scale:
         table[0, layout.GRADIENT_INPUTS], table[0, layout.INPUT_SCALES] = before_scales, parameters
         parameters += whole_lines(n_inputs)
+    table[:, layout.PAIRS] = table[:, layout.TRANSPOSED_PAIRS] = -1
+    if rounded:
+        workspace = _place_pairs(table, workspace, block, sparse, itemsize)
     dropped = [round(rate * layout.DROP_UNIT) for rate in spec.dropout]
     table[0, layout.DROPPED_IN], table[:-1, layout.DROPPED] = dropped[0], dropped[1:]
     return MemoryLayout(table, parameters, workspace, block)
+
+
+def _place_pairs(table: np.ndarray, workspace: int, block: int, sparse: bool, itemsize: int) -> int:
+    """Place the pairs of every layer, but the first of sparse rows, in the workspace; return where it ends."""
+
+    def place(n_rows: int, stride: int) -> int:
+        nonlocal workspace
+        start = workspace
+        workspace += n_rows * stride
+        workspace += -workspace % (CACHE_LINE // itemsize)
+        return start
+
+    for number, row in enumerate(table[int(sparse) :], int(sparse)):
+        row[layout.PAIRS] = place(-(-int(row[layout.N_IN]) // 2), int(row[layout.LD]))
+        if number:
+            n_pairs = columns_of(int(row[layout.COLUMNS]) // 2, itemsize)  # whole squares are transposed
+            row[layout.TRANSPOSED_PAIRS] = place(n_pairs, int(row[layout.LD_IN]))
+    widest = max(int(table[:, layout.N_IN].max()), int(table[:, layout.N_OUT].max()))
+    table[:, layout.LD_ROW_PAIRS] = stride_of(columns_of(-(-widest // 2), itemsize), itemsize)
+    table[:, layout.ROW_PAIRS] = place(block, int(table[0, layout.LD_ROW_PAIRS]))
+    return workspace
+
+
+def with_float32_products(table: np.ndarray, lowest: int | None = None) -> np.ndarray:
+    """Return a layer table whose layers below `lowest`, or all if None, multiply in float32."""
+    below = table[:lowest, layout.PAIRS]
+    if not (below >= 0).any():
+        return table
+    table = table.copy()
+    table[:lowest, layout.PAIRS] = -1
+    return table
 
 
 MIN_SPLIT_COLUMNS = 512
@@ -123,8 +161,9 @@ COLUMNS_PER_ROW = 4
 def split_wide_layers(table: np.ndarray, n_rows: int, sparse: bool = False) -> np.ndarray:
     """Return a layer table that says which layers threads split by columns of W in blocks of `n_rows` rows.
 
-    Wide hidden layers, but the first of sparse rows, and one with learned scales, whose sums go along rows of W. The
-    choice depends on the layer and the batch alone, see `fastnn.kernels.layer_by_layer`.
+    Wide hidden layers, but the first of sparse rows, one with learned scales, whose sums go along rows of W, and those
+    that multiply in bfloat16, whose weights are packed by rows. The choice depends on the layer and the batch alone,
+    see `fastnn.kernels.layer_by_layer`.
 
     Parameters
     ----------
@@ -139,7 +178,7 @@ def split_wide_layers(table: np.ndarray, n_rows: int, sparse: bool = False) -> n
     enough = max(MIN_SPLIT_COLUMNS, COLUMNS_PER_ROW * n_rows)
     if max(columns.tolist(), default=0) < enough:
         return table
-    wide = (columns >= enough) & (hidden[:, layout.INPUT_SCALES] < 0)
+    wide = (columns >= enough) & (hidden[:, layout.INPUT_SCALES] < 0) & (hidden[:, layout.PAIRS] < 0)
     wide[: int(sparse)] = False
     table = table.copy()
     table[:-1, layout.BY_COLUMNS] = wide

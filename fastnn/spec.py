@@ -48,6 +48,10 @@ class Spec:
         Fraction of the inputs, then of each hidden layer, that a training step drops.
     loss_setting : float
         The delta of huber, the q of quantile; 0 for all other losses.
+    learned_input_scale : bool
+        Whether each input has a learned factor.
+    precision : str
+        "float32", the dtype's own, or "bfloat16": what the operands of a training's products are rounded to.
     """
 
     sizes: tuple[int, ...]
@@ -58,6 +62,7 @@ class Spec:
     dropout: tuple[float, ...]
     loss_setting: float
     learned_input_scale: bool = False
+    precision: str = "float32"
 
     @property
     def n_parameters(self) -> int:
@@ -77,6 +82,7 @@ class Spec:
         extras += f", input_scale={self.input_scale!r}" if self.input_scale != 1 else ""
         extras += f", dropout={list(self.dropout)}" if any(self.dropout) else ""
         extras += ", learned_input_scale=True" if self.learned_input_scale else ""
+        extras += f", precision={self.precision!r}" if self.precision != self.dtype else ""
         return f"Network({list(self.sizes)}, activation={names!r}, loss={self.loss!r}, dtype={self.dtype!r}{extras})"
 
     def why_not_trainable(self) -> str | None:
@@ -158,6 +164,7 @@ def make_spec(
     input_scale: float = 1.0,
     dropout: float | Sequence[float] = 0.0,
     learned_input_scale: bool = False,
+    precision: str | None = None,
 ) -> Spec:
     """Check the arguments of `Network` and return them as a `Spec`.
 
@@ -188,7 +195,12 @@ def make_spec(
     if not isinstance(learned_input_scale, bool | np.bool_):
         raise TypeError(f"learned_input_scale must be True or False, got {learned_input_scale!r}")
     rates = _dropout_rates(dropout, len(checked) - 1)
-    return Spec(checked, names, loss, dtype_name, scale, rates, setting, bool(learned_input_scale))
+    precision = dtype_name if precision is None else precision
+    if not isinstance(precision, str) or precision not in (dtype_name, "bfloat16"):
+        raise ValueError(f"precision must be None, {dtype_name!r} as the dtype, or 'bfloat16'; got {precision!r}")
+    if precision == "bfloat16" and dtype_name != "float32":
+        raise ValueError(f"precision 'bfloat16' takes parameters of dtype 'float32', got dtype {dtype_name!r}")
+    return Spec(checked, names, loss, dtype_name, scale, rates, setting, bool(learned_input_scale), precision)
 
 
 def _dtype_name(dtype: Any) -> str:

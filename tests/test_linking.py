@@ -28,6 +28,7 @@ from fastnn.kernels.compilation import machine_code
 from fastnn.kernels.forward import forward_layer
 from fastnn.kernels.jit import COMPILED, OPTIONS
 from fastnn.kernels.kernel_table import (
+    BFLOAT16,
     build_kernel_table,
     every_kernel,
     required_for_input_gradients,
@@ -38,7 +39,7 @@ from fastnn.kernels.losses import SQUARED_ERROR
 from fastnn.kernels.optimizer_steps import ADAGRAD, ADAM, PENALTY_CHUNK, RMSPROP, SGD
 from fastnn.kernels.registry import LINKED_KERNELS, Slot, call, call_user_function, linked_kernel
 from fastnn.kernels.user_functions import USER_FUNCTION_BASE, add_activation, add_loss, user_activation
-from fastnn.parameters import make_workspace
+from fastnn.parameters import make_layout, make_workspace
 
 compiled_only = pytest.mark.skipif(not COMPILED, reason="there are no addresses without compilation")
 interpreted_only = pytest.mark.skipif(COMPILED, reason="machine code records nothing: its own checks are tested")
@@ -62,7 +63,7 @@ class Way(NamedTuple):
     blocks: int
     validation: str
     input_scales: bool
-    by: str  # steps; the same with a layer split by columns, or on a team; or, as a rank, a gradient and then the step
+    by: str  # steps; with a layer split by columns, on a team, or with products of bfloat16; or, as a rank, a gradient and then the step
 
 
 OPTIMIZERS = {
@@ -86,7 +87,7 @@ PERTURBATIONS = [
 def every_way():
     ways = itertools.product(
         OPTIMIZERS, PENALTIES, (0.0, 0.5), (0.0, 0.5), PERTURBATIONS, (False, True), (1, 2),
-        ("none", "dense", "sparse"), (False, True), ("steps", "columns", "gradient"),
+        ("none", "dense", "sparse"), (False, True), ("steps", "columns", "gradient", "bfloat16"),
     )  # fmt: skip
     return [way for way in map(Way._make, ways) if is_offered(way)]
 
@@ -99,7 +100,7 @@ def is_offered(way):
         return False
     if way.by == "columns":
         return not way.sparse and not way.input_scales and way.validation != "sparse"
-    return way.by == "steps" or way.validation == "none"
+    return way.by in ("steps", "bfloat16") or way.validation == "none"
 
 
 def kinds_of(way):
@@ -154,17 +155,16 @@ def train(way, without=None):
         label_smoothing=0.1 * ("label_smoothing" in way.perturbations), seed=7,
     )  # fmt: skip
     net = engine((0.0 if way.sparse else 0.5, 0.5) if "dropout" in way.perturbations else 0.0, way.input_scales)
-    memory = net.memory(BLOCK, way.sparse)
+    memory = make_layout(net.spec, BLOCK, way.sparse, rounded=way.by == "bfloat16")
     rule = rule_of(way, net.buffer.size)
     batch_size = BLOCK * way.blocks
     examples = examples_of(kinds_of(way)[0], 2 * batch_size)
     validation = examples_of(way.validation, 0 if way.validation == "none" else 3)
     kinds = [examples.kind] + [validation.kind] * (validation.n_rows > 0)
     by_gradient = way.blocks > 1 or way.by == "gradient" or way.input_scales
-    by_columns = way.by == "columns"
-    requested = required_for_training(rule, stochastic_regularization, kinds, by_gradient, way.input_scales, by_columns)
     table = memory.table.copy()
-    table[0, layout.BY_COLUMNS] = by_columns
+    table[0, layout.BY_COLUMNS] = way.by == "columns"
+    requested = required_for_training(rule, stochastic_regularization, kinds, by_gradient, table)
     gradient = np.zeros(net.buffer.size if by_gradient or not rule.plain else 0, "float32")
     network = layout.NetworkView(
         table,
@@ -191,7 +191,7 @@ def train(way, without=None):
         stop_on_nan=1,
     )
     given = (network, work, examples, validation, step_range, *regularized, records)
-    if way.by in ("steps", "columns"):
+    if way.by in ("steps", "columns", "bfloat16"):
         train_loop.train_steps(*given, threads.new_barrier(1), 0, 1)
     elif way.by == "team":
         train_loop.train(*given, threads.new_barrier(1), 1)
@@ -304,12 +304,14 @@ def use(name, without):
         train(FULL._replace(penalty="l2 of the batch", clip_norm=0.0), without)
     elif name in ("forward_stage", "row_norms_pass"):
         train(FULL._replace(by="columns", input_scales=False), without)
+    elif "bfloat16" in name or name == "pack_weights_pass":
+        train(FULL._replace(by="bfloat16"), without)
     else:
         sparse_rows = name.startswith("sparse")
         train(FULL._replace(sparse=sparse_rows, input_scales=not sparse_rows), without)
 
 
-KERNELS = {kernel.__name__: kernel for kernel in sorted(every_kernel(), key=lambda kernel: kernel.__name__)}
+KERNELS = {kernel.__name__: kernel for kernel in sorted(every_kernel() | BFLOAT16, key=lambda each: each.__name__)}
 
 
 @interpreted_only

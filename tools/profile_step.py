@@ -45,7 +45,7 @@ def phases_of(net: Network, batch: int) -> list[Phase]:
     work, table = make_workspace(memory, net.dtype.name), memory.table
     rule = plain_sgd_rule(net.engine.buffer)
     kernels = required_for_training(
-        rule, no_stochastic_regularization(net.engine.buffer), [examples.kind], gradient=False
+        rule, no_stochastic_regularization(net.engine.buffer), [examples.kind], gradient=False, table=table
     )
     network = net.engine.network_view(memory, np.empty(0, net.dtype), kernels)
     buffer, scratch, parameters = work.buffer, work.scratch, network.parameters
@@ -80,6 +80,7 @@ def phases_of(net: Network, batch: int) -> list[Phase]:
     phases.append(Phase("correct answers", losses.count_correct, arguments, 0))
     below = sum(batch * int(row[layout.N_IN] * row[layout.N_OUT]) for row in table[1:])
     arguments = (buffer, scratch, parameters, table, len(table) - 1, 1, 0, batch, 0, train_loop.ALL_COLUMNS)
+    arguments += (network.kernel_table,)
     phases.append(Phase("backward", backward.backward, arguments, below))
     for index, row in enumerate(table):
         n_in, columns = int(row[layout.N_IN]), int(row[layout.COLUMNS])

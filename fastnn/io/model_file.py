@@ -134,6 +134,7 @@ def description(model: SavedModel) -> dict[str, Any]:
         "class_names": labels,
         **({} if dtype is None else {"class_dtype": dtype}),
         **({"learned_input_scale": True} if spec.learned_input_scale else {}),
+        **({"precision": spec.precision} if spec.precision != spec.dtype else {}),
         **({} if model.table is None else {"table": model.table}),
     }
 
@@ -222,8 +223,9 @@ def _read_description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
             raise FileFormatError(f"{path} must hold F32 or F64 tensors of one kind, got {sorted(dtypes)}")
         _check_registered(path, config)
         loss = (config["loss"], config["loss_setting"]) if "loss_setting" in config else config["loss"]
-        rest = (config["input_scale"], config.get("dropout", 0.0), config.get("learned_input_scale", False))
-        spec = make_spec(config["sizes"], config["activation"], loss, DTYPES[dtypes.pop()], *rest)
+        more = {name: config[name] for name in ("dropout", "learned_input_scale", "precision") if name in config}
+        dtype = DTYPES[dtypes.pop()]
+        spec = make_spec(config["sizes"], config["activation"], loss, dtype, config["input_scale"], **more)
         if check_int("seed", config["seed"], 0) >= 1 << 63 or check_int("epochs", config["epochs"], 0) >= 1 << 63:
             raise ValueError("seed and epochs must be below 2**63")
         check_names("column_names", config["column_names"], spec.sizes[0])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .argument_types import Floats, Int64Matrix
+from .argument_types import Floats, Int64Matrix, KernelTable
+from .bfloat16_products import bfloat16_delta_below
 from .forward import product_column
 from .jit import kernel
-from .layout import COLUMNS, DELTAS, INNER_BLOCK, LD, LD_IN, N_OUT, WEIGHTS, ZEROS
+from .layout import COLUMNS, DELTAS, INNER_BLOCK, LD, LD_IN, N_OUT, PAIRS, WEIGHTS, ZEROS
 from .pack import pack_transposed
-from .registry import Slot, linked_kernel
+from .registry import Slot, call, linked_kernel
 from .simd import TILE_VECTORS, VECTOR_BYTES
 
 ALL_COLUMNS = 1 << 62  # more than any layer has
@@ -44,12 +45,15 @@ def delta_below(buffer, scratch, parameters, layer, below, first, last, left, ri
                 delta[i] *= total[i]
 
 
-@linked_kernel(Slot.BACKWARD, (Floats, Floats, Floats, Int64Matrix, int, int, int, int, int, int))
-def backward(buffer, scratch, parameters, table, highest, lowest, first, last, left, right):
+@linked_kernel(Slot.BACKWARD, (Floats, Floats, Floats, Int64Matrix, int, int, int, int, int, int, KernelTable))
+def backward(buffer, scratch, parameters, table, highest, lowest, first, last, left, right, kernel_table):
     """Compute buffer[DELTAS] of the layers below highest..lowest, both included, from those of `highest`.
 
     Rows first..last, columns left..right, as far as a layer has them.
     """
     for index in range(highest, lowest - 1, -1):
-        below = table[index - 1]
-        delta_below(buffer, scratch, parameters, table[index], below, first, last, left, min(right, below[COLUMNS]))
+        if table[index, PAIRS] >= 0:
+            call(kernel_table, bfloat16_delta_below, buffer, scratch, table, index, first, last)
+        else:
+            below = table[index - 1]
+            delta_below(buffer, scratch, parameters, table[index], below, first, last, left, min(right, below[COLUMNS]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .bfloat16_products import bfloat16_weighted_inputs
 from .jit import kernel
 from .layout import (
     ACTIVATION,
@@ -17,17 +18,13 @@ from .layout import (
     N_IN,
     N_OUT,
     OUTPUTS,
+    PAIRS,
     WEIGHTS,
 )
+from .registry import call
 from .simd import ONE_ROW_VECTORS, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, forward_tile
+from .tiling import next_tile_rows
 from .user_functions import apply_activation
-
-
-@kernel
-def next_tile_rows(rows_left, max_rows):
-    """Return the rows of the next tile, so that the tiles of `rows_left` are nearly even and no narrow one remains."""
-    tiles = (rows_left + max_rows - 1) // max_rows
-    return (rows_left + tiles - 1) // tiles
 
 
 @kernel
@@ -113,7 +110,10 @@ def forward_layer(buffer, parameters, table, index, first, last, left, right, ke
     """
     if table[index, INPUT_SCALES] >= 0:
         scale_inputs(buffer, parameters, table[index], first, last)
-    weighted_inputs(buffer, parameters, table[index], first, last, left, right)
+    if table[index, PAIRS] >= 0:
+        call(kernel_table, bfloat16_weighted_inputs, buffer, parameters, table, index, first, last)
+    else:
+        weighted_inputs(buffer, parameters, table[index], first, last, left, right)
     if index + 1 < len(table):
         if right - left == table[index, COLUMNS]:
             activate_hidden(buffer, table[index], first, last, kernel_table)

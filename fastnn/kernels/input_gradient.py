@@ -112,6 +112,7 @@ def input_gradient_rows(
         call(
             kernel_table, backward,
             buffer, scratch, network.parameters, table, len(table) - 1, 1, row, end, 0, ALL_COLUMNS,
+            kernel_table,
         )  # fmt: skip
         fill_input_factors(buffer, network.parameters, bottom, below, examples.scale, row, end)
         delta_below(buffer, scratch, network.parameters, bottom, below, row, end, 0, below[COLUMNS])

@@ -14,6 +14,12 @@ import numpy as np
 
 from .activations import activate
 from .backward import backward
+from .bfloat16_products import (
+    bfloat16_delta_below,
+    bfloat16_pack_weights,
+    bfloat16_weight_gradient,
+    bfloat16_weighted_inputs,
+)
 from .cache import folder_in_use
 from .compilation import Job, compile_all, compile_unclaimed, machine_code
 from .gather import CSR, gather_rows
@@ -21,7 +27,7 @@ from .image_distortion import distort_examples
 from .input_gradient import input_gradient_rows
 from .jit import COMPILED
 from .layer_by_layer import forward_stage
-from .layout import StochasticRegularization, UpdateRule
+from .layout import BY_COLUMNS, INPUT_SCALES, PAIRS, StochasticRegularization, UpdateRule
 from .losses import output_deltas
 from .optimizer_steps import optimizer_step
 from .predict import forward_rows, predict_rows
@@ -33,6 +39,7 @@ from .update_passes import (
     clipped_update_pass,
     input_scales_pass,
     max_norm_pass,
+    pack_weights_pass,
     penalty_pass,
     row_norms_pass,
     update_pass,
@@ -45,6 +52,15 @@ Kernels = frozenset[Any]
 EVALUATION: Kernels = frozenset({activate, output_deltas, forward_examples})
 TRAINING: Kernels = EVALUATION | {backward, weight_gradient_pass, train_steps}
 UPDATE: Kernels = frozenset({update_pass, optimizer_step})
+BFLOAT16: Kernels = frozenset(
+    {
+        bfloat16_weighted_inputs,
+        bfloat16_delta_below,
+        bfloat16_weight_gradient,
+        bfloat16_pack_weights,
+        pack_weights_pass,
+    }
+)
 PREDICTION: Kernels = frozenset({activate, forward_rows})
 
 COSTLY = (weight_gradient_pass, update_pass, forward_examples, train_steps, optimizer_step, output_deltas, backward)
@@ -69,8 +85,7 @@ def required_for_training(
     stochastic_regularization: StochasticRegularization,
     input_kinds: Iterable[int],
     gradient: bool,
-    input_scales: bool = False,
-    by_columns: bool = False,
+    table: np.ndarray,
 ) -> Kernels:
     """Return the kernels that `train`, `train_steps`, `batch_gradient` and `apply_gradient` need.
 
@@ -82,10 +97,8 @@ def required_for_training(
         Of the examples to train on and those to evaluate on, see gather.py.
     gradient : bool
         Whether steps use a gradient buffer although the rule is plain: batches of several blocks, and ranks, do.
-    input_scales : bool, default False
-        Whether the network learns a scale of each input.
-    by_columns : bool, default False
-        Whether threads share columns of some layer's weights.
+    table : ndarray of int64, (layers, N_FIELDS)
+        The layer table of the steps.
 
     Returns
     -------
@@ -94,16 +107,19 @@ def required_for_training(
     """
     kinds = set(input_kinds)
     kernels = TRAINING
+    by_columns = bool(table[:, BY_COLUMNS].any())
     if kinds != {CSR}:
         kernels |= {gather_rows}
     if CSR in kinds:
         kernels |= {sparse_forward, sparse_gradient_pass}
     if gradient or not update_rule.plain:
         kernels |= UPDATE
-    if input_scales:
+    if table[0, INPUT_SCALES] >= 0:
         kernels |= {input_scales_pass}
     if by_columns:
         kernels |= {forward_stage}
+    if table[-1, PAIRS] >= 0:
+        kernels |= BFLOAT16
     if update_rule.clip_norm > 0:
         kernels |= {clipped_update_pass} | ({row_norms_pass} if by_columns else set())
     if update_rule.max_norm > 0:
@@ -120,8 +136,8 @@ def required_for_training(
 
 
 def every_kernel() -> Kernels:
-    """Return all kernels that have a slot: what compiling ahead of time compiles."""
-    return frozenset(LINKED_KERNELS)
+    """Return all kernels that have a slot but those of bfloat16: what compiling ahead of time compiles."""
+    return frozenset(LINKED_KERNELS) - BFLOAT16
 
 
 def compile_named(dtype: str, names: list[str], folder: str) -> None:

@@ -187,5 +187,6 @@ def examples_layer_by_layer(
             call(
                 network.kernel_table, backward,
                 work.buffer, scratch, network.parameters, table, index, index, first, last, left, right,
+                network.kernel_table,
             )  # fmt: skip
     return barrier_count

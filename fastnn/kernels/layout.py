@@ -42,7 +42,11 @@ DROPPED_IN = 14  # as DROPPED, of the layer below; for the first layer only
 GRADIENT_INPUTS = 15  # workspace: what the weight gradient multiplies with the deltas, INPUTS without input scales
 INPUT_SCALES = 16  # parameters: a learned factor of each input, for the first layer only; -1: none
 BY_COLUMNS = 17  # 1: threads share columns of W, not examples and rows of W, see layer_by_layer.py
-N_FIELDS = 18
+PAIRS = 18  # workspace: W in bfloat16, two rows beside one another, see bfloat16_products.py; -1: products in float32
+TRANSPOSED_PAIRS = 19  # workspace: W^T likewise
+ROW_PAIRS = 20  # workspace: rows of activations or deltas in bfloat16, two numbers beside one another, one layer's
+LD_ROW_PAIRS = 21  # stride between them
+N_FIELDS = 22
 DROP_UNIT = 1 << 24
 
 ZEROS = 64  # numbers at the start of a thread's scratch that are kept 0

@@ -57,6 +57,11 @@ class Slot(IntEnum):
     ROW_NORMS_PASS = auto()
     DISTORT_EXAMPLES = auto()
     INPUT_GRADIENT_ROWS = auto()
+    BFLOAT16_WEIGHTED_INPUTS = auto()
+    BFLOAT16_DELTA_BELOW = auto()
+    BFLOAT16_WEIGHT_GRADIENT = auto()
+    BFLOAT16_PACK_WEIGHTS = auto()
+    PACK_WEIGHTS_PASS = auto()
 
 
 Signature = tuple[Any, ...]

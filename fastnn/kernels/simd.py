@@ -8,6 +8,7 @@ the tile does not change the result. The plain twins stand in when compilation i
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -300,23 +301,31 @@ def _block(array, offset, rows, stride, columns):
     return np.lib.stride_tricks.as_strided(array[offset:], (rows, columns), steps)
 
 
-def _forward_tile(rows, vectors, c, c0, c_stride, start, s0, s_stride, a, a0, a_stride, b, b0, b_stride, inner):
+def _add_product(total, a, b):
+    total += a * b
+
+
+def forward_tile_of(add, rows, vectors, c, c0, c_stride, start, s0, s_stride, a, a0, a_stride, b, b0, b_stride, inner):
+    """Compute C = start + A.B, one tile, by add(total, a, b) for each inner index: the plain twin of a tile."""
     columns = vectors * TARGET.lanes(c.itemsize)
     total = _block(start, s0, rows, s_stride, columns).copy()
     inputs, weights = _block(a, a0, rows, a_stride, inner), _block(b, b0, inner, b_stride, columns)
     for k in range(inner):
-        total += inputs[:, k, None] * weights[k]
+        add(total, inputs[:, k, None], weights[k])
     _block(c, c0, rows, c_stride, columns)[:] = total
 
 
-def _gradient_tiles(rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step, b, b0, b_stride, inner, rate):
+def gradient_tiles_of(
+    add, rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step, b, b0, b_stride, inner, rate
+):
+    """Compute C = C - rate * A^T.B, for tiles one below the other, by add(total, a, b): the plain twin of tiles."""
     columns = vectors * TARGET.lanes(c.itemsize)
     deltas = _block(b, b0, inner, b_stride, columns)
     for t in range(tiles):
         inputs = _block(a, a0 + t * a_step, inner, a_stride, rows)
         total = np.zeros((rows, columns), c.dtype)
         for k in range(inner):
-            total += inputs[k, :, None] * deltas[k]
+            add(total, inputs[k, :, None], deltas[k])
         _block(c, c0 + t * rows * c_stride, rows, c_stride, columns)[:] -= rate * total
 
 
@@ -333,7 +342,7 @@ def _squares(c, c0, a, a0, rounds):
         c[c0 : c0 + step] += part * part
 
 
-@twin(_forward_tile)
+@twin(partial(forward_tile_of, _add_product))
 def forward_tile(
     typingctx, rows, vectors, c, c0, c_stride, start, s0, s_stride, a, a0, a_stride, b, b0, b_stride, inner
 ):
@@ -342,7 +351,7 @@ def forward_tile(
     return tile_intrinsic("forward", emit_forward, PRODUCT_SHAPES + ONE_ROW_SHAPES, given)
 
 
-@twin(_gradient_tiles)
+@twin(partial(gradient_tiles_of, _add_product))
 def gradient_tiles(
     typingctx, rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step, b, b0, b_stride, inner, rate
 ):

@@ -54,7 +54,14 @@ def host_features() -> dict[str, bool]:
     return dict(llvm.get_host_cpu_features())
 
 
+def detect_bfloat16(target: Target, features: dict[str, bool]) -> str:
+    """Return how products of bfloat16 pairs are computed on a target: "avx512_bf16" by `vdpbf16ps`, or "emulated"."""
+    return "avx512_bf16" if target.name == "avx512" and features.get("avx512bf16") else "emulated"
+
+
 TARGET = detect(platform.machine(), host_features())
+
+BFLOAT16 = detect_bfloat16(TARGET, host_features())
 
 DEBUG_KERNELS = os.environ.get("FASTNN_DEBUG_KERNELS", "0") not in ("", "0")
 """Whether calls through the kernel table are checked, see registry.py."""

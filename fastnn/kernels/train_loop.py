@@ -33,6 +33,7 @@ from .layout import (
     INPUT_SCALES,
     NEXT_STEP,
     ORDER_EPOCH,
+    PAIRS,
     STOPPED,
     Examples,
     NetworkView,
@@ -49,6 +50,7 @@ from .update_passes import (
     clipped_update_pass,
     input_scales_pass,
     max_norm_pass,
+    pack_weights_pass,
     penalty_pass,
     row_norms_pass,
     update_pass,
@@ -132,6 +134,15 @@ def penalty_loss(rule):
 
 
 @kernel
+def pack_weights(network, work, barrier, thread, team_size, barrier_count):
+    """Compute, in work.buffer, the weights as the products of bfloat16 read them; return the next barrier's number."""
+    if network.table[len(network.table) - 1, PAIRS] >= 0:
+        call(network.kernel_table, pack_weights_pass, network, work, thread, team_size)
+        barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
+    return barrier_count
+
+
+@kernel
 def train_batch(
     network, work, examples, records, learning_rate, start, size, step_range, rule, stochastic_regularization, epoch,
     step, barrier, thread, team_size, barrier_count,
@@ -163,7 +174,7 @@ def train_batch(
             call(
                 network.kernel_table, backward,
                 work.buffer, scratch, network.parameters, network.table, len(network.table) - 1, 1, first, last,
-                0, ALL_COLUMNS,
+                0, ALL_COLUMNS, network.kernel_table,
             )  # fmt: skip
         barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
         if thread == 0:
@@ -206,6 +217,8 @@ def train_batch(
     if weight > 0 and step_range.update and rule.max_norm > 0:
         call(network.kernel_table, max_norm_pass, network, work, rule, thread, team_size)
         barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
+    if weight > 0 and step_range.update:
+        barrier_count = pack_weights(network, work, barrier, thread, team_size, barrier_count)
     return barrier_count
 
 
@@ -247,6 +260,8 @@ def train_steps(
             records.sums, records.order[:0], network, work, validation, unperturbed,
             barrier, thread, team_size, barrier_count,
         )  # fmt: skip
+    elif first_step == step_range.first:  # those that join later find the weights packed
+        barrier_count = pack_weights(network, work, barrier, thread, team_size, barrier_count)
     for step in range(first_step, step_range.last):
         size_before = team_size
         team_size = begin_step(barrier, thread, team_size, step, barrier_count)
@@ -303,6 +318,7 @@ def batch_gradient(network, work, examples, records, start, size, rule, stochast
     """
     step_range = StepRange(0, 1, size, 0, 1, 0, 0, 0, 0)
     unused_rate = network.parameters.dtype.type(0)
+    pack_weights(network, work, barrier, 0, 1, 1)
     train_batch(
         network, work, examples, records, unused_rate, start, size, step_range, rule, stochastic_regularization, epoch,
         1, barrier, 0, 1, 1,

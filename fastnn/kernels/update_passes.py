@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .argument_types import Scalar
+from .bfloat16_products import bfloat16_pack_weights, bfloat16_weight_gradient
 from .jit import kernel
 from .layout import (
     BIASES,
@@ -10,6 +11,7 @@ from .layout import (
     FROZEN,
     N_IN,
     N_OUT,
+    PAIRS,
     WEIGHTS,
     ZEROS,
     NetworkView,
@@ -26,7 +28,7 @@ from .optimizer_steps import (
     sum_row_squares,
     update_layer,
 )
-from .registry import Slot, linked_kernel
+from .registry import Slot, call, linked_kernel
 from .weight_gradient import (
     clear_gradient,
     owned_columns,
@@ -55,9 +57,28 @@ def weight_gradient_pass(network, work, rate, n_rows, thread, team_size, lowest,
             continue
         if first_block and not fused_update:
             clear_gradient(out, layer, first, last, left, right)
-        subtract_weight_gradient(out, work.buffer, scratch, layer, factor, first, last, left, right, n_rows)
+        if layer[PAIRS] >= 0:
+            call(
+                network.kernel_table, bfloat16_weight_gradient,
+                out, work.buffer, scratch, table, index, factor, first, last, n_rows,
+            )  # fmt: skip
+        else:
+            subtract_weight_gradient(out, work.buffer, scratch, layer, factor, first, last, left, right, n_rows)
         if first == 0:
             subtract_bias_gradient(out, work.buffer, scratch, layer, factor, left, right, n_rows)
+
+
+@linked_kernel(Slot.PACK_WEIGHTS_PASS, (NetworkView, Workspace, int, int))
+def pack_weights_pass(network, work, thread, team_size):
+    """Compute, in work.buffer, the pairs of one thread's part of the weights, in the layers that multiply them."""
+    scratch = work.scratch[thread * work.scratch_size + ZEROS : (thread + 1) * work.scratch_size]
+    for index in range(len(network.table)):
+        first, last = owned_rows(network.table, index, thread, team_size)
+        if first < last and network.table[index, PAIRS] >= 0:
+            call(
+                network.kernel_table, bfloat16_pack_weights,
+                work.buffer, scratch, network.parameters, network.table, index, first, last,
+            )  # fmt: skip
 
 
 @linked_kernel(Slot.INPUT_SCALES_PASS, (NetworkView, int, int))

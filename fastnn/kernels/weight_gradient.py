@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .forward import next_tile_rows
 from .jit import kernel
 from .layout import (
     BIASES,
@@ -11,7 +10,6 @@ from .layout import (
     COST,
     DELTAS,
     GRADIENT_INPUTS,
-    GROUP_TILES,
     LD,
     LD_IN,
     N_IN,
@@ -20,8 +18,7 @@ from .layout import (
 )
 from .pack import MIN_PACKED_ROWS, pack_narrow, pack_panel
 from .simd import PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, gradient_tiles
-
-ROW_GROUP = GROUP_TILES * TILE_ROWS  # rows of W whose activations stay in the second-level cache
+from .tiling import ROW_GROUP, next_tile_rows
 
 
 @kernel

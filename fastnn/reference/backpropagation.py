@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .activations import ACTIVATIONS, Array
 from .losses import LOSSES
+from .rounding import unrounded
 
 Gradients = tuple[list[Array], list[Array]]
 """dJ/dw and dJ/db, one array for each layer."""
@@ -41,6 +42,7 @@ def backpropagate(
     a: Sequence[Array],
     y: Array,
     row_factor: Array | float,
+    operand: Callable[[Array], Array] = unrounded,
 ) -> Gradients:
     """Return dJ/dw and dJ/db, one array for each layer, by the four equations.
 
@@ -54,15 +56,17 @@ def backpropagate(
     y : ndarray (n, n_outputs)
     row_factor : float or ndarray (n, 1)
         Factor of each row in the average: 1/n, or its weight over the sum of the weights.
+    operand : callable
+        What becomes of activations, deltas and weights before they are multiplied; biases are not.
     """
     delta = delta_of_last_layer(z[-1], a[-1], y, activation[-1], loss)
     delta *= row_factor  # all that follows is linear in delta, so that its sums over rows become averages
     bias_gradients = [bias_gradient(delta)]
-    weight_gradients = [weight_gradient(a[-2], delta)]
+    weight_gradients = [weight_gradient(operand(a[-2]), operand(delta))]
     for l in range(len(weights) - 2, -1, -1):  # noqa: E741
-        delta = delta_from_next_layer(weights[l + 1], delta, z[l], a[l + 1], activation[l])
+        delta = delta_from_next_layer(operand(weights[l + 1]), operand(delta), z[l], a[l + 1], activation[l])
         bias_gradients.insert(0, bias_gradient(delta))
-        weight_gradients.insert(0, weight_gradient(a[l], delta))
+        weight_gradients.insert(0, weight_gradient(operand(a[l]), operand(delta)))
     return weight_gradients, bias_gradients
 
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .activations import ACTIVATIONS, Array
 from .backpropagation import Gradients, backpropagate, delta_of_last_layer, input_gradient
 from .losses import LOSSES, OUTPUT_OF
+from .rounding import OPERANDS
 
 Weight = ArrayLike | None
 
@@ -26,6 +27,8 @@ class Network:
     activation : str or sequence of str
         One name for every layer of weights, or one for each.
     loss : str
+    precision : {"float64", "float32", "bfloat16"}
+        "bfloat16": activations, deltas and weights are rounded before they are multiplied.
     """
 
     def __init__(
@@ -34,12 +37,14 @@ class Network:
         biases: Sequence[ArrayLike],
         activation: str | Sequence[str] = "sigmoid",
         loss: str = "squared_error",
+        precision: str = "float64",
     ) -> None:
         self.dtype = np.result_type(np.float32, *map(np.asarray, (*weights, *biases)))
         self.weights: list[Array] = [np.array(w, self.dtype, order="C") for w in weights]
         self.biases: list[Array] = [np.array(b, self.dtype) for b in biases]
         self.activation = [activation] * len(weights) if isinstance(activation, str) else list(activation)
         self.loss = loss
+        self.operand = OPERANDS[precision]
         if not len(weights) == len(biases) == len(self.activation) > 0:
             raise ValueError("weights, biases and activation: expected one of each per layer")
         if unknown := (set(self.activation) - set(ACTIVATIONS)) | ({loss} - set(LOSSES)):
@@ -76,7 +81,7 @@ class Network:
         if a[0].ndim != 2 or a[0].shape[1] != self.weights[0].shape[1]:
             raise ValueError(f"X: expected shape (n, {self.weights[0].shape[1]}), got {a[0].shape}")
         for w, b, name in zip(self.weights, self.biases, self.activation, strict=True):
-            z.append(a[-1] @ w.T)
+            z.append(self.operand(a[-1]) @ self.operand(w).T)
             z[-1] += b
             a.append(ACTIVATIONS[name][0](z[-1]))
         return z, a
@@ -134,7 +139,8 @@ class Network:
 
     def gradients(self, X: ArrayLike, y: ArrayLike, sample_weight: Weight = None) -> Gradients:
         """Return dJ/dw and dJ/db, one array for each layer; zeros if all weights are 0."""
-        return backpropagate(self.weights, self.activation, self.loss, *self._pass(X, y, sample_weight)[1])
+        passed = self._pass(X, y, sample_weight)[1]
+        return backpropagate(self.weights, self.activation, self.loss, *passed, self.operand)
 
     def input_gradients(self, X: ArrayLike, y: ArrayLike | None = None, output: int = 0) -> Array:
         """Return the gradient of each row's loss or, without `y`, of one output, with respect to its inputs."""
@@ -160,7 +166,7 @@ class Network:
             return math.nan
         loss, (z, a, t, row_factor) = self._pass(X, y, sample_weight)
         row_factor = learning_rate * row_factor  # gradients are linear in it: this gives learning_rate dJ/dw
-        dw, db = backpropagate(self.weights, self.activation, self.loss, z, a, t, row_factor)
+        dw, db = backpropagate(self.weights, self.activation, self.loss, z, a, t, row_factor, self.operand)
         for p, update in zip(self.weights + self.biases, dw + db, strict=True):
             p -= update
         return loss

@@ -30,6 +30,7 @@ from ..parameters import (
     split_wide_layers,
     unflatten,
     views,
+    with_float32_products,
 )
 from ..spec import Spec, activation_code, loss_code
 from .update_rule import no_stochastic_regularization, plain_sgd_rule
@@ -102,7 +103,7 @@ class Engine:
             raise ValueError(f"this network cannot be trained by gradient descent: {reason}")
 
     def memory(self, block: int, sparse: bool = False) -> MemoryLayout:
-        """Return the layout for workspaces of `block` rows."""
+        """Return the layout for workspaces of `block` rows, for predictions."""
         return make_layout(self.spec, block, sparse)
 
     def workspace(self, purpose: str, block: int, sparse: bool = False) -> tuple[MemoryLayout, layout.Workspace]:
@@ -110,7 +111,8 @@ class Engine:
         purpose += " of sparse rows" if sparse else ""
         cached, n_threads = getattr(self._workspaces, purpose, None), threads.max_threads()
         if cached is None or cached[0].block != block or cached[1].scratch.size < n_threads * cached[1].scratch_size:
-            memory = self.memory(block, sparse)
+            rounded = self.spec.precision == "bfloat16" and purpose.startswith("train")
+            memory = make_layout(self.spec, block, sparse, rounded=rounded)
             cached = (memory, make_workspace(memory, self.spec.dtype, n_threads))
             setattr(self._workspaces, purpose, cached)
         return cached
@@ -363,15 +365,15 @@ class Engine:
         if key not in cached or cached[key][1] is not work:
             if len(cached) >= MAX_BUNDLES:
                 cached.clear()
-            table = split_wide_layers(memory.table, block, examples.kind == gather.CSR) if steps else memory.table
+            table = memory.table if steps else with_float32_products(memory.table)
+            table = split_wide_layers(table, block, examples.kind == gather.CSR) if steps else table
             rule = plain_sgd_rule(self.buffer)
             kernels = required_for_training(
                 rule,
                 self._unperturbed,
                 (examples.kind, validation.kind),
                 by_gradient,
-                self.spec.learned_input_scale,
-                bool(table[:, layout.BY_COLUMNS].any()),
+                table,
             )
             cached[key] = self.network_view(memory, self._no_gradient, kernels, frozen, table), work, rule
         return cached[key]  # type: ignore[no-any-return]

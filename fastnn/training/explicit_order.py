@@ -80,10 +80,7 @@ class ExplicitOrderTraining:
         gradient = engine.gradient_buffer(batch_size, bool(rule.plain))
         kinds = (examples.kind, validation.kind)
         table = split_wide_layers(memory.table, memory.block, examples.kind == gather.CSR)
-        by_columns = bool(table[:, layout.BY_COLUMNS].any())
-        kernels = kernel_table.required_for_training(
-            rule, stochastic, kinds, bool(gradient.size), by_columns=by_columns
-        )
+        kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size), table)
         network = engine.network_view(memory, gradient, kernels, table=table)
         examples = examples._replace(prefetch_distance=inputs.prefetch_distance(examples, batch_size))
         self._rate = EpochRate(engine.dtype)

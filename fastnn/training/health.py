@@ -15,6 +15,7 @@ from ..caller import warn_caller
 from ..errors import DivergenceError, TrainingWarning
 from ..history import History
 from ..kernels import gather, layout
+from ..kernels.target import BFLOAT16
 from ..spec import Spec
 from .engine import Engine
 
@@ -173,6 +174,12 @@ class HealthMonitor:
         """Take the sample, and warn of targets out of reach and of large inputs."""
         self._sample = Sample(examples, self.engine.spec)
         self._check_targets(examples)
+        if self.engine.spec.precision == "bfloat16" and BFLOAT16 == "emulated":
+            self.warn(
+                "precision",
+                "this processor does not multiply bfloat16: precision='bfloat16' rounds as elsewhere, but in float32 "
+                "arithmetic, and is slower than precision=None",
+            )
         if self._sample.largest >= LARGE_INPUT and self._sample.input_size()[0] >= LARGE_INPUT:
             self.warn("inputs", self._advise_on_inputs(self._sample))
 

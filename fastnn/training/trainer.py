@@ -14,7 +14,7 @@ from ..callbacks.runner import check_callbacks
 from ..history import History, check_monitor
 from ..kernels import gather, kernel_table, layout
 from ..optimizers import LBFGS
-from ..parameters import BLOCK_ROWS, split_wide_layers
+from ..parameters import BLOCK_ROWS, split_wide_layers, with_float32_products
 from ..spec import Spec
 from .checkpointing import Checkpointer, Subject, restore_state, run_fingerprint
 from .dataset import Dataset
@@ -223,10 +223,11 @@ def kernel_arguments(
     kinds = (examples.kind, validation.kind)
     scaled = engine.spec.learned_input_scale
     gradient = engine.gradient_buffer(batch_size, fused and bool(rule.plain) and not scaled)
-    # a rank works on one thread, which has nothing to split
-    table = split_wide_layers(memory.table, min(batch_size, block), kinds[0] == gather.CSR) if fused else memory.table
-    by_columns = bool(table[:, layout.BY_COLUMNS].any())
-    kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size), scaled, by_columns)
+    sparse = kinds[0] == gather.CSR
+    table = with_float32_products(memory.table, 1) if sparse else memory.table
+    if fused:  # a rank works on one thread, which has nothing to split
+        table = split_wide_layers(table, min(batch_size, block), sparse)
+    kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size), table)
     kernel_table.compile_kernels(engine.spec.dtype, kernels | kernel_table.required_for_prediction())  # of its health
     network = engine.network_view(memory, gradient, kernels, state.frozen, table)
     examples = examples._replace(prefetch_distance=inputs.prefetch_distance(examples, batch_size))
