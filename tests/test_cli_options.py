@@ -16,6 +16,7 @@ GIVEN = {
     "epochs": ["--epochs", "2"],
     "batch_size": ["--batch-size", "5"],
     "rate": ["--rate", "0.2"],
+    "precision": ["--precision", "bfloat16"],
     "resume": ["--resume"],
     "threads": ["--threads", "1"],
     "show": ["--show"],

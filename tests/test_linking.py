@@ -63,7 +63,8 @@ class Way(NamedTuple):
     blocks: int
     validation: str
     input_scales: bool
-    by: str  # steps; with a layer split by columns, on a team, or with products of bfloat16; or, as a rank, a gradient and then the step
+    by: str  # steps; with a layer split by columns, with products of bfloat16, or on a team; or, as a rank, a gradient
+    # and then the step
 
 
 OPTIMIZERS = {

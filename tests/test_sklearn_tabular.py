@@ -428,3 +428,12 @@ class TestFiles:
         reg = TabularRegressor(**SMALL).fit(FRAME, pandas.Series(COST, name="size"))
         reg.save(tmp_path / "model.safetensors")
         assert (fastnn.load_model(tmp_path / "model.safetensors").predict(FRAME) == reg.predict(FRAME)).all()
+
+
+@pytest.mark.filterwarnings("ignore:this processor does not multiply bfloat16")
+def test_products_in_bfloat16():
+    y = np.arange(len(FRAME)) % 2
+    rounded = TabularClassifier(**SMALL, precision="bfloat16").fit(FRAME, y).networks_[0]
+    plain = TabularClassifier(**SMALL, precision="float32").fit(FRAME, y).networks_[0]
+    assert (rounded.precision, rounded.dtype) == ("bfloat16", np.float32)
+    assert rounded.parameters.tobytes() != plain.parameters.tobytes()

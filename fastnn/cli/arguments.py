@@ -97,6 +97,11 @@ def _add_training(training: Any) -> None:
     training.add_argument("--batch-size", type=integer_from(1), metavar="N", help="examples per update")
     training.add_argument("--rate", type=positive, metavar="RATE", help="learning rate")
     training.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        help="what the operands of the products are rounded to (default float32)",
+    )
+    training.add_argument(
         "--resume",
         action="store_true",
         help="continue from the checkpoint in the output folder, if there is one; it is written every 10 seconds",

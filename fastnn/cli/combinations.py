@@ -7,7 +7,7 @@ import argparse
 from .arguments import make_parser
 
 NETWORK_OPTIONS = frozenset({"hidden", "sizes", "activation", "loss", "seed"})
-TRAINING_OPTIONS = frozenset({"epochs", "batch_size", "rate", "resume", "threads", "show", "output"})
+TRAINING_OPTIONS = frozenset({"epochs", "batch_size", "rate", "precision", "resume", "threads", "show", "output"})
 
 BUILT_IN = {
     "digits": NETWORK_OPTIONS | TRAINING_OPTIONS | {"held_out"},

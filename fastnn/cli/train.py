@@ -130,6 +130,7 @@ def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]
         loss=loss,
         seed=arguments.seed,
         input_scale=task.input_scale,
+        precision=arguments.precision,
         **more,
     )
     if task.table is None:

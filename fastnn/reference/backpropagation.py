@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from .activations import ACTIVATIONS, Array
 from .losses import LOSSES
-from .rounding import unrounded
+from .rounding import OPERANDS
 
 Gradients = tuple[list[Array], list[Array]]
 """dJ/dw and dJ/db, one array for each layer."""
@@ -42,7 +42,7 @@ def backpropagate(
     a: Sequence[Array],
     y: Array,
     row_factor: Array | float,
-    operand: Callable[[Array], Array] = unrounded,
+    precision: str = "float64",
 ) -> Gradients:
     """Return dJ/dw and dJ/db, one array for each layer, by the four equations.
 
@@ -56,9 +56,10 @@ def backpropagate(
     y : ndarray (n, n_outputs)
     row_factor : float or ndarray (n, 1)
         Factor of each row in the average: 1/n, or its weight over the sum of the weights.
-    operand : callable
-        What becomes of activations, deltas and weights before they are multiplied; biases are not.
+    precision : {"float64", "float32", "bfloat16"}
+        "bfloat16": activations, deltas and weights are rounded before they are multiplied.
     """
+    operand = OPERANDS[precision]
     delta = delta_of_last_layer(z[-1], a[-1], y, activation[-1], loss)
     delta *= row_factor  # all that follows is linear in delta, so that its sums over rows become averages
     bias_gradients = [bias_gradient(delta)]

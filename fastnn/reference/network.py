@@ -44,7 +44,7 @@ class Network:
         self.biases: list[Array] = [np.array(b, self.dtype) for b in biases]
         self.activation = [activation] * len(weights) if isinstance(activation, str) else list(activation)
         self.loss = loss
-        self.operand = OPERANDS[precision]
+        self.precision = precision
         if not len(weights) == len(biases) == len(self.activation) > 0:
             raise ValueError("weights, biases and activation: expected one of each per layer")
         if unknown := (set(self.activation) - set(ACTIVATIONS)) | ({loss} - set(LOSSES)):
@@ -52,6 +52,8 @@ class Network:
         output = self.activation[-1]
         if output != OUTPUT_OF.get(loss, output) or (output == "softmax" and loss != "cross_entropy"):
             raise ValueError(f"loss: {loss!r} does not take {output!r} outputs")
+        if precision not in OPERANDS:
+            raise ValueError(f"precision: expected one of {sorted(OPERANDS)}, got {precision!r}")
         if "softmax" in self.activation[:-1]:
             raise ValueError("activation: softmax is for the last layer")
         sizes = [self.weights[0].shape[-1], *(b.size for b in self.biases)]
@@ -80,8 +82,9 @@ class Network:
         a: list[Array] = [np.asarray(X, self.dtype)]
         if a[0].ndim != 2 or a[0].shape[1] != self.weights[0].shape[1]:
             raise ValueError(f"X: expected shape (n, {self.weights[0].shape[1]}), got {a[0].shape}")
+        operand = OPERANDS[self.precision]
         for w, b, name in zip(self.weights, self.biases, self.activation, strict=True):
-            z.append(self.operand(a[-1]) @ self.operand(w).T)
+            z.append(operand(a[-1]) @ operand(w).T)
             z[-1] += b
             a.append(ACTIVATIONS[name][0](z[-1]))
         return z, a
@@ -140,7 +143,7 @@ class Network:
     def gradients(self, X: ArrayLike, y: ArrayLike, sample_weight: Weight = None) -> Gradients:
         """Return dJ/dw and dJ/db, one array for each layer; zeros if all weights are 0."""
         passed = self._pass(X, y, sample_weight)[1]
-        return backpropagate(self.weights, self.activation, self.loss, *passed, self.operand)
+        return backpropagate(self.weights, self.activation, self.loss, *passed, self.precision)
 
     def input_gradients(self, X: ArrayLike, y: ArrayLike | None = None, output: int = 0) -> Array:
         """Return the gradient of each row's loss or, without `y`, of one output, with respect to its inputs."""
@@ -166,7 +169,7 @@ class Network:
             return math.nan
         loss, (z, a, t, row_factor) = self._pass(X, y, sample_weight)
         row_factor = learning_rate * row_factor  # gradients are linear in it: this gives learning_rate dJ/dw
-        dw, db = backpropagate(self.weights, self.activation, self.loss, z, a, t, row_factor, self.operand)
+        dw, db = backpropagate(self.weights, self.activation, self.loss, z, a, t, row_factor, self.precision)
         for p, update in zip(self.weights + self.biases, dw + db, strict=True):
             p -= update
         return loss

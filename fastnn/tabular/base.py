@@ -40,6 +40,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "verbose": ["boolean"],
     "callbacks": [None, list, tuple],
     "n_threads": [None, Interval(Integral, 1, None, closed="left")],
+    "precision": [None, StrOptions({"float32", "bfloat16"})],
 }
 
 

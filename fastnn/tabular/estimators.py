@@ -62,6 +62,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         training. Several networks are given copies.
     n_threads : int, optional
         Maximum number of threads; None measures which number is fastest. The results are the same bits.
+    precision : {"float32", "bfloat16"}, optional
+        "bfloat16": the operands of the products are rounded while training, see `fastnn.Network`.
 
     Attributes
     ----------
@@ -125,6 +127,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         verbose: bool = False,
         callbacks: Any = None,
         n_threads: int | None = None,
+        precision: str | None = None,
     ) -> None:
         set_arguments(self, locals())
 
@@ -191,7 +194,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         What chooses it: the last of the epochs that are best.
     n_ensemble : int, default 1
         Networks that are trained side by side with other seeds, whose outputs are averaged.
-    categorical_features, random_state, verbose, callbacks, n_threads
+    categorical_features, random_state, verbose, callbacks, n_threads, precision
         As in `TabularClassifier`.
 
     Attributes
@@ -233,6 +236,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         verbose: bool = False,
         callbacks: Any = None,
         n_threads: int | None = None,
+        precision: str | None = None,
     ) -> None:
         set_arguments(self, locals())
 

@@ -48,7 +48,8 @@ def train(
         "sizes": sizes,
         "activation": [*[recipe.activation] * len(recipe.hidden), "softmax" if classes else "identity"],
         "loss": recipe.loss,
-        "dtype": data.dtype,
+        "dtype": data.dtype if estimator.precision is None else "float32",
+        "precision": estimator.precision,
         **network_arguments(len(sizes) - 1),
     }
     callbacks = [*_evaluations(data, metric, recipe.epochs), *(estimator.callbacks or ())]
