@@ -65,7 +65,7 @@ def textbook(hidden: int, loss: str, rate: float, l2: float, anchor: str, epochs
 RECIPES = {
     "elastic": Recipe(
         "0.7% (Simard, Steinkraus and Platt 2003, two layers, 800 hidden, elastic distortions)",
-        {"sizes": [784, 800, 10], "activation": ["relu", "softmax"], "dropout": [0.0, 0.3], **HE},
+        {"sizes": [784, 800, 10], "activation": ["relu", "softmax"], **HE},
         {"batch_size": 128, "optimizer": "adam", "augmentation": ELASTIC},
         0.001,
         400,
@@ -79,7 +79,7 @@ RECIPES = {
     ),
     "deep": Recipe(
         "0.35% (Ciresan and others 2010, six layers on a GPU)",
-        {"sizes": [784, 1000, 500, 10], "activation": ["relu", "relu", "softmax"], "dropout": [0.0, 0.3, 0.3], **HE},
+        {"sizes": [784, 1000, 500, 10], "activation": ["relu", "relu", "softmax"], **HE},
         {"batch_size": 128, "optimizer": "adam", "augmentation": ELASTIC},
         0.001,
         700,
