@@ -112,7 +112,7 @@ class Engine:
         cached, n_threads = getattr(self._workspaces, purpose, None), threads.max_threads()
         if cached is None or cached[0].block != block or cached[1].scratch.size < n_threads * cached[1].scratch_size:
             rounded = self.spec.precision == "bfloat16" and purpose.startswith("train")
-            memory = make_layout(self.spec, block, sparse, rounded=rounded)
+            memory = make_layout(self.spec, block, sparse, rounded=True) if rounded else self.memory(block, sparse)
             cached = (memory, make_workspace(memory, self.spec.dtype, n_threads))
             setattr(self._workspaces, purpose, cached)
         return cached
