@@ -10,10 +10,10 @@ import argparse
 import statistics
 import time
 
-import fastnn
 from benchmarks.cases import CASES
 from fastnn.bench.case import Case
-from fastnn.kernels.target import BFLOAT16
+from fastnn.bench.libraries import fastnn_trainer
+from fastnn.kernels.target import BFLOAT16_PATH
 
 EPOCHS = 5
 PRECISIONS = ("float32", "bfloat16")
@@ -21,22 +21,12 @@ PRECISIONS = ("float32", "bfloat16")
 
 def speeds(case: Case, turns: int) -> dict[str, float]:
     """Return the median of the examples per second of each precision."""
-    X, y = case.data()
-    start = case.start()
+    trainers = {precision: fastnn_trainer(case, precision=precision) for precision in PRECISIONS}
     found: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
-    nets = {}
-    for precision in PRECISIONS:
-        nets[precision] = fastnn.Network(
-            case.sizes, activation=case.activation, loss=case.loss, seed=0, precision=precision
-        )
-        for own, first in zip(
-            (*nets[precision].weights, *nets[precision].biases), (*start.weights, *start.biases), strict=True
-        ):
-            own[...] = first
     for turn in range(turns + 1):
-        for precision, net in nets.items():
+        for precision, train in trainers.items():
             began = time.perf_counter()
-            net.fit(X, y, epochs=EPOCHS, batch_size=case.batch_size, learning_rate=case.learning_rate, progress=False)
+            train(EPOCHS, False)
             if turn:
                 found[precision].append(EPOCHS * case.rows / (time.perf_counter() - began))
     return {precision: statistics.median(each) for precision, each in found.items()}
@@ -47,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=7)
     turns = parser.parse_args().turns
-    print(f"products of bfloat16: {BFLOAT16}; examples per second")
+    print(f"products of bfloat16: {BFLOAT16_PATH}; examples per second")
     for case in CASES:
         if case.optimizer == "sgd":
             found = speeds(case, turns)

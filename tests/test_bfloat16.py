@@ -147,12 +147,14 @@ def test_gradients_are_those_of_the_reference(activation):
     compare_gradients(net, *regression(n_rows=40, n_inputs=4, n_outputs=2))
 
 
-def test_gradients_are_near_the_slopes_of_the_loss():
+def test_gradients_are_near_the_differences_of_the_loss():
     net, (X, y) = two_layers("bfloat16"), regression(n_rows=40, n_inputs=4, n_outputs=2)
     exact = fastnn.Network([4, 33, 17, 2], activation="tanh", dtype="float64", seed=0)
     exact.parameters = net.parameters
-    slopes = differences_by_layer(lambda: exact.loss(X, y), exact)
-    for got, wanted in zip((*net.gradients(X, y)[0], *net.gradients(X, y)[1]), (*slopes[0], *slopes[1]), strict=True):
+    differences = differences_by_layer(lambda: exact.loss(X, y), exact)
+    for got, wanted in zip(
+        (*net.gradients(X, y)[0], *net.gradients(X, y)[1]), (*differences[0], *differences[1]), strict=True
+    ):
         # three operands in a row are rounded by at most 2^-9 each, and errors of many terms cancel
         assert np.linalg.norm(got - wanted) < 0.01 * np.linalg.norm(wanted)
 
@@ -285,7 +287,7 @@ def test_the_path_is_chosen_by_the_processor(name, features, path):
 
 
 def test_a_processor_without_such_products_is_told_of_once(monkeypatch):
-    monkeypatch.setattr("fastnn.training.health.BFLOAT16", "emulated")
+    monkeypatch.setattr("fastnn.training.health.BFLOAT16_PATH", "emulated")
     X, y = regression(n_rows=8, n_inputs=4, n_outputs=2)
     with pytest.warns(fastnn.TrainingWarning, match="does not multiply bfloat16"):
         two_layers("bfloat16").fit(X, np.tanh(y), epochs=1, progress=False)

@@ -39,7 +39,7 @@ from fastnn.kernels.losses import SQUARED_ERROR
 from fastnn.kernels.optimizer_steps import ADAGRAD, ADAM, PENALTY_CHUNK, RMSPROP, SGD
 from fastnn.kernels.registry import LINKED_KERNELS, Slot, call, call_user_function, linked_kernel
 from fastnn.kernels.user_functions import USER_FUNCTION_BASE, add_activation, add_loss, user_activation
-from fastnn.parameters import make_layout, make_workspace
+from fastnn.parameters import make_workspace
 
 compiled_only = pytest.mark.skipif(not COMPILED, reason="there are no addresses without compilation")
 interpreted_only = pytest.mark.skipif(COMPILED, reason="machine code records nothing: its own checks are tested")
@@ -156,7 +156,7 @@ def train(way, without=None):
         label_smoothing=0.1 * ("label_smoothing" in way.perturbations), seed=7,
     )  # fmt: skip
     net = engine((0.0 if way.sparse else 0.5, 0.5) if "dropout" in way.perturbations else 0.0, way.input_scales)
-    memory = make_layout(net.spec, BLOCK, way.sparse, rounded=way.by == "bfloat16")
+    memory = net.memory(BLOCK, way.sparse, rounded=way.by == "bfloat16")
     rule = rule_of(way, net.buffer.size)
     batch_size = BLOCK * way.blocks
     examples = examples_of(kinds_of(way)[0], 2 * batch_size)

@@ -29,13 +29,13 @@ class UnsupportedError(Exception):
     """The library cannot train this network."""
 
 
-def fastnn_trainer(case: Case, n_threads: int | None = None) -> Train:
+def fastnn_trainer(case: Case, n_threads: int | None = None, precision: str | None = None) -> Train:
     """Build a `Network`, trained by `fit` as a user calls it."""
     from ..network import Network
 
     X, y = case.data()
     start = case.start()
-    net = Network(case.sizes, activation=case.activation, loss=case.loss, seed=0)
+    net = Network(case.sizes, activation=case.activation, loss=case.loss, seed=0, precision=precision)
     for parameters, initial in zip((*net.weights, *net.biases), (*start.weights, *start.biases), strict=True):
         parameters[...] = initial
 

@@ -13,13 +13,13 @@ import numpy as np
 from .. import __version__, reference
 from ..kernels import cache, threads
 from ..kernels.jit import COMPILED
-from ..kernels.target import BFLOAT16, TARGET
+from ..kernels.target import BFLOAT16_PATH, TARGET
 from ..network import Network
 from ..warmup import warmup
 
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "safetensors", "tqdm")
 OPTIONAL = {"matplotlib": "pip install fastnn[plot]", "scikit-learn": "pip install fastnn[sklearn]"}
-BFLOAT16_PATHS = {"avx512_bf16": "by vdpbf16ps", "emulated": "in float32 arithmetic, which is slower than float32"}
+BFLOAT16_WORDS = {"avx512_bf16": "by vdpbf16ps", "emulated": "in float32 arithmetic, which is slower than float32"}
 TOLERANCE = 1e-5
 """Largest difference allowed between float32 parameters and the float64 reference after a few updates."""
 
@@ -64,7 +64,7 @@ def check_processor() -> str:
     """Describe the vector instructions for which code is generated."""
     text = (
         f"{platform.machine()}, {TARGET.name}: vectors of {8 * TARGET.vector_bytes} bits, "
-        f"{'fused' if TARGET.fused else 'no fused'} multiply-add; bfloat16 {BFLOAT16_PATHS[BFLOAT16]}"
+        f"{'fused' if TARGET.fused else 'no fused'} multiply-add; bfloat16 {BFLOAT16_WORDS[BFLOAT16_PATH]}"
     )
     if TARGET.name == "baseline":
         raise CheckFailedError(f"{text}; speed: no wide vectors were found, training is several times slower")

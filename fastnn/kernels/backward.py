@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from .argument_types import Floats, Int64Matrix, KernelTable
 from .bfloat16_products import bfloat16_delta_below
-from .forward import product_column
 from .jit import kernel
 from .layout import COLUMNS, DELTAS, INNER_BLOCK, LD, LD_IN, N_OUT, PAIRS, WEIGHTS, ZEROS
 from .pack import pack_transposed
 from .registry import Slot, call, linked_kernel
 from .simd import TILE_VECTORS, VECTOR_BYTES
+from .tiling import multiply_tiles, product_column
 
 ALL_COLUMNS = 1 << 62  # more than any layer has
 
@@ -37,12 +37,8 @@ def delta_below(buffer, scratch, parameters, layer, below, first, last, left, ri
                 scratch, sums, width, scratch, start, ld_start, buffer, layer[DELTAS] + first * ld + j, ld,
                 scratch, ZEROS, width, last - first, vectors, depth,
             )  # fmt: skip
-        for r in range(last - first):
-            row = below[DELTAS] + (first + r) * ld_below + k
-            delta = buffer[row : row + vectors * lanes]
-            total = scratch[sums + r * width : sums + (r + 1) * width]
-            for i in range(vectors * lanes):
-                delta[i] *= total[i]
+        delta = below[DELTAS] + first * ld_below + k
+        multiply_tiles(buffer, delta, ld_below, scratch, sums, width, last - first, vectors * lanes)
 
 
 @linked_kernel(Slot.BACKWARD, (Floats, Floats, Floats, Int64Matrix, int, int, int, int, int, int, KernelTable))

@@ -26,7 +26,7 @@ from .simd import (
     gradient_tiles_of,
     tile_intrinsic,
 )
-from .target import BFLOAT16
+from .target import BFLOAT16_PATH
 
 UPPER_HALF = 0xFFFF0000
 
@@ -36,7 +36,7 @@ class PairEmitter(Emitter):
 
     def outer(self, a: list[ir.Value], b: list[ir.Value], sums: list[ir.Value]) -> list[ir.Value]:
         """Return sums + a b^T, row by row, the second numbers of the pairs first."""
-        if BFLOAT16 == "avx512_bf16":
+        if BFLOAT16_PATH == "avx512_bf16":
             pairs = ((x, y) for x in a for y in b)
             return [self._dot(total, x, y) for (x, y), total in zip(pairs, sums, strict=True)]
         for half in (self._second, self._first):

@@ -8,7 +8,7 @@ and everything between the products, is float32. The order of sums depends on th
 from __future__ import annotations
 
 from .argument_types import Floats, Int64Matrix, Scalar
-from .bfloat16 import bfloat16_pair, pair_forward_tile, pair_gradient_tiles
+from .bfloat16 import bfloat16_pair
 from .jit import kernel
 from .layout import (
     BIASES,
@@ -31,7 +31,7 @@ from .layout import (
 )
 from .registry import Slot, linked_kernel
 from .simd import PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, transpose_square
-from .tiling import ROW_GROUP, next_tile_rows
+from .tiling import ROW_GROUP, multiply_tiles, next_tile_rows, pair_gradient_column, pair_product_column
 
 
 @kernel
@@ -63,19 +63,6 @@ def pair_columns(out, start_out, stride_out, source, start, stride, n_rows, colu
             pairs[p] = bfloat16_pair(row[2 * p], row[2 * p + 1])
         if columns % 2:
             pairs[columns // 2] = bfloat16_pair(row[columns - 1], out.dtype.type(0))
-
-
-@kernel
-def pair_product_column(c, c0, ld_c, start, s0, ld_start, a, a0, ld_a, b, b0, ld_b, n_rows, vectors, depth):
-    """Compute c[c0:]: (n_rows, vectors) = start[s0:] + A . B, as product_column, of `depth` pairs."""
-    r = 0
-    while r < n_rows:
-        rows = next_tile_rows(n_rows - r, TILE_ROWS)
-        pair_forward_tile(
-            rows, vectors, c, c0 + r * ld_c, ld_c, start, s0 + r * ld_start, ld_start,
-            a, a0 + r * ld_a, ld_a, b, b0, ld_b, depth,
-        )  # fmt: skip
-        r += rows
 
 
 @linked_kernel(Slot.BFLOAT16_WEIGHTED_INPUTS, (Floats, Floats, Int64Matrix, int, int, int))
@@ -121,12 +108,8 @@ def bfloat16_delta_below(buffer, scratch, table, index, first, last):
                 buffer, layer[TRANSPOSED_PAIRS] + j * ld_below + k, ld_below,
                 last - first, vectors, min(INNER_BLOCK, n_pairs - j),
             )  # fmt: skip
-        for r in range(last - first):
-            row = below[DELTAS] + (first + r) * ld_below + k
-            delta = buffer[row : row + vectors * lanes]
-            total = scratch[ZEROS + r * width : ZEROS + (r + 1) * width]
-            for i in range(vectors * lanes):
-                delta[i] *= total[i]
+        delta = below[DELTAS] + first * ld_below + k
+        multiply_tiles(buffer, delta, ld_below, scratch, ZEROS, width, last - first, vectors * lanes)
 
 
 @kernel
@@ -165,19 +148,6 @@ def bfloat16_pack_weights(buffer, scratch, parameters, table, index, first, last
         pack_transposed_weights(buffer, scratch, parameters, layer, first, last)
 
 
-@kernel
-def pair_gradient_column(c, c0, ld, a, n_pairs, b, b0, ld_b, n_weights, vectors, rate):
-    """Update c[c0:]: (n_weights, vectors) less rate * A^T . B, as gradient_column; a: packed panels of n_pairs."""
-    tiles = (n_weights + TILE_ROWS - 1) // TILE_ROWS
-    rows = (n_weights + tiles - 1) // tiles
-    tall = n_weights - tiles * (rows - 1)
-    step = PANEL * n_pairs
-    pair_gradient_tiles(rows, vectors, tall, c, c0, ld, a, 0, PANEL, step, b, b0, ld_b, n_pairs, rate)
-    if tall < tiles:
-        c0, a0, rows = c0 + tall * rows * ld, tall * step, rows - 1
-        pair_gradient_tiles(rows, vectors, tiles - tall, c, c0, ld, a, a0, PANEL, step, b, b0, ld_b, n_pairs, rate)
-
-
 @linked_kernel(Slot.BFLOAT16_WEIGHT_GRADIENT, (Floats, Floats, Floats, Int64Matrix, int, Scalar, int, int, int))
 def bfloat16_weight_gradient(out, buffer, scratch, table, index, rate, first, last, n_rows):
     """Update out[WEIGHTS]: rows first..last of W, less rate * a^T delta, summed over pairs of examples.
@@ -202,6 +172,6 @@ def bfloat16_weight_gradient(out, buffer, scratch, table, index, rate, first, la
             vectors = min(width, columns - j) // lanes
             pair_rows(scratch, deltas, width, buffer, layer[DELTAS] + j, ld, n_rows, vectors * lanes)
             pair_gradient_column(
-                out, layer[WEIGHTS] + group * ld + j, ld, scratch, n_pairs, scratch, deltas, width,
-                end - group, vectors, rate,
+                out, layer[WEIGHTS] + group * ld + j, ld, scratch, 0, PANEL, PANEL * n_pairs, scratch, deltas, width,
+                end - group, n_pairs, vectors, rate,
             )  # fmt: skip

@@ -22,22 +22,9 @@ from .layout import (
     WEIGHTS,
 )
 from .registry import call
-from .simd import ONE_ROW_VECTORS, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, forward_tile
-from .tiling import next_tile_rows
+from .simd import ONE_ROW_VECTORS, TILE_VECTORS, VECTOR_BYTES
+from .tiling import product_column
 from .user_functions import apply_activation
-
-
-@kernel
-def product_column(c, c0, ld_c, start, s0, ld_start, a, a0, ld_a, b, b0, ld_b, n_rows, vectors, depth):
-    """Compute c[c0:]: (n_rows, vectors) = start[s0:] + A B, one column of tiles; A: (n_rows, depth), B: b[b0:]."""
-    r = 0
-    while r < n_rows:
-        rows = next_tile_rows(n_rows - r, TILE_ROWS)
-        forward_tile(
-            rows, vectors, c, c0 + r * ld_c, ld_c, start, s0 + r * ld_start, ld_start,
-            a, a0 + r * ld_a, ld_a, b, b0, ld_b, depth,
-        )  # fmt: skip
-        r += rows
 
 
 @kernel

@@ -61,7 +61,7 @@ def detect_bfloat16(target: Target, features: dict[str, bool]) -> str:
 
 TARGET = detect(platform.machine(), host_features())
 
-BFLOAT16 = detect_bfloat16(TARGET, host_features())
+BFLOAT16_PATH = detect_bfloat16(TARGET, host_features())
 
 DEBUG_KERNELS = os.environ.get("FASTNN_DEBUG_KERNELS", "0") not in ("", "0")
 """Whether calls through the kernel table are checked, see registry.py."""

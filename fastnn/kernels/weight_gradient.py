@@ -18,7 +18,7 @@ from .layout import (
 )
 from .pack import MIN_PACKED_ROWS, pack_narrow, pack_panel
 from .simd import PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, gradient_tiles
-from .tiling import ROW_GROUP, next_tile_rows
+from .tiling import ROW_GROUP, gradient_column, next_tile_rows
 
 
 @kernel
@@ -62,23 +62,6 @@ def owned_part(table, index, itemsize, thread, team_size):
         return 0, layer[N_IN] if left < right else 0, left, right
     first, last = owned_rows(table, index, thread, team_size)
     return first, last, 0, layer[COLUMNS]
-
-
-@kernel
-def gradient_column(c, c0, ld, a, a0, ld_a, packed, b, b0, ld_b, n_weights, n_rows, vectors, rate):
-    """Update c[c0:]: (n_weights, vectors) less rate * A^T B, one column of tiles, the taller tiles first.
-
-    packed: numbers of one panel of A^T, or 0 if A is read in place.
-    """
-    tiles = (n_weights + TILE_ROWS - 1) // TILE_ROWS
-    rows = (n_weights + tiles - 1) // tiles
-    tall = n_weights - tiles * (rows - 1)
-    step = packed if packed else rows
-    gradient_tiles(rows, vectors, tall, c, c0, ld, a, a0, ld_a, step, b, b0, ld_b, n_rows, rate)
-    if tall < tiles:
-        c0, a0, rows = c0 + tall * rows * ld, a0 + tall * step, rows - 1
-        step = packed if packed else rows
-        gradient_tiles(rows, vectors, tiles - tall, c, c0, ld, a, a0, ld_a, step, b, b0, ld_b, n_rows, rate)
 
 
 @kernel

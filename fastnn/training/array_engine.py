@@ -96,9 +96,9 @@ class ArrayEngine(Engine):
         for own, original in self._copied:
             original[...] = own
 
-    def memory(self, block: int, sparse: bool = False) -> MemoryLayout:
+    def memory(self, block: int, sparse: bool = False, rounded: bool = False) -> MemoryLayout:
         """Return the layout for workspaces of `block` rows, with the strides and offsets of the caller's arrays."""
-        memory = make_layout(self.spec, block, sparse, self._strides)
+        memory = make_layout(self.spec, block, sparse, self._strides, rounded)
         table = memory.table.copy()
         table[:, layout.WEIGHTS], table[:, layout.BIASES] = self._offsets.T
         return dataclasses.replace(memory, table=table)

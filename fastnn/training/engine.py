@@ -102,9 +102,9 @@ class Engine:
         if reason:
             raise ValueError(f"this network cannot be trained by gradient descent: {reason}")
 
-    def memory(self, block: int, sparse: bool = False) -> MemoryLayout:
-        """Return the layout for workspaces of `block` rows, for predictions."""
-        return make_layout(self.spec, block, sparse)
+    def memory(self, block: int, sparse: bool = False, rounded: bool = False) -> MemoryLayout:
+        """Return the layout for workspaces of `block` rows; rounded: with the weights as pairs of bfloat16."""
+        return make_layout(self.spec, block, sparse, rounded=rounded)
 
     def workspace(self, purpose: str, block: int, sparse: bool = False) -> tuple[MemoryLayout, layout.Workspace]:
         """Return this thread's workspace of `block` rows for a purpose; the last one of each purpose is kept."""
@@ -112,7 +112,7 @@ class Engine:
         cached, n_threads = getattr(self._workspaces, purpose, None), threads.max_threads()
         if cached is None or cached[0].block != block or cached[1].scratch.size < n_threads * cached[1].scratch_size:
             rounded = self.spec.precision == "bfloat16" and purpose.startswith("train")
-            memory = make_layout(self.spec, block, sparse, rounded=True) if rounded else self.memory(block, sparse)
+            memory = self.memory(block, sparse, rounded)
             cached = (memory, make_workspace(memory, self.spec.dtype, n_threads))
             setattr(self._workspaces, purpose, cached)
         return cached
@@ -365,8 +365,10 @@ class Engine:
         if key not in cached or cached[key][1] is not work:
             if len(cached) >= MAX_BUNDLES:
                 cached.clear()
-            table = memory.table if steps else with_float32_products(memory.table)
-            table = split_wide_layers(table, block, examples.kind == gather.CSR) if steps else table
+            if steps:
+                table = split_wide_layers(memory.table, block, examples.kind == gather.CSR)
+            else:
+                table = with_float32_products(memory.table)
             rule = plain_sgd_rule(self.buffer)
             kernels = required_for_training(
                 rule,

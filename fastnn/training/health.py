@@ -15,7 +15,7 @@ from ..caller import warn_caller
 from ..errors import DivergenceError, TrainingWarning
 from ..history import History
 from ..kernels import gather, layout
-from ..kernels.target import BFLOAT16
+from ..kernels.target import BFLOAT16_PATH
 from ..spec import Spec
 from .engine import Engine
 
@@ -174,7 +174,7 @@ class HealthMonitor:
         """Take the sample, and warn of targets out of reach and of large inputs."""
         self._sample = Sample(examples, self.engine.spec)
         self._check_targets(examples)
-        if self.engine.spec.precision == "bfloat16" and BFLOAT16 == "emulated":
+        if self.engine.spec.precision == "bfloat16" and BFLOAT16_PATH == "emulated":
             self.warn(
                 "precision",
                 "this processor does not multiply bfloat16: precision='bfloat16' rounds as elsewhere, but in float32 "
