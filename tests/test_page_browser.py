@@ -87,7 +87,7 @@ def chromium():
 def page(chromium, shown):
     chromium.events.clear()
     chromium.visit(shown.address)
-    chromium.wait("document.body.dataset.answers > 0")
+    chromium.wait("document.body.dataset.answers > 0 && places.length > 0")  # the first frame comes after the answer
     return chromium
 
 
