@@ -13,8 +13,10 @@ from functools import lru_cache
 import numpy as np
 
 from .kernels import layout
+from .kernels.bfloat16 import PAIR_STEP
 from .kernels.layout import columns_of, stride_of
 from .kernels.simd import CACHE_LINE
+from .kernels.target import BFLOAT16_PATH, request_tiles
 from .spec import Spec, activation_code
 
 BLOCK_ROWS = 256
@@ -73,6 +75,8 @@ def make_layout(
     """
     # the codes are part of the key: a name can be registered anew, and a stale code would call a missing kernel
     codes = tuple(activation_code(name) for name in spec.activation)
+    if rounded and BFLOAT16_PATH == "amx":
+        request_tiles()
     return _make_layout(spec, codes, block, sparse, strides, rounded)
 
 
@@ -121,7 +125,10 @@ def _make_layout(
 
 
 def _place_pairs(table: np.ndarray, workspace: int, block: int, sparse: bool, itemsize: int) -> int:
-    """Place the pairs of every layer, but the first of sparse rows, in the workspace; return where it ends."""
+    """Place the pairs of every layer, but the first of sparse rows, in the workspace; return where it ends.
+
+    Operands have whole steps of pairs along the inner dimension, whose surplus stays 0.
+    """
 
     def place(n_rows: int, stride: int) -> int:
         nonlocal workspace
@@ -130,13 +137,20 @@ def _place_pairs(table: np.ndarray, workspace: int, block: int, sparse: bool, it
         workspace += -workspace % (CACHE_LINE // itemsize)
         return start
 
+    def pairs_of(count: int) -> int:
+        """Return how many pairs `count` numbers are: whole steps, and whole squares, which are transposed."""
+        return -(-columns_of(-(-count // 2), itemsize) // PAIR_STEP) * PAIR_STEP
+
+    table[:, layout.LD_EXAMPLE_PAIRS] = stride_of(pairs_of(block), itemsize)
     for number, row in enumerate(table[int(sparse) :], int(sparse)):
-        row[layout.PAIRS] = place(-(-int(row[layout.N_IN]) // 2), int(row[layout.LD]))
+        row[layout.PAIRS] = place(pairs_of(int(row[layout.N_IN])), int(row[layout.LD]))
         if number:
-            n_pairs = columns_of(int(row[layout.COLUMNS]) // 2, itemsize)  # whole squares are transposed
-            row[layout.TRANSPOSED_PAIRS] = place(n_pairs, int(row[layout.LD_IN]))
+            row[layout.TRANSPOSED_PAIRS] = place(pairs_of(int(row[layout.COLUMNS])), int(row[layout.LD_IN]))
+        columns_in = columns_of(int(row[layout.N_IN]), itemsize)
+        row[layout.EXAMPLE_PAIRS] = place(columns_in, int(row[layout.LD_EXAMPLE_PAIRS]))
+        row[layout.DELTA_PAIRS] = place(pairs_of(block), int(row[layout.LD]))
     widest = max(int(table[:, layout.N_IN].max()), int(table[:, layout.N_OUT].max()))
-    table[:, layout.LD_ROW_PAIRS] = stride_of(columns_of(-(-widest // 2), itemsize), itemsize)
+    table[:, layout.LD_ROW_PAIRS] = stride_of(pairs_of(widest), itemsize)
     table[:, layout.ROW_PAIRS] = place(block, int(table[0, layout.LD_ROW_PAIRS]))
     return workspace
 

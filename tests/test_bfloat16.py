@@ -1,5 +1,10 @@
 """Products of bfloat16 operands: rounding, exact sums around every edge of the tiles, and training through them."""
 
+import os
+import platform
+import re
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -273,17 +278,104 @@ def test_other_precisions_are_refused(options, message):
         fastnn.Network([2, 2], **options)
 
 
+TILES = {"amx-tile": True, "amx-bf16": True, "avx512bf16": True}
+
+
 @pytest.mark.parametrize(
-    ("name", "features", "path"),
+    ("name", "features", "tiles", "limit", "path"),
     [
-        ("avx512", {"avx512bf16": True}, "avx512_bf16"),
-        ("avx512", {"avx512bf16": False}, "emulated"),
-        ("avx2", {"avx512bf16": True}, "emulated"),
-        ("neon", {}, "emulated"),
+        ("avx512", TILES, True, None, "amx"),
+        ("avx512", TILES, False, None, "avx512_bf16"),  # the system does not save the tiles
+        ("avx512", TILES | {"amx-bf16": False}, True, None, "avx512_bf16"),
+        ("avx512", TILES | {"amx-tile": False}, True, None, "avx512_bf16"),
+        ("avx512", {"avx512bf16": False}, True, None, "emulated"),
+        ("avx2", TILES, True, None, "emulated"),
+        ("neon", {}, False, None, "emulated"),
+        ("avx512", TILES, True, "amx", "amx"),
+        ("avx512", TILES, True, "avx512_bf16", "avx512_bf16"),
+        ("avx512", TILES, True, "emulated", "emulated"),
+        ("avx2", {}, False, "amx", "emulated"),  # a limit, no promise
     ],
 )
-def test_the_path_is_chosen_by_the_processor(name, features, path):
-    assert target.detect_bfloat16(target.Target(name, 64, 32, True), features) == path
+def test_the_path_is_chosen_by_processor_and_system(name, features, tiles, limit, path):
+    assert target.detect_bfloat16(target.Target(name, 64, 32, True), features, tiles, limit) == path
+
+
+def test_a_path_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="FASTNN_BFLOAT16 must be one of amx, avx512_bf16, emulated; got 'fast'"):
+        target.detect_bfloat16(target.TARGET, {}, False, "fast")
+
+
+def test_other_systems_have_no_tiles(monkeypatch):
+    monkeypatch.setattr(target.sys, "platform", "darwin")
+    assert not target.system_has_tiles()
+
+
+def test_a_system_that_knows_no_tiles_gives_none(monkeypatch):
+    monkeypatch.setattr(target, "arch_prctl", lambda request, argument: -1)
+    assert not target.system_has_tiles()
+
+
+def test_tiles_that_the_system_refuses_are_an_error(monkeypatch):
+    monkeypatch.setattr(target, "arch_prctl", lambda request, argument: -1)
+    with pytest.raises(RuntimeError, match=r"refuses the AMX tiles.*FASTNN_BFLOAT16=avx512_bf16"):
+        target.request_tiles()
+
+
+PROGRAM = """
+import sys
+import numpy as np
+import fastnn
+
+X = np.random.default_rng(0).random((100, 70), np.float32)
+y = np.random.default_rng(1).integers(0, 3, 100)
+net = fastnn.Network([70, 65, 34, 3], activation=["relu", "relu", "softmax"], loss="cross_entropy", seed=0,
+                     precision="bfloat16")
+net.fit(X, y, epochs=2, batch_size=37, learning_rate=0.1, progress=False)
+np.save(sys.argv[1], net.parameters)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not COMPILED, reason="compares compiled code")
+def test_paths_agree(tmp_path):
+    """Paths sum the products of a pair in other orders, which rounds a few operands to the other neighbour."""
+    found = {}
+    for path in target.BFLOAT16_PATHS:
+        out = tmp_path / f"{path}.npy"
+        environment = os.environ | {"FASTNN_BFLOAT16": path}
+        subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM, str(out)], check=True, env=environment)
+        found[path] = np.load(out)
+    for path in target.BFLOAT16_PATHS[:2]:
+        assert np.linalg.norm(found[path] - found["emulated"]) < 1e-3 * np.linalg.norm(found["emulated"])
+    if target.BFLOAT16_PATH == "amx":
+        assert bits(found["amx"]) != bits(found["emulated"])  # so another path was taken
+
+
+ASSEMBLY = """
+import numpy as np
+from numba import njit, types
+from fastnn.kernels.amx import amx_product_column
+
+array, number = types.Array(types.float32, 1, "C"), types.int64
+product = njit(amx_product_column.py_func)
+product.compile((array, number, number) * 4 + (number,) * 3)
+print(next(iter(product.inspect_asm().values())))
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="tiles of x86")
+@pytest.mark.skipif(not COMPILED, reason="looks at compiled code")
+def test_code_for_tiles_can_be_generated_on_any_processor():
+    environment = os.environ | {"NUMBA_CPU_NAME": "sapphirerapids"}
+    environment["NUMBA_CPU_FEATURES"] = "+avx512f,+avx512bw,+avx512vl,+avx512dq,+amx-tile,+amx-bf16"
+    code = subprocess.run(
+        [sys.executable, "-c", ASSEMBLY], check=True, capture_output=True, text=True, env=environment
+    ).stdout
+    for rows in (0, 1):
+        for columns in (0, 1):
+            assert re.search(rf"tdpbf16ps\s+%tmm{6 + columns}, %tmm{4 + rows}, %tmm{2 * rows + columns}", code)
+    assert code.index("ldtilecfg") < code.index("tilerelease")
 
 
 def test_a_processor_without_such_products_is_told_of_once(monkeypatch):

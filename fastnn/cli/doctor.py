@@ -19,7 +19,11 @@ from ..warmup import warmup
 
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "safetensors", "tqdm")
 OPTIONAL = {"matplotlib": "pip install fastnn[plot]", "scikit-learn": "pip install fastnn[sklearn]"}
-BFLOAT16_WORDS = {"avx512_bf16": "by vdpbf16ps", "emulated": "in float32 arithmetic, which is slower than float32"}
+BFLOAT16_WORDS = {
+    "amx": "in AMX tiles",
+    "avx512_bf16": "by vdpbf16ps",
+    "emulated": "in float32 arithmetic, which is slower than float32",
+}
 TOLERANCE = 1e-5
 """Largest difference allowed between float32 parameters and the float64 reference after a few updates."""
 

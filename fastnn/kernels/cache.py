@@ -24,7 +24,7 @@ from numba.core import compiler, config
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 
-from .target import DEBUG_KERNELS
+from .target import BFLOAT16_PATH, DEBUG_KERNELS
 
 IRRELEVANT_SETTINGS = (
     "CUDA_", "FORCE_CUDA_", "DISABLE_CUDA", "ENABLE_CUDASIM", "NUMBA_", "THREADING_LAYER", "CACHE_", "COLOR_SCHEME",
@@ -59,7 +59,10 @@ def sources() -> bytes:
 def settings() -> dict[str, Any]:
     """Return the settings that may shape the code, as they are now: a program may change Numba's at any time."""
     names = (name for name in dir(config) if name.isupper() and not name.startswith(IRRELEVANT_SETTINGS))
-    return {name: getattr(config, name) for name in names} | {"FASTNN_DEBUG_KERNELS": DEBUG_KERNELS}
+    return {name: getattr(config, name) for name in names} | {
+        "FASTNN_DEBUG_KERNELS": DEBUG_KERNELS,
+        "FASTNN_BFLOAT16": BFLOAT16_PATH,
+    }
 
 
 def code_key() -> str:

@@ -16,6 +16,7 @@ from .activations import activate
 from .backward import backward
 from .bfloat16_products import (
     bfloat16_delta_below,
+    bfloat16_pack_examples,
     bfloat16_pack_weights,
     bfloat16_weight_gradient,
     bfloat16_weighted_inputs,
@@ -58,6 +59,7 @@ BFLOAT16: Kernels = frozenset(
         bfloat16_delta_below,
         bfloat16_weight_gradient,
         bfloat16_pack_weights,
+        bfloat16_pack_examples,
         pack_weights_pass,
     }
 )

@@ -46,7 +46,10 @@ PAIRS = 18  # workspace: W in bfloat16, two rows beside one another, see bfloat1
 TRANSPOSED_PAIRS = 19  # workspace: W^T likewise
 ROW_PAIRS = 20  # workspace: rows of activations or deltas in bfloat16, two numbers beside one another, one layer's
 LD_ROW_PAIRS = 21  # stride between them
-N_FIELDS = 22
+EXAMPLE_PAIRS = 22  # workspace: GRADIENT_INPUTS transposed, in bfloat16, two examples beside one another
+LD_EXAMPLE_PAIRS = 23  # stride between inputs there
+DELTA_PAIRS = 24  # workspace: DELTAS in bfloat16, two examples beside one another
+N_FIELDS = 25
 DROP_UNIT = 1 << 24
 
 ZEROS = 64  # numbers at the start of a thread's scratch that are kept 0

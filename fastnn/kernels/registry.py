@@ -61,6 +61,7 @@ class Slot(IntEnum):
     BFLOAT16_DELTA_BELOW = auto()
     BFLOAT16_WEIGHT_GRADIENT = auto()
     BFLOAT16_PACK_WEIGHTS = auto()
+    BFLOAT16_PACK_EXAMPLES = auto()
     PACK_WEIGHTS_PASS = auto()
 
 

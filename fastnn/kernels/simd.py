@@ -198,10 +198,14 @@ def emit_squares(emitter: Emitter, args: list[ir.Value]) -> None:
 
 
 def emit_transpose(emitter: Emitter, args: list[ir.Value]) -> None:
-    """Emit C = A^T for a square of as many rows as a vector has lanes, by swapping ever smaller off-diagonal blocks."""
+    """Emit C = A^T for a square of as many rows as a vector has lanes."""
     c, c_stride, a, a_stride = args
+    store_transposed(emitter, [emitter.load(emitter.row(a, a_stride, i)) for i in range(emitter.lanes)], c, c_stride)
+
+
+def store_transposed(emitter: Emitter, rows: list[ir.Value], c: ir.Value, c_stride: ir.Value) -> None:
+    """Emit C = the transpose of a square of vectors, by swapping ever smaller off-diagonal blocks."""
     lanes = emitter.lanes
-    rows = [emitter.load(emitter.row(a, a_stride, i)) for i in range(lanes)]
     distance = lanes // 2
     while distance:
         upper = [i + lanes - distance if i & distance else i for i in range(lanes)]
@@ -234,9 +238,9 @@ def call_shape(builder: ir.IRBuilder, code: ir.Value, functions: dict[int, ir.Fu
     end = builder.append_basic_block("end")
     switch = builder.switch(code, end)
     for shape, function in functions.items():
-        block = builder.append_basic_block(f"shape{shape}")
-        switch.add_case(INT(shape), block)
-        builder.position_at_end(block)
+        case = builder.append_basic_block(f"shape{shape}")
+        switch.add_case(INT(shape), case)
+        builder.position_at_end(case)
         builder.call(function, args)
         builder.branch(end)
     builder.position_at_end(end)
@@ -296,7 +300,8 @@ ONE_ROW_VECTORS = 8  # a tile of one row needs so many parallel sums to hide a m
 ONE_ROW_SHAPES = [(1, v) for v in range(TILE_VECTORS + 1, ONE_ROW_VECTORS + 1)]
 
 
-def _block(array, offset, rows, stride, columns):
+def block(array, offset, rows, stride, columns):
+    """Return the view of a block of a flat array."""
     steps = (stride * array.itemsize, array.itemsize)
     return np.lib.stride_tricks.as_strided(array[offset:], (rows, columns), steps)
 
@@ -308,11 +313,11 @@ def _add_product(total, a, b):
 def forward_tile_of(add, rows, vectors, c, c0, c_stride, start, s0, s_stride, a, a0, a_stride, b, b0, b_stride, inner):
     """Compute C = start + A.B, one tile, by add(total, a, b) for each inner index: the plain twin of a tile."""
     columns = vectors * TARGET.lanes(c.itemsize)
-    total = _block(start, s0, rows, s_stride, columns).copy()
-    inputs, weights = _block(a, a0, rows, a_stride, inner), _block(b, b0, inner, b_stride, columns)
+    total = block(start, s0, rows, s_stride, columns).copy()
+    inputs, weights = block(a, a0, rows, a_stride, inner), block(b, b0, inner, b_stride, columns)
     for k in range(inner):
         add(total, inputs[:, k, None], weights[k])
-    _block(c, c0, rows, c_stride, columns)[:] = total
+    block(c, c0, rows, c_stride, columns)[:] = total
 
 
 def gradient_tiles_of(
@@ -320,18 +325,18 @@ def gradient_tiles_of(
 ):
     """Compute C = C - rate * A^T.B, for tiles one below the other, by add(total, a, b): the plain twin of tiles."""
     columns = vectors * TARGET.lanes(c.itemsize)
-    deltas = _block(b, b0, inner, b_stride, columns)
+    deltas = block(b, b0, inner, b_stride, columns)
     for t in range(tiles):
-        inputs = _block(a, a0 + t * a_step, inner, a_stride, rows)
+        inputs = block(a, a0 + t * a_step, inner, a_stride, rows)
         total = np.zeros((rows, columns), c.dtype)
         for k in range(inner):
             add(total, inputs[k, :, None], deltas[k])
-        _block(c, c0 + t * rows * c_stride, rows, c_stride, columns)[:] -= rate * total
+        block(c, c0 + t * rows * c_stride, rows, c_stride, columns)[:] -= rate * total
 
 
 def _transpose_square(c, c0, c_stride, a, a0, a_stride):
     lanes = TARGET.lanes(c.itemsize)
-    _block(c, c0, lanes, c_stride, lanes)[:] = _block(a, a0, lanes, a_stride, lanes).T
+    block(c, c0, lanes, c_stride, lanes)[:] = block(a, a0, lanes, a_stride, lanes).T
 
 
 def _squares(c, c0, a, a0, rounds):

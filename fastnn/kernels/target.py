@@ -6,8 +6,10 @@ generated and tested here.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
+import sys
 from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
@@ -54,14 +56,66 @@ def host_features() -> dict[str, bool]:
     return dict(llvm.get_host_cpu_features())
 
 
-def detect_bfloat16(target: Target, features: dict[str, bool]) -> str:
-    """Return how products of bfloat16 pairs are computed on a target: "avx512_bf16" by `vdpbf16ps`, or "emulated"."""
-    return "avx512_bf16" if target.name == "avx512" and features.get("avx512bf16") else "emulated"
+BFLOAT16_PATHS = ("amx", "avx512_bf16", "emulated")
+"""How products of bfloat16 pairs are computed: in AMX tiles, by `vdpbf16ps`, or in float32 arithmetic."""
+
+ARCH_PRCTL, SUPPORTED, REQUEST, TILE_DATA = 158, 0x1021, 0x1023, 18
+"""Linux on x86-64: the number of the system call, what to ask for, and the part of a thread's state."""
+
+
+def arch_prctl(request: int, argument: Any) -> int:
+    """Return what Linux's system call `arch_prctl` does: 0 where it succeeds."""
+    try:
+        return int(ctypes.CDLL(None).syscall(ARCH_PRCTL, request, argument))
+    except (OSError, AttributeError, TypeError):  # no such library, or no such function in it
+        return -1
+
+
+def system_has_tiles() -> bool:
+    """Return whether the operating system gives a process the tiles of AMX if it asks for them."""
+    if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
+        return False
+    supported = ctypes.c_uint64(0)
+    return arch_prctl(SUPPORTED, ctypes.byref(supported)) == 0 and bool(supported.value >> TILE_DATA & 1)
+
+
+def request_tiles() -> None:
+    """Ask the operating system for the tiles, for this process; RuntimeError if it refuses."""
+    if arch_prctl(REQUEST, TILE_DATA) != 0:
+        raise RuntimeError(
+            "the operating system refuses the AMX tiles that it said this process may have, perhaps since a signal "
+            "stack of the program is too small: set FASTNN_BFLOAT16=avx512_bf16 before fastnn is imported"
+        )
+
+
+def detect_bfloat16(target: Target, features: dict[str, bool], tiles: bool, limit: str | None = None) -> str:
+    """Return how products of bfloat16 pairs are computed on a target, see BFLOAT16_PATHS.
+
+    Parameters
+    ----------
+    target : Target
+    features : dict of str to bool
+        Of the processor, by LLVM's names.
+    tiles : bool
+        Whether the operating system gives tiles to a process.
+    limit : str, optional
+        The best path to take.
+    """
+    if limit and limit not in BFLOAT16_PATHS:
+        raise ValueError(f"FASTNN_BFLOAT16 must be one of {', '.join(BFLOAT16_PATHS)}; got {limit!r}")
+    wide = target.name == "avx512"
+    has = {
+        "amx": wide and tiles and bool(features.get("amx-tile")) and bool(features.get("amx-bf16")),
+        "avx512_bf16": wide and bool(features.get("avx512bf16")),
+        "emulated": True,
+    }
+    allowed = BFLOAT16_PATHS[BFLOAT16_PATHS.index(limit) if limit else 0 :]
+    return next(path for path in allowed if has[path])
 
 
 TARGET = detect(platform.machine(), host_features())
 
-BFLOAT16_PATH = detect_bfloat16(TARGET, host_features())
+BFLOAT16_PATH = detect_bfloat16(TARGET, host_features(), system_has_tiles(), os.environ.get("FASTNN_BFLOAT16"))
 
 DEBUG_KERNELS = os.environ.get("FASTNN_DEBUG_KERNELS", "0") not in ("", "0")
 """Whether calls through the kernel table are checked, see registry.py."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .bfloat16 import pair_forward_tile, pair_gradient_tiles
-from .jit import kernel
+from .amx import amx_product_column
+from .bfloat16 import pair_forward_tile
+from .jit import COMPILED, kernel
 from .layout import GROUP_TILES
 from .simd import TILE_ROWS, forward_tile, gradient_tiles
+from .target import BFLOAT16_PATH
 
 ROW_GROUP = GROUP_TILES * TILE_ROWS  # rows of W whose activations stay in the second-level cache
 
@@ -37,30 +39,27 @@ def product_column_of(tile: Any) -> Any:
     return product_column
 
 
-def gradient_column_of(tiles_below: Any) -> Any:
-    """Return the kernel that updates a column of these tiles."""
+@kernel
+def gradient_column(c, c0, ld, a, a0, ld_a, packed, b, b0, ld_b, n_weights, depth, vectors, rate):
+    """Update c[c0:]: (n_weights, vectors) less rate * A^T B, one column of tiles, the taller tiles first.
 
-    @kernel
-    def gradient_column(c, c0, ld, a, a0, ld_a, packed, b, b0, ld_b, n_weights, depth, vectors, rate):
-        """Update c[c0:]: (n_weights, vectors) less rate * A^T B, one column of tiles, the taller tiles first.
-
-        packed: numbers of one panel of A^T, or 0 if A is read in place; A: (depth, n_weights).
-        """
-        tiles = (n_weights + TILE_ROWS - 1) // TILE_ROWS
-        rows = (n_weights + tiles - 1) // tiles
-        tall = n_weights - tiles * (rows - 1)
+    packed: numbers of one panel of A^T, or 0 if A is read in place; A: (depth, n_weights).
+    """
+    tiles = (n_weights + TILE_ROWS - 1) // TILE_ROWS
+    rows = (n_weights + tiles - 1) // tiles
+    tall = n_weights - tiles * (rows - 1)
+    step = packed if packed else rows
+    gradient_tiles(rows, vectors, tall, c, c0, ld, a, a0, ld_a, step, b, b0, ld_b, depth, rate)
+    if tall < tiles:
+        c0, a0, rows = c0 + tall * rows * ld, a0 + tall * step, rows - 1
         step = packed if packed else rows
-        tiles_below(rows, vectors, tall, c, c0, ld, a, a0, ld_a, step, b, b0, ld_b, depth, rate)
-        if tall < tiles:
-            c0, a0, rows = c0 + tall * rows * ld, a0 + tall * step, rows - 1
-            step = packed if packed else rows
-            tiles_below(rows, vectors, tiles - tall, c, c0, ld, a, a0, ld_a, step, b, b0, ld_b, depth, rate)
-
-    return gradient_column
+        gradient_tiles(rows, vectors, tiles - tall, c, c0, ld, a, a0, ld_a, step, b, b0, ld_b, depth, rate)
 
 
-product_column, pair_product_column = product_column_of(forward_tile), product_column_of(pair_forward_tile)
-gradient_column, pair_gradient_column = gradient_column_of(gradient_tiles), gradient_column_of(pair_gradient_tiles)
+product_column = product_column_of(forward_tile)
+pair_product_column = (
+    amx_product_column if COMPILED and BFLOAT16_PATH == "amx" else product_column_of(pair_forward_tile)
+)
 
 
 @kernel

@@ -18,6 +18,7 @@ from .barrier import (
     end_team,
     join_team,
 )
+from .bfloat16_products import bfloat16_pack_examples
 from .gather import CSR, example_at, sum_of_weights
 from .intrinsics import random_below
 from .jit import entry, kernel, parallel_entry
@@ -56,7 +57,7 @@ from .update_passes import (
     update_pass,
     weight_gradient_pass,
 )
-from .weight_gradient import partition_start
+from .weight_gradient import owned_examples
 
 
 @kernel
@@ -111,7 +112,7 @@ def evaluate(sums, no_order, network, work, examples, unperturbed, barrier, thre
         sums[:] = 0
     for start in range(0, examples.n_rows, work.block):
         n_rows = min(work.block, examples.n_rows - start)
-        first, last = partition_start(n_rows, thread, team_size), partition_start(n_rows, thread + 1, team_size)
+        first, last = owned_examples(network.table, n_rows, thread, team_size)
         if first < last:
             call(
                 network.kernel_table, forward_examples,
@@ -155,11 +156,13 @@ def train_batch(
     weight = sum_of_weights(examples, records.order, start, size)
     sparse = 1 if examples.kind == CSR else 0
     by_columns = split_by_columns(network.table)
+    rounded = network.table[len(network.table) - 1, PAIRS] >= 0
+    packed = False
     if rule.penalty_per_batch > 0:
         call(network.kernel_table, penalty_pass, network, work, rule, thread, team_size)
     for offset in range(0, size, work.block):
         n_rows = min(work.block, size - offset)
-        first, last = partition_start(n_rows, thread, team_size), partition_start(n_rows, thread + 1, team_size)
+        first, last = owned_examples(network.table, n_rows, thread, team_size)
         if by_columns:
             barrier_count = examples_layer_by_layer(
                 network, work, examples, records.order, start + offset, weight, n_rows, stochastic_regularization,
@@ -176,6 +179,17 @@ def train_batch(
                 work.buffer, scratch, network.parameters, network.table, len(network.table) - 1, 1, first, last,
                 0, ALL_COLUMNS, network.kernel_table,
             )  # fmt: skip
+            if rounded:
+                call(
+                    network.kernel_table,
+                    bfloat16_pack_examples,
+                    work.buffer,
+                    scratch,
+                    network.table,
+                    first,
+                    last,
+                    n_rows,
+                )
         barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
         if thread == 0:
             announce_growth(barrier, team_size)
@@ -183,6 +197,7 @@ def train_batch(
             first_block, last_block = offset == 0, offset + n_rows == size
             scaled = network.table[0, INPUT_SCALES] >= 0
             fused_update = first_block and last_block and step_range.update and rule.plain and not scaled
+            packed = fused_update
             if sparse:
                 call(
                     network.kernel_table, sparse_gradient_pass,
@@ -217,7 +232,7 @@ def train_batch(
     if weight > 0 and step_range.update and rule.max_norm > 0:
         call(network.kernel_table, max_norm_pass, network, work, rule, thread, team_size)
         barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
-    if weight > 0 and step_range.update:
+    if weight > 0 and step_range.update and not (packed and rule.max_norm == 0):
         barrier_count = pack_weights(network, work, barrier, thread, team_size, barrier_count)
     return barrier_count
 

@@ -60,7 +60,7 @@ def weight_gradient_pass(network, work, rate, n_rows, thread, team_size, lowest,
         if layer[PAIRS] >= 0:
             call(
                 network.kernel_table, bfloat16_weight_gradient,
-                out, work.buffer, scratch, table, index, factor, first, last, n_rows,
+                out, work.buffer, scratch, table, index, factor, first, last, n_rows, fused_update,
             )  # fmt: skip
         else:
             subtract_weight_gradient(out, work.buffer, scratch, layer, factor, first, last, left, right, n_rows)

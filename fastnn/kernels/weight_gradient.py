@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .bfloat16 import PAIR_STEP
 from .jit import kernel
 from .layout import (
     BIASES,
@@ -13,6 +14,7 @@ from .layout import (
     LD,
     LD_IN,
     N_IN,
+    PAIRS,
     WEIGHTS,
     contiguous_runs,
 )
@@ -25,6 +27,20 @@ from .tiling import ROW_GROUP, gradient_column, next_tile_rows
 def partition_start(n_rows, thread, team_size):
     """Return the first of `n_rows` that a thread takes; the next thread's first is where it ends."""
     return n_rows * thread // team_size
+
+
+@kernel
+def owned_examples(table, n_rows, thread, team_size):
+    """Return the range of a block's rows whose activations a thread computes.
+
+    Of examples that are packed in pairs, whole pairs; whole tiles of them, if every thread has some.
+    """
+    unit = 1
+    if table[len(table) - 1, PAIRS] >= 0:
+        unit = 2 * PAIR_STEP if n_rows >= 2 * PAIR_STEP * team_size else 2
+    units = (n_rows + unit - 1) // unit
+    first = partition_start(units, thread, team_size) * unit
+    return first, min(partition_start(units, thread + 1, team_size) * unit, n_rows)
 
 
 @kernel
