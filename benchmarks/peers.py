@@ -18,7 +18,9 @@ from typing import Any
 from benchmarks.cases import CASES
 from benchmarks.roofline import measure_limits
 from fastnn.bench.libraries import MORE_LIBRARIES
-from fastnn.bench.runner import measure, print_case
+from fastnn.bench.runner import ROUNDED, measure, print_case
+
+PEERS = [name for name in MORE_LIBRARIES if not name.endswith(ROUNDED)]
 
 
 def machine() -> dict[str, Any]:
@@ -70,7 +72,7 @@ def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", default=",".join(map(str, range(len(CASES)))), help="numbers of cases")
-    parser.add_argument("--peers", default=",".join(MORE_LIBRARIES), help="names of libraries")
+    parser.add_argument("--peers", default=",".join(PEERS), help="names of libraries")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.7, help="length of one turn")
     parser.add_argument("--busy", type=int, default=0, metavar="N", help="measure beside N busy processes")

@@ -1,48 +1,40 @@
-"""Compare training in float32 with products of bfloat16: python -m benchmarks.precision [--turns 7].
+"""Compare training in float32 with products of bfloat16: python -m benchmarks.precision [--cases 4,5] [--json FILE].
 
-Both networks train in turns in one process, from the same weights; all of `fit` is timed, after an untimed turn that
-compiles.
+fastnn and PyTorch, in both, PyTorch also with every number in bfloat16; JAX and NumPy in float32. Each has its own
+process, and they take turns, see `fastnn.bench.runner`.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
+import json
+from pathlib import Path
 
 from benchmarks.cases import CASES
-from fastnn.bench.case import Case
-from fastnn.bench.libraries import fastnn_trainer
+from benchmarks.peers import machine
+from fastnn.bench.runner import measure, print_case
 from fastnn.kernels.target import BFLOAT16_PATH
 
-EPOCHS = 5
-PRECISIONS = ("float32", "bfloat16")
-
-
-def speeds(case: Case, turns: int) -> dict[str, float]:
-    """Return the median of the examples per second of each precision."""
-    trainers = {precision: fastnn_trainer(case, precision=precision) for precision in PRECISIONS}
-    found: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
-    for turn in range(turns + 1):
-        for precision, train in trainers.items():
-            began = time.perf_counter()
-            train(EPOCHS, False)
-            if turn:
-                found[precision].append(EPOCHS * case.rows / (time.perf_counter() - began))
-    return {precision: statistics.median(each) for precision, each in found.items()}
+NAMES = ["fastnn", "fastnn bfloat16", "NumPy", "JAX", "PyTorch", "PyTorch autocast", "PyTorch bfloat16"]
+WIDE = [number for number, case in enumerate(CASES) if case.loss == "cross_entropy" and max(case.sizes[1:]) >= 128]
 
 
 def main() -> None:
-    """Print a row for each network that plain gradient descent trains."""
+    """Measure the cases with wide layers, or those named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=7)
-    turns = parser.parse_args().turns
-    print(f"products of bfloat16: {BFLOAT16_PATH}; examples per second")
-    for case in CASES:
-        if case.optimizer == "sgd":
-            found = speeds(case, turns)
-            ratio = found["bfloat16"] / found["float32"]
-            print(f"{case.name:55} {found['float32']:11,.0f} {found['bfloat16']:11,.0f} {ratio:6.2f}x", flush=True)
+    parser.add_argument("--cases", default=",".join(map(str, WIDE)), help="numbers of cases")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.7, help="length of one turn")
+    parser.add_argument("--json", type=Path, help="write the results here")
+    arguments = parser.parse_args()
+    print(f"products of bfloat16: {BFLOAT16_PATH}")
+    results = []
+    for number in map(int, arguments.cases.split(",")):
+        results.append(measure(CASES[number], NAMES, arguments.rounds, arguments.seconds))
+        print_case(results[-1])
+    if arguments.json:
+        content = {"machine": machine(), "bfloat16": BFLOAT16_PATH, "results": results}
+        arguments.json.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -99,7 +99,11 @@ class MLPClassifier(CompiledClassifier, scikit_learn.MLPClassifier):
     n_threads : int, optional
         Maximum number of threads; None measures which number is fastest. The results are the same bits.
     dtype : {"float32", "float64"}, optional
-        Type of the weights and of the training. None: float32 for float32 inputs, else float64.
+        Type of the weights and of the training. None: float32 for float32 inputs or if `precision` is given, else
+        float64.
+    precision : {"float32", "bfloat16"}, optional
+        "bfloat16": the operands of the products are rounded while training, for wide layers, see `fastnn.Network`. Not
+        for "lbfgs".
 
     Attributes
     ----------
@@ -175,6 +179,7 @@ class MLPClassifier(CompiledClassifier, scikit_learn.MLPClassifier):
         callbacks: Any = None,
         n_threads: int | None = None,
         dtype: str | None = None,
+        precision: str | None = None,
     ) -> None:
         keep_arguments(self, locals())
 
@@ -240,7 +245,11 @@ class MLPRegressor(CompiledRegressor, scikit_learn.MLPRegressor):
     n_threads : int, optional
         Maximum number of threads; None measures which number is fastest. The results are the same bits.
     dtype : {"float32", "float64"}, optional
-        Type of the weights and of the training. None: float32 for float32 inputs, else float64.
+        Type of the weights and of the training. None: float32 for float32 inputs or if `precision` is given, else
+        float64.
+    precision : {"float32", "bfloat16"}, optional
+        "bfloat16": the operands of the products are rounded while training, for wide layers, see `fastnn.Network`. Not
+        for "lbfgs".
 
     Attributes
     ----------
@@ -309,6 +318,7 @@ class MLPRegressor(CompiledRegressor, scikit_learn.MLPRegressor):
         callbacks: Any = None,
         n_threads: int | None = None,
         dtype: str | None = None,
+        precision: str | None = None,
     ) -> None:
         keep_arguments(self, locals())
 

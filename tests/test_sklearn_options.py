@@ -16,7 +16,10 @@ from sklearn.preprocessing import StandardScaler
 import fastnn
 import fastnn.sklearn as ours
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:this processor does not multiply bfloat16"),
+]
 NAMES = np.array(["zero", "one"])[(LABELS > 4).astype(int)]
 
 
@@ -60,6 +63,7 @@ OPTIONS = {  # option -> its value, and the modes that refuse it with the words 
     "callbacks": ([note], {"lbfgs": f"callbacks {IN_STEPS}", "override": f"{OWN_TRAINING} callbacks"}),
     "n_threads": (1, {"override": f"{OWN_TRAINING} n_threads"}),
     "dtype": ("float32", {}),
+    "precision": ("bfloat16", {"lbfgs": f"precision {IN_STEPS}", "override": f"{OWN_TRAINING} precision"}),
     "class_weight": ({True: 7.0}, {}),
     "loss": ("squared_error", {"override": f"{NO_SUCH} loss 'squared_error'"}),
     "activation": (["gelu"], {"override": rf"{NO_SUCH} activation \['gelu'\]"}),
@@ -267,6 +271,15 @@ def test_dtype_chooses_the_arithmetic(mode):
     model = fitted(mode, dtype="float32")
     assert {coef.dtype for coef in model.coefs_} == {np.dtype("float32")}
     assert model.score(DIGITS, LABELS > 4) > 0.5
+
+
+def test_products_in_bfloat16_take_parameters_in_float32():
+    model = ours.MLPClassifier((8,), precision="bfloat16", **SHORT).fit(DIGITS.astype(np.float64), LABELS > 4)
+    assert {coef.dtype for coef in model.coefs_} == {np.dtype("float32")}
+    with pytest.raises(
+        ValueError, match="precision 'bfloat16' takes parameters of dtype 'float32', got dtype 'float64'"
+    ):
+        ours.MLPClassifier((8,), precision="bfloat16", dtype="float64", **SHORT).fit(DIGITS, LABELS > 4)
 
 
 def test_values_beyond_the_dtype_are_refused_by_name():

@@ -158,10 +158,18 @@ def sklearn_trainer(case: Case) -> Train:
     return train
 
 
-def torch_trainer(case: Case, n_threads: int = 1, compiled: bool = False) -> Train:
+def torch_trainer(case: Case, n_threads: int = 1, compiled: bool = False, precision: str = "float32") -> Train:
     """Build a PyTorch model with the usual loop, its batches indexed by a permutation.
 
-    compiled: with `torch.compile` over model and loss, forward and backward, and over the optimizer's step.
+    Parameters
+    ----------
+    case : Case
+    n_threads : int, default 1
+    compiled : bool, default False
+        With `torch.compile` over model and loss, forward and backward, and over the optimizer's step.
+    precision : {"float32", "autocast", "bfloat16"}, default "float32"
+        "autocast": the products' operands are rounded to bfloat16; "bfloat16": all is, inputs, parameters and updates,
+        but the loss.
     """
     import torch
 
@@ -179,13 +187,16 @@ def torch_trainer(case: Case, n_threads: int = 1, compiled: bool = False) -> Tra
         if name in modules:
             layers.append(modules[name]())
     model = torch.nn.Sequential(*layers)
+    if precision == "bfloat16":
+        model, X = model.to(torch.bfloat16), X.to(torch.bfloat16)
     if case.optimizer == "adam":
         optimizer: Any = torch.optim.Adam(model.parameters(), lr=case.learning_rate, eps=EPSILON)
     else:
         optimizer = torch.optim.SGD(model.parameters(), lr=case.learning_rate)
 
     def loss_of(x: Any, target: Any) -> Any:
-        output = model(x)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "autocast"):
+            output = model(x).float()
         if case.loss == "cross_entropy":
             return torch.nn.functional.cross_entropy(output, target)
         return (output - target).square().sum(dim=1).mean()
@@ -305,9 +316,12 @@ LIBRARIES: dict[str, Callable[[Case], Train]] = {
 }
 
 MORE_LIBRARIES: dict[str, Callable[[Case], Train]] = LIBRARIES | {
+    "fastnn bfloat16": lambda case: fastnn_trainer(case, precision="bfloat16"),
+    "PyTorch autocast": lambda case: torch_trainer(case, os.cpu_count() or 1, precision="autocast"),
+    "PyTorch bfloat16": lambda case: torch_trainer(case, os.cpu_count() or 1, precision="bfloat16"),
     "PyTorch compiled 1 thread": lambda case: torch_trainer(case, compiled=True),
     "PyTorch compiled": lambda case: torch_trainer(case, os.cpu_count() or 1, compiled=True),
     "JAX donated": lambda case: jax_trainer(case, donated=True),
     "JAX older runtime": lambda case: jax_trainer(case, donated=True, older_runtime=True),
 }
-"""All of them, and those in other settings that take longer to start; `benchmarks.peers` measures them."""
+"""All of them, and those in other settings."""

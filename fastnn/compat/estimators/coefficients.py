@@ -99,31 +99,35 @@ def read(buffer: np.ndarray, spec: Spec, coefs: Sequence[np.ndarray], intercepts
         array[...] = part
 
 
-def training_network(estimator: Any, loss: Any, dtype: str, dropout: Any) -> Network:
+def training_network(estimator: Any, loss: Any, dtype: str, dropout: Any, precision: str | None) -> Network:
     """Return the network of which the estimator's arrays are views if it is of this kind, or a new one."""
     sizes = sizes_of(estimator)
-    spec = make_spec(sizes, activations_of(estimator, len(sizes) - 2), loss, dtype, dropout=dropout)
+    spec = make_spec(
+        sizes, activations_of(estimator, len(sizes) - 2), loss, dtype, dropout=dropout, precision=precision
+    )
     coefficients = coefficients_of(estimator)
     network = None if coefficients is None else coefficients.network
     if network is not None and network.engine.spec == spec and coefficients.serves(estimator):  # type: ignore[union-attr]
         return network
-    return new_network(estimator, loss, dtype, dropout)
+    return new_network(estimator, loss, dtype, dropout, precision)
 
 
-def new_network(estimator: Any, loss: Any, dtype: str, dropout: Any = 0.0) -> Network:
+def new_network(estimator: Any, loss: Any, dtype: str, dropout: Any = 0.0, precision: str | None = None) -> Network:
     """Return a network with the estimator's weights, whose memory its arrays become views of."""
-    network = make_network(estimator, loss, dtype, dropout)
+    network = make_network(estimator, loss, dtype, dropout, precision)
     coefficients = Coefficients(network, estimator.activation, estimator.out_activation_)
     estimator.coefs_, estimator.intercepts_ = list(coefficients.coefs), list(coefficients.intercepts)
     setattr(estimator, ATTRIBUTE, coefficients)
     return network
 
 
-def make_network(estimator: Any, loss: Any, dtype: str, dropout: Any = 0.0) -> Network:
+def make_network(estimator: Any, loss: Any, dtype: str, dropout: Any = 0.0, precision: str | None = None) -> Network:
     """Return a network with the estimator's weights."""
     sizes = sizes_of(estimator)
     names = activations_of(estimator, len(sizes) - 2)
-    network = Network(sizes, activation=names, loss=loss, dtype=dtype, dropout=dropout, seed=0, init="zeros")
+    network = Network(
+        sizes, activation=names, loss=loss, dtype=dtype, dropout=dropout, precision=precision, seed=0, init="zeros"
+    )
     fill(network.engine.buffer, network.engine.spec, estimator.coefs_, estimator.intercepts_)
     return network
 

@@ -87,7 +87,7 @@ def fit_lbfgs(estimator: Any, options: Options, X: Any, y: np.ndarray, sample_we
     # of the inputs' type, as scikit-learn's: scipy then rounds the parameters that it tries to this type
     start = np.hstack([part.ravel() for part in (*estimator.coefs_, *estimator.intercepts_)])
     loss = loss_of(options.loss, estimator.out_activation_)
-    network = new_network(estimator, loss, options.dtype or "float64")
+    network = new_network(estimator, loss, options.number_type or "float64")
     objective = make_objective(network, estimator, options, X, y, sample_weight)
     limits: dict[str, Any] = {"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol}
     if SCIPY_PRINTS:

@@ -30,6 +30,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "callbacks": [None, list, tuple],
     "n_threads": [None, NumberInterval(Integral, 1, None, closed="left")],
     "dtype": [None, StrOptions({"float32", "float64"})],
+    "precision": [None, StrOptions({"float32", "bfloat16"})],
 }
 """Options of both estimators -> what they may be."""
 
@@ -53,6 +54,12 @@ class Options:
     callbacks: Any = None
     n_threads: int | None = None
     dtype: str | None = None
+    precision: str | None = None
+
+    @property
+    def number_type(self) -> str | None:
+        """The type of the training's numbers, as far as the options choose it."""
+        return self.dtype or (None if self.precision is None else "float32")
 
     @property
     def drops(self) -> bool:

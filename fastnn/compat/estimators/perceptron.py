@@ -129,7 +129,7 @@ class CompiledPerceptron(BaseMultilayerPerceptron):
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> Any:
         X, y = super()._validate_input(X, y, incremental, reset)
         request = request_of(self)
-        X = in_type("X", X, read_options(self).dtype)
+        X = in_type("X", X, read_options(self).number_type)
         y = in_kernel_type("y", y)
         if not reset and hasattr(self, "coefs_"):
             check_width(self, y)

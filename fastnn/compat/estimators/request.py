@@ -93,6 +93,7 @@ class FitRequest:
             "optimizer": options.optimizer is not None,
             "callbacks": bool(options.callbacks),
             "n_threads": options.n_threads is not None,
+            "precision": options.precision == "bfloat16",
             "X_val": VALIDATION in self.pairs,
             "eval_set": bool(self.pairs.keys() - {VALIDATION}),
         }

@@ -45,9 +45,9 @@ def fit_stochastic(request: FitRequest, optimizer: Any, X: Any, y: np.ndarray, s
     held_out: tuple[Any, Any, Any] = (None, None, None)
     if estimator.early_stopping:
         X, y, sample_weight, held_out = hold_out(request, X, y, sample_weight)
-    dtype = options.dtype or dtype_of(*estimator.coefs_, *estimator.intercepts_)
+    dtype = options.number_type or dtype_of(*estimator.coefs_, *estimator.intercepts_)
     loss = loss_of(options.loss, estimator.out_activation_)
-    network = training_network(estimator, loss, dtype, options.dropout)
+    network = training_network(estimator, loss, dtype, options.dropout, options.precision)
     examples = make_examples(network, options.loss, X, y, sample_weight)
     training = StochasticTraining(request, network, examples, optimizer, batch_size_of(estimator, X.shape[0]))
     try:
