@@ -100,11 +100,11 @@ RECIPES = {
 }
 
 
-def run(name: str, seed: int, epochs: int, folder: Path | None) -> dict[str, Any]:
+def run(name: str, seed: int, epochs: int, folder: Path | None, precision: str | None) -> dict[str, Any]:
     """Train one network of a recipe; return errors in percent, the epoch kept and the seconds."""
     recipe = RECIPES[name]
     (X, y), (X_test, y_test) = recipe.data()
-    net = fastnn.Network(**recipe.network, seed=seed)
+    net = fastnn.Network(**recipe.network, seed=seed, precision=precision)
     rate = fastnn.schedules.Cosine(recipe.rate, epochs=epochs) if recipe.cosine else recipe.rate
     best = fastnn.callbacks.EarlyStopping("val_accuracy", patience=epochs, prefer_later=True)
     options = recipe.fit | ({"checkpoint": folder / f"{name}-{seed}", "resume": True} if folder else {})
@@ -121,6 +121,7 @@ def run(name: str, seed: int, epochs: int, folder: Path | None) -> dict[str, Any
     return {
         "recipe": name,
         "seed": seed,
+        "precision": net.precision,
         "epochs": history.epochs,
         "best_epoch": history.epochs - int(np.argmax(accuracies[::-1])),
         "validation_error": round(100 * float(1 - accuracies.max()), 3),
@@ -137,13 +138,15 @@ def main() -> None:
     parser.add_argument("recipe", choices=RECIPES)
     parser.add_argument("--seeds", default="0", help="numbers, separated by commas")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), help="of the products while training")
     parser.add_argument("--checkpoints", type=Path, help="folder for a checkpoint of each run")
     parser.add_argument("--json", type=Path, help="add the results to this file")
     chosen = parser.parse_args()
     print(f"published: {RECIPES[chosen.recipe].anchor}")
     results = []
     for seed in map(int, chosen.seeds.split(",")):
-        results.append(run(chosen.recipe, seed, chosen.epochs or RECIPES[chosen.recipe].epochs, chosen.checkpoints))
+        epochs = chosen.epochs or RECIPES[chosen.recipe].epochs
+        results.append(run(chosen.recipe, seed, epochs, chosen.checkpoints, chosen.precision))
         print(
             "{recipe}, seed {seed}: {test_error}% of the test images wrong, epoch {best_epoch} of {epochs}, "
             "{seconds} s".format(**results[-1]),
