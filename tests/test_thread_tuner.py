@@ -43,7 +43,7 @@ def test_measuring_again_after_the_last_step_takes_no_step(monkeypatch):
 
 
 @pytest.mark.skipif(threads.max_threads() == 1, reason="there is one thread to choose from")
-def test_the_choice_of_threads_holds_for_a_minute_for_networks_of_the_same_layers(monkeypatch):
+def test_trainings_of_networks_of_the_same_layers_share_a_choice_and_its_intervals(monkeypatch):
     measured, now = [], [1000.0]
     measure = ThreadTuner.measure
     monkeypatch.setattr(ThreadTuner, "measure", lambda tuner: (measured.append(tuner), measure(tuner)))
@@ -59,8 +59,21 @@ def test_the_choice_of_threads_holds_for_a_minute_for_networks_of_the_same_layer
     assert fit([32, 64, 8]) == 1
     assert fit([32, 64, 8]) == 1
     assert fit([32, 65, 8]) == 2
+    for interval in (1, 2, 4):  # short trainings measure again as a long one does
+        now[0] += interval * thread_tuner.FIRST_INTERVAL
+        before = len(measured)
+        assert fit([32, 64, 8]) == before + 1
+        assert fit([32, 64, 8]) == before + 1
     now[0] += thread_tuner.VALID_SECONDS
-    assert fit([32, 64, 8]) == 3
+    assert fit([32, 64, 8]) == 6
+
+
+def test_a_choice_is_kept_where_few_steps_remain_to_measure_again(clock):
+    assert ThreadTuner(ScriptedRun({1: [1e-3], 2: [6e-4]})).choose() == 2
+    clock[0] += thread_tuner.FIRST_INTERVAL
+    run = ScriptedRun({}, steps_per_epoch=4, epochs=1)
+    assert ThreadTuner(run).choose() == 2
+    assert run.calls == []
 
 
 @pytest.mark.parametrize("steps_per_epoch", [1, 2, 10])

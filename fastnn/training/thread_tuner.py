@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,14 +20,25 @@ TRIAL_SECONDS, TRIAL_ROUNDS, FEWEST_ROUNDS = 0.003, 5, 2
 median counts."""
 
 FIRST_INTERVAL, LONGEST_INTERVAL = 1.0, 16.0
-"""Seconds from a measurement to the next one of the same training: twice as long each time, up to the longest."""
+"""Seconds from a measurement to the next one: twice as long each time, up to the longest."""
 
 VALID_SECONDS = 60.0
-"""After that another training measures anew: other programs come and go."""
+"""After that a training measures before anything else: other programs come and go."""
 
 MAX_MEASURED = 256
-MEASURED: dict[tuple[Any, ...], tuple[float, int, float]] = {}
-"""By layers, type and batch: seconds of a step on one thread, the best number of threads, and when that was found."""
+
+
+class Measured(NamedTuple):
+    """What was measured of a training's steps, and how long it holds."""
+
+    seconds_alone: float  # of a step on one thread
+    size: int  # the best number of threads
+    when: float
+    interval: float  # seconds from then to the next measurement
+
+
+MEASURED: dict[tuple[Any, ...], Measured] = {}
+"""By layers, type and batch. Trainings share it: many short ones find a wrong choice out as a long one does."""
 
 
 class Tunable(Protocol):
@@ -86,15 +97,16 @@ class ThreadTuner:
         self._counts = sorted({1, self._max, *(2**k for k in range(1, self._max.bit_length()) if 2**k < self._max)})
         self._samples: dict[int, list[float]] = {}  # seconds of a step in the calls so far that are turns
         self._interval, self._due = FIRST_INTERVAL, np.inf  # when to measure again
+        self._chosen = False  # by a measurement
         plan, network = run.plan, run.arguments.network
         self._key = network.table.tobytes(), network.parameters.dtype.name, plan.batch_size, self._max
         if plan.n_threads is not None:
             self.size = min(plan.n_threads, self._max)
         elif self._max == 1 or step_work(run) < MIN_TEAM_WORK:
             return
-        elif self._key in MEASURED and time.monotonic() - MEASURED[self._key][2] < VALID_SECONDS:
-            self._seconds_alone, self.size, _ = MEASURED[self._key]
-            self._due = time.monotonic() + self._interval
+        elif self._key in MEASURED and time.monotonic() - MEASURED[self._key].when < VALID_SECONDS:
+            self._seconds_alone, self.size, when, interval = MEASURED[self._key]
+            self._set_next(when, interval)
         elif run.by_epoch and plan.steps_per_epoch < 4:
             self._compare_calls()
         elif plan.n_steps - run.position >= 4:
@@ -135,13 +147,13 @@ class ThreadTuner:
         self._decide(seconds)
 
     def _compare_calls(self) -> None:
-        """Take whole calls as turns; where too few are left, guess."""
+        """Take whole calls as turns; where too few are left, keep what was chosen before, or guess."""
         run, plan = self.run, self.run.plan
         calls = (plan.n_steps - run.position) // plan.steps_per_epoch if run.by_epoch else 0
         self._due = np.inf
         if calls >= 4 * (TRIAL_ROUNDS + 1) * len(self._counts):
             self._samples = {count: [] for count in self._counts}
-        else:
+        elif not self._chosen:
             self.size = self._max if step_work(run) > LARGE_STEP_WORK else 1
 
     def _decide(self, seconds: dict[int, list[float]]) -> None:
@@ -150,10 +162,14 @@ class ThreadTuner:
         self.size = min(medians, key=lambda count: medians[count])
         self._seconds_alone = medians[1]
         now = time.monotonic()
-        MEASURED[self._key] = self._seconds_alone, self.size, now
+        MEASURED[self._key] = Measured(self._seconds_alone, self.size, now, self._interval)
         if len(MEASURED) > MAX_MEASURED:
             del MEASURED[next(iter(MEASURED))]
-        self._due, self._interval = now + self._interval, min(2 * self._interval, LONGEST_INTERVAL)
+        self._set_next(now, self._interval)
+
+    def _set_next(self, when: float, interval: float) -> None:
+        """Measure again so many seconds after the last measurement."""
+        self._chosen, self._due, self._interval = True, when + interval, min(2 * interval, LONGEST_INTERVAL)
 
     def observe(self, seconds_per_step: float) -> None:
         """Note how long a step of the last call took; a team slower than one thread was is measured anew."""
