@@ -84,6 +84,13 @@ RECIPES = {
         0.001,
         700,
     ),
+    "dropout": Recipe(
+        "1.46% (the example of fastnn's guide)",
+        {"sizes": [784, 800, 800, 10], "activation": ["relu", "relu", "softmax"], "dropout": [0.2, 0.4, 0.4], **HE},
+        {"batch_size": 128, "optimizer": "adam", "label_smoothing": 0.05},
+        0.001,
+        40,
+    ),
     "textbook-30": textbook(30, "half_squared_error", 3.0, 0.0, "95.42% right (Nielsen 2015, chapter 1)", 30),
     "textbook-100": textbook(100, "half_squared_error", 3.0, 0.0, "96.59% right (Nielsen 2015, chapter 1)", 30),
     "textbook-100-cross-entropy": textbook(

@@ -135,8 +135,14 @@ def ours(X: pd.DataFrame, classes: bool, seed: int) -> Any:
     return (TabularClassifier if classes else TabularRegressor)(random_state=seed)
 
 
+def rounded(X: pd.DataFrame, classes: bool, seed: int) -> Any:
+    """Return fastnn's estimator with products in bfloat16."""
+    return ours(X, classes, seed).set_params(precision="bfloat16")
+
+
 MODELS: dict[str, tuple[str, Callable[[pd.DataFrame, bool, int], Any]]] = {
     "fastnn": ("fastnn", ours),
+    "fastnn bfloat16": ("fastnn", rounded),
     "linear": ("sklearn", linear),
     "scikit-learn MLP": ("sklearn", perceptron),
     "HistGradientBoosting": ("sklearn", boosting),
