@@ -163,6 +163,21 @@ def test_ranks_with_parts_of_each_batch_train_as_one_rank_with_the_batch(size, o
         assert net.epochs_trained == 4
 
 
+@pytest.mark.filterwarnings("ignore:this processor does not multiply bfloat16")
+def test_ranks_round_to_bfloat16_what_one_rank_rounds():
+    def rounded(comm):
+        net = a_network(dtype="float32", precision="bfloat16")
+        batch_size = 12 // comm.Get_size() if comm else 12
+        return net, net.fit(X, Y, epochs=4, batch_size=batch_size, learning_rate=0.1, comm=comm)
+
+    other, _ = rounded(None)
+    results = on_ranks(2, rounded)
+    assert len({net.parameters.tobytes() for net, _ in results}) == 1
+    for net, _ in results:
+        # float32 sums of two parts of a batch; a few operands are then rounded to the other neighbour, 2^-8 away
+        np.testing.assert_allclose(net.parameters, other.parameters, atol=1e-3)
+
+
 @pytest.mark.parametrize("size", [2, 3])
 def test_interleaved_shards_train_as_one_rank_with_all_rows(size):
     n = len(X) // size * size

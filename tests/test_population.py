@@ -27,7 +27,8 @@ CONFIGS = [
     {"sizes": [3, 5, 2], "seed": 5, "dropout": 0.2, "epochs": 7},
     {"sizes": [3, 6, 2], "seed": 6, "callbacks": [EarlyStopping(patience=1, min_delta=0.02)]},
 ]
-OF_NETWORK = ("sizes", "activation", "seed", "dropout")
+OF_NETWORK = ("sizes", "activation", "seed", "dropout", "precision")
+pytestmark = pytest.mark.filterwarnings("ignore:this processor does not multiply bfloat16")
 
 
 def alone(config, **changes):
@@ -46,6 +47,13 @@ def test_each_network_has_the_bits_of_its_own_fit(n_threads):
     for config, net, history in zip(CONFIGS, found.networks, found.histories, strict=True):
         assert bits(net, history) == bits(*alone(config))
         assert history.stop_reason == ("early_stopping" if "callbacks" in config else "epochs")
+
+
+def test_networks_in_bfloat16_are_among_them():
+    config = {"sizes": [3, 40, 2], "seed": 7, "precision": "bfloat16"}
+    found = fastnn.fit_many([config, *CONFIGS[:2]], X, Y, validation_data=HELD, **SHARED)
+    assert bits(found.networks[0], found.histories[0]) == bits(*alone(config))
+    assert bits(found.networks[0], found.histories[0]) != bits(*alone(config | {"precision": None}))
 
 
 def test_halving_stops_the_worse_half_and_changes_no_bit_of_the_rest():
