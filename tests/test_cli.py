@@ -154,6 +154,7 @@ def test_train_digits_draws_what_each_neuron_detects(digits_run):
 def test_the_folder_holds_model_history_and_pictures(digits_run):
     folder, printed = digits_run
     names = ["confusion.png", "curves.png", "first_layer.png", "history.csv", "mistakes.png", "model.safetensors"]
+    names.append("report.html")
     assert sorted(file.name for file in folder.iterdir()) == ["checkpoint.safetensors", *names]
     assert all(name in printed for name in names)
     header, rows = read_csv((folder / "history.csv").read_text())
@@ -251,7 +252,8 @@ def test_one_input_and_one_output_are_drawn_as_a_curve(capsys):
     x = np.linspace(-1, 1, 50)
     write_csv("curve.csv", ["x", "y"], x, x * x)
     printed = ok(capsys, "train", "curve.csv", "--hidden", 4, "--epochs", 2)
-    assert printed.splitlines()[-1].endswith("model.safetensors, history.csv, curves.png, first_layer.png, fit.png")
+    written = "model.safetensors, history.csv, curves.png, first_layer.png, fit.png, report.html"
+    assert printed.splitlines()[-1].endswith(written)
     assert imread("runs/curve/fit.png").std() > 0
 
 
@@ -403,7 +405,7 @@ def test_without_matplotlib_it_trains_and_says_how_to_get_pictures(no_pictures, 
     write_csv("fruit.csv", ["grams", "redness", "kind"], *fruit())
     assert main(["train", "fruit.csv", "--epochs", "1"]) == 0
     assert capsys.readouterr().err == "fastnn: no pictures: figures need matplotlib: pip install fastnn[plot]\n"
-    names = ["checkpoint.safetensors", "history.csv", "model.safetensors"]
+    names = ["checkpoint.safetensors", "history.csv", "model.safetensors", "report.html"]
     assert sorted(file.name for file in (tmp_path / "runs/fruit").iterdir()) == names
 
 

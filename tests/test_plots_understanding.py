@@ -110,3 +110,19 @@ def test_reliability_names_its_error():
 
 def test_examples():
     assert doctest.testmod(understanding).failed == 0
+
+
+def test_residuals_are_points_and_a_histogram_of_all_rows():
+    real = np.arange(50.0)
+    beside, spread = drawn(plots.residuals(real, real + 2, name="price", max_points=10)).axes
+    points = np.asarray(beside.collections[0].get_offsets())
+    assert points.shape == (10, 2)
+    np.testing.assert_array_equal(points[:, 1] - points[:, 0], 2)
+    assert (beside.get_xlabel(), beside.get_ylabel()) == ("price", "predicted price")
+    assert sum(bar.get_height() for bar in spread.patches) == 50
+
+
+@pytest.mark.parametrize("rows", [([1.0, 2.0], [1.0]), ([], [])])
+def test_residuals_need_rows_of_one_length(rows):
+    with pytest.raises(ValueError, match="y and predicted must have the same length"):
+        plots.residuals(*rows)

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..tables.columns import Column, missing_rows
 from ..tables.encoder import TableEncoder, describe_problem, has_own_names
@@ -78,22 +78,36 @@ def resolve_name(text: str, names: Sequence[str], option: str) -> str:
     raise ValueError(f"{option}: no column {text!r}{hint}; the table has {listed}")
 
 
-def tell_columns(
-    columns: Mapping[str, Column],
-    kinds: Mapping[str, ColumnKind],
-    encoder: TableEncoder,
-    tell: Callable[[str], None],
-) -> None:
-    """Show what each column is taken for, as one table."""
-    width = min(max(len(name) for name in kinds), 40)
+class ColumnUse(NamedTuple):
+    """What a column of a table is taken for."""
+
+    name: str
+    kind: str
+    inputs: int  # of the network; 0: the column is left out
+    missing: int  # rows without a value
+    reason: str
+
+
+def uses_of(
+    columns: Mapping[str, Column], kinds: Mapping[str, ColumnKind], encoder: TableEncoder
+) -> tuple[ColumnUse, ...]:
+    """Return what each column is taken for."""
     inputs = {column.name: len(column.feature_names) for column in encoder.columns}
+    return tuple(
+        ColumnUse(name, kind.kind, inputs.get(name, 0), int(missing_rows(columns[name]).sum()), kind.reason)
+        for name, kind in kinds.items()
+    )
+
+
+def tell_columns(uses: Sequence[ColumnUse], tell: Callable[[str], None]) -> None:
+    """Show what each column is taken for, as one table."""
+    width = min(max(len(use.name) for use in uses), 40)
     tell(f"{'column':{width}}  {'kind':10}  {'inputs':>8}  {'missing':>8}  why")
-    for name, kind in list(kinds.items())[:MOST_SHOWN]:
-        missing = int(missing_rows(columns[name]).sum())
-        used = f"{inputs[name]:,}" if name in inputs else "left out"
-        tell(f"{name:{width}}  {kind.kind:10}  {used:>8}  {missing or '':>8}  {kind.reason}")
-    if len(kinds) > MOST_SHOWN:
-        tell(f"... and {len(kinds) - MOST_SHOWN:,} more columns")
+    for name, kind, inputs, missing, reason in uses[:MOST_SHOWN]:
+        used = f"{inputs:,}" if inputs else "left out"
+        tell(f"{name:{width}}  {kind:10}  {used:>8}  {missing or '':>8}  {reason}")
+    if len(uses) > MOST_SHOWN:
+        tell(f"... and {len(uses) - MOST_SHOWN:,} more columns")
 
 
 def read_rows(path: str, encoder: TableEncoder, arguments: argparse.Namespace, *, targets: bool = False) -> Table:

@@ -21,7 +21,16 @@ from ..tables.kinds import ColumnKind, Overrides, column_kinds
 from ..tables.reading import Table, read_table
 from ..tables.targets import ClassTarget, QuantityTarget, make_target
 from .splits import Split, split_rows
-from .table_reading import read_rows, reading_options, resolve_name, resolve_names, tell_columns, tell_reading
+from .table_reading import (
+    ColumnUse,
+    read_rows,
+    reading_options,
+    resolve_name,
+    resolve_names,
+    tell_columns,
+    tell_reading,
+    uses_of,
+)
 from .tasks import TableParts, Task, recipe_for_table
 
 if TYPE_CHECKING:
@@ -54,9 +63,10 @@ def load_table_task(arguments: argparse.Namespace, tell: Callable[[str], None]) 
         )  # fmt: skip
     except ValueError as error:
         raise FileFormatError(f"{table.path}: {error}") from None
-    tell_columns(columns, kinds, encoder, tell)
+    uses = uses_of(columns, kinds, encoder)
+    tell_columns(uses, tell)
     tell(_said_of_target(target))
-    return _task(arguments, table, columns, encoder, target, split, image_shape, tell)
+    return _task(arguments, table, columns, encoder, target, split, image_shape, uses, tell)
 
 
 def _task(
@@ -67,6 +77,7 @@ def _task(
     target: ClassTarget | QuantityTarget,
     split: Split,
     image_shape: tuple[int, int] | None,
+    uses: tuple[ColumnUse, ...],
     tell: Callable[[str], None],
 ) -> Task:
     inputs, y = _examples(encoder, target, columns)
@@ -99,7 +110,7 @@ def _task(
         class_names=target.class_names if isinstance(target, ClassTarget) else None,
         target_names=target.names,
         image_shape=image_shape,
-        table=TableParts(encoder, target, held, validation, info),
+        table=TableParts(encoder, target, held, validation, info, uses),
     )
 
 

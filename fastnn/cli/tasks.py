@@ -15,6 +15,7 @@ from ..preprocessing import train_test_split
 from ..tables.encoder import TableEncoder
 from ..tables.targets import ClassTarget, QuantityTarget
 from ..tabular.recipe import CLASSES, QUANTITIES
+from .table_reading import ColumnUse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,6 +88,8 @@ class TableParts:
         Inputs and targets by which the best epoch is chosen; None where there are too few rows.
     info : dict
         Where the data come from, for the model file.
+    uses : tuple of ColumnUse
+        What each column of the file is taken for.
     """
 
     encoder: TableEncoder
@@ -94,6 +97,7 @@ class TableParts:
     held: dict[str, Any]
     validation: tuple[NDArray[Any], NDArray[Any]] | None
     info: dict[str, Any]
+    uses: tuple[ColumnUse, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,12 @@ from ..tabular.recipe import TabularRecipe, fit_arguments, network_arguments
 from ..training.loop import RESUMABLE
 from ..warmup import warmup
 from .notices import notice_of_compilation
+from .report import Training, make_page, make_sections
 from .results import MODEL, finished_model, report, write_results
 from .show import stay, watching
 from .tasks import Recipe, Task, load_task
+
+REPORT = "report.html"
 
 CAUTIOUS_RATE = 0.1
 """Learning rate if the loss or the activation is not that of the recipe, whose rate does not apply then."""
@@ -111,11 +114,19 @@ def fit_and_report(
     scores = report(net, task, history, outputs)
     model = finished_model(net, task, arguments, scores)
     written = write_results(settings.folder, model, task, history, outputs)
+    written.append(write_report(Training(model, task, history, outputs, scores, settings.folder)))
     print(f"written to {settings.folder}: {', '.join(written)}", flush=True)
     if history.stop_reason == "interrupted":
         print("fastnn: interrupted; the training so far is saved, and --resume continues it", file=sys.stderr)
         return 130
     return 0
+
+
+def write_report(training: Training) -> str:
+    """Write the report of a training beside its model; return the name of the file."""
+    page = make_page(f"Training on {training.task.name}", make_sections(training))
+    (training.folder / REPORT).write_text(page, "utf-8")
+    return REPORT
 
 
 def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]:

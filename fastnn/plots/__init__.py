@@ -11,7 +11,7 @@ from .boundary import decision_boundary
 from .curves import fitted_curve, learning_curves, rate_search
 from .diagram import network_diagram
 from .images import image_sheet
-from .understanding import importance, input_gradients, partial_dependence, reliability
+from .understanding import importance, input_gradients, partial_dependence, reliability, residuals
 from .weights import first_layer
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "partial_dependence",
     "rate_search",
     "reliability",
+    "residuals",
     "worst_mistakes",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import check_int
 from .canvas import add_scale, image_shape_of, names_or_numbers, new_figure, plain, sheet_of_images
 
 if TYPE_CHECKING:
@@ -258,4 +259,54 @@ def reliability(reliability: Reliability) -> Figure:
     axes.set_title(f"Calibration: expected error {error:.4f}", fontsize=11)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def residuals(y: Any, predicted: Any, *, name: str = "target", max_points: int = 3000) -> Figure:
+    """Draw predictions of a quantity beside the real values, and how their differences are spread.
+
+    Parameters
+    ----------
+    y : array_like, (n,)
+        The real values.
+    predicted : array_like, (n,)
+        The predictions, in the same units.
+    name : str, default "target"
+        What is predicted.
+    max_points : int, default 3000
+        Most points; of more rows some are drawn at random, always the same. The spread is that of all.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If the lengths differ, or there are no rows.
+
+    Examples
+    --------
+    >>> residuals([1.0, 2.0, 4.0], [1.5, 2.0, 3.0], name="price").axes[0].get_xlabel()
+    'price'
+    """
+    real, answers = (np.asarray(values, np.float64).ravel() for values in (y, predicted))
+    if len(real) != len(answers) or not len(real):
+        raise ValueError(f"y and predicted must have the same length, at least 1; got {len(real)} and {len(answers)}")
+    check_int("max_points", max_points, 1)
+    shown = np.random.default_rng(0).permutation(len(real))[:max_points]
+    figure = new_figure(9.0, 4.2, layout="constrained")
+    beside, spread = figure.subplots(1, 2)
+    ends = [min(real.min(), answers.min()), max(real.max(), answers.max())]
+    beside.plot(ends, ends, color=OTHER, linestyle="--", linewidth=1, label="perfect")
+    beside.scatter(real[shown], answers[shown], s=8, color=BAR, alpha=0.4, linewidths=0)
+    beside.set(xlabel=plain(name), ylabel=f"predicted {plain(name)}")
+    beside.legend(frameon=False, loc="upper left")
+    spread.hist(answers - real, bins=40, color=BAR)
+    spread.axvline(0, color=OTHER, linestyle="--", linewidth=1)
+    spread.set(xlabel="predicted minus real", ylabel="rows")
+    for axes in (beside, spread):
+        axes.grid(alpha=0.3)
     return figure
