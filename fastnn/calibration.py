@@ -116,7 +116,7 @@ def expected_calibration_error(probabilities: Any, y: Any, *, n_bins: int = 15) 
     return reliability(probabilities, y, n_bins=n_bins).expected_calibration_error
 
 
-def fit_temperature(logits: Any, y: Any) -> float:
+def fit_temperature(logits: Any, y: Any, sample_weight: Any = None) -> float:
     """Return the temperature by which the cross-entropy of the classes is least.
 
     Parameters
@@ -125,6 +125,8 @@ def fit_temperature(logits: Any, y: Any) -> float:
         Weighted inputs of the output layer, before softmax; one column: before the sigmoid.
     y : array_like of int, (n,)
         The right classes, from 0.
+    sample_weight : array_like, (n,), optional
+        Weight of each row.
 
     Returns
     -------
@@ -134,7 +136,8 @@ def fit_temperature(logits: Any, y: Any) -> float:
 
     Notes
     -----
-    In b = 1 / T the cross-entropy is convex; its derivative, mean(sum_j p_j z_j - z_y), is brought to 0 by bisection.
+    In b = 1 / T the cross-entropy is convex; its derivative, mean(sum_j p_j z_j - z_y), is brought to 0 by bisection
+    (Guo and others 2017).
 
     Examples
     --------
@@ -147,6 +150,7 @@ def fit_temperature(logits: Any, y: Any) -> float:
     z, labels = _checked(logits, y)
     if not np.isfinite(z).all():
         raise ValueError("logits must be finite")
+    weight = None if sample_weight is None else _checked_weight(sample_weight, len(z))
     if z.shape[1] == 1:
         z = np.hstack([np.zeros_like(z), z])
     z = z - z.max(axis=1, keepdims=True)
@@ -156,7 +160,7 @@ def fit_temperature(logits: Any, y: Any) -> float:
 
     def derivative(b: float) -> float:
         weights = np.exp(b * z)
-        return float(((weights * z).sum(axis=1) / weights.sum(axis=1) - wanted).mean())
+        return float(np.average((weights * z).sum(axis=1) / weights.sum(axis=1) - wanted, weights=weight))
 
     low, high = 1 / MOST, 1 / LEAST
     for _ in range(BISECTIONS):
@@ -180,14 +184,16 @@ def logits(net: Network, X: Any) -> NDArray[np.float64]:
 
 
 @overload
-def calibrate(model: Network, X: Any, y: Any) -> tuple[Network, float]: ...
+def calibrate(model: Network, X: Any, y: Any, sample_weight: Any = None) -> tuple[Network, float]: ...
 
 
 @overload
-def calibrate(model: TableModel, X: Any, y: Any) -> tuple[TableModel, float]: ...
+def calibrate(model: TableModel, X: Any, y: Any, sample_weight: Any = None) -> tuple[TableModel, float]: ...
 
 
-def calibrate(model: Network | TableModel, X: Any, y: Any) -> tuple[Network | TableModel, float]:
+def calibrate(
+    model: Network | TableModel, X: Any, y: Any, sample_weight: Any = None
+) -> tuple[Network | TableModel, float]:
     """Return a copy of a model whose probabilities are calibrated on rows that it was not trained on.
 
     Parameters
@@ -198,6 +204,8 @@ def calibrate(model: Network | TableModel, X: Any, y: Any) -> tuple[Network | Ta
         The rows, as the model takes them.
     y : array_like, (n,)
         Their classes: labels from 0 for a network, the classes in their own type for a table model.
+    sample_weight : array_like, (n,), optional
+        Weight of each row.
 
     Returns
     -------
@@ -223,8 +231,8 @@ def calibrate(model: Network | TableModel, X: Any, y: Any) -> tuple[Network | Ta
     True
     """
     if isinstance(model, TableModel):
-        return _calibrated_table(model, X, y)
-    temperature = fit_temperature(logits(checked_network(model), X), y)
+        return _calibrated_table(model, X, y, sample_weight)
+    temperature = fit_temperature(logits(checked_network(model), X), y, sample_weight)
     return with_temperature(model, temperature), temperature
 
 
@@ -246,7 +254,7 @@ def with_temperature(net: Network, temperature: float) -> Network:
     return copy
 
 
-def _calibrated_table(model: TableModel, X: Any, y: Any) -> tuple[TableModel, float]:
+def _calibrated_table(model: TableModel, X: Any, y: Any, sample_weight: Any) -> tuple[TableModel, float]:
     target = model.target
     if not isinstance(target, ClassTarget):
         raise ValueError("only probabilities are calibrated; this model predicts quantities")
@@ -254,9 +262,19 @@ def _calibrated_table(model: TableModel, X: Any, y: Any) -> tuple[TableModel, fl
     if (labels < 0).any():
         row = int(np.flatnonzero(labels < 0)[0])
         raise ValueError(f"y must hold classes of the model, got {np.asarray(y)[row].item()!r} in row {row}")
-    network, temperature = calibrate(model.network, model.encoder.transform(X, model.network.dtype), labels)
+    rows = model.encoder.transform(X, model.network.dtype)
+    network, temperature = calibrate(model.network, rows, labels, sample_weight)
     earlier = float(model.info.get("temperature", 1.0))
     return TableModel(network, model.encoder, target, {**model.info, "temperature": earlier * temperature}), temperature
+
+
+def _checked_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64]:
+    weight = np.asarray(sample_weight, np.float64)
+    if weight.shape != (n_rows,) or not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
+        raise ValueError(
+            f"sample_weight must hold {n_rows} finite numbers of 0 or more, not all 0; got shape {weight.shape}"
+        )
+    return weight
 
 
 def _checked(numbers: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

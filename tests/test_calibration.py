@@ -144,3 +144,16 @@ def test_what_is_refused():
         fit_temperature([[np.nan, 0.0]], [0])
     with pytest.raises(ValueError, match=r"must lie in 0\.\.1"):
         reliability([[1.5, -0.5]], [0])
+
+
+def test_a_row_of_weight_2_counts_as_two_rows():
+    rng = np.random.default_rng(0)
+    z, y, weight = rng.normal(size=(40, 3)) * 4, rng.integers(0, 3, 40), rng.integers(0, 3, 40)
+    repeated = fit_temperature(np.repeat(z, weight, axis=0), np.repeat(y, weight))
+    assert fit_temperature(z, y, weight) == pytest.approx(repeated)
+
+
+@pytest.mark.parametrize("weight", [[1.0], [1, -1], [0, 0], [np.nan, 1]])
+def test_weights_that_make_no_sense_are_refused(weight):
+    with pytest.raises(ValueError, match="sample_weight must hold 2 finite numbers of 0 or more, not all 0"):
+        fit_temperature([[0.0, 1.0], [1.0, 0.0]], [0, 0], weight)

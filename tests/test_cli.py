@@ -391,6 +391,22 @@ def test_options_override_the_recipe_for_tables():
     assert net.learned_input_scale
 
 
+def test_calibrated_confidence_is_in_the_model(no_pictures, capsys):
+    write_csv("fruit.csv", ["grams", "redness", "kind"], *fruit())
+    ok(capsys, "train", "fruit.csv", "--epochs", 5, "-o", "plain")
+    printed = ok(capsys, "train", "fruit.csv", "--epochs", 5, "-o", "calibrated", "--calibrate")
+    temperature = float(re.search(r"validation rows: temperature ([\d.]+)", printed)[1])
+    plain, calibrated = (fastnn.load_model(f"{folder}/model.safetensors").network for folder in ("plain", "calibrated"))
+    np.testing.assert_allclose(calibrated.weights[-1] * temperature, plain.weights[-1], rtol=1e-2)
+    np.testing.assert_array_equal(calibrated.weights[0], plain.weights[0])
+
+
+def test_quantities_have_no_confidence_to_calibrate(capsys):
+    write_csv("curve.csv", ["x", "y"], np.arange(100.0), np.arange(100.0) ** 2)
+    assert main(["train", "curve.csv", "--calibrate"]) == 2
+    assert "--calibrate: for classes" in capsys.readouterr().err
+
+
 def test_an_existing_folder_is_overwritten_file_by_file(no_pictures, tmp_path, capsys):
     write_csv("fruit.csv", ["grams", "redness", "kind"], *fruit())
     (tmp_path / "out").mkdir()

@@ -17,6 +17,7 @@ GIVEN = {
     "batch_size": ["--batch-size", "5"],
     "rate": ["--rate", "0.2"],
     "precision": ["--precision", "bfloat16"],
+    "calibrate": ["--calibrate"],
     "resume": ["--resume"],
     "threads": ["--threads", "1"],
     "show": ["--show"],
@@ -39,7 +40,7 @@ GIVEN = {
     "split_by": ["--split-by", "year"],
 }
 OF_TABLES = {"target", "header", "missing", "decimal", "separator", "encoding", "columns", "categorical", "numeric"}
-OF_TABLES |= {"date", "drop", "task", "test", "split_by", "image_shape"}
+OF_TABLES |= {"date", "drop", "task", "test", "split_by", "image_shape", "calibrate"}
 REFUSED = {
     "digits": OF_TABLES,
     "mnist": OF_TABLES | {"held_out"},

@@ -437,3 +437,43 @@ def test_products_in_bfloat16():
     plain = TabularClassifier(**SMALL, precision="float32").fit(FRAME, y).networks_[0]
     assert (rounded.precision, rounded.dtype) == ("bfloat16", np.float32)
     assert rounded.parameters.tobytes() != plain.parameters.tobytes()
+
+
+class TestCalibration:
+    def test_answers_stay_and_the_loss_of_the_validation_rows_is_less(self, tmp_path):
+        held = FRAME[:60], DEAR[:60]
+        plain, calibrated = (
+            TabularClassifier(**SMALL, calibrate=chosen).fit(FRAME[60:], DEAR[60:], X_val=held[0], y_val=held[1])
+            for chosen in (False, True)
+        )
+        assert plain.temperatures_ == [1.0]
+        (temperature,) = calibrated.temperatures_
+        assert temperature != 1.0
+        assert (calibrated.predict(FRAME) == plain.predict(FRAME)).all()
+        losses = [log_loss(held[1], model.predict_proba(held[0])) for model in (plain, calibrated)]
+        assert losses[1] < losses[0]
+        calibrated.save(tmp_path / "model.safetensors")
+        model = fastnn.load_model(tmp_path / "model.safetensors")
+        np.testing.assert_allclose(model.predict_proba(FRAME), calibrated.predict_proba(FRAME), rtol=1e-6)
+
+    def test_each_network_of_several_has_its_own_temperature(self):
+        several = TabularClassifier(**SMALL, n_ensemble=2, calibrate=True).fit(FRAME, DEAR)
+        one = TabularClassifier(**SMALL, calibrate=True).fit(FRAME, DEAR)
+        assert several.temperatures_[0] == one.temperatures_[0]
+        assert several.temperatures_[0] != several.temperatures_[1]
+
+    def test_weights_of_the_rows_count(self, monkeypatch):
+        seen = []
+
+        def spy(net, X, y, sample_weight):
+            seen.append((y, sample_weight))
+            return fastnn.calibration.calibrate(net, X, y, sample_weight)
+
+        monkeypatch.setattr("fastnn.tabular.estimators.calibrate", spy)
+        TabularClassifier(**SMALL, class_weight={"dear": 5.0}, calibrate=True).fit(FRAME, DEAR)
+        ((y, weight),) = seen
+        np.testing.assert_array_equal(weight, np.where(y == 1, 5.0, 1.0))
+
+    def test_without_validation_rows_there_is_nothing_to_calibrate_on(self):
+        with pytest.raises(ValueError, match="calibrate=True needs rows that were not trained on"):
+            TabularClassifier(**SMALL, calibrate=True, validation_fraction=None).fit(FRAME, DEAR)

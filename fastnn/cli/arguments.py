@@ -107,6 +107,12 @@ def _add_training(training: Any) -> None:
         help="continue from the checkpoint in the output folder, if there is one; it is written every 10 seconds",
     )
     training.add_argument(
+        "--calibrate",
+        action="store_true",
+        default=None,
+        help="of a table's classes: fit the confidence to the validation rows, by a temperature",
+    )
+    training.add_argument(
         "--threads", type=integer_from(1), metavar="N", help="maximum number of threads (default: the fastest number)"
     )
     training.add_argument(

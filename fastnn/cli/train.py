@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..calibration import calibrate, checked_network
 from ..callbacks import Callback, EarlyStopping
 from ..history import History
 from ..io.checkpoint_file import read
@@ -75,6 +76,8 @@ def train(arguments: argparse.Namespace, comm: Any) -> int:
         raise ValueError("--show: not for a training on several ranks; leave it out")
     task = load_task(arguments)
     net, settings = build(task, arguments)
+    if arguments.calibrate:
+        check_calibration(net, task)
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
     prepare_kernels(net)
@@ -108,6 +111,8 @@ def fit_and_report(
 ) -> int:
     """Train, evaluate and write the results; return the exit code."""
     history = fit(net, task, settings, comm, watchers)
+    if arguments.calibrate:
+        net = calibrated(net, task)
     if comm is not None and comm.Get_rank() != 0:
         return 0
     outputs = net.predict(task.X_held)
@@ -120,6 +125,25 @@ def fit_and_report(
         print("fastnn: interrupted; the training so far is saved, and --resume continues it", file=sys.stderr)
         return 130
     return 0
+
+
+def check_calibration(net: Network, task: Task) -> None:
+    """Raise ValueError if there is no confidence to calibrate, or there are no rows to calibrate it on."""
+    if not task.classifies:
+        raise ValueError("--calibrate: for classes, whose answers have a confidence; the target is a quantity")
+    if task.table is None or task.table.validation is None:
+        raise ValueError("--calibrate: needs validation rows, which are held out of tables that are large enough")
+    checked_network(net)
+
+
+def calibrated(net: Network, task: Task) -> Network:
+    """Return a copy of the network whose confidence fits the validation rows."""
+    assert task.table is not None
+    assert task.table.validation is not None
+    X, y = task.table.validation
+    net, temperature = calibrate(net, X, y)
+    print(f"calibrated on {len(X):,} validation rows: temperature {temperature:.3f}")
+    return net
 
 
 def write_report(training: Training) -> str:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 
+from ..calibration import calibrate
 from ..compat.estimators.scikit_learn import Interval, StrOptions
 from .base import CONSTRAINTS, TabularEstimator, set_arguments
-from .metrics import OF_CLASSES, OF_QUANTITIES
+from .metrics import OF_CLASSES, OF_QUANTITIES, ValidationMetric
 from .recipe import CLASSES, QUANTITIES, TabularRecipe
-from .request import TabularData
+from .request import FEW, TabularData
+from .training import Trained
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,6 +50,9 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         What chooses it: the last of the epochs that are best.
     n_ensemble : int, default 1
         Networks that are trained side by side with other seeds, whose probabilities are averaged.
+    calibrate : bool, default False
+        Divide the logits of each network by the temperature that fits the validation rows, see
+        `fastnn.calibration.fit_temperature`: the answers are the same, their probabilities less or more sure.
     categorical_features : sequence of str or int, optional
         Names or numbers of columns that hold categories, whatever they look like. None: those of texts, categories,
         true and false.
@@ -74,6 +79,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         What turns a table into their inputs.
     histories_ : list of History
         Of each network.
+    temperatures_ : list of float
+        Of each network; 1 if it is not calibrated.
     loss_curve_, evals_result_
         Loss of every epoch of the first network; and loss and score of each set that `fit` evaluated:
         `evals_result_["validation_0"]["loss"]`.
@@ -107,6 +114,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "validation_metric": [StrOptions(set(OF_CLASSES))],
         "class_weight": [None, dict, StrOptions({"balanced"})],
+        "calibrate": ["boolean"],
     }
 
     def __init__(
@@ -121,6 +129,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         validation_fraction: float | None = 0.2,
         validation_metric: str = "error",
         n_ensemble: int = 1,
+        calibrate: bool = False,
         categorical_features: Any = None,
         class_weight: Any = None,
         random_state: Any = None,
@@ -135,6 +144,12 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         return replace(super()._recipe(), label_smoothing=float(self.label_smoothing))
 
     def _check_validation(self, data: TabularData) -> None:
+        if self.calibrate and data.validation is None:
+            raise ValueError(
+                "calibrate=True needs rows that were not trained on: give X_val and y_val, or a validation_fraction "
+                f"and at least {FEW} rows; got validation_fraction={self.validation_fraction!r} and "
+                f"{len(data.training.X)} rows"
+            )
         if self.validation_metric == "auc" and data.validation is not None:
             missing = sorted(set(range(len(self.classes_))) - set(data.validation.y.tolist()))
             if missing:
@@ -142,6 +157,15 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
                     f"validation_metric='auc' needs every class among the validation rows; there is no "
                     f"{self.classes_.tolist()[missing[0]]!r}"
                 )
+
+    def _keep(self, data: TabularData, trained: Trained, metric: ValidationMetric) -> None:
+        self.temperatures_ = [1.0] * len(trained.networks)
+        rows = data.validation
+        if self.calibrate and rows is not None:
+            found = [calibrate(net, rows.X, rows.y, rows.weight) for net in trained.networks]
+            trained = replace(trained, networks=[net for net, _ in found])
+            self.temperatures_ = [temperature for _, temperature in found]
+        super()._keep(data, trained, metric)
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Return the probability of each class.
