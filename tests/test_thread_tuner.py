@@ -68,6 +68,14 @@ def test_trainings_of_networks_of_the_same_layers_share_a_choice_and_its_interva
     assert fit([32, 64, 8]) == 6
 
 
+def test_measuring_again_takes_at_most_a_tenth_of_the_steps(clock):
+    assert ThreadTuner(ScriptedRun({1: [1e-3], 2: [6e-4]})).choose() == 2
+    clock[0] += thread_tuner.FIRST_INTERVAL
+    run = ScriptedRun({1: [6e-4], 2: [1e-3]}, steps_per_epoch=100, epochs=1)
+    assert ThreadTuner(run).choose() == 1
+    assert 0 < run.position <= 10
+
+
 def test_a_choice_is_kept_where_few_steps_remain_to_measure_again(clock):
     assert ThreadTuner(ScriptedRun({1: [1e-3], 2: [6e-4]})).choose() == 2
     clock[0] += thread_tuner.FIRST_INTERVAL

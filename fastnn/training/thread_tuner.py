@@ -125,14 +125,16 @@ class ThreadTuner:
     def measure(self) -> None:
         """Give each number of threads some turns of the next steps, and keep the fastest; compare calls if few remain.
 
-        It takes at most half of the steps that remain, of the epoch where calls end with it.
+        It takes at most half of the steps that remain, of the epoch where calls end with it; a tenth where a number was
+        chosen before.
         """
         run, plan = self.run, self.run.plan
         done = run.position % plan.steps_per_epoch
         end = plan.steps_per_epoch - done if run.by_epoch else plan.n_steps - run.position
+        share = 10 if self._chosen else 2
         wanted = max(1, int(TRIAL_SECONDS / max(self._seconds_alone, 1e-7)))
         for rounds in range(TRIAL_ROUNDS, FEWEST_ROUNDS - 1, -1):
-            steps = min(wanted, end // (2 * (rounds + 1) * len(self._counts)))
+            steps = min(wanted, end // (share * (rounds + 1) * len(self._counts)))
             if steps >= max(1, wanted // 10):
                 break
         else:
