@@ -64,8 +64,9 @@ CASES = {
         "fastnn.sklearn.TabularClassifier(max_iter=3).fit(X, X[:, 0] > 0).predict(X)",
     ),
     "an estimator": (
-        "import fastnn.sklearn as ours; fastnn.warmup(ours.MLPRegressor(hidden_layer_sizes=(8,), solver='sgd'), progress=False)",
-        "ours.MLPRegressor(hidden_layer_sizes=(9, 9), solver='sgd', max_iter=3).fit(X, X[:, 0]).predict(X)",
+        "import fastnn.sklearn as ours; of = {'solver': 'sgd', 'hidden_layer_sizes': (8,)}; "
+        "fastnn.warmup(ours.MLPRegressor(**of), progress=False)",
+        "ours.MLPRegressor(**of, max_iter=3).fit(X, X[:, 0]).predict(X)",
     ),
 }
 
