@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,16 @@ def check_non_negative(name: str, value: object) -> float:
 def largest_number(dtype: str | np.dtype) -> float:
     """Return the largest finite number of a floating-point type."""
     return float(np.finfo(dtype).max)
+
+
+def check_levels(name: str, values: object) -> tuple[float, ...]:
+    """Return the argument `name`, levels of quantiles, as a tuple of at least one float between 0 and 1."""
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence | np.ndarray):
+        raise TypeError(f"{name} must be a sequence of levels such as [0.1, 0.5, 0.9], got {values!r:.200}")
+    levels = tuple(check_float(name, value) for value in values)
+    if not levels or not all(0 < level < 1 for level in levels):
+        raise ValueError(f"{name} must hold levels between 0 and 1, got {list(values)!r:.200}")
+    return levels
 
 
 def check_learning_rate(name: str, value: object, dtype: DTypeLike) -> float:

@@ -6,7 +6,7 @@ With a an output and y its target; every loss is summed over the outputs and ave
     half_squared_error     (a - y)^2 / 2
     absolute_error         |a - y|
     huber                  (a - y)^2 / 2 if |a - y| <= delta, else delta (|a - y| - delta / 2)
-    quantile               q (y - a) if y > a, else (1 - q) (a - y)
+    quantile               q (y - a) if y > a, else (1 - q) (a - y); q may differ from output to output
     poisson                a - y ln a, for "exponential" outputs
     cross_entropy          -y ln a, for "softmax" outputs
     binary_cross_entropy   -y ln a - (1 - y) ln (1 - a), for "sigmoid" outputs, each of which is a label by itself
@@ -18,14 +18,14 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
 
-from .checks import check_float, check_number, check_positive
+from .checks import check_float, check_levels, check_number, check_positive
 from .kernels import user_functions
 from .kernels.activations import CODES as ACTIVATION_CODES
 from .kernels.losses import CODES as LOSS_CODES
@@ -59,20 +59,37 @@ class Quantile:
 
     Parameters
     ----------
-    q : float, default 0.5
-        Fraction of the targets that should lie below the output.
+    q : float or sequence of float, default 0.5
+        Level: the fraction of the targets that should lie below the output. A sequence has one for each output, in
+        order, and is kept as a tuple.
+
+    Notes
+    -----
+    With one number, each output has a target of its own, and all have this level. With a sequence the outputs are
+    quantiles of one quantity: targets have shape (n,) or (n, 1), and count for every output. Targets of shape
+    (n, n_outputs) give each output its own. Integers of shape (n,) are then numbers, not labels.
+
+    The loss is the sum over the outputs. Nothing keeps outputs of neighbouring levels from crossing; sorting each row
+    undoes it, and never makes the mean loss larger (Chernozhukov, Fernandez-Val and Galichon 2010).
 
     Examples
     --------
     >>> import fastnn
     >>> fastnn.Network([2, 1], activation="identity", loss=fastnn.losses.Quantile(0.9), seed=0).loss_name
     'quantile'
+
+    >>> loss = fastnn.losses.Quantile([0.1, 0.5, 0.9])
+    >>> net = fastnn.Network([2, 3], activation="identity", loss=loss, init="zeros", seed=0)
+    >>> round(net.loss([[1.0, 2.0]], [10.0]), 6)
+    15.0
     """
 
-    q: float = 0.5
+    q: float | Sequence[float] = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 < check_float("q", self.q) < 1:
+        if isinstance(self.q, Sequence | np.ndarray) and not isinstance(self.q, str | bytes):
+            object.__setattr__(self, "q", check_levels("q", self.q))
+        elif not 0 < check_float("q", self.q) < 1:
             raise ValueError(f"q must lie between 0 and 1, got {self.q!r}")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_float
+from .checks import check_float, check_levels
 from .kernels.activations import CODES as ACTIVATION_CODES
 from .kernels.losses import CODES as LOSS_CODES
 
@@ -46,8 +46,8 @@ class Spec:
         Factor by which every input is multiplied.
     dropout : tuple of float
         Fraction of the inputs, then of each hidden layer, that a training step drops.
-    loss_setting : float
-        The delta of huber, the q of quantile; 0 for all other losses.
+    loss_setting : float or tuple of float
+        The delta of huber, the q of quantile, a tuple if it has one for each output; 0 for all other losses.
     learned_input_scale : bool
         Whether each input has a learned factor.
     precision : str
@@ -60,7 +60,7 @@ class Spec:
     dtype: str
     input_scale: float
     dropout: tuple[float, ...]
-    loss_setting: float
+    loss_setting: float | tuple[float, ...]
     learned_input_scale: bool = False
     precision: str = "float32"
 
@@ -74,6 +74,11 @@ class Spec:
     def classifies(self) -> bool:
         """Whether the loss is one for classification."""
         return self.loss in LOSS_OUTPUT and self.loss != "poisson"
+
+    @property
+    def repeats_target(self) -> bool:
+        """Whether a target of one column counts for every output: the outputs are quantiles of one quantity."""
+        return isinstance(self.loss_setting, tuple)
 
     def network_text(self, seed: int | None = None) -> str:
         """Return the call that builds such a network, as its `repr` shows it."""
@@ -180,6 +185,11 @@ def make_spec(
     loss, setting = _loss_and_setting(loss)
     if not isinstance(loss, str) or loss not in LOSS_CODES:
         raise ValueError(f"loss must be one of {', '.join(LOSS_CODES)}; got {loss!r}")
+    if isinstance(setting, tuple) and len(setting) != checked[-1]:
+        raise ValueError(
+            f"loss 'quantile' must have one level for each of the {checked[-1]} outputs, got {len(setting)}: "
+            f"{list(setting)}"
+        )
     if "softmax" in names[:-1]:
         raise ValueError("activation 'softmax' is for the output layer only")
     output = LOSS_OUTPUT.get(loss)
@@ -213,19 +223,22 @@ def _dtype_name(dtype: Any) -> str:
     return str(name)
 
 
-def _loss_and_setting(loss: Any) -> tuple[Any, float]:
+def _loss_and_setting(loss: Any) -> tuple[Any, float | tuple[float, ...]]:
     """Return name and setting from a name, from a pair of both, or from a dataclass whose field is the setting."""
     if isinstance(loss, tuple):
         if len(loss) != 2 or not isinstance(loss[0], str):
             raise TypeError(f"loss must be a name, or an object of fastnn.losses, got {loss!r:.200}")
         name, setting = loss
+        if name == "quantile" and isinstance(setting, list | tuple):
+            return name, check_levels("loss_setting", setting)
         upper = {"huber": float("inf"), "quantile": 1.0}
         setting = check_float("loss_setting", setting)
         if not (0 < setting < upper[name] if name in upper else setting == 0):
             raise ValueError(f"loss_setting {setting} makes no sense for loss {name!r}")
         return name, setting
     if is_dataclass(loss) and not isinstance(loss, type) and type(loss).__name__.lower() in LOSS_SETTINGS:
-        return type(loss).__name__.lower(), float(astuple(loss)[0])
+        (setting,) = astuple(loss)
+        return type(loss).__name__.lower(), setting if isinstance(setting, tuple) else float(setting)
     return loss, LOSS_SETTINGS.get(loss, 0.0) if isinstance(loss, str) else 0.0
 
 

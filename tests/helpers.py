@@ -49,7 +49,9 @@ def classifier(dtype="float64", **options):
 
 def as_reference(net):
     """The executable specification with the network's parameters, copied."""
-    return reference.Network(net.weights, net.biases, net.activation, net.loss_name)
+    setting = net.engine.spec.loss_setting
+    q = setting if net.loss_name == "quantile" else 0.5
+    return reference.Network(net.weights, net.biases, net.activation, net.loss_name, q=q)
 
 
 def bits(*arrays):

@@ -77,6 +77,18 @@ def test_gradients_of_every_activation_and_loss(hidden, output, loss, n_outputs,
     np.testing.assert_allclose(gradient, by_specification(net, X, y, weight), rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.parametrize("levels", [[0.7], [0.5, 0.9, 0.1], list(np.linspace(0.01, 0.99, 37))], ids=len)
+@pytest.mark.parametrize("column", [False, True], ids=["three targets", "one target"])
+def test_gradients_of_quantiles_with_a_level_for_each_output(levels, column):
+    loss = fastnn.losses.Quantile(levels)
+    net, X, y, weight = case([3, 4, len(levels)], ["tanh", "identity"], loss, RAGGED)
+    y = y[:, :1] if column else y
+    gradient = net.gradients(X, y, sample_weight=weight, flat=True)
+    np.testing.assert_allclose(gradient, by_differences(net, X, y, weight), **DIFFERENCES)
+    np.testing.assert_allclose(gradient, by_specification(net, X, y, weight), rtol=1e-11, atol=1e-13)
+    assert net.loss(X, y) == pytest.approx(as_reference(net).loss_of(X, y), rel=1e-13)
+
+
 @pytest.mark.parametrize("n_rows", [1, RAGGED])
 def test_gradients_of_a_deep_network_of_different_activations(n_rows):
     activation = ["tanh", "elu", "softplus", "leaky_relu", "softmax"]

@@ -170,7 +170,7 @@ def train(way, without=None):
     network = layout.NetworkView(
         table,
         SQUARED_ERROR,
-        0.0,
+        read_only([0] * N_OUT, "float32"),
         net.buffer.copy(),
         gradient,
         build_kernel_table("float32", requested - {without}),
@@ -234,7 +234,8 @@ def differentiate(loss, without=None):
     memory, examples = net.memory(BLOCK), examples_of("dense", 3)
     outputs = np.zeros(0 if loss else 3, np.int64)
     kernel_table = build_kernel_table("float32", requested - {without})
-    view = layout.NetworkView(memory.table, SQUARED_ERROR, 0.0, net.buffer, np.zeros(0, "float32"), kernel_table)
+    parameters = read_only([0] * N_OUT, "float32"), net.buffer
+    view = layout.NetworkView(memory.table, SQUARED_ERROR, *parameters, np.zeros(0, "float32"), kernel_table)
     work, out, below = make_workspace(memory, "float32"), np.zeros(3 * N_IN, "float32"), memory.table[:1].copy()
     below[0, layout.DELTAS] = below[0, layout.INPUTS]
     below[0, layout.COLUMNS] = layout.columns_of(N_IN, 4)

@@ -76,10 +76,12 @@ def test_the_quantile_loss_finds_the_quantile():
     assert 79.5 < net.predict([[0.0]])[0, 0] < 81.5  # any number from 80 to 81; a step there is at most 5 * 0.01
 
 
-@pytest.mark.parametrize("loss", ["huber", losses.Huber(0.25), losses.Quantile(0.9), "poisson"])
+@pytest.mark.parametrize(
+    "loss", ["huber", losses.Huber(0.25), losses.Quantile(0.9), losses.Quantile([0.9, 0.1]), "poisson"], ids=str
+)
 def test_a_loss_and_its_setting_are_saved_and_loaded(loss, tmp_path):
     output = "exponential" if loss == "poisson" else "identity"
-    net = fastnn.Network([2, 1], activation=output, loss=loss, seed=0)
+    net = fastnn.Network([2, 2], activation=output, loss=loss, seed=0)
     net.save(tmp_path / "net.safetensors")
     again = fastnn.load(tmp_path / "net.safetensors")
     assert (again.loss_name, again.engine.spec) == (net.loss_name, net.engine.spec)
@@ -92,6 +94,12 @@ def test_a_loss_and_its_setting_are_saved_and_loaded(loss, tmp_path):
         (lambda: losses.Huber("1"), TypeError, "delta"),
         (lambda: losses.Quantile(1.0), ValueError, "q must lie between"),
         (lambda: losses.Quantile(math.nan), ValueError, "q must be finite"),
+        (lambda: losses.Quantile([]), ValueError, "q must hold levels between 0 and 1"),
+        (lambda: losses.Quantile([0.1, 1.0]), ValueError, "q must hold levels between 0 and 1"),
+        (lambda: losses.Quantile(["a"]), TypeError, "q must be a number"),
+        (lambda: losses.Quantile("0.5"), TypeError, "q must be a number"),
+        (lambda: fastnn.Network([2, 1], loss=losses.Quantile([0.1, 0.9])), ValueError, "each of the 1 outputs, got 2"),
+        (lambda: fastnn.Network([2, 1], loss=("quantile", [0.5, 2])), ValueError, "loss_setting must hold levels"),
         (lambda: fastnn.Network([2, 1], loss=losses.Huber), ValueError, "loss must be one of"),
         (lambda: fastnn.Network([2, 1], loss="poisson"), ValueError, "exponential"),
         (lambda: fastnn.Network([2, 1], loss=("huber", -1.0)), ValueError, "loss_setting"),

@@ -74,7 +74,7 @@ def phases_of(net: Network, batch: int) -> list[Phase]:
             phases.append(Phase(f"activation {index}", forward.activate_hidden, arguments, 0))
     activation = int(top[layout.ACTIVATION])
     arguments = (outputs, deltas, work.row_loss, work.targets, work.row_factor)
-    arguments += (network.loss, network.loss_parameter, activation, batch, n_out, ld, network.kernel_table)
+    arguments += (network.loss, network.loss_parameters, activation, batch, n_out, ld, network.kernel_table)
     phases.append(Phase("output and loss", losses.output_deltas, arguments, 0))
     arguments = (work.row_correct, outputs, work.targets, batch, n_out, ld)
     phases.append(Phase("correct answers", losses.count_correct, arguments, 0))

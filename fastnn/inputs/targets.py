@@ -31,10 +31,13 @@ class Targets(NamedTuple):
 def as_targets(name: str, values: Any, spec: Spec, n_rows: int) -> Targets:
     """Check the targets of `n_rows` examples and return them as the kernels read them.
 
-    Integers of shape (n,) are labels if the network has several outputs, numbers if it has one.
+    Integers of shape (n,) are labels if the network has several outputs, numbers if it has one, or if its outputs are
+    quantiles of one quantity: each of those has the same target then.
     """
     array = as_numeric_array(name, values)
     n_out = spec.sizes[-1]
+    if spec.repeats_target and array.shape in ((n_rows,), (n_rows, 1)):
+        array = np.repeat(array.reshape(n_rows, 1), n_out, axis=1)
     if len(array.shape) == 0 or len(array) != n_rows:
         raise ValueError(f"{name} must have one entry for each of the {n_rows} rows of inputs, got shape {array.shape}")
     if array.ndim == 1 and n_out > 1:

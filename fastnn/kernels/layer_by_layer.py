@@ -109,7 +109,7 @@ def compute_losses(network, work, first, last):
     call(
         network.kernel_table, output_deltas,
         a, delta, work.row_loss[first:last], targets, work.row_factor[first:last], network.loss,
-        network.loss_parameter, top[ACTIVATION], n_rows, n_out, ld, network.kernel_table,
+        network.loss_parameters, top[ACTIVATION], n_rows, n_out, ld, network.kernel_table,
     )  # fmt: skip
     count_correct(work.row_correct[first:last], a, targets, n_rows, n_out, ld)
 

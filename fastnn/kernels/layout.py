@@ -79,7 +79,7 @@ class NetworkView(NamedTuple):
 
     table: Int64Matrix  # (layers, N_FIELDS), the layer table
     loss: int  # code, see losses.py
-    loss_parameter: float  # Huber's delta, the quantile
+    loss_parameters: ReadOnlyFloats  # (n_out,) Huber's delta, the level of each output's quantile; else 0
     parameters: Floats
     gradient: Floats  # laid out as the parameters, or empty if no step needs it
     kernel_table: KernelTable

@@ -7,7 +7,7 @@ Every loss sums over the outputs of a row.
 from __future__ import annotations
 
 from .activations import SOFTMAX
-from .argument_types import Floats, KernelTable
+from .argument_types import Floats, KernelTable, ReadOnlyFloats
 from .elementary import exp, log, log1p, logistic
 from .jit import kernel
 from .registry import Slot, call_user_function, linked_kernel
@@ -156,26 +156,44 @@ def perceptron(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
 
 
 @kernel
-def robust_error(a, delta, row_loss, targets, row_factor, loss, parameter, n_rows, n_out, ld):
-    """Compute delta, row_loss: as squared_error, of e = a - y; l = |e|, Huber's loss, or max(-q e, (1 - q) e).
+def robust_error(a, delta, row_loss, targets, row_factor, loss, limit, n_rows, n_out, ld):
+    """Compute delta, row_loss: as squared_error, of e = a - y; l = |e|, or Huber's loss with d = limit.
 
-    Huber's is e^2/2 for |e| <= d, else d (|e| - d/2); parameter: d or q.
+    Huber's is e^2/2 for |e| <= d, else d (|e| - d/2).
     """
     cast = a.dtype.type
-    zero, half, one, limit = cast(0), cast(0.5), cast(1), cast(parameter)
-    above, below = (one - limit, -limit) if loss == QUANTILE else (one, -one)
+    zero, half, one = cast(0), cast(0.5), cast(1)
     for r in range(n_rows):
         out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
         d = delta[r * ld : r * ld + n_out]
         total = zero
         for j in range(n_out):
             error = out[j] - y[j]
-            gradient = above if error > zero else (below if error < zero else zero)
+            gradient = one if error > zero else (-one if error < zero else zero)
             value = gradient * error
             if loss == HUBER:
                 gradient = error if abs(error) <= limit else limit * gradient
                 value = half * error * error if abs(error) <= limit else limit * (abs(error) - half * limit)
             total += value
+            d[j] *= gradient * row_factor[r]
+        row_loss[r] = total
+
+
+@kernel
+def quantile_error(a, delta, row_loss, targets, row_factor, levels, n_rows, n_out, ld):
+    """Compute delta, row_loss: as squared_error; l = sum max(-q_j e_j, (1 - q_j) e_j), e = a - y.
+
+    levels: (n_out,) q.
+    """
+    zero, one = a.dtype.type(0), a.dtype.type(1)
+    for r in range(n_rows):
+        out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
+        d = delta[r * ld : r * ld + n_out]
+        total = zero
+        for j in range(n_out):
+            error = out[j] - y[j]
+            gradient = one - levels[j] if error > zero else (-levels[j] if error < zero else zero)
+            total += gradient * error
             d[j] *= gradient * row_factor[r]
         row_loss[r] = total
 
@@ -196,15 +214,15 @@ def poisson(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
 
 
 @linked_kernel(
-    Slot.OUTPUT_DELTAS, (Floats, Floats, Floats, Floats, Floats, int, float, int, int, int, int, KernelTable)
+    Slot.OUTPUT_DELTAS, (Floats, Floats, Floats, Floats, Floats, int, ReadOnlyFloats, int, int, int, int, KernelTable)
 )
 def output_deltas(
-    a, delta, row_loss, targets, row_factor, loss, parameter, activation, n_rows, n_out, ld, kernel_table
+    a, delta, row_loss, targets, row_factor, loss, loss_parameters, activation, n_rows, n_out, ld, kernel_table
 ):
     """Compute a: (n_rows, ld) f(z) from z; delta: (n_rows, ld) dl/dz * row_factor; row_loss: (n_rows,) l.
 
-    targets: (n_rows, ld) y; row_factor: (n_rows,) the row's weight over the sum of the batch's weights; parameter:
-    Huber's delta, the quantile. The padding of delta is 0.
+    targets: (n_rows, ld) y; row_factor: (n_rows,) the row's weight over the sum of the batch's weights;
+    loss_parameters: (n_out,) Huber's delta, the level of each output's quantile. The padding of delta is 0.
     """
     if loss in (SQUARED_ERROR, HALF_SQUARED_ERROR):
         times = 2 if loss == SQUARED_ERROR else 1
@@ -222,9 +240,12 @@ def output_deltas(
             kernel_table, loss - USER_FUNCTION_BASE, user_loss,
             a, delta, row_loss, targets, row_factor, n_rows, n_out, ld,
         )  # fmt: skip
+    elif loss == QUANTILE:
+        activate_outputs(a, delta, activation, n_rows, n_out, ld, kernel_table)
+        quantile_error(a, delta, row_loss, targets, row_factor, loss_parameters, n_rows, n_out, ld)
     elif loss >= ABSOLUTE_ERROR:
         activate_outputs(a, delta, activation, n_rows, n_out, ld, kernel_table)
-        robust_error(a, delta, row_loss, targets, row_factor, loss, parameter, n_rows, n_out, ld)
+        robust_error(a, delta, row_loss, targets, row_factor, loss, loss_parameters[0], n_rows, n_out, ld)
     else:
         perceptron(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
     for r in range(n_rows):

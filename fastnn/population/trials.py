@@ -161,7 +161,15 @@ def check_data(configs: list[dict[str, Any]], X: Any, y: Any, monitor: str | Non
         with _named(number):
             spec = _spec(config)
             given = [config.get(name) for name in sorted(DATA_ARGUMENTS)]
-            key = (spec.sizes[0], spec.sizes[-1], spec.loss, spec.dtype, spec.input_scale, *map(id, given))
+            key = (
+                spec.sizes[0],
+                spec.sizes[-1],
+                spec.loss,
+                spec.repeats_target,
+                spec.dtype,
+                spec.input_scale,
+                *map(id, given),
+            )
             if key not in columns:
                 columns[key] = _dataset(spec, config, X, y, 0).columns
             options, callbacks = _options(spec, config, 1), config.get("callbacks", ())

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .activations import ACTIVATIONS, Array
-from .losses import LOSSES
+from .losses import loss_functions
 from .rounding import OPERANDS
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 Gradients = tuple[list[Array], list[Array]]
 """dJ/dw and dJ/db, one array for each layer."""
 
 
-def delta_of_last_layer(z: Array, a: Array, y: Array, activation: str, loss: str) -> Array:
-    """Return equation 1 for each row: delta_j = dJ/da_j f'(z_j)."""
-    return LOSSES[loss][1](z, a, y, ACTIVATIONS[activation][1])
+def delta_of_last_layer(z: Array, a: Array, y: Array, activation: str, loss: str, q: ArrayLike = 0.5) -> Array:
+    """Return equation 1 for each row: delta_j = dJ/da_j f'(z_j); q: the level or levels of the quantile loss."""
+    return loss_functions(loss, q)[1](z, a, y, ACTIVATIONS[activation][1])
 
 
 def delta_from_next_layer(w_next: Array, delta_next: Array, z: Array, a: Array, activation: str) -> Array:
@@ -43,6 +47,7 @@ def backpropagate(
     y: Array,
     row_factor: Array | float,
     precision: str = "float64",
+    q: ArrayLike = 0.5,
 ) -> Gradients:
     """Return dJ/dw and dJ/db, one array for each layer, by the four equations.
 
@@ -58,9 +63,11 @@ def backpropagate(
         Factor of each row in the average: 1/n, or its weight over the sum of the weights.
     precision : {"float64", "float32", "bfloat16"}
         "bfloat16": activations, deltas and weights are rounded before they are multiplied.
+    q : float or array_like (n_outputs,)
+        Level of the quantile loss, or one for each output.
     """
     operand = OPERANDS[precision]
-    delta = delta_of_last_layer(z[-1], a[-1], y, activation[-1], loss)
+    delta = delta_of_last_layer(z[-1], a[-1], y, activation[-1], loss, q)
     delta *= row_factor  # all that follows is linear in delta, so that its sums over rows become averages
     bias_gradients = [bias_gradient(delta)]
     weight_gradients = [weight_gradient(operand(a[-2]), operand(delta))]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .activations import Array
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def squared_error(z: Array, a: Array, y: Array) -> Array:
@@ -37,17 +41,21 @@ def huber(z: Array, a: Array, y: Array, delta: float = 1.0) -> Array:
     return np.where(error <= delta, 0.5 * error * error, delta * (error - 0.5 * delta))
 
 
-def quantile(z: Array, a: Array, y: Array, q: float = 0.5) -> Array:
-    """Return q (y - a) if y > a, else (1 - q) (a - y)."""
+def quantile(z: Array, a: Array, y: Array, q: ArrayLike = 0.5) -> Array:
+    """Return q (y - a) if y > a, else (1 - q) (a - y); q: one level, or (n_outputs,) one for each output."""
+    q = np.asarray(q, a.dtype)
     return np.maximum(q * (y - a), (1 - q) * (a - y))
 
 
-def quantile_derivative(a: Array, y: Array, q: float = 0.5) -> Array:
-    """Return -q if y > a, 1 - q if y < a, 0 if they are equal."""
+def quantile_derivative(a: Array, y: Array, q: ArrayLike = 0.5) -> Array:
+    """Return -q if y > a, 1 - q if y < a, 0 if they are equal; q as in `quantile`."""
+    q = np.asarray(q, a.dtype)
     return np.where(a > y, 1 - q, np.where(a < y, -q, 0)).astype(a.dtype)
 
 
-LOSSES: dict[str, tuple[Callable[[Array, Array, Array], Array], Callable[..., Array]]] = {
+LossFunctions = tuple[Callable[[Array, Array, Array], Array], Callable[..., Array]]
+
+LOSSES: dict[str, LossFunctions] = {
     "squared_error": (squared_error, lambda z, a, y, derivative: 2 * (a - y) * derivative(z, a)),
     "half_squared_error": (lambda z, a, y: (a - y) ** 2 / 2, lambda z, a, y, derivative: (a - y) * derivative(z, a)),
     "cross_entropy": (cross_entropy, lambda z, a, y, derivative: a * y.sum(axis=1, keepdims=True) - y),
@@ -64,6 +72,17 @@ Losses that require one activation have its derivative in their delta. The targe
 its loss is sum_j y_j (lse - z_j), its delta a_j sum_i y_i - y_j. The delta of perceptron, a - y, is 0 for a right
 answer and -(2y - 1) for a wrong one, even at z = 0, where the loss is 0.
 """
+
+
+def loss_functions(loss: str, q: ArrayLike = 0.5) -> LossFunctions:
+    """Return the entry of `LOSSES` of a loss; that of "quantile" with the levels q."""
+    if loss != "quantile":
+        return LOSSES[loss]
+    return (
+        lambda z, a, y: quantile(z, a, y, q),
+        lambda z, a, y, derivative: quantile_derivative(a, y, q) * derivative(z, a),
+    )
+
 
 OUTPUT_OF = {
     "cross_entropy": "softmax",

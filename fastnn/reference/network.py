@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from .activations import ACTIVATIONS, Array
 from .backpropagation import Gradients, backpropagate, delta_of_last_layer, input_gradient
-from .losses import LOSSES, OUTPUT_OF
+from .losses import LOSSES, OUTPUT_OF, loss_functions
 from .rounding import OPERANDS
 
 Weight = ArrayLike | None
@@ -29,6 +29,8 @@ class Network:
     loss : str
     precision : {"float64", "float32", "bfloat16"}
         "bfloat16": activations, deltas and weights are rounded before they are multiplied.
+    q : float or array_like (n_outputs,)
+        Level of the quantile loss, or one for each output, which then all have the target of a single column.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Network:
         activation: str | Sequence[str] = "sigmoid",
         loss: str = "squared_error",
         precision: str = "float64",
+        q: ArrayLike = 0.5,
     ) -> None:
         self.dtype = np.result_type(np.float32, *map(np.asarray, (*weights, *biases)))
         self.weights: list[Array] = [np.array(w, self.dtype, order="C") for w in weights]
@@ -45,6 +48,7 @@ class Network:
         self.activation = [activation] * len(weights) if isinstance(activation, str) else list(activation)
         self.loss = loss
         self.precision = precision
+        self.q = np.asarray(q)
         if not len(weights) == len(biases) == len(self.activation) > 0:
             raise ValueError("weights, biases and activation: expected one of each per layer")
         if unknown := (set(self.activation) - set(ACTIVATIONS)) | ({loss} - set(LOSSES)):
@@ -107,10 +111,15 @@ class Network:
         return a.argmax(axis=1) if a.shape[1] > 1 else (a[:, 0] >= 0.5).astype(np.intp)
 
     def targets(self, y: ArrayLike) -> Array:
-        """Return targets (n, n_outputs); integer labels (n,) become one-hot rows if there are several outputs."""
+        """Return targets (n, n_outputs); integer labels (n,) become one-hot rows if there are several outputs.
+
+        Where each output has a level of its own, a single column is repeated.
+        """
         t: Array = np.asarray(y)
         n_outputs = len(self.biases[-1])
-        if t.ndim == 1 and n_outputs == 1:
+        if self.q.ndim and t.shape in ((len(t),), (len(t), 1)):
+            t = np.repeat(t.reshape(-1, 1), n_outputs, axis=1)
+        elif t.ndim == 1 and n_outputs == 1:
             t = t[:, None]
         elif t.ndim == 1 and t.dtype.kind in "iu" and np.all((t >= 0) & (t < n_outputs)):
             t = t[:, None] == np.arange(n_outputs)
@@ -127,7 +136,7 @@ class Network:
         n = len(a[0])
         if len(t) != n:
             raise ValueError(f"y: expected {n} rows, as in X, got {len(t)}")
-        terms = LOSSES[self.loss][0](z[-1], a[-1], t)
+        terms = loss_functions(self.loss, self.q)[0](z[-1], a[-1], t)
         if sample_weight is None:
             return float(terms.sum(dtype=np.float64)) / n, (z, a, t, 1 / n)
         weight = np.asarray(sample_weight, np.float64).reshape(n, 1)
@@ -143,14 +152,14 @@ class Network:
     def gradients(self, X: ArrayLike, y: ArrayLike, sample_weight: Weight = None) -> Gradients:
         """Return dJ/dw and dJ/db, one array for each layer; zeros if all weights are 0."""
         passed = self._pass(X, y, sample_weight)[1]
-        return backpropagate(self.weights, self.activation, self.loss, *passed, self.precision)
+        return backpropagate(self.weights, self.activation, self.loss, *passed, self.precision, self.q)
 
     def input_gradients(self, X: ArrayLike, y: ArrayLike | None = None, output: int = 0) -> Array:
         """Return the gradient of each row's loss or, without `y`, of one output, with respect to its inputs."""
         z, a = self.forward(X)
         name = self.activation[-1]
         if y is not None:
-            delta = delta_of_last_layer(z[-1], a[-1], self.targets(y), name, self.loss)
+            delta = delta_of_last_layer(z[-1], a[-1], self.targets(y), name, self.loss, self.q)
         else:
             delta = np.zeros_like(a[-1])
             delta[:, output] = 1
@@ -169,7 +178,8 @@ class Network:
             return math.nan
         loss, (z, a, t, row_factor) = self._pass(X, y, sample_weight)
         row_factor = learning_rate * row_factor  # gradients are linear in it: this gives learning_rate dJ/dw
-        dw, db = backpropagate(self.weights, self.activation, self.loss, z, a, t, row_factor, self.precision)
+        passed = z, a, t, row_factor
+        dw, db = backpropagate(self.weights, self.activation, self.loss, *passed, self.precision, self.q)
         for p, update in zip(self.weights + self.biases, dw + db, strict=True):
             p -= update
         return loss

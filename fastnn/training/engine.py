@@ -82,6 +82,7 @@ class Engine:
         self.input_scales = scale_view(self.buffer, memory.table)
         self.input_scales[:] = 1
         self._no_gradient = aligned_zeros(0, self.dtype)
+        self._loss_parameters = inputs.read_only(np.full(spec.sizes[-1], spec.loss_setting, self.dtype))
         self._unperturbed = no_stochastic_regularization(self.buffer)
         self._max_direct_rows = FEW_ROWS if FEW_ROWS * spec.n_parameters <= MIN_PARALLEL_WORK else 1
         self._workspaces = threading.local()
@@ -149,9 +150,13 @@ class Engine:
             table = table.copy()
             for number in frozen:
                 table[number, layout.FROZEN] = 1
-        loss = loss_code(self.spec.loss)
         return layout.NetworkView(
-            table, loss, self.spec.loss_setting, self.buffer, gradient, self.kernel_table(kernels)
+            table,
+            loss_code(self.spec.loss),
+            self._loss_parameters,
+            self.buffer,
+            gradient,
+            self.kernel_table(kernels),
         )
 
     def gradient_buffer(self, batch_size: int, fused: bool = True) -> np.ndarray:
