@@ -437,6 +437,9 @@ class Network:
         ema_decay: float | None = None,
         augmentation: Images | None = None,
         lr_factors: Mapping[str, Any] | None = None,
+        decay_factors: Mapping[str, Any] | None = None,
+        decay_schedule: Schedule | None = None,
+        dropout_schedule: Schedule | None = None,
         drop_last: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
@@ -508,6 +511,15 @@ class Network:
         lr_factors : dict, optional
             Factors of the learning rate by kind of parameter: "weights" and "biases", each a number or one for each
             layer, and "input_scales", a number. 0 keeps them as they are.
+        decay_factors : dict, optional
+            Factors of the weight decay of `fastnn.AdamW`, by kind as in `lr_factors`: each step multiplies a parameter
+            by 1 - learning_rate * weight_decay * factor, whatever its `lr_factors`. Kinds that are left out: 1 for
+            weights, 0 for all others. None: weights decay at their own learning rate.
+        decay_schedule : schedule, optional
+            One of `fastnn.schedules`, whose rate multiplies the weight decay in each step:
+            `FlatCosine(1.0, epochs)`, say.
+        dropout_schedule : schedule, optional
+            Likewise for the dropout rates; its rates are at most 1.
         drop_last : bool, default False
             Leave out the last batch of an epoch if it is incomplete; with `shuffle` it is another one in each epoch.
         checkpoint : path, optional
@@ -552,7 +564,8 @@ class Network:
                 engine.spec, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, optimizer=optimizer,
                 shuffle=shuffle, n_threads=n_threads, on_divergence=on_divergence, progress=progress, l1=l1, l2=l2,
                 clip_norm=clip_norm, max_norm=max_norm, label_smoothing=label_smoothing, input_noise=input_noise,
-                ema_decay=ema_decay, augmentation=augmentation, lr_factors=lr_factors, drop_last=drop_last,
+                ema_decay=ema_decay, augmentation=augmentation, lr_factors=lr_factors, decay_factors=decay_factors,
+                decay_schedule=decay_schedule, dropout_schedule=dropout_schedule, drop_last=drop_last,
             )  # fmt: skip
             if group is not None:
                 data_parallel.check_options(group, options, class_weight)
@@ -611,7 +624,7 @@ class Network:
             As in `fit`.
         **options
             Of `fit`: optimizer, n_threads, on_divergence, class_weight, l1, l2, clip_norm, max_norm, label_smoothing,
-            input_noise, ema_decay, augmentation, lr_factors.
+            input_noise, ema_decay, augmentation, lr_factors, decay_factors.
 
         Returns
         -------

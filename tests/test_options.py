@@ -8,7 +8,7 @@ import pytest
 
 import fastnn
 from fastnn.population import trials
-from fastnn.schedules import Cosine
+from fastnn.schedules import Cosine, ReduceOnPlateau
 from fastnn.spec import make_spec
 from fastnn.training import streaming
 from fastnn.training.dataset import make_dataset
@@ -91,6 +91,9 @@ REFUSED = {
         ({"biases": -1.0}, ValueError),
         ({"input_scales": "1"}, TypeError),
     ],
+    "decay_factors": [({"weights": 2.0}, ValueError)],
+    "decay_schedule": [(Cosine(1.0, epochs=3), ValueError), (0.5, TypeError), (ReduceOnPlateau(1.0), TypeError)],
+    "dropout_schedule": [(Cosine(1.0, epochs=3), ValueError), ("flat", TypeError), (ReduceOnPlateau(1.0), TypeError)],
     "drop_last": [("no", TypeError), (1, TypeError), (None, TypeError)],
 }
 
@@ -184,6 +187,17 @@ def test_factors_of_the_learning_rate_are_laid_out_by_layer():
     assert options(scaled, lr_factors={"input_scales": 9}).rate_factors == (1, 1, 1, 1, 9)
     with pytest.raises(ValueError, match="networks with learned_input_scale"):
         options(lr_factors={"input_scales": 9})
+
+
+def test_factors_of_the_decay_are_laid_out_likewise():
+    given = {"optimizer": "adamw", "decay_factors": {"weights": [1, 2]}}
+    assert options(**given).decay_factors == (1, 0, 2, 0, 0)
+    with pytest.raises(ValueError, match=r"decay_factors\['weights'\] must be 0 or more"):
+        options(optimizer="adamw", decay_factors={"weights": -1.0})
+    with pytest.raises(TypeError, match="decay_factors must be a dict"):
+        options(optimizer="adamw", decay_factors=2.0)
+    with pytest.raises(ValueError, match="for an optimizer with weight decay"):
+        options(optimizer=fastnn.AdamW(weight_decay=0.0), decay_factors={"weights": 2.0})
 
 
 def test_options_cannot_be_changed():

@@ -87,7 +87,7 @@ def input_gradient_rows(
     scratch = work.scratch[thread * work.scratch_size : (thread + 1) * work.scratch_size]
     nothing = work.scratch[:0]
     unperturbed = StochasticRegularization(
-        0, 0.0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, nothing, nothing, 0
+        0, nothing, 0, 0, 0, 0.0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, nothing, nothing, 0
     )  # fmt: skip
     row, no_order = first_block_row, outputs[:0]
     for start in range(first, last, block):

@@ -106,6 +106,9 @@ class UpdateRule(NamedTuple):
     nesterov: int
     epsilon_before_correction: int  # 1: Adam adds epsilon before the bias is corrected
     weight_decay: float  # decoupled from the gradient: w (1 - learning_rate * weight_decay)
+    decay_factors: Float64s  # of the weight decay, in the place of rate_factors; empty: biases and scales do not decay
+    decay_schedule: Float64s  # of the weight decay: a factor for each step from first_scheduled on; empty: 1
+    first_scheduled: int
     l1: float
     l2: float
     penalty_per_batch: float  # above 0: l2 counts once for a batch, divided by its weight; the loss adds it this often
@@ -126,6 +129,10 @@ class StochasticRegularization(NamedTuple):
     """The random perturbations of training, see stochastic_regularization.py; of images, see image_distortion.py."""
 
     dropout: int  # 1: neurons are dropped at the rates in the layer table
+    dropout_schedule: Floats  # of those rates: a factor for each step from that epoch on; empty: 1
+    first_epoch: int
+    steps_per_epoch: int
+    batch_size: int
     input_noise: float  # standard deviation of the noise added to the inputs
     label_smoothing: float  # part of every target that is spread over the classes
     seed: int

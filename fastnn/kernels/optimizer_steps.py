@@ -80,16 +80,16 @@ def adam_factors(w, rule, learning_rate, step):
 
 @linked_kernel(
     Slot.OPTIMIZER_STEP,
-    (Floats, Floats, Floats, Floats, Floats, UpdateRule, Scalar, float, float, int, int, int, int, int),
+    (Floats, Floats, Floats, Floats, Floats, UpdateRule, Scalar, float, float, int, float, int, int, int),
 )
 def optimizer_step(
-    w_runs, g_runs, moment1_runs, moment2_runs, ema_runs, rule, learning_rate, scale, l2, step, decays,
+    w_runs, g_runs, moment1_runs, moment2_runs, ema_runs, rule, learning_rate, scale, l2, step, decay,
     n_runs, width, distance,
 ):  # fmt: skip
     """Update w, moment1, moment2, ema: (n_runs, width) one step by the rule down the gradient scale * g + l2 * w.
 
-    The runs begin `distance` apart. ema: the exponential moving average of w, or empty; step counts from 1; decays: 1
-    where weight_decay applies.
+    The runs begin `distance` apart. ema: the exponential moving average of w, or empty; step counts from 1; decay: the
+    part of w that decays first.
     """
     cast = w_runs.dtype.type
     scale_, rate, beta_1, beta_2 = cast(scale), cast(learning_rate), cast(rule.beta_1), cast(rule.beta_2)
@@ -101,8 +101,8 @@ def optimizer_step(
         end = start + width
         w, g, ema = w_runs[start:end], g_runs[start:end], ema_runs[start:end]
         moment1, moment2 = moment1_runs[start:end], moment2_runs[start:end]
-        if decays and rule.weight_decay > 0:
-            kept = cast(1 - learning_rate * rule.weight_decay)
+        if decay > 0:
+            kept = cast(1 - decay)
             for i in range(len(w)):
                 w[i] *= kept
         if rule.method == ADAM:
@@ -228,34 +228,56 @@ def clip_scale(rule):
 
 
 @kernel
+def factor_of(factors, index, part, n_layers):
+    """Return a layer's factor for its part: 0 the weights, 1 the biases, 2 the input scales; without factors 1."""
+    if len(factors) == 0:
+        return 1.0
+    return factors[2 * index + part] if part < 2 else factors[2 * n_layers]
+
+
+@kernel
+def decay_of(rule, index, part, n_layers, learning_rate, rate, step):
+    """Return what a step takes off a part of a layer, of its size; rate: learning_rate times the part's factor."""
+    if rule.weight_decay == 0 or (part > 0 and len(rule.decay_factors) == 0):
+        return 0.0
+    decay = float(rate) * rule.weight_decay
+    if len(rule.decay_factors):
+        decay = float(learning_rate) * rule.weight_decay * factor_of(rule.decay_factors, index, part, n_layers)
+    if len(rule.decay_schedule):
+        decay *= rule.decay_schedule[step - 1 - rule.first_scheduled]
+    return decay
+
+
+@kernel
 def update_layer(network, rule, index, learning_rate, scale, step, weight, first, last, left, right):
     """Update parameters: one step by the rule in rows first..last of W and of the input scales, and in b with row 0.
 
     Of W and b columns left..right; learning_rate: times the factor of each, rule.rate_factors.
     """
-    layer = network.table[index]
+    layer, n_layers = network.table[index], len(network.table)
     for part in range(3):
-        l2, decays, factor_index, n_runs = 0.0, 0, 2 * index + part, 1
+        l2, n_runs = 0.0, 1
         if part == 0:
             start, n_runs, width, distance = contiguous_runs(layer, first, last, left, right)
-            l2, decays = l2_in_step(rule, weight), 1
+            l2 = l2_in_step(rule, weight)
         elif part == 1:
             start, width = layer[BIASES] + left, right - left if first == 0 else 0
         else:
             scales = layer[INPUT_SCALES]
             start, width = scales + first, last - first if scales >= 0 else 0
-            factor_index = len(rule.rate_factors) - 1
         if part > 0:
             distance = width
         end = start + (n_runs - 1) * distance + width
         if width > 0:
             rate = learning_rate
             if len(rule.rate_factors):
-                rate = network.parameters.dtype.type(learning_rate * rule.rate_factors[factor_index])
+                factor = factor_of(rule.rate_factors, index, part, n_layers)
+                rate = network.parameters.dtype.type(learning_rate * factor)
+            decay = decay_of(rule, index, part, n_layers, learning_rate, rate, step)
             call(
                 network.kernel_table, optimizer_step,
                 network.parameters[start:end], network.gradient[start:end], rule.moment1[start:end],
-                rule.moment2[start:end], rule.ema[start:end], rule, rate, scale, l2, step, decays,
+                rule.moment2[start:end], rule.ema[start:end], rule, rate, scale, l2, step, decay,
                 n_runs, width, distance,
             )  # fmt: skip
 

@@ -90,6 +90,15 @@ def smooth_labels(targets, smoothing, n_rows, n_out, ld):
             row[j] = kept * row[j] + spread
 
 
+@kernel
+def scheduled_dropout(threshold, settings, epoch, position):
+    """Return a dropout rate, in units of 2^-24, times the schedule's factor in the step at a position of the epoch."""
+    if len(settings.dropout_schedule) == 0:
+        return threshold
+    step = (epoch - settings.first_epoch) * settings.steps_per_epoch + position // settings.batch_size
+    return int(threshold * settings.dropout_schedule[step])
+
+
 @linked_kernel(Slot.PERTURB_EXAMPLES, (Floats, Floats, Int64Matrix, StochasticRegularization, int, int, int, int))
 def perturb_examples(buffer, targets, table, stochastic_regularization, epoch, position, first, last):
     """Update buffer[GRADIENT_INPUTS]: rows first..last, with noise and dropout; targets: theirs, smoothed.
@@ -104,7 +113,8 @@ def perturb_examples(buffer, targets, table, stochastic_regularization, epoch, p
     if settings.input_noise > 0:
         add_noise(a, settings.input_noise, settings.seed, stream + STREAMS - 1, position, n_rows, n_in, ld)
     if settings.dropout and layer[DROPPED_IN] > 0:
-        drop_inputs(a, layer[DROPPED_IN], settings.seed, stream, position, n_rows, n_in, ld)
+        threshold = scheduled_dropout(layer[DROPPED_IN], settings, epoch, position)
+        drop_inputs(a, threshold, settings.seed, stream, position, n_rows, n_in, ld)
     if settings.label_smoothing > 0:
         smooth_labels(targets, settings.label_smoothing, n_rows, top[N_OUT], top[LD])
 
@@ -121,6 +131,7 @@ def drop_hidden(buffer, table, index, stochastic_regularization, epoch, position
         a = buffer[layer[OUTPUTS] + first * ld : layer[OUTPUTS] + last * ld]
         derivative = buffer[layer[DELTAS] + first * ld : layer[DELTAS] + last * ld]
         drop(
-            a, derivative, layer[DROPPED], stochastic_regularization.seed, epoch * STREAMS + index + 1, position,
+            a, derivative, scheduled_dropout(layer[DROPPED], stochastic_regularization, epoch, position),
+            stochastic_regularization.seed, epoch * STREAMS + index + 1, position,
             last - first, left, min(right, layer[N_OUT]), layer[N_OUT], ld,
         )  # fmt: skip

@@ -253,7 +253,7 @@ def train_steps(
     counted = step_range.first
     nothing = work.scratch[:0]
     unperturbed = StochasticRegularization(
-        0, 0.0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, nothing, nothing, 0
+        0, nothing, 0, 0, 0, 0.0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, nothing, nothing, 0
     )  # fmt: skip
     if step_range.first == step_range.last:
         evaluate(

@@ -270,6 +270,10 @@ def _quantity_target(
     return QuantityTarget(tuple(names), mean, std, chosen, reason)
 
 
+def _are_ordered(low: NDArray[np.float64], high: NDArray[np.float64]) -> bool:
+    return bool(np.isfinite([low, high]).all() and (low <= high).all())
+
+
 def target_from_state(state: Any) -> ClassTarget | QuantityTarget:
     """Rebuild a target from what its `state` method returned; nothing in it is trusted.
 
@@ -294,9 +298,8 @@ def target_from_state(state: Any) -> ClassTarget | QuantityTarget:
         if not sound or not np.isfinite(mean).all() or not (np.isfinite(std) & (std > 0)).all():
             raise ValueError("mean and std must be finite, one for each name")
         limits = np.array(state["limits"], np.float64) if "limits" in state else None
-        if limits is not None:
-            if limits.shape != (2, len(names)) or not np.isfinite(limits).all() or (limits[0] > limits[1]).any():
-                raise ValueError("limits must be the smallest and the largest answer of each name, and finite")
+        if limits is not None and not (limits.shape == (2, len(names)) and _are_ordered(*limits)):
+            raise ValueError("limits must be the smallest and the largest answer of each name, and finite")
         return QuantityTarget(names, mean, std, NumberFormat.from_state(state["format"]), str(state["reason"]), limits)
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"target: {error!r:.200}") from None

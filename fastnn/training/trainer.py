@@ -217,8 +217,9 @@ def kernel_arguments(
     block = min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS)))
     memory, work = engine.workspace("train", block, inputs.all_sparse(examples, validation))
     rule = make_update_rule(
-        options.optimizer, options.regularization, optimizer_state, memory.table, options.rate_factors
-    )
+        options.optimizer, options.regularization, optimizer_state, memory.table, options.rate_factors,
+        options.decay_factors,
+    )  # fmt: skip
     stochastic = make_stochastic_regularization(engine.spec, options.regularization, state.seed, block)
     kinds = (examples.kind, validation.kind)
     scaled = engine.spec.learned_input_scale
@@ -250,7 +251,7 @@ def make_plan(
     """Return the plan of a training that begins at `start_epoch`."""
     return TrainingPlan(
         options.epochs, batch_size, steps_per_epoch, start_epoch, options.shuffle, state.seed, options.rates,
-        options.n_threads, options.on_divergence,
+        options.n_threads, options.on_divergence, options.decay_schedule, options.dropout_schedule,
     )  # fmt: skip
 
 
