@@ -74,6 +74,12 @@ def make_cases():
                 "dropout_schedule": fastnn.schedules.FlatCosine(1.0, epochs=2),
             },
         ),
+        "learned activations": (DROPPED | {"learned_activation": True}, EVERYTHING | {"optimizer": "adam"}),
+        "embedded numbers": (CLASSIFIER | {"embedding": fastnn.PeriodicEmbedding(range(9))}, {}),
+        "embedded numbers, scaled": (
+            DROPPED | {"embedding": fastnn.PeriodicEmbedding(range(9)), "learned_input_scale": True},
+            EVERYTHING | {"optimizer": "adam", "batch_size": BLOCK_ROWS + 30},
+        ),
         "incomplete batches dropped": (CLASSIFIER, {"batch_size": 70, "drop_last": True}),
         "distorted images": (CLASSIFIER, {"augmentation": IMAGES}),
         "inputs of bytes": (CLASSIFIER | {"input_scale": 1 / 255}, {}),

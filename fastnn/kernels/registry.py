@@ -62,6 +62,9 @@ class Slot(IntEnum):
     BFLOAT16_WEIGHT_GRADIENT = auto()
     BFLOAT16_PACK_WEIGHTS = auto()
     PACK_WEIGHTS_PASS = auto()
+    EMBED_INPUTS = auto()
+    EMBEDDING_DELTAS = auto()
+    EMBEDDING_GRADIENT_PASS = auto()
 
 
 Signature = tuple[Any, ...]

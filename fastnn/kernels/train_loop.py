@@ -18,6 +18,7 @@ from .barrier import (
     end_team,
     join_team,
 )
+from .embedding_gradient import embedding_deltas, embedding_gradient_pass
 from .gather import CSR, example_at, sum_of_weights
 from .intrinsics import random_below
 from .jit import entry, kernel, parallel_entry
@@ -30,6 +31,7 @@ from .layer_by_layer import (
 )
 from .layout import (
     COLUMNS,
+    EMBEDDING,
     INPUT_SCALES,
     NEXT_STEP,
     ORDER_EPOCH,
@@ -154,7 +156,7 @@ def train_batch(
     scratch = work.scratch[thread * work.scratch_size : (thread + 1) * work.scratch_size]
     weight = sum_of_weights(examples, records.order, start, size)
     sparse = 1 if examples.kind == CSR else 0
-    by_columns = split_by_columns(network.table)
+    by_columns, embedded = split_by_columns(network.table), network.table[0, EMBEDDING] >= 0
     if rule.penalty_per_batch > 0:
         call(network.kernel_table, penalty_pass, network, work, rule, thread, team_size)
     for offset in range(0, size, work.block):
@@ -176,13 +178,18 @@ def train_batch(
                 work.buffer, scratch, network.parameters, network.table, len(network.table) - 1, 1, first, last,
                 0, ALL_COLUMNS, network.kernel_table,
             )  # fmt: skip
+        if embedded and first < last and weight > 0:
+            call(
+                network.kernel_table, embedding_deltas,
+                work.buffer, scratch, network.parameters, network.table, first, last,
+            )  # fmt: skip
         barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
         if thread == 0:
             announce_growth(barrier, team_size)
         if weight > 0:
             first_block, last_block = offset == 0, offset + n_rows == size
             scaled = network.table[0, INPUT_SCALES] >= 0
-            fused_update = first_block and last_block and step_range.update and rule.plain and not scaled
+            fused_update = first_block and last_block and step_range.update and rule.plain and not (scaled or embedded)
             if sparse:
                 call(
                     network.kernel_table, sparse_gradient_pass,
@@ -193,6 +200,11 @@ def train_batch(
                 network.kernel_table, weight_gradient_pass,
                 network, work, learning_rate, n_rows, thread, team_size, sparse, int(first_block), int(fused_update),
             )  # fmt: skip
+            if embedded:
+                call(
+                    network.kernel_table, embedding_gradient_pass,
+                    network, work, n_rows, thread, team_size, int(first_block),
+                )  # fmt: skip
             if last_block and scaled:
                 call(network.kernel_table, input_scales_pass, network, thread, team_size)
             if last_block and step_range.update and not fused_update:

@@ -17,6 +17,11 @@ from .update_rule import Regularization, make_regularization
 
 SMOOTHED_LOSSES = ("cross_entropy", "binary_cross_entropy")
 DEFAULT_BATCH_SIZE = 32
+KINDS = ("weights", "biases", "input_scales", "alphas", "embedding")
+"""Kinds of parameters that have factors of their own."""
+
+NEEDED = {"input_scales": "learned_input_scale", "alphas": "learned_activation", "embedding": "embedding"}
+"""Kind -> the argument of `Network` with which there are such parameters."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,8 @@ class FitOptions:
         The learning rate of each step.
     regularization : Regularization
     rate_factors : tuple of float
-        Of the learning rate: for each layer those of its weights and its biases, then that of the input scales;
-        empty: 1.
+        Of the learning rate: for each layer those of its weights and its biases, then that of the input scales, those
+        of the alphas of each hidden layer, that of the embedding; empty: 1.
     decay_factors : tuple of float
         Likewise, of the weight decay; empty: `rate_factors` for the weights, 0 for all else.
     decay_schedule, dropout_schedule : StepFactors or None
@@ -112,7 +117,7 @@ def make_fit_options(
     if progress is not None:
         progress = check_bool("progress", progress)
     rate_factors = _factors(spec, "lr_factors", lr_factors, {})
-    by_kind = _factors(spec, "decay_factors", decay_factors, {"biases": 0.0, "input_scales": 0.0})
+    by_kind = _factors(spec, "decay_factors", decay_factors, dict.fromkeys(KINDS[1:], 0.0))
     schedules = _schedules(spec, chosen, decay_factors, decay_schedule, dropout_schedule)
     rates = (rate for rate in (learning_rate, chosen.learning_rate, chosen.default_rate) if rate is not None)
     resolved = as_learning_rates(next(rates), np.dtype(spec.dtype))
@@ -144,23 +149,25 @@ def _factors(spec: Spec, argument: str, given: Any, defaults: Mapping[str, float
     """Return factors by kind of parameter, layer by layer; empty where none are given."""
     if given is None:
         return ()
-    kinds = ("weights", "biases", "input_scales")
-    if not isinstance(given, Mapping) or not set(given) <= set(kinds):
-        raise TypeError(f"{argument} must be a dict with keys among {', '.join(kinds)}, got {given!r:.200}")
+    if not isinstance(given, Mapping) or not set(given) <= set(KINDS):
+        raise TypeError(f"{argument} must be a dict with keys among {', '.join(KINDS)}, got {given!r:.200}")
     n_layers = len(spec.activation)
+    counts = dict(zip(KINDS, (n_layers, n_layers, 1, n_layers - 1, 1), strict=True))
     factors: dict[str, list[float]] = {}
-    for kind in kinds:
-        count, value = 1 if kind == "input_scales" else n_layers, given.get(kind, defaults.get(kind, 1.0))
+    for kind, count in counts.items():
+        value = given.get(kind, defaults.get(kind, 1.0))
         values = (
             list(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else [value] * count
         )
         if len(values) != count:
             raise ValueError(f"{argument}[{kind!r}] must be a number or {count} numbers, got {len(values)}")
         factors[kind] = [check_non_negative(f"{argument}[{kind!r}]", number) for number in values]
-    if "input_scales" in given and not spec.learned_input_scale:
-        raise ValueError(f"{argument}['input_scales'] is for networks with learned_input_scale, got {given!r}")
+    for kind, needed in NEEDED.items():
+        if kind in given and not getattr(spec, needed):
+            raise ValueError(f"{argument}[{kind!r}] is for networks with {needed}, got {given!r}")
     pairs = zip(factors["weights"], factors["biases"], strict=True)
-    return (*(factor for pair in pairs for factor in pair), *factors["input_scales"])
+    in_layers = [factor for pair in pairs for factor in pair]
+    return (*in_layers, *factors["input_scales"], *factors["alphas"], *factors["embedding"])
 
 
 def _check_lbfgs(spec: Spec, given: dict[str, Any], regularization: Regularization) -> None:

@@ -222,14 +222,14 @@ def kernel_arguments(
     )  # fmt: skip
     stochastic = make_stochastic_regularization(engine.spec, options.regularization, state.seed, block)
     kinds = (examples.kind, validation.kind)
-    scaled = engine.spec.learned_input_scale
-    gradient = engine.gradient_buffer(batch_size, fused and bool(rule.plain) and not scaled)
+    gradient = engine.gradient_buffer(batch_size, fused and bool(rule.plain) and engine.spec.fuses_updates)
     sparse = kinds[0] == gather.CSR
     table = with_float32_products(memory.table, 1) if sparse else memory.table
     if fused:  # a rank works on one thread, which has nothing to split
         table = split_wide_layers(table, min(batch_size, block), sparse)
     kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size), table)
-    kernel_table.compile_kernels(engine.spec.dtype, kernels | kernel_table.required_for_prediction())  # of its health
+    of_health = kernel_table.required_for_prediction(embedded=engine.spec.embedding is not None)
+    kernel_table.compile_kernels(engine.spec.dtype, kernels | of_health)
     network = engine.network_view(memory, gradient, kernels, state.frozen, table)
     examples = examples._replace(prefetch_distance=inputs.prefetch_distance(examples, batch_size))
     return KernelArguments(network, work, examples, validation, rule, stochastic)
