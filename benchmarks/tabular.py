@@ -140,9 +140,15 @@ def rounded(X: pd.DataFrame, classes: bool, seed: int) -> Any:
     return ours(X, classes, seed).set_params(precision="bfloat16")
 
 
+def ours_whole(X: pd.DataFrame, classes: bool, seed: int) -> Any:
+    """Return fastnn's estimator with the whole of RealMLP."""
+    return (TabularClassifier if classes else TabularRegressor)(random_state=seed, variant="td")
+
+
 MODELS: dict[str, tuple[str, Callable[[pd.DataFrame, bool, int], Any]]] = {
     "fastnn": ("fastnn", ours),
     "fastnn bfloat16": ("fastnn", rounded),
+    "fastnn, variant td": ("fastnn", ours_whole),
     "linear": ("sklearn", linear),
     "scikit-learn MLP": ("sklearn", perceptron),
     "HistGradientBoosting": ("sklearn", boosting),

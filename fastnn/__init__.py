@@ -17,6 +17,7 @@ from . import (
     preprocessing,
     schedules,
 )
+from .embeddings import PeriodicEmbedding
 from .errors import DivergenceError, FileFormatError, TrainingWarning
 from .history import History
 from .losses import register_activation, register_loss
@@ -73,6 +74,7 @@ __all__ = [
     "FileFormatError",
     "History",
     "Network",
+    "PeriodicEmbedding",
     "Population",
     "RMSprop",
     "TableModel",

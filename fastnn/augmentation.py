@@ -180,8 +180,9 @@ def pack_perturbations(
     """
     empty = np.empty(0, dtype)
     packed = layout.StochasticRegularization(
-        int(dropout), input_noise, label_smoothing, seed, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, empty, empty, 0
-    )
+        int(dropout), empty, 0, 0, 0, input_noise, label_smoothing, seed,
+        0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, empty, empty, 0,
+    )  # fmt: skip
     if images is None:
         return packed
     ld, ld_transposed = (-(-size // FIELD_ALIGNMENT) * FIELD_ALIGNMENT for size in (images.width, images.height))

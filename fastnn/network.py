@@ -15,9 +15,10 @@ from .augmentation import Images
 from .callbacks.runner import CallbackRunner
 from .checks import check_bool, check_learning_rate, check_seed
 from .convert import c_source, onnx
+from .embeddings import PeriodicEmbedding
 from .errors import DivergenceError, FileFormatError
 from .history import History
-from .initialisers import as_bias_initialisers, as_initialisers, initialise
+from .initialisers import as_bias_initialisers, as_initialisers, initialise, initialise_embedding
 from .io import model_file
 from .io.model_file import SavedModel
 from .kernels.njit_api import Compiled
@@ -75,16 +76,29 @@ class Network:
         What the operands of the products are rounded to while training. None: not at all, they are of `dtype`.
         "bfloat16" (8 bits of precision, the range of float32) is for wide layers on processors that multiply such
         numbers faster; see the guide. Weights, sums, updates and predictions stay float32.
+    learned_activation : bool, default False
+        Let each hidden neuron learn how much of its activation it gives: z + alpha (f(z) - z), with an alpha of its own
+        that starts at 1, `alphas`.
+    embedding : PeriodicEmbedding, optional
+        Give the first layer learned periodic functions of inputs, beside these.
 
     Attributes
     ----------
     sizes, activation, loss_name, dtype, seed, input_scale, dropout, learned_input_scale, precision
         What it was built with; `activation` is a tuple with one name per layer.
+    learned_activation, embedding
+        Likewise; the embedding's columns are written out.
     weights, biases : tuple of ndarray
         `weights[l]` has shape (n_out, n_in), row j the weights into neuron j; `biases[l]` (n_out,). Writable views
         of the network's own memory.
     input_scales : ndarray, (n_inputs,)
-        The learned factors of the inputs, a writable view; empty without `learned_input_scale`.
+        The learned factors of the inputs, a writable view; empty without `learned_input_scale`. With an embedding
+        also those of what it gives: as many as `weights[0]` has columns.
+    alphas : tuple of ndarray, (n_out,)
+        Of each hidden layer how much of the activation its neurons give, writable views; empty without
+        `learned_activation`.
+    embedding_parameters : dict of ndarray
+        "frequencies", "phases", "weights" and "biases" of the embedding, writable views; empty without one.
     scaler : MinMaxScaler or StandardScaler or None
         Saved in the model file for the program that prepares the inputs; the network itself does not apply it.
     column_names : tuple of str or None
@@ -130,8 +144,13 @@ class Network:
         learned_input_scale: bool = False,
         bias_init: Any = None,
         precision: str | None = None,
+        learned_activation: bool = False,
+        embedding: PeriodicEmbedding | None = None,
     ) -> None:
-        spec = make_spec(sizes, activation, loss, dtype, input_scale, dropout, learned_input_scale, precision)
+        spec = make_spec(
+            sizes, activation, loss, dtype, input_scale, dropout, learned_input_scale, precision, learned_activation,
+            embedding,
+        )  # fmt: skip
         draws = as_initialisers(init, spec.activation), as_bias_initialisers(bias_init, len(spec.activation))
         if seed is None:
             seed = int(np.random.default_rng().integers(1 << 63))
@@ -141,6 +160,7 @@ class Network:
         self.column_names: tuple[str, ...] | None = None
         self.class_names: tuple[Any, ...] | None = None
         initialise(self.weights, self.biases, *draws, seed)
+        initialise_embedding(self.engine.further, spec.embedding, seed)
 
     def _attach(self, engine: Engine, state: TrainingState) -> None:
         self.engine, self.training_state = engine, state
@@ -186,7 +206,7 @@ class Network:
 
     @property
     def n_parameters(self) -> int:
-        """Number of weights, biases and learned input scales."""
+        """Number of weights, biases and all other parameters."""
         return self.engine.spec.n_parameters
 
     @property
@@ -217,13 +237,36 @@ class Network:
     @property
     def input_scales(self) -> np.ndarray:
         """View (n_inputs,) of the learned factors of the inputs; empty if there are none."""
-        return self.engine.input_scales
+        return self.engine.further.get("input_scales", self.engine.buffer[:0])
+
+    @property
+    def learned_activation(self) -> bool:
+        """Whether each hidden neuron learns how much of its activation it gives."""
+        return self.engine.spec.learned_activation
+
+    @property
+    def alphas(self) -> tuple[np.ndarray, ...]:
+        """Views (n_out,) of how much of the activation the neurons of each hidden layer give; empty if not learned."""
+        return tuple(part for name, part in self.engine.further.items() if name.endswith(".alpha"))
+
+    @property
+    def embedding(self) -> PeriodicEmbedding | None:
+        """What takes inputs apart before the first layer."""
+        return self.engine.spec.embedding
+
+    @property
+    def embedding_parameters(self) -> dict[str, np.ndarray]:
+        """Views of the embedding's parameters by their names; empty if there is none."""
+        views_by_name = self.engine.further.items()
+        prefix = "embedding."
+        return {name.removeprefix(prefix): part for name, part in views_by_name if name.startswith(prefix)}
 
     @property
     def parameters(self) -> np.ndarray:
         """All parameters in one vector, a copy; assign to it to set them.
 
-        Layer by layer: the weights row by row, (n_out, n_in), then the biases; the learned input scales last, if any.
+        Layer by layer: the weights row by row, (n_out, n_in), then the biases. Then the learned input scales, the
+        alphas of each hidden layer, and the embedding's parameters, if any.
         """
         return self.engine.parameters
 
@@ -437,6 +480,9 @@ class Network:
         ema_decay: float | None = None,
         augmentation: Images | None = None,
         lr_factors: Mapping[str, Any] | None = None,
+        decay_factors: Mapping[str, Any] | None = None,
+        decay_schedule: Schedule | None = None,
+        dropout_schedule: Schedule | None = None,
         drop_last: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
@@ -507,7 +553,17 @@ class Network:
             Distort the examples, as images, anew in every epoch.
         lr_factors : dict, optional
             Factors of the learning rate by kind of parameter: "weights" and "biases", each a number or one for each
-            layer, and "input_scales", a number. 0 keeps them as they are.
+            layer, "alphas", likewise for each hidden layer, and "input_scales" and "embedding", a number. 0 keeps them
+            as they are.
+        decay_factors : dict, optional
+            Factors of the weight decay of `fastnn.AdamW`, by kind as in `lr_factors`: each step multiplies a parameter
+            by 1 - learning_rate * weight_decay * factor, whatever its `lr_factors`. Kinds that are left out: 1 for
+            weights, 0 for all others. None: weights decay at their own learning rate.
+        decay_schedule : schedule, optional
+            One of `fastnn.schedules`, whose rate multiplies the weight decay in each step:
+            `FlatCosine(1.0, epochs)`, say.
+        dropout_schedule : schedule, optional
+            Likewise for the dropout rates; its rates are at most 1.
         drop_last : bool, default False
             Leave out the last batch of an epoch if it is incomplete; with `shuffle` it is another one in each epoch.
         checkpoint : path, optional
@@ -552,7 +608,8 @@ class Network:
                 engine.spec, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, optimizer=optimizer,
                 shuffle=shuffle, n_threads=n_threads, on_divergence=on_divergence, progress=progress, l1=l1, l2=l2,
                 clip_norm=clip_norm, max_norm=max_norm, label_smoothing=label_smoothing, input_noise=input_noise,
-                ema_decay=ema_decay, augmentation=augmentation, lr_factors=lr_factors, drop_last=drop_last,
+                ema_decay=ema_decay, augmentation=augmentation, lr_factors=lr_factors, decay_factors=decay_factors,
+                decay_schedule=decay_schedule, dropout_schedule=dropout_schedule, drop_last=drop_last,
             )  # fmt: skip
             if group is not None:
                 data_parallel.check_options(group, options, class_weight)
@@ -611,7 +668,7 @@ class Network:
             As in `fit`.
         **options
             Of `fit`: optimizer, n_threads, on_divergence, class_weight, l1, l2, clip_norm, max_norm, label_smoothing,
-            input_noise, ema_decay, augmentation, lr_factors.
+            input_noise, ema_decay, augmentation, lr_factors, decay_factors.
 
         Returns
         -------

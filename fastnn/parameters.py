@@ -6,7 +6,8 @@ transpose without the padding. All padding is 0 and stays 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -90,15 +91,16 @@ def _make_layout(
     def whole_lines(count: int) -> int:
         return -(-count // line) * line
 
-    table = np.zeros((len(spec.sizes) - 1, layout.N_FIELDS), np.int64)
-    columns_in = columns_of(spec.sizes[0], itemsize)
+    n_embedded = spec.embedding.n_embedded if spec.embedding else 0
+    table = np.zeros((len(spec.sizes) - 1, layout.N_FIELDS + n_embedded), np.int64)
+    columns_in = columns_of(spec.widths[0], itemsize)
     ld_in, inputs = stride_of(columns_in, itemsize), 0
     workspace = 0 if sparse else whole_lines(block * ld_in)
     before_scales = workspace
     workspace += before_scales if spec.learned_input_scale else 0
     n_inputs, parameters, cost = columns_in, 0, 0
     for number, row in enumerate(table):
-        n_in, n_out = spec.sizes[number : number + 2]
+        n_in, n_out = spec.widths[number : number + 2]
         columns = columns_of(n_out, itemsize)
         ld = (strides[number] if strides else None) or stride_of(columns, itemsize)
         row[layout.N_IN], row[layout.N_OUT], row[layout.COLUMNS], row[layout.LD] = n_in, n_out, columns, ld
@@ -116,6 +118,24 @@ def _make_layout(
     if spec.learned_input_scale:
         table[0, layout.GRADIENT_INPUTS], table[0, layout.INPUT_SCALES] = before_scales, parameters
         parameters += whole_lines(n_inputs)
+    table[:, layout.N_GATHERED] = table[:, layout.N_IN]
+    table[:, layout.ALPHAS] = table[:, layout.ALPHA_DELTAS] = table[:, layout.EMBEDDING] = -1
+    for row in table[: -1 if spec.learned_activation else 0]:
+        row[layout.ALPHAS], row[layout.ALPHA_DELTAS] = parameters, workspace
+        parameters += whole_lines(int(row[layout.COLUMNS]))
+        workspace += whole_lines(block * int(row[layout.LD]))
+    if spec.embedding:
+        stride = whole_lines(sum(math.prod(shape[1:]) for shape in spec.embedding.shapes().values()))
+        table[0, layout.N_GATHERED], table[0, layout.EMBEDDING] = spec.sizes[0], parameters
+        table[0, layout.EMBEDDING_STRIDE], table[0, layout.N_EMBEDDED] = stride, n_embedded
+        table[0, layout.N_FREQUENCIES] = spec.embedding.n_frequencies
+        table[0, layout.N_FUNCTIONS] = spec.embedding.n_outputs
+        table[0, layout.N_FIELDS :] = spec.embedding.inputs or ()
+        parameters += n_embedded * stride
+        table[0, layout.EMBEDDING_COSINES] = workspace
+        workspace += whole_lines(2 * block * spec.embedding.n_frequencies)
+        table[0, layout.EMBEDDING_DELTAS] = workspace
+        workspace += whole_lines(block * int(table[0, layout.LD_IN]))
     table[:, layout.PAIRS] = table[:, layout.TRANSPOSED_PAIRS] = -1
     if rounded:
         workspace = _place_pairs(table, workspace, block, sparse, itemsize)
@@ -192,7 +212,8 @@ def split_wide_layers(table: np.ndarray, n_rows: int, sparse: bool = False) -> n
     enough = max(MIN_SPLIT_COLUMNS, COLUMNS_PER_ROW * n_rows)
     if max(columns.tolist(), default=0) < enough:
         return table
-    wide = (columns >= enough) & (hidden[:, layout.INPUT_SCALES] < 0) & (hidden[:, layout.PAIRS] < 0)
+    whole_rows = (hidden[:, layout.INPUT_SCALES] >= 0) | (hidden[:, layout.EMBEDDING] >= 0)
+    wide = (columns >= enough) & ~whole_rows & (hidden[:, layout.PAIRS] < 0)
     wide[: int(sparse)] = False
     table = table.copy()
     table[:-1, layout.BY_COLUMNS] = wide
@@ -228,24 +249,41 @@ def views(buffer: np.ndarray, table: np.ndarray) -> tuple[tuple[np.ndarray, ...]
     return tuple(weights), tuple(biases)
 
 
-def scale_view(buffer: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Return the learned scales of the inputs, (n_in,), as a view of the buffer; empty if there are none."""
-    start = int(table[0, layout.INPUT_SCALES])
-    return buffer[start : start + int(table[0, layout.N_IN])] if start >= 0 else buffer[:0]
+def further_views(buffer: np.ndarray, table: np.ndarray, spec: Spec) -> dict[str, np.ndarray]:
+    """Return the parameters beside weights and biases, as views of the buffer, by their names in `further_shapes`."""
+    found = {}
+    first = table[0]
+    part = 0  # where those of an embedded input begin
+    for name, shape in spec.further_shapes.items():
+        if name.startswith("embedding"):
+            start, stride = int(first[layout.EMBEDDING]), int(first[layout.EMBEDDING_STRIDE])
+            rows = buffer[start : start + shape[0] * stride].reshape(shape[0], stride)
+            size = math.prod(shape[1:])
+            found[name] = rows[:, part : part + size].reshape(shape)
+            part += size
+            continue
+        start = first[layout.INPUT_SCALES] if name == "input_scales" else table[int(name.split(".")[1]), layout.ALPHAS]
+        found[name] = buffer[int(start) : int(start) + shape[0]]
+    return found
 
 
-def flatten(weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], *scales: np.ndarray) -> np.ndarray:
-    """Return one vector: layer by layer, the weights row by row, then the biases; the input scales last, if any."""
+def flatten(
+    weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], further: Iterable[np.ndarray] = ()
+) -> np.ndarray:
+    """Return one vector: layer by layer, the weights row by row, then the biases; the further parameters last."""
     pairs = zip(weights, biases, strict=True)
-    return np.concatenate([*(part.ravel() for pair in pairs for part in pair), *scales])
+    return np.concatenate([*(part.ravel() for pair in pairs for part in pair), *(part.ravel() for part in further)])
 
 
 def unflatten(
-    vector: np.ndarray, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], *scales: np.ndarray
+    vector: np.ndarray,
+    weights: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray],
+    further: Iterable[np.ndarray] = (),
 ) -> None:
     """Write a vector in the order of `flatten` into the views."""
     start = 0
-    for part in (*(part for pair in zip(weights, biases, strict=True) for part in pair), *scales):
+    for part in (*(part for pair in zip(weights, biases, strict=True) for part in pair), *further):
         part[...] = vector[start : start + part.size].reshape(part.shape)
         start += part.size
 
@@ -253,7 +291,7 @@ def unflatten(
 def buffer_to_vector(buffer: np.ndarray, spec: Spec) -> np.ndarray:
     """Return a buffer that is laid out as the parameters as a vector in the order of `flatten`; empty stays empty."""
     table = make_layout(spec).table
-    return flatten(*views(buffer, table), scale_view(buffer, table)) if buffer.size else buffer
+    return flatten(*views(buffer, table), further_views(buffer, table, spec).values()) if buffer.size else buffer
 
 
 def vector_to_buffer(vector: np.ndarray, spec: Spec) -> np.ndarray:
@@ -261,5 +299,5 @@ def vector_to_buffer(vector: np.ndarray, spec: Spec) -> np.ndarray:
     memory = make_layout(spec)
     buffer = aligned_zeros(memory.n_parameters if vector.size else 0, np.dtype(spec.dtype))
     if vector.size:
-        unflatten(vector, *views(buffer, memory.table), scale_view(buffer, memory.table))
+        unflatten(vector, *views(buffer, memory.table), further_views(buffer, memory.table, spec).values())
     return buffer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, is_dataclass
@@ -10,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_float, check_levels
+from .checks import check_bool, check_float, check_levels
+from .embeddings import PeriodicEmbedding
 from .kernels.activations import CODES as ACTIVATION_CODES
 from .kernels.losses import CODES as LOSS_CODES
 
@@ -52,6 +54,10 @@ class Spec:
         Whether each input has a learned factor.
     precision : str
         "float32", the dtype's own, or "bfloat16": what the operands of a training's products are rounded to.
+    learned_activation : bool
+        Whether each hidden neuron learns how much of its activation, and not of z, it gives.
+    embedding : PeriodicEmbedding or None
+        What takes inputs apart before the first layer; its columns are written out.
     """
 
     sizes: tuple[int, ...]
@@ -63,12 +69,43 @@ class Spec:
     loss_setting: float | tuple[float, ...]
     learned_input_scale: bool = False
     precision: str = "float32"
+    learned_activation: bool = False
+    embedding: PeriodicEmbedding | None = None
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """What each layer of weights takes, then the outputs: `sizes`, with what the embedding adds to the inputs."""
+        added = self.embedding.n_embedded * self.embedding.n_outputs if self.embedding else 0
+        return (self.sizes[0] + added, *self.sizes[1:])
 
     @property
     def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        layers = sum(n_out * (n_in + 1) for n_in, n_out in pairwise(self.sizes))
-        return layers + (self.sizes[0] if self.learned_input_scale else 0)
+        """Number of weights, biases and all other parameters."""
+        layers = sum(n_out * (n_in + 1) for n_in, n_out in pairwise(self.widths))
+        return layers + sum(math.prod(shape) for shape in self.further_shapes.values())
+
+    @property
+    def further_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters beside weights and biases, by their names in files, in the order of the vector."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        if self.learned_input_scale:
+            shapes["input_scales"] = (self.widths[0],)
+        if self.learned_activation:
+            shapes |= {f"layers.{number}.alpha": (size,) for number, size in enumerate(self.sizes[1:-1])}
+        if self.embedding:
+            shapes |= {f"embedding.{name}": shape for name, shape in self.embedding.shapes().items()}
+        return shapes
+
+    @property
+    def fuses_updates(self) -> bool:
+        """Whether the gradient of every parameter may be subtracted where it is summed."""
+        return not (self.learned_input_scale or self.embedding)
+
+    def check_plain(self, purpose: str) -> None:
+        """Raise ValueError, naming the purpose, for what only fastnn itself computes."""
+        for name in ("learned_activation", "embedding"):
+            if getattr(self, name):
+                raise ValueError(f"{purpose} takes no network with {name}, got {self.network_text()}")
 
     @property
     def classifies(self) -> bool:
@@ -88,6 +125,8 @@ class Spec:
         extras += f", dropout={list(self.dropout)}" if any(self.dropout) else ""
         extras += ", learned_input_scale=True" if self.learned_input_scale else ""
         extras += f", precision={self.precision!r}" if self.precision != self.dtype else ""
+        extras += ", learned_activation=True" if self.learned_activation else ""
+        extras += f", embedding={self.embedding!r}" if self.embedding else ""
         return f"Network({list(self.sizes)}, activation={names!r}, loss={self.loss!r}, dtype={self.dtype!r}{extras})"
 
     def why_not_trainable(self) -> str | None:
@@ -170,6 +209,8 @@ def make_spec(
     dropout: float | Sequence[float] = 0.0,
     learned_input_scale: bool = False,
     precision: str | None = None,
+    learned_activation: bool = False,
+    embedding: PeriodicEmbedding | None = None,
 ) -> Spec:
     """Check the arguments of `Network` and return them as a `Spec`.
 
@@ -202,15 +243,26 @@ def make_spec(
     limits = np.finfo(dtype_name)
     if not float(limits.tiny) <= abs(scale) <= float(limits.max):
         raise ValueError(f"input_scale must be a number other than 0 within {dtype_name}, got {scale}")
-    if not isinstance(learned_input_scale, bool | np.bool_):
-        raise TypeError(f"learned_input_scale must be True or False, got {learned_input_scale!r}")
+    learned_input_scale = check_bool("learned_input_scale", learned_input_scale)
+    learned_activation = check_bool("learned_activation", learned_activation)
     rates = _dropout_rates(dropout, len(checked) - 1)
     precision = dtype_name if precision is None else precision
     if not isinstance(precision, str) or precision not in (dtype_name, "bfloat16"):
         raise ValueError(f"precision must be None, {dtype_name!r} as the dtype, or 'bfloat16'; got {precision!r}")
     if precision == "bfloat16" and dtype_name != "float32":
         raise ValueError(f"precision 'bfloat16' takes parameters of dtype 'float32', got dtype {dtype_name!r}")
-    return Spec(checked, names, loss, dtype_name, scale, rates, setting, bool(learned_input_scale), precision)
+    if learned_activation and precision == "bfloat16":
+        raise ValueError("learned_activation takes products of the network's dtype, got precision='bfloat16'")
+    if embedding is not None:
+        if not isinstance(embedding, PeriodicEmbedding):
+            raise TypeError(f"embedding must be a fastnn.PeriodicEmbedding, or None, got {embedding!r:.200}")
+        if precision == "bfloat16":
+            raise ValueError("embedding takes products of the network's dtype, got precision='bfloat16'")
+        embedding = embedding.of_inputs(checked[0])
+    return Spec(
+        checked, names, loss, dtype_name, scale, rates, setting, learned_input_scale, precision, learned_activation,
+        embedding,
+    )  # fmt: skip
 
 
 def _dtype_name(dtype: Any) -> str:

@@ -94,7 +94,8 @@ def gradient_by_differences(f, net, h=1e-5):
     """Central differences with respect to every parameter, in the order of `net.parameters`."""
     pairs = zip(*differences_by_layer(f, net, h), strict=True)
     parts = [part.ravel() for pair in pairs for part in pair]
-    return np.concatenate([*parts, central_differences(f, net.input_scales, h)])
+    further = [central_differences(f, part, h).ravel() for part in net.engine.further.values()]
+    return np.concatenate([*parts, *further])
 
 
 # ---- Replacing what modules import

@@ -30,6 +30,7 @@ BOOLEANS = {
     "flat": lambda value: regressor().gradients(X, Y, flat=value),
     "logits": lambda value: regressor().to_torch(logits=value),
     "learned_input_scale": lambda value: fastnn.Network([4, 2], learned_input_scale=value),
+    "learned_activation": lambda value: fastnn.Network([4, 2], learned_activation=value),
     "shuffle": lambda value: regressor().fit(X, Y, epochs=1, shuffle=value),
     "drop_last": lambda value: regressor().fit(X, Y, epochs=1, drop_last=value),
     "nesterov": lambda value: fastnn.SGD(momentum=0.9, nesterov=value),

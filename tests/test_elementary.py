@@ -112,6 +112,34 @@ def test_error_of_the_logistic_function_and_its_derivative(dtype):
         assert most_ulps(got, exact, dtype) < bound
 
 
+@from_python
+@kernel
+def wave_loop(t, cosines, sines):
+    for i in range(len(t)):
+        cosines[i], sines[i] = elementary.cos_and_sin_of_turns(t[i])
+
+
+@BOTH
+def test_error_of_cosine_and_sine_of_turns(dtype):
+    rng = np.random.default_rng(0)
+    t = np.concatenate([rng.uniform(-100, 100, 100_000), rng.uniform(-0.6, 0.6, 100_000), np.arange(-8, 9) / 8])
+    t = t.astype(dtype)
+    cosines, sines = np.empty_like(t), np.empty_like(t)
+    wave_loop(t, cosines, sines)
+    angle = 2 * np.arctan2(EXACT(0), EXACT(-1)) * t.astype(EXACT)
+    for got, exact in ((cosines, np.cos(angle)), (sines, np.sin(angle))):
+        assert np.abs(got - exact).max() < 10 * np.finfo(dtype).eps
+
+
+@BOTH
+def test_cosine_and_sine_of_numbers_without_a_fraction_are_bounded(dtype):
+    t = np.array([1e10, -3e30, np.finfo(dtype).max, np.nan], dtype)
+    cosines, sines = np.empty_like(t), np.empty_like(t)
+    wave_loop(t, cosines, sines)
+    assert (np.abs([cosines[:3], sines[:3]]) <= 1 + 4 * np.finfo(dtype).eps).all()
+    assert np.isnan([cosines[3], sines[3]]).all()
+
+
 @BOTH
 def test_the_logistic_function_far_below_zero_is_next_to_nothing(dtype):
     z = points(dtype)

@@ -151,3 +151,61 @@ def test_a_network_keeps_its_weights_through_copy_and_file(tmp_path):
     net.save(tmp_path / "net.safetensors")
     assert (net.copy().weights[0] == net.weights[0]).all()
     assert (fastnn.load(tmp_path / "net.safetensors").weights[0] == net.weights[0]).all()
+
+
+# ---- From data
+
+ROWS = np.random.default_rng(5).normal(3, [0.01, 1, 100], (400, 3))
+
+
+def from_data(seed=0, rows=ROWS, dtype="float64", **options):
+    net = fastnn.Network([3, 30, 20, 2], activation=["tanh", "selu", "identity"], dtype=dtype, seed=4)
+    fastnn.initialisers.from_data(net, rows, seed, **options)
+    return net
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_from_data_give_every_neuron_deviation_1_and_a_zero_among_the_rows(dtype):
+    net = from_data(dtype=dtype)
+    drawn = fastnn.Network([3, 30, 20, 2], activation=["tanh", "selu", "identity"], dtype=dtype, seed=4)
+    below = net.activations(ROWS)
+    for layer, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
+        z = below[layer].astype(np.float64) @ weights.T.astype(np.float64) + biases
+        np.testing.assert_allclose(z.std(axis=0), 1, rtol=1e-3 if dtype == "float32" else 1e-9)
+        assert (z.min(axis=0) < 0).all()
+        assert (z.max(axis=0) > 0).all()
+        ratio = weights / drawn.weights[layer]
+        assert (ratio > 0).all()
+        np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1], ratio.shape), rtol=1e-5)
+
+
+def test_the_seed_of_a_start_from_data_decides():
+    assert (from_data(1).parameters == from_data(1).parameters).all()
+    assert (from_data(1).parameters != from_data(2).parameters).any()
+    many = np.tile(ROWS, (60, 1))
+    assert (from_data(1, many).parameters == from_data(1, many).parameters).all()
+
+
+def test_layers_without_spread_or_not_named_stay_as_they_are():
+    net = fastnn.Network([3, 4, 2], seed=0, init=["zeros", None])
+    before = net.copy()
+    fastnn.initialisers.from_data(net, ROWS, layers=[0])
+    assert (net.parameters == before.parameters).all()
+    fastnn.initialisers.from_data(net, np.full((5, 3), 2.0))
+    assert (net.weights[1] == before.weights[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"X": np.zeros((0, 3))}, ValueError, "one row or more"),
+        ({"X": np.zeros(3)}, ValueError, r"X must have the shape \(n, n_inputs\)"),
+        ({"X": ROWS, "seed": -1}, ValueError, "seed must be"),
+        ({"X": ROWS, "layers": [3]}, ValueError, r"layers must be below 2, got \[3\]"),
+        ({"X": ROWS, "layers": [0.5]}, TypeError, "layers must be an integer"),
+        ({"X": ROWS[:, :2]}, ValueError, "X must have shape"),
+    ],
+)
+def test_invalid_arguments_of_a_start_from_data(arguments, error, message):
+    with pytest.raises(error, match=message):
+        fastnn.initialisers.from_data(fastnn.Network([3, 4, 2], seed=0), **arguments)

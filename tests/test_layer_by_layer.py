@@ -102,6 +102,8 @@ def train(kind, options, dropout=0.0, learned_input_scale=False, dtype="float32"
         ("plain", np.asarray, {"dropout": 0.3}),
         ("limits", np.asarray, {"dropout": 0.3, "dtype": "float64"}),
         ("clipped", np.asarray, {"learned_input_scale": True}),
+        ("clipped", np.asarray, {"learned_activation": True, "dropout": 0.3}),
+        ("factors", np.asarray, {"embedding": fastnn.PeriodicEmbedding((1, 0))}),
         ("plain", sparse.csr_array, {}),
         ("clipped", sparse.csr_array, {"dropout": [0.0, 0.3, 0.0, 0.3]}),
     ],

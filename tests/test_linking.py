@@ -63,6 +63,7 @@ class Way(NamedTuple):
     blocks: int
     validation: str
     input_scales: bool
+    embedded: bool  # and with learned activations
     by: str  # steps; with a layer split by columns, with products of bfloat16, or on a team; or, as a rank, a gradient
     # and then the step
 
@@ -88,19 +89,22 @@ PERTURBATIONS = [
 def every_way():
     ways = itertools.product(
         OPTIMIZERS, PENALTIES, (0.0, 0.5), (0.0, 0.5), PERTURBATIONS, (False, True), (1, 2),
-        ("none", "dense", "sparse"), (False, True), ("steps", "columns", "gradient", "bfloat16"),
+        ("none", "dense", "sparse"), (False, True), (False, True), ("steps", "columns", "gradient", "bfloat16"),
     )  # fmt: skip
     return [way for way in map(Way._make, ways) if is_offered(way)]
 
 
 def is_offered(way):
     """A batch's penalty and clipping both keep sums in `norms`; sparse rows have no scales; a rank evaluates later."""
-    if (way.penalty == "l2 of the batch" and way.clip_norm) or (way.input_scales and "sparse" in kinds_of(way)):
+    dense = way.input_scales or way.embedded
+    if (way.penalty == "l2 of the batch" and way.clip_norm) or (dense and "sparse" in kinds_of(way)):
+        return False
+    if way.embedded and way.by == "bfloat16":
         return False
     if way.sparse and "augmentation" in way.perturbations:
         return False
     if way.by == "columns":
-        return not way.sparse and not way.input_scales and way.validation != "sparse"
+        return not way.sparse and not dense and way.validation != "sparse"
     return way.by in ("steps", "bfloat16") or way.validation == "none"
 
 
@@ -110,9 +114,10 @@ def kinds_of(way):
 
 
 @functools.cache
-def engine(dropout, input_scales=False):
+def engine(dropout, input_scales=False, embedded=False):
     sizes = [N_IN, N_HIDDEN, N_OUT]
-    return fastnn.Network(sizes, dropout=dropout, learned_input_scale=input_scales, seed=0).engine
+    further = {"learned_activation": True, "embedding": fastnn.PeriodicEmbedding((1,), 2, 1)} if embedded else {}
+    return fastnn.Network(sizes, dropout=dropout, learned_input_scale=input_scales, seed=0, **further).engine
 
 
 def read_only(values, dtype):
@@ -145,7 +150,10 @@ def rule_of(way, n_parameters):
     state = {"moment1": values["beta_1"] > 0, "moment2": values["method"] != SGD, "ema": values["ema_decay"] > 0}
     values |= {name: np.zeros(n_parameters, "float32") if kept else nothing for name, kept in state.items()}
     norms = np.zeros(n_parameters // PENALTY_CHUNK + N_IN + N_HIDDEN + 9)
-    return layout.UpdateRule(**values | {"norms": norms, "rate_factors": np.zeros(0)})
+    return layout.UpdateRule(
+        **values
+        | {"norms": norms, **{name: np.zeros(0) for name in ("rate_factors", "decay_factors", "decay_schedule")}}
+    )
 
 
 def train(way, without=None):
@@ -155,14 +163,16 @@ def train(way, without=None):
         dropout="dropout" in way.perturbations, input_noise=0.1 * ("input_noise" in way.perturbations),
         label_smoothing=0.1 * ("label_smoothing" in way.perturbations), seed=7,
     )  # fmt: skip
-    net = engine((0.0 if way.sparse else 0.5, 0.5) if "dropout" in way.perturbations else 0.0, way.input_scales)
+    net = engine(
+        (0.0 if way.sparse else 0.5, 0.5) if "dropout" in way.perturbations else 0.0, way.input_scales, way.embedded
+    )
     memory = net.memory(BLOCK, way.sparse, rounded=way.by == "bfloat16")
     rule = rule_of(way, net.buffer.size)
     batch_size = BLOCK * way.blocks
     examples = examples_of(kinds_of(way)[0], 2 * batch_size)
     validation = examples_of(way.validation, 0 if way.validation == "none" else 3)
     kinds = [examples.kind] + [validation.kind] * (validation.n_rows > 0)
-    by_gradient = way.blocks > 1 or way.by == "gradient" or way.input_scales
+    by_gradient = way.blocks > 1 or way.by == "gradient" or way.input_scales or way.embedded
     table = memory.table.copy()
     table[0, layout.BY_COLUMNS] = way.by == "columns"
     requested = required_for_training(rule, stochastic_regularization, kinds, by_gradient, table)
@@ -207,7 +217,8 @@ def train(way, without=None):
 
 def predict_in(way, without=None):
     """Predict three rows, dense or sparse, as few, or on a team; return the kernels that were requested."""
-    net, requested = engine(0.0), required_for_prediction(sparse=way == "sparse")
+    embedded = way == "embedded"
+    net, requested = engine(0.0, embedded=embedded), required_for_prediction(way == "sparse", embedded)
     memory = net.memory(BLOCK, way == "sparse")
     kernel_table, buffer = (
         build_kernel_table("float32", requested - {without}),
@@ -261,7 +272,7 @@ def called(monkeypatch):
     return seen
 
 
-FULL = Way("adam", "l2", 0.5, 0.5, PERTURBATIONS[-1], False, 2, "dense", True, "steps")
+FULL = Way("adam", "l2", 0.5, 0.5, PERTURBATIONS[-1], False, 2, "dense", True, True, "steps")
 NEVER_CALLED = {
     "sparse_gradient_pass": "sparse rows that are only evaluated",
     "train_steps": "one thread",
@@ -280,10 +291,10 @@ def test_what_a_training_requests_is_what_it_calls(called):
 
 
 @interpreted_only
-@pytest.mark.parametrize("way", ["dense", "sparse", "few", "team"])
+@pytest.mark.parametrize("way", ["dense", "embedded", "sparse", "few", "team"])
 def test_what_a_prediction_requests_is_what_it_calls(way, called):
     requested = predict_in(way)
-    others = {"few": {"predict_rows", "gather_rows"}, "dense": {"predict_rows"}}
+    others = {"few": {"predict_rows", "gather_rows"}, "dense": {"predict_rows"}, "embedded": {"predict_rows"}}
     assert called <= requested
     assert {kernel.__name__ for kernel in requested - called} == others.get(way, set())
 
@@ -305,12 +316,12 @@ def use(name, without):
     elif name == "penalty_pass":
         train(FULL._replace(penalty="l2 of the batch", clip_norm=0.0), without)
     elif name in ("forward_stage", "row_norms_pass"):
-        train(FULL._replace(by="columns", input_scales=False), without)
+        train(FULL._replace(by="columns", input_scales=False, embedded=False), without)
     elif "bfloat16" in name or name == "pack_weights_pass":
-        train(FULL._replace(by="bfloat16"), without)
+        train(FULL._replace(by="bfloat16", embedded=False), without)
     else:
         sparse_rows = name.startswith("sparse")
-        train(FULL._replace(sparse=sparse_rows, input_scales=not sparse_rows), without)
+        train(FULL._replace(sparse=sparse_rows, input_scales=not sparse_rows, embedded=not sparse_rows), without)
 
 
 KERNELS = {kernel.__name__: kernel for kernel in sorted(every_kernel() | BFLOAT16, key=lambda each: each.__name__)}

@@ -169,6 +169,39 @@ def test_a_name_stands_for_its_object_with_the_documented_learning_rate(name):
     assert (nets[0].parameters == nets[1].parameters).all()
 
 
+def test_decay_has_factors_and_a_schedule_of_its_own():
+    net = network(learned_input_scale=True)
+    net.biases[0][:] = net.biases[1][:] = 2.0
+    before = net.copy()
+    still = {"weights": 0, "biases": 0, "input_scales": 0}  # what moves is decay alone
+    factors = {"weights": [0.5, 3.0], "biases": [0.0, 1.0], "input_scales": 36.0}
+    schedule = fastnn.schedules.FlatCosine(1.0, epochs=3)
+    options = {"epochs": 3, "batch_size": 20, "lr_factors": still, "decay_factors": factors}
+    net.fit(
+        X, Y, optimizer=fastnn.AdamW(weight_decay=0.02), learning_rate=fastnn.schedules.CosLog4(0.1, 3),
+        decay_schedule=schedule, **options,
+    )  # fmt: skip
+    t = np.arange(9) / 3
+    moved = 0.02 * fastnn.schedules.CosLog4(0.1, 3).at(t) * schedule.at(t)
+
+    def kept(factor):
+        return np.prod(1 - factor * moved)
+
+    for layer, factor in enumerate(factors["weights"]):
+        np.testing.assert_allclose(net.weights[layer], before.weights[layer] * kept(factor), rtol=1e-12)
+    for layer, factor in enumerate(factors["biases"]):
+        np.testing.assert_allclose(net.biases[layer], before.biases[layer] * kept(factor), rtol=1e-12)
+    np.testing.assert_allclose(net.input_scales, kept(36.0), rtol=1e-12)
+    assert kept(36.0) < 0.99
+
+
+def test_factors_of_decay_that_are_left_out_are_1_for_weights_alone():
+    given, default = network(), network()
+    given.fit(X, Y, epochs=2, optimizer=ALL["adamw"], decay_factors={})
+    default.fit(X, Y, epochs=2, optimizer=ALL["adamw"])
+    np.testing.assert_array_equal(given.parameters, default.parameters)
+
+
 def test_adamw_without_decay_is_adam():
     nets = [fastnn.Network(SIZES, activation="tanh", seed=0) for _ in range(2)]
     nets[0].fit(X, Y, epochs=2, optimizer=fastnn.AdamW(weight_decay=0.0))

@@ -78,11 +78,15 @@ VALUES = {
     "ema_decay": 0.9,
     "augmentation": fastnn.augmentation.Images(height=2, width=2, shift=1),
     "lr_factors": {"weights": 0.1},
+    "decay_factors": {"weights": 50.0},
+    "decay_schedule": fastnn.schedules.Cosine(20.0, epochs=3),
+    "dropout_schedule": fastnn.schedules.Cosine(1.0, epochs=3),
     "drop_last": True,
 }
 """Option -> a value with which the training comes out otherwise."""
 
 WITH = {"drop_last": {"batch_size": 7}, "validation_split": {"batch_size": 7}}
+WITH |= {name: {"optimizer": "adamw"} for name in ("decay_factors", "decay_schedule")}
 """What else must be given for an option to mean something."""
 
 SEEN = {"callbacks", "progress", "n_threads", "on_divergence", "checkpoint", "resume", "checkpoint_seconds"}
@@ -99,6 +103,10 @@ REFUSED = {
         )
     },
     ("lbfgs", "checkpoint"): "'lbfgs'",
+    **{
+        ("lbfgs", name): f"{name} is for an optimizer with weight decay" for name in ("decay_factors", "decay_schedule")
+    },
+    **{(mode, "dropout_schedule"): "dropout_schedule is for networks with dropout" for mode in MODES},
     ("sparse", "input_noise"): "sparse.*input_noise",
     ("sparse", "augmentation"): "sparse.*augmentation",
 }
@@ -106,7 +114,7 @@ REFUSED = {
 
 NO_ARGUMENT = {
     "stream": {"validation_split", "shuffle", "sample_weight", "drop_last", "progress", "checkpoint", "resume"}
-    | {"checkpoint_seconds", "comm", "data"},
+    | {"checkpoint_seconds", "comm", "data", "decay_schedule", "dropout_schedule"},
     "population": {"checkpoint", "resume", "checkpoint_seconds", "comm", "data"},
 }
 """Mode -> options that it has no argument for: a TypeError of Python or of fastnn names them."""

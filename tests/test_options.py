@@ -8,7 +8,7 @@ import pytest
 
 import fastnn
 from fastnn.population import trials
-from fastnn.schedules import Cosine
+from fastnn.schedules import Cosine, ReduceOnPlateau
 from fastnn.spec import make_spec
 from fastnn.training import streaming
 from fastnn.training.dataset import make_dataset
@@ -91,6 +91,9 @@ REFUSED = {
         ({"biases": -1.0}, ValueError),
         ({"input_scales": "1"}, TypeError),
     ],
+    "decay_factors": [({"weights": 2.0}, ValueError)],
+    "decay_schedule": [(Cosine(1.0, epochs=3), ValueError), (0.5, TypeError), (ReduceOnPlateau(1.0), TypeError)],
+    "dropout_schedule": [(Cosine(1.0, epochs=3), ValueError), ("flat", TypeError), (ReduceOnPlateau(1.0), TypeError)],
     "drop_last": [("no", TypeError), (1, TypeError), (None, TypeError)],
 }
 
@@ -179,11 +182,26 @@ def test_without_regularization_every_setting_is_off():
 
 def test_factors_of_the_learning_rate_are_laid_out_by_layer():
     assert options().rate_factors == ()
-    assert options(lr_factors={"weights": [1, 2], "biases": 0.5}).rate_factors == (1, 0.5, 2, 0.5, 1)
+    assert options(lr_factors={"weights": [1, 2], "biases": 0.5}).rate_factors == (1, 0.5, 2, 0.5, 1, 1, 1)
     scaled = dataclasses.replace(SPEC, learned_input_scale=True)
-    assert options(scaled, lr_factors={"input_scales": 9}).rate_factors == (1, 1, 1, 1, 9)
+    assert options(scaled, lr_factors={"input_scales": 9}).rate_factors == (1, 1, 1, 1, 9, 1, 1)
+    learned = dataclasses.replace(SPEC, learned_activation=True)
+    assert options(learned, lr_factors={"alphas": [3]}).rate_factors == (1, 1, 1, 1, 1, 3, 1)
+    embedded = dataclasses.replace(SPEC, embedding=fastnn.PeriodicEmbedding((0,)))
+    assert options(embedded, lr_factors={"embedding": 4}).rate_factors == (1, 1, 1, 1, 1, 1, 4)
     with pytest.raises(ValueError, match="networks with learned_input_scale"):
         options(lr_factors={"input_scales": 9})
+
+
+def test_factors_of_the_decay_are_laid_out_likewise():
+    given = {"optimizer": "adamw", "decay_factors": {"weights": [1, 2]}}
+    assert options(**given).decay_factors == (1, 0, 2, 0, 0, 0, 0)
+    with pytest.raises(ValueError, match=r"decay_factors\['weights'\] must be 0 or more"):
+        options(optimizer="adamw", decay_factors={"weights": -1.0})
+    with pytest.raises(TypeError, match="decay_factors must be a dict"):
+        options(optimizer="adamw", decay_factors=2.0)
+    with pytest.raises(ValueError, match="for an optimizer with weight decay"):
+        options(optimizer=fastnn.AdamW(weight_decay=0.0), decay_factors={"weights": 2.0})
 
 
 def test_options_cannot_be_changed():

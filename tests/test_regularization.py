@@ -326,6 +326,64 @@ def test_dropout_draws_anew_in_each_epoch_and_across_fits():
     assert (first[0] != first[1]).any()
 
 
+class Falling(fastnn.schedules.Schedule):
+    """1 in the first epoch, then 0.5, 0.25, ..., and less in every batch."""
+
+    def at(self, t):
+        return self.rate * 0.5 ** np.asarray(t)
+
+
+def test_a_schedule_multiplies_the_rates_of_dropout_in_every_step(monkeypatch):
+    thresholds = []
+    kernel = from_python(stochastic_regularization.scheduled_dropout)
+    net, plain = network(dropout=0.6), network(dropout=0.3)
+    net.fit(X, Y, epochs=2, batch_size=7, dropout_schedule=fastnn.schedules.Constant(0.5))
+    plain.fit(X, Y, epochs=2, batch_size=7)
+    assert (net.parameters == plain.parameters).all()
+    factors = fastnn.learning_rates.as_step_factors("dropout_schedule", Falling(1.0))
+    plan = fastnn.training.plan.TrainingPlan(5, 7, 4, 2, True, 0, None, None, "raise", None, factors)
+    rule = fastnn.training.update_rule.plain_sgd_rule(net.engine.buffer)
+    unscheduled = fastnn.training.update_rule.no_stochastic_regularization(net.engine.buffer)
+    _, scheduled = fastnn.training.plan.with_schedules(rule, unscheduled, plan, 6, 11)
+    for step in range(6, 11):  # of a training that began in epoch 2
+        epoch, batch = divmod(step, 4)
+        for row in (0, 6):
+            thresholds.append(kernel(1 << 20, scheduled, 2 + epoch, 7 * batch + row))
+            assert thresholds[-1] == int((1 << 20) * 0.5 ** (2 + step / 4))
+    assert len(set(thresholds)) == 5
+    assert kernel(1 << 20, unscheduled, 9, 100) == 1 << 20
+
+
+def test_a_schedule_of_dropout_is_followed_from_epoch_to_epoch():
+    net, parts = network(dropout=0.5), network(dropout=0.5)
+    net.fit(X, Y, epochs=4, batch_size=7, dropout_schedule=Falling(1.0))
+    for _ in range(2):
+        parts.fit(X, Y, epochs=2, batch_size=7, dropout_schedule=Falling(1.0))
+    assert (net.parameters == parts.parameters).all()
+    whole = network(dropout=0.5)
+    whole.fit(X, Y, epochs=4, batch_size=7)
+    assert (net.parameters != whole.parameters).any()
+
+
+@pytest.mark.parametrize("dropout", [0.5, [0.5, 0.0]])
+def test_a_schedule_of_0_switches_dropout_off(dropout):
+    class Zero(fastnn.schedules.Schedule):
+        def at(self, t):
+            return 0.0
+
+    net, plain = network(dropout=dropout), network()
+    net.fit(X, Y, epochs=2, batch_size=7, dropout_schedule=Zero(1.0))
+    plain.fit(X, Y, epochs=2, batch_size=7)
+    assert (net.parameters == plain.parameters).all()
+
+
+def test_a_dropout_beyond_1_is_refused():
+    with pytest.raises(
+        ValueError, match=r"dropout_schedule: Constant\.at\(t\) must be 0 or more and at most 1, got 1\.5"
+    ):
+        network(dropout=0.5).fit(X, Y, epochs=1, dropout_schedule=fastnn.schedules.Constant(1.5))
+
+
 @pytest.mark.parametrize(
     ("dropout", "rates"),
     [(0, (0, 0, 0)), (0.25, (0, 0.25, 0.25)), ([0.1, 0.2], (0, 0.1, 0.2)), ((0.3, 0.1, 0.2), (0.3, 0.1, 0.2))],

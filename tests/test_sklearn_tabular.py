@@ -477,3 +477,68 @@ class TestCalibration:
     def test_without_validation_rows_there_is_nothing_to_calibrate_on(self):
         with pytest.raises(ValueError, match="calibrate=True needs rows that were not trained on"):
             TabularClassifier(**SMALL, calibrate=True, validation_fraction=None).fit(FRAME, DEAR)
+
+
+WHOLE = SMALL | {"variant": "td"}
+
+
+class TestWholeVariant:
+    def test_its_pieces_are_in_the_network(self):
+        net = TabularRegressor(**WHOLE).fit(FRAME, COST).networks_[0]
+        assert net.learned_activation
+        assert net.dropout == (0, 0.15)
+        assert net.embedding == fastnn.PeriodicEmbedding((0,))
+        assert (net.alphas[0] != 1).any()
+        assert len(net.input_scales) == net.sizes[0] + 3
+
+    def test_answers_stay_within_the_training_targets(self):
+        reg = TabularRegressor(**WHOLE, validation_fraction=None).fit(FRAME, COST)
+        reg.networks_[0].biases[-1][:] = 100.0
+        assert (reg.predict(FRAME) == COST.max()).all()
+        free = TabularRegressor(**SMALL, validation_fraction=None).fit(FRAME, COST)
+        free.networks_[0].biases[-1][:] = 100.0
+        assert (free.predict(FRAME) > COST.max()).all()
+
+    def test_the_score_is_that_of_clipped_answers(self):
+        held = FRAME[:50], COST[:50]
+        reg = TabularRegressor(**WHOLE, validation_metric="mae").fit(
+            FRAME[50:], COST[50:], X_val=held[0], y_val=held[1]
+        )
+        expected = mean_absolute_error(held[1], reg.predict(held[0]))
+        assert reg.best_validation_score_ == pytest.approx(expected)
+
+    @pytest.mark.parametrize(("kind", "y"), [(TabularClassifier, DEAR), (TabularRegressor, COST)])
+    def test_the_seed_decides_and_a_file_gives_the_same_answers(self, kind, y, tmp_path):
+        one, other = kind(**WHOLE).fit(FRAME, y), kind(**WHOLE).fit(FRAME, y)
+        expected = one.predict(FRAME)
+        assert (other.predict(FRAME) == expected).all()
+        one.save(tmp_path / "model.safetensors")
+        assert (fastnn.load_model(tmp_path / "model.safetensors").predict(FRAME) == expected).all()
+        assert (pickle.loads(pickle.dumps(one)).predict(FRAME) == expected).all()
+
+    def test_it_learns(self):
+        reg = TabularRegressor(**WHOLE | {"max_iter": 60}).fit(FRAME, COST)
+        assert reg.score(FRAME, COST) > 0.8
+
+    def test_several_networks_of_which_the_first_is_that_of_one(self):
+        one, three = (
+            TabularClassifier(**WHOLE).fit(FRAME, DEAR),
+            TabularClassifier(**WHOLE, n_ensemble=3).fit(FRAME, DEAR),
+        )
+        assert len(three.networks_) == 3
+        assert (three.networks_[0].parameters == one.networks_[0].parameters).all()
+        assert (three.networks_[1].parameters != one.networks_[0].parameters).any()
+
+    @pytest.mark.parametrize("n", [1, 2])
+    def test_networks_that_diverge(self, n):
+        steep = WHOLE | {"n_ensemble": n, "learning_rate_init": 1e30}
+        with pytest.raises(fastnn.DivergenceError):
+            TabularRegressor(**steep).fit(FRAME, COST)
+
+    def test_a_table_of_categories_alone(self):
+        clf = TabularClassifier(**WHOLE).fit(FRAME[["colour", "sex"]], DEAR)
+        assert clf.networks_[0].embedding is None
+
+    def test_products_in_bfloat16_are_refused(self):
+        with pytest.raises(ValueError, match="learned_activation takes products"):
+            TabularClassifier(**WHOLE, precision="bfloat16").fit(FRAME, DEAR)

@@ -1,6 +1,7 @@
 """TableModel: answers in the target's own type, files that hold data alone, and exports with the same answers."""
 
 import ctypes
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from safetensors import safe_open
 import fastnn
 from fastnn.errors import FileFormatError
 from fastnn.tables import ClassTarget, QuantityTarget, TableEncoder, make_target
+from fastnn.tables.targets import target_from_state
 
 N = 1000
 HEADS = {
@@ -19,6 +21,7 @@ HEADS = {
     "one sigmoid": (("sigmoid",), "binary_cross_entropy"),
     "sigmoids": (("sigmoid",), "squared_error"),
     "identity": (("identity",), "squared_error"),
+    "clipped": (("identity",), "squared_error"),
 }
 
 
@@ -54,6 +57,9 @@ def model_of(target="answer", head="softmax", dtype="float32"):
     chosen = make_target(
         columns if isinstance(columns["sex"], list) else fastnn.tables.columns.columns_of(columns), names
     )
+    if head == "clipped":
+        spread = 0.05 * chosen.std
+        chosen = dataclasses.replace(chosen, limits=np.array([chosen.mean - spread, chosen.mean + spread]))
     (output,), loss = HEADS[head]
     n_out = len(names) if isinstance(chosen, QuantityTarget) else len(chosen.classes)
     n_out = 1 if head == "one sigmoid" else n_out
@@ -69,6 +75,7 @@ CASES = [
     ("kind", "sigmoids", "float32"),
     ("cost", "identity", "float32"),
     (("cost", "price"), "identity", "float64"),
+    (("cost", "price"), "clipped", "float32"),
 ]
 
 
@@ -105,6 +112,13 @@ class TestAnswers:
         assert found.shape == (N,)
         with pytest.raises(ValueError, match="predict_proba is for classes"):
             model.predict_proba(columns)
+
+    def test_answers_beyond_the_limits_are_clipped(self):
+        model, columns = model_of("cost", "clipped")
+        free = model.outputs(columns)[:, 0].astype(np.float64) * model.target.std + model.target.mean
+        low, high = model.target.limits[:, 0]
+        assert free.min() < low < high < free.max()
+        np.testing.assert_array_equal(model.predict(columns), np.clip(free, low, high))
 
     def test_several_quantities(self):
         model, columns = model_of(("cost", "price"), "identity")
@@ -223,6 +237,12 @@ class TestFiles:
             save_file(tensors, path, {"fastnn": json.dumps({**description, "table": table})})
             with pytest.raises(FileFormatError, match=r"model\.safetensors: "):
                 fastnn.load_model(path)
+
+    @pytest.mark.parametrize("limits", [[[2.0], [1.0]], [[0.0]], [[0.0], [float("inf")]]])
+    def test_damaged_limits(self, limits):
+        state = model_of("cost", "clipped")[0].target.state()
+        with pytest.raises(FileFormatError, match="limits must be"):
+            target_from_state(state | {"limits": limits})
 
 
 compiler = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a C compiler")

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.tabular.recipe import CLASSES, QUANTITIES, TabularRecipe, fit_arguments, network_arguments
+from fastnn.tabular.recipe import (
+    CLASSES,
+    OF_CLASSES,
+    OF_QUANTITIES,
+    PIECES,
+    QUANTITIES,
+    TabularRecipe,
+    fit_arguments,
+    network_arguments,
+)
 
 
 def test_constants():
@@ -24,6 +33,35 @@ def test_constants():
         assert found["optimizer"] == fastnn.Adam(beta_1=0.9, beta_2=0.95, epsilon=1e-8)
         assert found["lr_factors"] == {"weights": [1 / 3, *[1 / 16] * 3], "biases": 0.1, "input_scales": 6.0}
         assert found["label_smoothing"] == recipe.label_smoothing
+
+
+@pytest.mark.parametrize(("recipe", "rate"), [(OF_CLASSES["td"], 0.04), (OF_QUANTITIES["td"], 0.2)])
+def test_constants_of_the_whole_variant(recipe, rate):
+    assert (recipe.rate, recipe.dropout, recipe.weight_decay, recipe.pieces) == (rate, 0.15, 0.02, PIECES)
+    given = network_arguments(4, recipe, [0, 3])
+    assert given == {
+        "learned_input_scale": True,
+        "dropout": 0.15,
+        "learned_activation": True,
+        "embedding": fastnn.PeriodicEmbedding((0, 3), n_frequencies=16, n_outputs=3, deviation=0.1),
+    }
+    found = fit_arguments((10, 256, 256, 256, 2), recipe, [0, 3])
+    flat = fastnn.schedules.FlatCosine(1.0, 256)
+    assert found["optimizer"] == fastnn.AdamW(beta_1=0.9, beta_2=0.95, epsilon=1e-8, weight_decay=0.02)
+    assert found["lr_factors"] == {
+        "weights": [1 / 4, *[1 / 16] * 3], "biases": 0.1, "input_scales": 6.0, "alphas": 0.1, "embedding": 0.1
+    }  # fmt: skip
+    assert found["decay_factors"] == pytest.approx({"input_scales": 36.0, "alphas": 0.01, "embedding": 0.01})
+    assert found["decay_schedule"] == found["dropout_schedule"] == flat
+
+
+def test_the_whole_variant_without_quantities_or_hidden_layers():
+    recipe = OF_QUANTITIES["td"]
+    assert "embedding" not in network_arguments(4, recipe, [])
+    assert set(fit_arguments((10, 1), recipe, [])["lr_factors"]) == {"weights", "biases", "input_scales"}
+    net = fastnn.Network([10, 1], activation="identity", seed=0, **network_arguments(1, recipe))
+    X = np.random.default_rng(0).normal(size=(40, 10))
+    net.fit(X, X[:, :1], **fit_arguments((10, 1), recipe) | {"epochs": 2})
 
 
 def test_only_cross_entropies_are_smoothed():
@@ -65,7 +103,10 @@ def published_training(net, X, y, recipe, steps):
         gradients = [(delta * X).sum(axis=0), *gradients]
         t = step / steps
         rate = recipe.rate * (1 - math.cos(2 * math.pi * math.log2(1 + 15 * t))) / 2
+        flat = (1 + math.cos(math.pi * (max(1, 2 * t) - 1))) / 2
         for p, g, (m, v), factor in zip(parameters, gradients, moments, factors, strict=True):
+            if factor != 0.1:  # biases do not decay
+                p *= 1 - rate * recipe.weight_decay * flat * factor**2
             m[...] = 0.9 * m + 0.1 * g
             v[...] = 0.95 * v + 0.05 * g * g
             first, second = m / (1 - 0.9 ** (step + 1)), v / (1 - 0.95 ** (step + 1))
@@ -73,10 +114,11 @@ def published_training(net, X, y, recipe, steps):
     return parameters, roots
 
 
-def test_training_is_that_of_the_published_form():
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_training_is_that_of_the_published_form(decay):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 5)), rng.normal(size=(40, 1))
-    recipe = TabularRecipe((7, 6), "tanh", "squared_error", rate=0.02, epochs=30)
+    recipe = TabularRecipe((7, 6), "tanh", "squared_error", rate=0.02, epochs=30, weight_decay=decay)
     net = fastnn.Network(
         [5, 7, 6, 1], activation=["tanh", "tanh", "identity"], seed=0, dtype="float64", **network_arguments(3)
     )

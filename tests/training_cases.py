@@ -65,6 +65,21 @@ def make_cases():
         "learned input scales": (CLASSIFIER | {"learned_input_scale": True}, {}),
         "learned input scales, adam": (CLASSIFIER | {"learned_input_scale": True}, EVERYTHING | {"optimizer": "adam"}),
         "learning rate factors": (CLASSIFIER, {"lr_factors": {"weights": [1.0, 0.5, 2.0], "biases": 0.1}}),
+        "adamw, scheduled": (
+            DROPPED | {"learned_input_scale": True},
+            {
+                "optimizer": fastnn.AdamW(weight_decay=0.5),
+                "decay_factors": {"biases": 0.5, "input_scales": 3.0},
+                "decay_schedule": fastnn.schedules.FlatCosine(1.0, epochs=2),
+                "dropout_schedule": fastnn.schedules.FlatCosine(1.0, epochs=2),
+            },
+        ),
+        "learned activations": (DROPPED | {"learned_activation": True}, EVERYTHING | {"optimizer": "adam"}),
+        "embedded numbers": (CLASSIFIER | {"embedding": fastnn.PeriodicEmbedding(range(9))}, {}),
+        "embedded numbers, scaled": (
+            DROPPED | {"embedding": fastnn.PeriodicEmbedding(range(9)), "learned_input_scale": True},
+            EVERYTHING | {"optimizer": "adam", "batch_size": BLOCK_ROWS + 30},
+        ),
         "incomplete batches dropped": (CLASSIFIER, {"batch_size": 70, "drop_last": True}),
         "distorted images": (CLASSIFIER, {"augmentation": IMAGES}),
         "inputs of bytes": (CLASSIFIER | {"input_scale": 1 / 255}, {}),

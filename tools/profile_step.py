@@ -70,7 +70,7 @@ def phases_of(net: Network, batch: int) -> list[Phase]:
         arguments: tuple[Any, ...] = (buffer, parameters, row, 0, batch, 0, int(row[layout.COLUMNS]))
         phases.append(Phase(f"forward {index}", forward.weighted_inputs, arguments, products))
         if index + 1 < len(table):
-            arguments = (buffer, row, 0, batch, network.kernel_table)
+            arguments = (buffer, parameters, row, 0, batch, network.kernel_table)
             phases.append(Phase(f"activation {index}", forward.activate_hidden, arguments, 0))
     activation = int(top[layout.ACTIVATION])
     arguments = (outputs, deltas, work.row_loss, work.targets, work.row_factor)

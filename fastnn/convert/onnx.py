@@ -77,7 +77,9 @@ class _Graph:
         a = INPUT
         if spec.input_scale != 1:
             a = self.node("Mul", [a, self.constant("input_scale", spec.input_scale)], "scaled")
-        for layer, ((weight, bias), name) in enumerate(zip(self.model.folded_layers(), spec.activation, strict=True)):
+        for layer, ((weight, bias), name) in enumerate(
+            zip(self.model.folded_layers("to_onnx"), spec.activation, strict=True)
+        ):
             weight_name = self.constant(f"layers.{layer}.weight", weight)
             bias_name = self.constant(f"layers.{layer}.bias", bias)
             z = self.node("Gemm", [a, weight_name, bias_name], f"layers.{layer}.z", transB=1)

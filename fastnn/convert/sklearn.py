@@ -79,7 +79,7 @@ def to_estimator(model: SavedModel, classes: Sequence[Any] | None = None) -> Any
         "random_state": model.seed % (1 << 32),
         "activation": SKLEARN_ACTIVATIONS[hidden[0]] if hidden else "relu",
     }
-    layers = [(np.ascontiguousarray(weight.T), bias.copy()) for weight, bias in model.folded_layers()]
+    layers = [(np.ascontiguousarray(weight.T), bias.copy()) for weight, bias in model.folded_layers("to_sklearn")]
     layers[0][0][...] *= np.dtype(spec.dtype).type(spec.input_scale)
     last = spec.activation[-1]
     if _classifies(spec):

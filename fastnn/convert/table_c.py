@@ -191,6 +191,10 @@ def _predict(model: SavedModel, target: ClassTarget | QuantityTarget, number: st
     if isinstance(target, QuantityTarget):
         pairs = zip(target.std.tolist(), target.mean.tolist(), strict=True)
         lines += [f"    outputs[{i}] = a[{i}] * {_literal(s)} + {_literal(m)};" for i, (s, m) in enumerate(pairs)]
+        for i, limits in enumerate([] if target.limits is None else target.limits.T):
+            low, high = map(_literal, limits)
+            lines += [f"    if (outputs[{i}] < {low}) outputs[{i}] = {low};"]
+            lines += [f"    if (outputs[{i}] > {high}) outputs[{i}] = {high};"]
     elif n_out == 1:
         lines += ["    outputs[0] = 1 - a[0];", "    outputs[1] = a[0];"]
     elif _needs_total(model, target):

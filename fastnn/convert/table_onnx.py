@@ -196,7 +196,11 @@ class _Graph:
         a = PREFIX + OUTPUT
         if isinstance(self.target, QuantityTarget):
             scaled = self.node("Mul", [self.node("Cast", [a], to=self.double), self.constant(self.target.std)])
-            self.node("Add", [scaled, self.constant(self.target.mean)], OUTPUT)
+            numbers = self.node("Add", [scaled, self.constant(self.target.mean)])
+            if self.target.limits is not None:
+                low, high = map(self.constant, self.target.limits)
+                numbers = self.node("Min", [self.node("Max", [numbers, low]), high])
+            self.node("Identity", [numbers], OUTPUT)
             return
         n = self.model.spec.sizes[-1]
         if n == 1:

@@ -184,7 +184,7 @@ def _array(tensor: Any) -> np.ndarray:
 
 def to_module(model: SavedModel, logits: bool = False) -> Any:
     """Return a `torch.nn.Sequential`; `Network.to_torch` documents it."""
-    spec, layers = model.spec, model.folded_layers()
+    spec, layers = model.spec, model.folded_layers("to_torch")
     parts: list[Any] = [Scale(spec.input_scale)] if spec.input_scale != 1 else []
     for number, ((weight, bias), name) in enumerate(zip(layers, spec.activation, strict=True)):
         if spec.dropout[number]:

@@ -68,8 +68,9 @@ def as_rows(name: str, values: Any, spec: Spec, finite: bool = False) -> Rows:
         Whether the caller has already checked that all numbers are finite.
     """
     if type(values) is not np.ndarray and is_sparse(values):
-        if spec.learned_input_scale:
-            raise TypeError(f"{name} must be dense rows for a network with learned_input_scale; give {name}.toarray()")
+        for reason in ("learned_input_scale", "embedding"):
+            if getattr(spec, reason):
+                raise TypeError(f"{name} must be dense rows for a network with {reason}; give {name}.toarray()")
         arrays = csr_arrays(name, values, spec)
         return Rows(read_only(np.empty(0, np.uint8)), gather.CSR, 0, values.shape[0], *arrays)
     array = as_numeric_array(name, values)

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ..checks import check_int
+from ..embeddings import PeriodicEmbedding
 from ..errors import FileFormatError
 from ..preprocessing import MinMaxScaler, StandardScaler, scaler_from_state
 from ..spec import Spec, activation_code, loss_code, make_spec
@@ -43,8 +45,8 @@ class SavedModel:
     spec : Spec
         Its architecture.
     parameters : ndarray, (n_parameters,)
-        Of the spec's dtype; layer by layer, the weights row by row, (n_out, n_in), then the biases; the learned input
-        scales last, if any.
+        Of the spec's dtype; layer by layer, the weights row by row, (n_out, n_in), then the biases; then the others, in
+        the order of `Spec.further_shapes`.
     seed : int
         Seed of the weights and of the shuffles.
     epochs : int
@@ -76,25 +78,34 @@ class SavedModel:
     def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return weights (n_out, n_in) and biases (n_out,) of each layer, as views of the parameters."""
         found, start = [], 0
-        for n_in, n_out in pairwise(self.spec.sizes):
+        for n_in, n_out in pairwise(self.spec.widths):
             end = start + n_out * n_in
             found.append((self.parameters[start:end].reshape(n_out, n_in), self.parameters[end : end + n_out]))
             start = end + n_out
         return found
 
-    def input_scales(self) -> np.ndarray:
-        """Return the learned scales of the inputs, (n_in,), as a view of the parameters; empty if there are none."""
-        return (
-            self.parameters[len(self.parameters) - self.spec.sizes[0] :]
-            if self.spec.learned_input_scale
-            else self.parameters[:0]
-        )
+    def further(self) -> dict[str, np.ndarray]:
+        """Return all other parameters by their names, see `Spec.further_shapes`, as views of the parameters."""
+        shapes = self.spec.further_shapes
+        found, start = {}, len(self.parameters) - sum(math.prod(shape) for shape in shapes.values())
+        for name, shape in shapes.items():
+            end = start + math.prod(shape)
+            found[name] = self.parameters[start:end].reshape(shape)
+            start = end
+        return found
 
-    def folded_layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return the layers of the same network without input scales: the first weights are times them."""
-        layers, scales = self.layers(), self.input_scales()
-        if scales.size:
-            layers[0] = (layers[0][0] * scales, layers[0][1])
+    def folded_layers(self, purpose: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the layers of the same network without input scales: the first weights are times them.
+
+        Raises
+        ------
+        ValueError
+            For networks that are more than layers, naming what needs them.
+        """
+        self.spec.check_plain(purpose)
+        layers = self.layers()
+        if self.spec.learned_input_scale:
+            layers[0] = (layers[0][0] * self.further()["input_scales"], layers[0][1])
         return layers
 
 
@@ -135,6 +146,8 @@ def description(model: SavedModel) -> dict[str, Any]:
         **({} if dtype is None else {"class_dtype": dtype}),
         **({"learned_input_scale": True} if spec.learned_input_scale else {}),
         **({"precision": spec.precision} if spec.precision != spec.dtype else {}),
+        **({"learned_activation": True} if spec.learned_activation else {}),
+        **({"embedding": asdict(spec.embedding)} if spec.embedding else {}),
         **({} if model.table is None else {"table": model.table}),
     }
 
@@ -145,7 +158,7 @@ def tensors_of(model: SavedModel) -> dict[str, np.ndarray]:
     for number, (weight, bias) in enumerate(model.layers()):
         tensors[f"layers.{number}.weight"] = weight
         tensors[f"layers.{number}.bias"] = bias
-    return tensors | ({"input_scales": model.input_scales()} if model.spec.learned_input_scale else {})
+    return tensors | model.further()
 
 
 def check_names(key: str, names: Any, count: int) -> list[str] | None:
@@ -223,7 +236,10 @@ def _read_description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
             raise FileFormatError(f"{path} must hold F32 or F64 tensors of one kind, got {sorted(dtypes)}")
         _check_registered(path, config)
         loss = (config["loss"], config["loss_setting"]) if "loss_setting" in config else config["loss"]
-        more = {name: config[name] for name in ("dropout", "learned_input_scale", "precision") if name in config}
+        further = ("dropout", "learned_input_scale", "precision", "learned_activation")
+        more = {name: config[name] for name in further if name in config}
+        if "embedding" in config:
+            more["embedding"] = PeriodicEmbedding(**config["embedding"])
         dtype = DTYPES[dtypes.pop()]
         spec = make_spec(config["sizes"], config["activation"], loss, dtype, config["input_scale"], **more)
         if check_int("seed", config["seed"], 0) >= 1 << 63 or check_int("epochs", config["epochs"], 0) >= 1 << 63:
@@ -267,9 +283,9 @@ def _tensor_names(file: Any) -> set[str]:
 def _read_parameters(path: Any, file: Any, spec: Spec) -> np.ndarray:
     expected = {
         f"layers.{number}.{part}": shape
-        for number, (n_in, n_out) in enumerate(pairwise(spec.sizes))
+        for number, (n_in, n_out) in enumerate(pairwise(spec.widths))
         for part, shape in (("weight", [n_out, n_in]), ("bias", [n_out]))
-    } | ({"input_scales": [spec.sizes[0]]} if spec.learned_input_scale else {})
+    } | {name: list(shape) for name, shape in spec.further_shapes.items()}
     names = _tensor_names(file)
     if names != set(expected):
         raise FileFormatError(f"{path} must hold the tensors {sorted(expected)}, got {sorted(names)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .argument_types import Floats, Int64Matrix, KernelTable
 from .bfloat16_products import bfloat16_delta_below
 from .jit import kernel
-from .layout import COLUMNS, DELTAS, INNER_BLOCK, LD, LD_IN, N_OUT, PAIRS, WEIGHTS, ZEROS
+from .layout import ALPHA_DELTAS, COLUMNS, DELTAS, INNER_BLOCK, LD, LD_IN, N_OUT, PAIRS, WEIGHTS, ZEROS
 from .pack import pack_transposed
 from .registry import Slot, call, linked_kernel
 from .simd import TILE_VECTORS, VECTOR_BYTES
@@ -15,10 +15,10 @@ ALL_COLUMNS = 1 << 62  # more than any layer has
 
 
 @kernel
-def delta_below(buffer, scratch, parameters, layer, below, first, last, left, right):
-    """Compute buffer[DELTAS] of `below`: rows first..last, columns left..right of (delta W^T) * f'(z), from f'(z).
+def delta_below(buffer, scratch, parameters, layer, deltas, alpha_deltas, first, last, left, right):
+    """Compute buffer[deltas:]: rows first..last, columns left..right of (delta W^T) * f'(z), from f'(z).
 
-    delta: that of `layer`.
+    delta: that of `layer`. buffer[alpha_deltas:] likewise, from the derivative by alpha; -1: there is none.
 
     scratch: zeros, then a panel of W^T, (INNER_BLOCK, width), then its products, (rows, width).
     """
@@ -37,8 +37,10 @@ def delta_below(buffer, scratch, parameters, layer, below, first, last, left, ri
                 scratch, sums, width, scratch, start, ld_start, buffer, layer[DELTAS] + first * ld + j, ld,
                 scratch, ZEROS, width, last - first, vectors, depth,
             )  # fmt: skip
-        delta = below[DELTAS] + first * ld_below + k
-        multiply_tiles(buffer, delta, ld_below, scratch, sums, width, last - first, vectors * lanes)
+        place = first * ld_below + k
+        multiply_tiles(buffer, deltas + place, ld_below, scratch, sums, width, last - first, vectors * lanes)
+        if alpha_deltas >= 0:
+            multiply_tiles(buffer, alpha_deltas + place, ld_below, scratch, sums, width, last - first, vectors * lanes)
 
 
 @linked_kernel(Slot.BACKWARD, (Floats, Floats, Floats, Int64Matrix, int, int, int, int, int, int, KernelTable))
@@ -52,4 +54,7 @@ def backward(buffer, scratch, parameters, table, highest, lowest, first, last, l
             call(kernel_table, bfloat16_delta_below, buffer, scratch, table, index, first, last)
         else:
             below = table[index - 1]
-            delta_below(buffer, scratch, parameters, table[index], below, first, last, left, min(right, below[COLUMNS]))
+            delta_below(
+                buffer, scratch, parameters, table[index], below[DELTAS], below[ALPHA_DELTAS], first, last,
+                left, min(right, below[COLUMNS]),
+            )  # fmt: skip

@@ -32,9 +32,17 @@ class Format(NamedTuple):
     fraction_bits: Any
     two_to_fraction_bits: Any
     logistic_low: Any  # exp of its negative is finite
+    sine_series: tuple[Any, ...]  # sin(pi u) / u in u^2, highest power first
+    cosine_series: tuple[Any, ...]  # cos(pi u) in u^2, highest power first
 
 
-def _format(number, low, high, fraction_bits, ln2_high, ln2_low, exp_terms, log_terms, logistic_low) -> Format:
+def _format(
+    number, low, high, fraction_bits, ln2_high, ln2_low, exp_terms, log_terms, logistic_low, sine_terms
+) -> Format:
+    def series(first):
+        degrees = range(2 * sine_terms + first, -1, -2)
+        return tuple(number((-1) ** (n // 2) * math.pi**n / math.factorial(n)) for n in degrees)
+
     return Format(
         number,
         number(low),
@@ -48,12 +56,14 @@ def _format(number, low, high, fraction_bits, ln2_high, ln2_low, exp_terms, log_
         number(fraction_bits),
         number(2.0**fraction_bits),
         number(logistic_low),
+        series(1),
+        series(0),
     )
 
 
 FORMATS = {
-    types.float32: _format(np.float32, -104.0, 89.0, 23, 0.693359375, -2.1219444005469057e-4, 7, 5, -87.0),
-    types.float64: _format(np.float64, -746.0, 710.0, 52, 0.693145751953125, 1.4286068203094172e-6, 14, 11, -708.0),
+    types.float32: _format(np.float32, -104.0, 89.0, 23, 0.693359375, -2.1219444005469057e-4, 7, 5, -87.0, 7),
+    types.float64: _format(np.float64, -746.0, 710.0, 52, 0.693145751953125, 1.4286068203094172e-6, 14, 11, -708.0, 11),
 }
 LOG2_E = 1.4426950408889634
 OPTIONS: Any = JIT_OPTIONS
@@ -192,6 +202,33 @@ def _(x):
         doubled = limit + limit if doubled > limit + limit else doubled
         e = expm1(doubled)
         return e / (e + two)
+
+    return compiled
+
+
+def cos_and_sin_of_turns(t):
+    """Return cos(2 pi t) and sin(2 pi t), each to a few units in the last place of 1."""
+    angle = t.dtype.type(2 * math.pi) * (t - np.round(t))
+    return np.cos(angle), np.sin(angle)
+
+
+@overload(cos_and_sin_of_turns, jit_options=OPTIONS)
+def _(t):
+    f = FORMATS[t]
+    magic, sine, cosine, half, one, two = (
+        f.round_magic,
+        f.sine_series,
+        f.cosine_series,
+        f.number(0.5),
+        f.number(1),
+        f.number(2),
+    )
+
+    def compiled(t):
+        u = t - ((t + magic) - magic)
+        u = -half if u < -half else (half if u > half else u)  # numbers without a fraction are rounded elsewhere
+        s, c = u * polynomial(u * u, sine), polynomial(u * u, cosine)  # of half the angle
+        return one - two * s * s, two * s * c
 
     return compiled
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from .bfloat16_products import bfloat16_weighted_inputs
+from .embedding import embed_inputs
+from .intrinsics import multiply_add
 from .jit import kernel
 from .layout import (
     ACTIVATION,
+    ALPHA_DELTAS,
+    ALPHAS,
     BIASES,
     COLUMNS,
     DELTAS,
+    EMBEDDING,
     GRADIENT_INPUTS,
     INNER_BLOCK,
     INPUT_SCALES,
@@ -52,12 +57,49 @@ def weighted_inputs(buffer, parameters, layer, first, last, left, right):
 
 
 @kernel
-def activate_hidden(buffer, layer, first, last, kernel_table):
-    """Compute buffer[OUTPUTS]: rows first..last of f(z) from z, and buffer[DELTAS]: f'(z), 0 in the padding."""
+def keep_weighted_inputs(kept, z):
+    """Compute kept: (n,) = z. A loop, because an assignment to a slice of the same memory allocates."""
+    for i in range(len(z)):
+        kept[i] = z[i]
+
+
+@kernel
+def mix_activations(buffer, parameters, layer, first, last, left, right):
+    """Update buffer[OUTPUTS], buffer[DELTAS], buffer[ALPHA_DELTAS]: rows first..last, columns left..right, by alpha.
+
+    From f(z), f'(z) and z they become z + alpha (f(z) - z), 1 + alpha (f'(z) - 1) and f(z) - z; the last 0 in padding.
+    """
+    ld = layer[LD]
+    one = buffer.dtype.type(1)
+    alphas = parameters[layer[ALPHAS] + left : layer[ALPHAS] + right]
+    for r in range(first, last):
+        place = r * ld + left
+        a = buffer[layer[OUTPUTS] + place : layer[OUTPUTS] + place + right - left]
+        derivative = buffer[layer[DELTAS] + place : layer[DELTAS] + place + right - left]
+        mixed = buffer[layer[ALPHA_DELTAS] + place : layer[ALPHA_DELTAS] + place + right - left]
+        for j in range(right - left):
+            z = mixed[j]
+            mixed[j] = a[j] - z
+            a[j] = multiply_add(alphas[j], mixed[j], z)
+            derivative[j] = multiply_add(alphas[j], derivative[j] - one, one)
+        for j in range(max(layer[N_OUT] - left, 0), right - left):
+            mixed[j] = 0
+
+
+@kernel
+def activate_hidden(buffer, parameters, layer, first, last, kernel_table):
+    """Compute buffer[OUTPUTS]: rows first..last of f(z) from z, and buffer[DELTAS]: f'(z), 0 in the padding.
+
+    With learned alphas as mix_activations.
+    """
     n_out, columns, ld = layer[N_OUT], layer[COLUMNS], layer[LD]
     a = buffer[layer[OUTPUTS] + first * ld : layer[OUTPUTS] + last * ld]
     derivative = buffer[layer[DELTAS] + first * ld : layer[DELTAS] + last * ld]
+    if layer[ALPHAS] >= 0:
+        keep_weighted_inputs(buffer[layer[ALPHA_DELTAS] + first * ld : layer[ALPHA_DELTAS] + last * ld], a)
     apply_activation(a, derivative, layer[ACTIVATION], kernel_table)
+    if layer[ALPHAS] >= 0:
+        mix_activations(buffer, parameters, layer, first, last, 0, columns)
     if columns > n_out:
         for r in range(last - first):
             for j in range(r * ld + n_out, r * ld + columns):
@@ -65,13 +107,17 @@ def activate_hidden(buffer, layer, first, last, kernel_table):
 
 
 @kernel
-def activate_columns(buffer, layer, first, last, left, right, kernel_table):
+def activate_columns(buffer, parameters, layer, first, last, left, right, kernel_table):
     """Compute buffer[OUTPUTS], buffer[DELTAS]: as activate_hidden, of columns left..right."""
     n_out, ld = layer[N_OUT], layer[LD]
     for r in range(first, last):
         a = buffer[layer[OUTPUTS] + r * ld + left : layer[OUTPUTS] + r * ld + right]
         derivative = buffer[layer[DELTAS] + r * ld + left : layer[DELTAS] + r * ld + right]
+        if layer[ALPHAS] >= 0:
+            keep_weighted_inputs(buffer[layer[ALPHA_DELTAS] + r * ld + left : layer[ALPHA_DELTAS] + r * ld + right], a)
         apply_activation(a, derivative, layer[ACTIVATION], kernel_table)
+        if layer[ALPHAS] >= 0:
+            mix_activations(buffer, parameters, layer, r, r + 1, left, right)
         for j in range(max(n_out - left, 0), right - left):
             derivative[j] = 0
 
@@ -95,6 +141,8 @@ def forward_layer(buffer, parameters, table, index, first, last, left, right, ke
 
     Of the output layer z; of the first layer with learned scales all columns.
     """
+    if table[index, EMBEDDING] >= 0:
+        call(kernel_table, embed_inputs, buffer, parameters, table, first, last)
     if table[index, INPUT_SCALES] >= 0:
         scale_inputs(buffer, parameters, table[index], first, last)
     if table[index, PAIRS] >= 0:
@@ -103,9 +151,9 @@ def forward_layer(buffer, parameters, table, index, first, last, left, right, ke
         weighted_inputs(buffer, parameters, table[index], first, last, left, right)
     if index + 1 < len(table):
         if right - left == table[index, COLUMNS]:
-            activate_hidden(buffer, table[index], first, last, kernel_table)
+            activate_hidden(buffer, parameters, table[index], first, last, kernel_table)
         else:
-            activate_columns(buffer, table[index], first, last, left, right, kernel_table)
+            activate_columns(buffer, parameters, table[index], first, last, left, right, kernel_table)
 
 
 @kernel

@@ -11,7 +11,7 @@ import math
 from .argument_types import Floats, Int64Matrix
 from .intrinsics import random_below
 from .jit import entry, kernel
-from .layout import DROP_UNIT, GRADIENT_INPUTS, LD_IN, N_IN, StochasticRegularization
+from .layout import DROP_UNIT, GRADIENT_INPUTS, LD_IN, N_GATHERED, StochasticRegularization
 from .registry import Slot, linked_kernel
 from .stochastic_regularization import STREAMS
 
@@ -157,7 +157,7 @@ def distort_examples(buffer, table, stochastic_regularization, epoch, position, 
     for r in range(first, last):
         row = layer[GRADIENT_INPUTS] + r * layer[LD_IN]
         distort_row(
-            buffer[row : row + layer[N_IN]], scratch, settings, epoch * STREAMS + DISTORTION_STREAM,
+            buffer[row : row + layer[N_GATHERED]], scratch, settings, epoch * STREAMS + DISTORTION_STREAM,
             position + r - first,
         )  # fmt: skip
 

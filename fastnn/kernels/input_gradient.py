@@ -87,7 +87,7 @@ def input_gradient_rows(
     scratch = work.scratch[thread * work.scratch_size : (thread + 1) * work.scratch_size]
     nothing = work.scratch[:0]
     unperturbed = StochasticRegularization(
-        0, 0.0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, nothing, nothing, 0
+        0, nothing, 0, 0, 0, 0.0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, nothing, nothing, 0
     )  # fmt: skip
     row, no_order = first_block_row, outputs[:0]
     for start in range(first, last, block):
@@ -115,7 +115,7 @@ def input_gradient_rows(
             kernel_table,
         )  # fmt: skip
         fill_input_factors(buffer, network.parameters, bottom, below, examples.scale, row, end)
-        delta_below(buffer, scratch, network.parameters, bottom, below, row, end, 0, below[COLUMNS])
+        delta_below(buffer, scratch, network.parameters, bottom, below[DELTAS], -1, row, end, 0, below[COLUMNS])
         for r in range(n_rows):
             gradient = buffer[below[DELTAS] + (row + r) * ld_in : below[DELTAS] + (row + r) * ld_in + n_in]
             for k in range(n_in):

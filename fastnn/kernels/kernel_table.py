@@ -23,12 +23,14 @@ from .bfloat16_products import (
 )
 from .cache import folder_in_use
 from .compilation import Job, compile_all, compile_unclaimed, machine_code
+from .embedding import embed_inputs
+from .embedding_gradient import embedding_deltas, embedding_gradient_pass
 from .gather import CSR, gather_rows
 from .image_distortion import distort_examples
 from .input_gradient import input_gradient_rows
 from .jit import COMPILED
 from .layer_by_layer import forward_stage
-from .layout import BY_COLUMNS, INPUT_SCALES, PAIRS, StochasticRegularization, UpdateRule
+from .layout import BY_COLUMNS, EMBEDDING, INPUT_SCALES, PAIRS, StochasticRegularization, UpdateRule
 from .losses import output_deltas
 from .optimizer_steps import optimizer_step
 from .predict import forward_rows, predict_rows
@@ -72,9 +74,10 @@ NOT_COMPILED = 1
 """What stands in the slot of a requested kernel when nothing is compiled, in place of an address."""
 
 
-def required_for_prediction(sparse: bool = False) -> Kernels:
+def required_for_prediction(sparse: bool = False, embedded: bool = False) -> Kernels:
     """Return the kernels that `predict`, `predict_rows` and `predict_few` need, or `predict_sparse` does."""
-    return PREDICTION | ({sparse_forward} if sparse else {gather_rows, predict_rows})
+    kernels = PREDICTION | ({sparse_forward} if sparse else {gather_rows, predict_rows})
+    return kernels | {embed_inputs} if embedded else kernels
 
 
 def required_for_input_gradients(loss: bool) -> Kernels:
@@ -118,6 +121,8 @@ def required_for_training(
         kernels |= UPDATE
     if table[0, INPUT_SCALES] >= 0:
         kernels |= {input_scales_pass}
+    if table[0, EMBEDDING] >= 0:
+        kernels |= {embed_inputs, embedding_deltas, embedding_gradient_pass}
     if by_columns:
         kernels |= {forward_stage}
     if table[-1, PAIRS] >= 0:

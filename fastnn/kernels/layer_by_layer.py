@@ -25,7 +25,7 @@ from .layout import (
     GRADIENT_INPUTS,
     LD,
     LD_IN,
-    N_IN,
+    N_GATHERED,
     N_OUT,
     OUTPUTS,
     Examples,
@@ -53,7 +53,7 @@ def gather_examples(network, work, examples, order, start, total, first, last, s
         call(
             network.kernel_table, gather_rows,
             inputs, examples.inputs, examples.kind, examples.stride, examples.scale, order, start + first, n_rows,
-            examples.prefetch_distance, bottom[N_IN], ld_in,
+            examples.prefetch_distance, bottom[N_GATHERED], ld_in,
         )  # fmt: skip
     targets = work.targets[first * ld : last * ld]
     gather_targets(targets, examples, order, start + first, n_rows, n_out, ld)

@@ -49,7 +49,17 @@ LD_ROW_PAIRS = 21  # stride between them
 EXAMPLE_PAIRS = 22  # workspace: GRADIENT_INPUTS transposed, in bfloat16, two examples beside one another
 LD_EXAMPLE_PAIRS = 23  # stride between inputs there
 DELTA_PAIRS = 24  # workspace: DELTAS in bfloat16, two examples beside one another
-N_FIELDS = 25
+ALPHAS = 25  # parameters: how much of the activation, and not of z, each neuron gives; -1: all of it
+ALPHA_DELTAS = 26  # workspace: f(z) - z, then times the delta of the activations
+N_GATHERED = 27  # numbers of an example; N_IN without what embeddings add
+EMBEDDING = 28  # parameters of the embedded inputs, see embedding.py, for the first layer only; -1: none
+EMBEDDING_STRIDE = 29  # from those of one input to those of the next
+N_EMBEDDED = 30
+N_FREQUENCIES = 31
+N_FUNCTIONS = 32  # that each embedded input becomes, besides itself
+EMBEDDING_COSINES = 33  # workspace: two numbers for each frequency and row
+EMBEDDING_DELTAS = 34  # workspace: rows of LD_IN numbers
+N_FIELDS = 35  # of embeddings the columns of the inputs follow
 DROP_UNIT = 1 << 24
 
 ZEROS = 64  # numbers at the start of a thread's scratch that are kept 0
@@ -109,6 +119,9 @@ class UpdateRule(NamedTuple):
     nesterov: int
     epsilon_before_correction: int  # 1: Adam adds epsilon before the bias is corrected
     weight_decay: float  # decoupled from the gradient: w (1 - learning_rate * weight_decay)
+    decay_factors: Float64s  # of the weight decay, in the place of rate_factors; empty: biases and scales do not decay
+    decay_schedule: Float64s  # of the weight decay: a factor for each step from first_scheduled on; empty: 1
+    first_scheduled: int
     l1: float
     l2: float
     penalty_per_batch: float  # above 0: l2 counts once for a batch, divided by its weight; the loss adds it this often
@@ -129,6 +142,10 @@ class StochasticRegularization(NamedTuple):
     """The random perturbations of training, see stochastic_regularization.py; of images, see image_distortion.py."""
 
     dropout: int  # 1: neurons are dropped at the rates in the layer table
+    dropout_schedule: Floats  # of those rates: a factor for each step from that epoch on; empty: 1
+    first_epoch: int
+    steps_per_epoch: int
+    batch_size: int
     input_noise: float  # standard deviation of the noise added to the inputs
     label_smoothing: float  # part of every target that is spread over the classes
     seed: int

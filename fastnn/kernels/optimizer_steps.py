@@ -11,11 +11,24 @@ import math
 from .argument_types import Floats, Scalar
 from .intrinsics import multiply_add
 from .jit import kernel
-from .layout import BIASES, COLUMNS, INPUT_SCALES, LD, N_IN, WEIGHTS, UpdateRule, contiguous_runs
+from .layout import (
+    ALPHAS,
+    BIASES,
+    COLUMNS,
+    EMBEDDING,
+    EMBEDDING_STRIDE,
+    INPUT_SCALES,
+    LD,
+    N_IN,
+    WEIGHTS,
+    UpdateRule,
+    contiguous_runs,
+)
 from .registry import Slot, call, linked_kernel
 from .simd import SQUARE_VECTORS, VECTOR_BYTES, squares
 
 SGD, ADAM, RMSPROP, ADAGRAD = range(4)
+EMBEDDING_PART = 4  # of the parts that have factors, see factor_of
 PENALTY_CHUNK = 4096  # weights whose squares are summed at a time
 NORM_COLUMNS = 64  # neurons whose weights are measured in one pass over the rows
 
@@ -80,16 +93,16 @@ def adam_factors(w, rule, learning_rate, step):
 
 @linked_kernel(
     Slot.OPTIMIZER_STEP,
-    (Floats, Floats, Floats, Floats, Floats, UpdateRule, Scalar, float, float, int, int, int, int, int),
+    (Floats, Floats, Floats, Floats, Floats, UpdateRule, Scalar, float, float, int, float, int, int, int),
 )
 def optimizer_step(
-    w_runs, g_runs, moment1_runs, moment2_runs, ema_runs, rule, learning_rate, scale, l2, step, decays,
+    w_runs, g_runs, moment1_runs, moment2_runs, ema_runs, rule, learning_rate, scale, l2, step, decay,
     n_runs, width, distance,
 ):  # fmt: skip
     """Update w, moment1, moment2, ema: (n_runs, width) one step by the rule down the gradient scale * g + l2 * w.
 
-    The runs begin `distance` apart. ema: the exponential moving average of w, or empty; step counts from 1; decays: 1
-    where weight_decay applies.
+    The runs begin `distance` apart. ema: the exponential moving average of w, or empty; step counts from 1; decay: the
+    part of w that decays first.
     """
     cast = w_runs.dtype.type
     scale_, rate, beta_1, beta_2 = cast(scale), cast(learning_rate), cast(rule.beta_1), cast(rule.beta_2)
@@ -101,8 +114,8 @@ def optimizer_step(
         end = start + width
         w, g, ema = w_runs[start:end], g_runs[start:end], ema_runs[start:end]
         moment1, moment2 = moment1_runs[start:end], moment2_runs[start:end]
-        if decays and rule.weight_decay > 0:
-            kept = cast(1 - learning_rate * rule.weight_decay)
+        if decay > 0:
+            kept = cast(1 - decay)
             for i in range(len(w)):
                 w[i] *= kept
         if rule.method == ADAM:
@@ -206,7 +219,7 @@ def prepare_gradient(network, rule, layer, weight, first, last, left, right):
 
 @kernel
 def sum_row_squares(norms, gradient, layer, first, last):
-    """Compute norms: (n_in + 1,) sums of squares of the gradient's rows first..last, and of the biases' with row 0."""
+    """Compute norms: (n_in + 1,) sums of squares of the gradient's rows first..last; with row 0 of b and alphas."""
     ld, columns = layer[LD], layer[COLUMNS]
     for k in range(first, last):
         row = layer[WEIGHTS] + k * ld
@@ -215,6 +228,8 @@ def sum_row_squares(norms, gradient, layer, first, last):
             norms[k] += float(gradient[layer[INPUT_SCALES] + k]) ** 2
     if first == 0 and first < last:
         norms[layer[N_IN]] = sum_of_squares(gradient[layer[BIASES] : layer[BIASES] + columns])
+        if layer[ALPHAS] >= 0:
+            norms[layer[N_IN]] += sum_of_squares(gradient[layer[ALPHAS] : layer[ALPHAS] + columns])
 
 
 @kernel
@@ -228,36 +243,87 @@ def clip_scale(rule):
 
 
 @kernel
-def update_layer(network, rule, index, learning_rate, scale, step, weight, first, last, left, right):
-    """Update parameters: one step by the rule in rows first..last of W and of the input scales, and in b with row 0.
+def factor_of(factors, index, part, n_layers):
+    """Return a layer's factor for its part; without factors 1.
 
-    Of W and b columns left..right; learning_rate: times the factor of each, rule.rate_factors.
+    Parts are 0 the weights, 1 the biases, 2 the input scales, 3 the alphas, 4 the embedding.
+    """
+    if len(factors) == 0:
+        return 1.0
+    if part < 2:
+        return factors[2 * index + part]
+    return factors[2 * n_layers] if part == 2 else factors[2 * n_layers + 1 + index if part == 3 else 3 * n_layers]
+
+
+@kernel
+def decay_of(rule, index, part, n_layers, learning_rate, rate, step):
+    """Return what a step takes off a part of a layer, of its size; rate: learning_rate times the part's factor."""
+    if rule.weight_decay == 0 or (part > 0 and len(rule.decay_factors) == 0):
+        return 0.0
+    decay = float(rate) * rule.weight_decay
+    if len(rule.decay_factors):
+        decay = float(learning_rate) * rule.weight_decay * factor_of(rule.decay_factors, index, part, n_layers)
+    if len(rule.decay_schedule):
+        decay *= rule.decay_schedule[step - 1 - rule.first_scheduled]
+    return decay
+
+
+@kernel
+def update_layer(network, rule, index, learning_rate, scale, step, weight, first, last, left, right):
+    """Update parameters: one step by the rule in rows first..last of W and the input scales; in b, alphas with row 0.
+
+    Of W, b and alphas columns left..right; learning_rate: times the factor of each, rule.rate_factors.
     """
     layer = network.table[index]
-    for part in range(3):
-        l2, decays, factor_index, n_runs = 0.0, 0, 2 * index + part, 1
+    for part in range(4):
+        l2, n_runs = 0.0, 1
         if part == 0:
             start, n_runs, width, distance = contiguous_runs(layer, first, last, left, right)
-            l2, decays = l2_in_step(rule, weight), 1
+            l2 = l2_in_step(rule, weight)
         elif part == 1:
             start, width = layer[BIASES] + left, right - left if first == 0 else 0
-        else:
+        elif part == 2:
             scales = layer[INPUT_SCALES]
             start, width = scales + first, last - first if scales >= 0 else 0
-            factor_index = len(rule.rate_factors) - 1
+        else:
+            start, width = layer[ALPHAS] + left, right - left if first == 0 and layer[ALPHAS] >= 0 else 0
         if part > 0:
             distance = width
-        end = start + (n_runs - 1) * distance + width
         if width > 0:
-            rate = learning_rate
-            if len(rule.rate_factors):
-                rate = network.parameters.dtype.type(learning_rate * rule.rate_factors[factor_index])
-            call(
-                network.kernel_table, optimizer_step,
-                network.parameters[start:end], network.gradient[start:end], rule.moment1[start:end],
-                rule.moment2[start:end], rule.ema[start:end], rule, rate, scale, l2, step, decays,
-                n_runs, width, distance,
-            )  # fmt: skip
+            update_runs(network, rule, index, part, learning_rate, scale, step, l2, start, n_runs, width, distance)
+
+
+@kernel
+def update_runs(network, rule, index, part, learning_rate, scale, step, l2, start, n_runs, width, distance):
+    """Update parameters: one step by the rule in runs of a layer's part, `distance` apart from `start` on."""
+    end, n_layers, rate = start + (n_runs - 1) * distance + width, len(network.table), learning_rate
+    if len(rule.rate_factors):
+        factor = factor_of(rule.rate_factors, index, part, n_layers)
+        rate = network.parameters.dtype.type(learning_rate * factor)
+    decay = decay_of(rule, index, part, n_layers, learning_rate, rate, step)
+    call(
+        network.kernel_table, optimizer_step,
+        network.parameters[start:end], network.gradient[start:end], rule.moment1[start:end],
+        rule.moment2[start:end], rule.ema[start:end], rule, rate, scale, l2, step, decay,
+        n_runs, width, distance,
+    )  # fmt: skip
+
+
+@kernel
+def update_embeddings(network, rule, learning_rate, scale, step, first, last):
+    """Update parameters: one step by the rule in those of the embedded inputs first..last."""
+    layer = network.table[0]
+    start, width = layer[EMBEDDING] + first * layer[EMBEDDING_STRIDE], (last - first) * layer[EMBEDDING_STRIDE]
+    if width > 0:
+        update_runs(network, rule, 0, EMBEDDING_PART, learning_rate, scale, step, 0.0, start, 1, width, width)
+
+
+@kernel
+def sum_embedding_squares(norms, gradient, layer, first, last):
+    """Compute norms: (n_embedded,) sums of squares of the gradient's parts of the embedded inputs first..last."""
+    for e in range(first, last):
+        start = layer[EMBEDDING] + e * layer[EMBEDDING_STRIDE]
+        norms[e] = sum_of_squares(gradient[start : start + layer[EMBEDDING_STRIDE]])
 
 
 @kernel

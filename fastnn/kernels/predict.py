@@ -10,7 +10,7 @@ from .barrier import join_team
 from .forward import forward
 from .gather import gather_rows
 from .jit import entry, kernel, parallel_entry
-from .layout import ACTIVATION, DELTAS, GRADIENT_INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS
+from .layout import ACTIVATION, DELTAS, GRADIENT_INPUTS, LD, LD_IN, N_GATHERED, N_OUT, OUTPUTS
 from .losses import activate_outputs
 from .registry import Slot, call, declare_entry, linked_entry, linked_kernel
 from .sparse import sparse_forward
@@ -47,7 +47,7 @@ def predict_rows(
         rows = buffer[bottom[GRADIENT_INPUTS] + row * ld_in : bottom[GRADIENT_INPUTS] + (row + n_rows) * ld_in]
         call(
             kernel_table, gather_rows,
-            rows, inputs, kind, stride, scale, no_order, start, n_rows, 0, bottom[N_IN], ld_in,
+            rows, inputs, kind, stride, scale, no_order, start, n_rows, 0, bottom[N_GATHERED], ld_in,
         )  # fmt: skip
         call(kernel_table, forward_rows, buffer, parameters, table, 0, row, row + n_rows, kernel_table)
         a = buffer[top[OUTPUTS] + row * ld : top[OUTPUTS] + (row + n_rows) * ld]
@@ -60,7 +60,7 @@ def predict_rows(
 def predict_few(out, X, table, parameters, buffer, scale, kernel_table):
     """Compute out: (n, n_out) outputs of X: (n, n_in), at most a block; return the first row not finite, or -1."""
     bottom, top = table[0], table[len(table) - 1]
-    n_rows, n_in, n_out, ld, ld_in = len(X), bottom[N_IN], top[N_OUT], top[LD], bottom[LD_IN]
+    n_rows, n_in, n_out, ld, ld_in = len(X), bottom[N_GATHERED], top[N_OUT], top[LD], bottom[LD_IN]
     factor = buffer.dtype.type(scale)
     for r in range(n_rows):
         dst = buffer[bottom[GRADIENT_INPUTS] + r * ld_in : bottom[GRADIENT_INPUTS] + r * ld_in + n_in]

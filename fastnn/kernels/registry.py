@@ -63,6 +63,9 @@ class Slot(IntEnum):
     BFLOAT16_PACK_WEIGHTS = auto()
     BFLOAT16_PACK_EXAMPLES = auto()
     PACK_WEIGHTS_PASS = auto()
+    EMBED_INPUTS = auto()
+    EMBEDDING_DELTAS = auto()
+    EMBEDDING_GRADIENT_PASS = auto()
 
 
 Signature = tuple[Any, ...]

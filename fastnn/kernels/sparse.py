@@ -36,7 +36,7 @@ def sparse_forward(buffer, parameters, table, examples, order, position, first, 
             for j in range(columns):
                 z[j] = multiply_add(x, w[j], z[j])
     if len(table) > 1:
-        activate_hidden(buffer, layer, first, last, kernel_table)
+        activate_hidden(buffer, parameters, layer, first, last, kernel_table)
 
 
 @kernel

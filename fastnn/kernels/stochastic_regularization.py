@@ -13,6 +13,8 @@ from .elementary import log
 from .intrinsics import random_below
 from .jit import kernel
 from .layout import (
+    ALPHA_DELTAS,
+    ALPHAS,
     DELTAS,
     DROP_UNIT,
     DROPPED,
@@ -20,7 +22,7 @@ from .layout import (
     GRADIENT_INPUTS,
     LD,
     LD_IN,
-    N_IN,
+    N_GATHERED,
     N_OUT,
     OUTPUTS,
     StochasticRegularization,
@@ -50,14 +52,14 @@ def drop(a, derivative, threshold, seed, stream, position, n_rows, left, right, 
 
 
 @kernel
-def drop_inputs(a, threshold, seed, stream, position, n_rows, n_in, ld):
-    """Update a: (n_rows, ld), as drop, for the inputs, which have no derivative."""
+def drop_alone(a, threshold, seed, stream, position, n_rows, left, right, n, ld):
+    """Update a: (n_rows, ld), columns left..right of n, as drop, of numbers without a derivative beside them."""
     zero = a.dtype.type(0)
     keep = a.dtype.type(DROP_UNIT / (DROP_UNIT - threshold))
     for r in range(n_rows):
-        start = (position + r) * n_in
-        row = a[r * ld : r * ld + n_in]
-        for j in range(n_in):
+        start = (position + r) * n + left
+        row = a[r * ld + left : r * ld + right]
+        for j in range(right - left):
             row[j] *= keep if random_below(seed, stream, start + j, DROP_UNIT) >= threshold else zero
 
 
@@ -90,6 +92,15 @@ def smooth_labels(targets, smoothing, n_rows, n_out, ld):
             row[j] = kept * row[j] + spread
 
 
+@kernel
+def scheduled_dropout(threshold, settings, epoch, position):
+    """Return a dropout rate, in units of 2^-24, times the schedule's factor in the step at a position of the epoch."""
+    if len(settings.dropout_schedule) == 0:
+        return threshold
+    step = (epoch - settings.first_epoch) * settings.steps_per_epoch + position // settings.batch_size
+    return int(threshold * settings.dropout_schedule[step])
+
+
 @linked_kernel(Slot.PERTURB_EXAMPLES, (Floats, Floats, Int64Matrix, StochasticRegularization, int, int, int, int))
 def perturb_examples(buffer, targets, table, stochastic_regularization, epoch, position, first, last):
     """Update buffer[GRADIENT_INPUTS]: rows first..last, with noise and dropout; targets: theirs, smoothed.
@@ -98,13 +109,14 @@ def perturb_examples(buffer, targets, table, stochastic_regularization, epoch, p
     """
     settings = stochastic_regularization
     layer, top = table[0], table[len(table) - 1]
-    n_rows, n_in, ld = last - first, layer[N_IN], layer[LD_IN]
+    n_rows, n_in, ld = last - first, layer[N_GATHERED], layer[LD_IN]
     a = buffer[layer[GRADIENT_INPUTS] + first * ld : layer[GRADIENT_INPUTS] + last * ld]
     stream = epoch * STREAMS
     if settings.input_noise > 0:
         add_noise(a, settings.input_noise, settings.seed, stream + STREAMS - 1, position, n_rows, n_in, ld)
     if settings.dropout and layer[DROPPED_IN] > 0:
-        drop_inputs(a, layer[DROPPED_IN], settings.seed, stream, position, n_rows, n_in, ld)
+        threshold = scheduled_dropout(layer[DROPPED_IN], settings, epoch, position)
+        drop_alone(a, threshold, settings.seed, stream, position, n_rows, 0, n_in, n_in, ld)
     if settings.label_smoothing > 0:
         smooth_labels(targets, settings.label_smoothing, n_rows, top[N_OUT], top[LD])
 
@@ -117,10 +129,12 @@ def drop_hidden(buffer, table, index, stochastic_regularization, epoch, position
     """
     layer = table[index]
     if layer[DROPPED] > 0:
-        ld = layer[LD]
+        ld, n_out, n_rows = layer[LD], layer[N_OUT], last - first
         a = buffer[layer[OUTPUTS] + first * ld : layer[OUTPUTS] + last * ld]
         derivative = buffer[layer[DELTAS] + first * ld : layer[DELTAS] + last * ld]
-        drop(
-            a, derivative, layer[DROPPED], stochastic_regularization.seed, epoch * STREAMS + index + 1, position,
-            last - first, left, min(right, layer[N_OUT]), layer[N_OUT], ld,
-        )  # fmt: skip
+        threshold = scheduled_dropout(layer[DROPPED], stochastic_regularization, epoch, position)
+        seed, stream = stochastic_regularization.seed, epoch * STREAMS + index + 1
+        drop(a, derivative, threshold, seed, stream, position, n_rows, left, min(right, n_out), n_out, ld)
+        if layer[ALPHAS] >= 0:
+            mixed = buffer[layer[ALPHA_DELTAS] + first * ld : layer[ALPHA_DELTAS] + last * ld]
+            drop_alone(mixed, threshold, seed, stream, position, n_rows, left, min(right, n_out), n_out, ld)

@@ -19,6 +19,7 @@ from .barrier import (
     join_team,
 )
 from .bfloat16_products import bfloat16_pack_examples
+from .embedding_gradient import embedding_deltas, embedding_gradient_pass
 from .gather import CSR, example_at, sum_of_weights
 from .intrinsics import random_below
 from .jit import entry, kernel, parallel_entry
@@ -31,6 +32,7 @@ from .layer_by_layer import (
 )
 from .layout import (
     COLUMNS,
+    EMBEDDING,
     INPUT_SCALES,
     NEXT_STEP,
     ORDER_EPOCH,
@@ -155,7 +157,7 @@ def train_batch(
     scratch = work.scratch[thread * work.scratch_size : (thread + 1) * work.scratch_size]
     weight = sum_of_weights(examples, records.order, start, size)
     sparse = 1 if examples.kind == CSR else 0
-    by_columns = split_by_columns(network.table)
+    by_columns, embedded = split_by_columns(network.table), network.table[0, EMBEDDING] >= 0
     rounded = network.table[len(network.table) - 1, PAIRS] >= 0
     packed = False
     if rule.penalty_per_batch > 0:
@@ -181,22 +183,21 @@ def train_batch(
             )  # fmt: skip
             if rounded:
                 call(
-                    network.kernel_table,
-                    bfloat16_pack_examples,
-                    work.buffer,
-                    scratch,
-                    network.table,
-                    first,
-                    last,
-                    n_rows,
-                )
+                    network.kernel_table, bfloat16_pack_examples,
+                    work.buffer, scratch, network.table, first, last, n_rows,
+                )  # fmt: skip
+        if embedded and first < last and weight > 0:
+            call(
+                network.kernel_table, embedding_deltas,
+                work.buffer, scratch, network.parameters, network.table, first, last,
+            )  # fmt: skip
         barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
         if thread == 0:
             announce_growth(barrier, team_size)
         if weight > 0:
             first_block, last_block = offset == 0, offset + n_rows == size
             scaled = network.table[0, INPUT_SCALES] >= 0
-            fused_update = first_block and last_block and step_range.update and rule.plain and not scaled
+            fused_update = first_block and last_block and step_range.update and rule.plain and not (scaled or embedded)
             packed = fused_update
             if sparse:
                 call(
@@ -208,6 +209,11 @@ def train_batch(
                 network.kernel_table, weight_gradient_pass,
                 network, work, learning_rate, n_rows, thread, team_size, sparse, int(first_block), int(fused_update),
             )  # fmt: skip
+            if embedded:
+                call(
+                    network.kernel_table, embedding_gradient_pass,
+                    network, work, n_rows, thread, team_size, int(first_block),
+                )  # fmt: skip
             if last_block and scaled:
                 call(network.kernel_table, input_scales_pass, network, thread, team_size)
             if last_block and step_range.update and not fused_update:
@@ -268,7 +274,7 @@ def train_steps(
     counted = step_range.first
     nothing = work.scratch[:0]
     unperturbed = StochasticRegularization(
-        0, 0.0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, nothing, nothing, 0
+        0, nothing, 0, 0, 0, 0.0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, nothing, nothing, 0
     )  # fmt: skip
     if step_range.first == step_range.last:
         evaluate(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from .argument_types import Scalar
 from .bfloat16_products import bfloat16_pack_weights, bfloat16_weight_gradient
+from .embedding_gradient import owned_embeddings
 from .jit import kernel
 from .layout import (
     BIASES,
     BY_COLUMNS,
+    EMBEDDING,
     FROZEN,
+    N_EMBEDDED,
     N_IN,
     N_OUT,
     PAIRS,
@@ -25,7 +28,9 @@ from .optimizer_steps import (
     limit_norms,
     prepare_gradient,
     sum_chunk_squares,
+    sum_embedding_squares,
     sum_row_squares,
+    update_embeddings,
     update_layer,
 )
 from .registry import Slot, call, linked_kernel
@@ -117,6 +122,13 @@ def update_pass(network, rule, learning_rate, thread, team_size, step, weight):
     """
     table = network.table
     norms = 0
+    if table[0, EMBEDDING] >= 0 and not table[0, FROZEN]:
+        first, last = owned_embeddings(table[0], thread, team_size)
+        if rule.clip_norm == 0:
+            update_embeddings(network, rule, learning_rate, 1.0, step, first, last)
+        else:
+            count = table[0, N_EMBEDDED]
+            sum_embedding_squares(rule.norms[len(rule.norms) - count :], network.gradient, table[0], first, last)
     for index in range(len(table)):
         layer = table[index]
         first, last, left, right = owned_part(table, index, network.gradient.itemsize, thread, team_size)
@@ -145,6 +157,9 @@ def row_norms_pass(network, rule, thread, team_size):
 def clipped_update_pass(network, rule, learning_rate, thread, team_size, step):
     """Update parameters: one thread's part of the step by the rule down `gradient`, scaled to the norm allowed."""
     scale = clip_scale(rule)
+    if network.table[0, EMBEDDING] >= 0 and not network.table[0, FROZEN]:
+        first, last = owned_embeddings(network.table[0], thread, team_size)
+        update_embeddings(network, rule, learning_rate, scale, step, first, last)
     for index in range(len(network.table)):
         first, last, left, right = owned_part(network.table, index, network.gradient.itemsize, thread, team_size)
         if first < last and not network.table[index, FROZEN]:

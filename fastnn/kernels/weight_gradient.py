@@ -5,6 +5,8 @@ from __future__ import annotations
 from .bfloat16 import PAIR_STEP
 from .jit import kernel
 from .layout import (
+    ALPHA_DELTAS,
+    ALPHAS,
     BIASES,
     BY_COLUMNS,
     COLUMNS,
@@ -117,16 +119,19 @@ def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, lef
 
 @kernel
 def subtract_bias_gradient(out, buffer, scratch, layer, rate, left, right, n_rows):
-    """Update out[BIASES]: columns left..right of b, less rate * delta, summed in order; scratch[0]: 1, its input."""
+    """Update out[BIASES]: columns left..right of b, less rate * delta, summed in order; scratch[0]: 1, its input.
+
+    Likewise out[ALPHAS], from buffer[ALPHA_DELTAS].
+    """
     ld = layer[LD]
     lanes = VECTOR_BYTES // buffer.itemsize
     width = TILE_VECTORS * lanes
     scratch[0] = 1
     for j in range(left, right, width):
         vectors = min(width, right - j) // lanes
-        gradient_tiles(
-            1, vectors, 1, out, layer[BIASES] + j, ld, scratch, 0, 0, 0, buffer, layer[DELTAS] + j, ld, n_rows, rate
-        )  # fmt: skip
+        for part in range(2 if layer[ALPHAS] >= 0 else 1):
+            place, deltas = (layer[ALPHAS], layer[ALPHA_DELTAS]) if part else (layer[BIASES], layer[DELTAS])
+            gradient_tiles(1, vectors, 1, out, place + j, ld, scratch, 0, 0, 0, buffer, deltas + j, ld, n_rows, rate)
 
 
 @kernel
@@ -137,3 +142,5 @@ def clear_gradient(out, layer, first, last, left, right):
         out[run : run + width] = 0
     if first == 0:
         out[layer[BIASES] + left : layer[BIASES] + right] = 0
+        if layer[ALPHAS] >= 0:
+            out[layer[ALPHAS] + left : layer[ALPHAS] + right] = 0

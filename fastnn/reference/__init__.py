@@ -24,6 +24,8 @@ from .activations import (
     gelu_derivative,
     leaky_relu_derivative,
     mish_derivative,
+    mix,
+    mixed_derivative,
     no_derivative,
     normal_distribution,
     sigmoid,
@@ -42,6 +44,7 @@ from .backpropagation import (
     input_gradient,
     weight_gradient,
 )
+from .embedding import periodic_embedding, periodic_embedding_gradients
 from .losses import (
     LOSSES,
     OUTPUT_OF,
@@ -72,9 +75,13 @@ __all__ = [
     "input_gradient",
     "leaky_relu_derivative",
     "mish_derivative",
+    "mix",
+    "mixed_derivative",
     "no_derivative",
     "normal_distribution",
     "perceptron",
+    "periodic_embedding",
+    "periodic_embedding_gradients",
     "quantile",
     "quantile_derivative",
     "read_bilinear",

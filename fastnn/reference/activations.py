@@ -119,3 +119,15 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[..., Array]]] = 
 
 step(0) is 1. At 0 relu and leaky_relu have the derivatives that they have below 0.
 """
+
+
+def mix(name: str, z: Array, alpha: Array | float = 1.0) -> Array:
+    """Return z + alpha (f(z) - z): of each neuron a part of its activation."""
+    a: Array = z + alpha * (ACTIVATIONS[name][0](z) - z)
+    return a
+
+
+def mixed_derivative(name: str, z: Array, alpha: Array | float = 1.0) -> Array:
+    """Return 1 + alpha (f'(z) - 1)."""
+    derivative: Array = 1 + alpha * (ACTIVATIONS[name][1](z, ACTIVATIONS[name][0](z)) - 1)
+    return derivative

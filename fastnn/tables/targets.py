@@ -90,6 +90,8 @@ class QuantityTarget:
         How their numbers are written.
     reason : str
         Why they are quantities, in a few words.
+    limits : ndarray of float64, (2, n_outputs), or None
+        Smallest and largest answer: those beyond are clipped. None: answers are as the network gives them.
     """
 
     names: tuple[str, ...]
@@ -97,6 +99,7 @@ class QuantityTarget:
     std: NDArray[np.float64]
     format: NumberFormat = PLAIN
     reason: str = ""
+    limits: NDArray[np.float64] | None = None
 
     def numbers(self, columns: Mapping[str, Column]) -> NDArray[np.float64]:
         """Return the quantities, (n, n_outputs), NaN where one is missing or no number."""
@@ -108,7 +111,8 @@ class QuantityTarget:
 
     def values(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
         """Return the quantities that a network's outputs stand for."""
-        return np.asarray(outputs, np.float64) * self.std + self.mean
+        numbers = np.asarray(outputs, np.float64) * self.std + self.mean
+        return numbers if self.limits is None else np.clip(numbers, *self.limits)
 
     def state(self) -> dict[str, Any]:
         """Return the target as plain data, which `target_from_state` turns back."""
@@ -119,6 +123,7 @@ class QuantityTarget:
             "std": self.std.tolist(),
             "format": self.format.as_dict(),
             "reason": self.reason,
+            **({} if self.limits is None else {"limits": self.limits.tolist()}),
         }
 
 
@@ -265,6 +270,10 @@ def _quantity_target(
     return QuantityTarget(tuple(names), mean, std, chosen, reason)
 
 
+def _are_ordered(low: NDArray[np.float64], high: NDArray[np.float64]) -> bool:
+    return bool(np.isfinite([low, high]).all() and (low <= high).all())
+
+
 def target_from_state(state: Any) -> ClassTarget | QuantityTarget:
     """Rebuild a target from what its `state` method returned; nothing in it is trusted.
 
@@ -288,6 +297,9 @@ def target_from_state(state: Any) -> ClassTarget | QuantityTarget:
         sound = mean.shape == std.shape == (len(names),) and len(names) > 0 and all(isinstance(n, str) for n in names)
         if not sound or not np.isfinite(mean).all() or not (np.isfinite(std) & (std > 0)).all():
             raise ValueError("mean and std must be finite, one for each name")
-        return QuantityTarget(names, mean, std, NumberFormat.from_state(state["format"]), str(state["reason"]))
+        limits = np.array(state["limits"], np.float64) if "limits" in state else None
+        if limits is not None and not (limits.shape == (2, len(names)) and _are_ordered(*limits)):
+            raise ValueError("limits must be the smallest and the largest answer of each name, and finite")
+        return QuantityTarget(names, mean, std, NumberFormat.from_state(state["format"]), str(state["reason"]), limits)
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"target: {error!r:.200}") from None

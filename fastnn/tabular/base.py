@@ -41,6 +41,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "callbacks": [None, list, tuple],
     "n_threads": [None, Interval(Integral, 1, None, closed="left")],
     "precision": [None, StrOptions({"float32", "bfloat16"})],
+    "variant": [StrOptions({"td_s", "td"})],
 }
 
 
@@ -53,7 +54,7 @@ def set_arguments(estimator: Any, given: dict[str, Any]) -> None:
 class TabularEstimator(BaseEstimator):
     """A network, or several, on the columns of a table."""
 
-    recipe: ClassVar[TabularRecipe]
+    recipes: ClassVar[Mapping[str, TabularRecipe]]
     metrics: ClassVar[Mapping[str, ValidationMetric]]
     predicts_quantities: ClassVar[bool]
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
@@ -107,7 +108,7 @@ class TabularEstimator(BaseEstimator):
         metric, recipe = self._metric(), self._recipe()
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(np.iinfo(np.int32).max, size=1 + self.n_ensemble).tolist()
-        data = make_data(self, X, y, sample_weight, pairs, seeds[0])
+        data = make_data(self, X, y, sample_weight, pairs, seeds[0], recipe)
         self._check_validation(data)
         self._keep(data, train(self, data, recipe, metric, seeds[1:]), metric)
         return self
@@ -117,11 +118,12 @@ class TabularEstimator(BaseEstimator):
         hidden = tuple(int(size) for size in np.atleast_1d(self.hidden_layer_sizes))
         if any(size < 1 for size in hidden):
             raise ValueError(f"hidden_layer_sizes must be 1 or more, got {self.hidden_layer_sizes!r}")
+        recipe = self.recipes[self.variant]
         return replace(
-            self.recipe,
+            recipe,
             hidden=hidden,
-            activation=self.activation or self.recipe.activation,
-            rate=float(self.learning_rate_init or self.recipe.rate),
+            activation=self.activation or recipe.activation,
+            rate=float(self.learning_rate_init or recipe.rate),
             epochs=int(self.max_iter),
             batch_size=int(self.batch_size),
         )
@@ -146,7 +148,10 @@ class TabularEstimator(BaseEstimator):
         self.best_validation_score_ = None
         if data.validation is not None:
             rows = data.validation
-            score = metric.function(rows.y, self._outputs_of(rows.X), rows.weight)
+            outputs = self._outputs_of(rows.X)
+            if isinstance(data.target, QuantityTarget) and data.target.limits is not None:
+                outputs = data.target.standardised(data.target.values(outputs))
+            score = metric.function(rows.y, outputs, rows.weight)
             if isinstance(data.target, QuantityTarget) and len(data.target.names) == 1 and metric.has_unit:
                 score *= float(data.target.std[0])
             self.best_validation_score_ = score

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,9 +12,10 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 
 from ..calibration import calibrate
 from ..compat.estimators.scikit_learn import Interval, StrOptions
+from . import recipe
 from .base import CONSTRAINTS, TabularEstimator, set_arguments
 from .metrics import OF_CLASSES, OF_QUANTITIES, ValidationMetric
-from .recipe import CLASSES, QUANTITIES, TabularRecipe
+from .recipe import TabularRecipe
 from .request import FEW, TabularData
 from .training import Trained
 
@@ -24,7 +26,7 @@ __all__ = ["TabularClassifier", "TabularRegressor"]
 
 
 class TabularClassifier(ClassifierMixin, TabularEstimator):
-    """Classify the rows of a table by RealMLP's simple variant: defaults that need no tuning.
+    """Classify the rows of a table by RealMLP: defaults that need no tuning.
 
     Quantities are scaled by median and quartiles and softly clipped, categories become one input for each value,
     scaled likewise; missing values are taken as they are. A fifth of the rows chooses the best epoch.
@@ -69,6 +71,10 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         Maximum number of threads; None measures which number is fastest. The results are the same bits.
     precision : {"float32", "bfloat16"}, optional
         "bfloat16": the operands of the products are rounded while training, see `fastnn.Network`.
+    variant : {"td_s", "td"}, default "td_s"
+        "td": the whole of RealMLP, slower and mostly better where quantities matter: their periodic embeddings, learned
+        activations, dropout and weight decay that end with the training, and a start that is fitted to the data. It
+        takes no `precision`, and trains several networks one after another.
 
     Attributes
     ----------
@@ -92,7 +98,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     Notes
     -----
     Holzmueller, Grinsztajn and Steinwart, "Better by Default: Strong Pre-Tuned MLPs and Boosted Trees on Tabular Data",
-    NeurIPS 2024 (arXiv 2407.04491), RealMLP-TD-S.
+    NeurIPS 2024 (arXiv 2407.04491), RealMLP-TD-S, and RealMLP-TD without its embeddings of categories.
 
     Examples
     --------
@@ -106,7 +112,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     True
     """
 
-    recipe: ClassVar[TabularRecipe] = CLASSES
+    recipes: ClassVar[Mapping[str, TabularRecipe]] = recipe.OF_CLASSES
     metrics = OF_CLASSES
     predicts_quantities = False
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -137,6 +143,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         callbacks: Any = None,
         n_threads: int | None = None,
         precision: str | None = None,
+        variant: str = "td_s",
     ) -> None:
         set_arguments(self, locals())
 
@@ -195,7 +202,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
 
 
 class TabularRegressor(RegressorMixin, TabularEstimator):
-    """Predict quantities from the rows of a table by RealMLP's simple variant: defaults that need no tuning.
+    """Predict quantities from the rows of a table by RealMLP: defaults that need no tuning.
 
     Inputs are prepared as by `TabularClassifier`; the target is standardised.
 
@@ -208,7 +215,8 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
     batch_size : int, default 256
         Rows for one update; an incomplete last batch is left out, except where it is the only one.
     learning_rate_init : float, optional
-        Highest learning rate, from which `fastnn.schedules.CosLog4` rises and falls four times; None: 0.07.
+        Highest learning rate, from which `fastnn.schedules.CosLog4` rises and falls four times; None: 0.07, or 0.2 with
+        variant "td".
     max_iter : int, default 256
         Number of epochs.
     validation_fraction : float or None, default 0.2
@@ -220,6 +228,8 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         Networks that are trained side by side with other seeds, whose outputs are averaged.
     categorical_features, random_state, verbose, callbacks, n_threads, precision
         As in `TabularClassifier`.
+    variant : {"td_s", "td"}, default "td_s"
+        As in `TabularClassifier`; "td" clips answers to the range of the training targets.
 
     Attributes
     ----------
@@ -236,7 +246,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
     True
     """
 
-    recipe: ClassVar[TabularRecipe] = QUANTITIES
+    recipes: ClassVar[Mapping[str, TabularRecipe]] = recipe.OF_QUANTITIES
     metrics = OF_QUANTITIES
     predicts_quantities = True
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -261,6 +271,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         callbacks: Any = None,
         n_threads: int | None = None,
         precision: str | None = None,
+        variant: str = "td_s",
     ) -> None:
         set_arguments(self, locals())
 

@@ -1,26 +1,30 @@
-"""RealMLP's simple variant, TD-S, as arguments of `Network` and of `Network.fit`.
+"""RealMLP, whole and in its simple variant, as arguments of `Network` and of `Network.fit`.
 
 The settings are those of Holzmueller, Grinsztajn and Steinwart, "Better by Default: Strong Pre-Tuned MLPs and Boosted
 Trees on Tabular Data", NeurIPS 2024 (arXiv 2407.04491). Its layers compute z = W x / sqrt(n_in) + b with W and b
 normal; the same functions come from weights W / sqrt(n_in), which Adam must move at the rate over sqrt(n_in). Epsilon
-would be times sqrt(n_in); it is 1e-8 for all parameters, far below the roots of the mean squares either way.
+would be times sqrt(n_in); it is 1e-8 for all parameters, far below the roots of the mean squares either way. The
+decoupled decay of W is that of W / sqrt(n_in), at the rate itself.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ..embeddings import PeriodicEmbedding
 from ..initialisers import Normal
-from ..optimizers import Adam
-from ..schedules import CosLog4
+from ..optimizers import Adam, AdamW
+from ..schedules import CosLog4, FlatCosine
 
-__all__ = ["CLASSES", "QUANTITIES", "TabularRecipe", "fit_arguments", "network_arguments"]
+__all__ = ["CLASSES", "QUANTITIES", "TabularRecipe", "fit_arguments", "network_arguments", "widths_of"]
 
-BIAS_FACTOR, INPUT_SCALE_FACTOR = 0.1, 6.0
-"""Factors of the learning rate."""
+BIAS_FACTOR, INPUT_SCALE_FACTOR, ALPHA_FACTOR, EMBEDDING_FACTOR = 0.1, 6.0, 0.1, 0.1
+"""Factors of the learning rate; of the decay their squares, but none for biases."""
+
+EMBEDDING = PeriodicEmbedding(n_frequencies=16, n_outputs=3, deviation=0.1)
 
 SMOOTHED = ("cross_entropy", "binary_cross_entropy")
 
@@ -40,6 +44,11 @@ class TabularRecipe:
         The highest learning rate.
     epochs, batch_size : int
     label_smoothing : float
+    dropout, weight_decay : float
+        At the start; each falls to 0 in the second half of the training.
+    pieces : frozenset of str
+        "embedding" of quantities, "learned activation", "data start": first weights and biases that are fitted to the
+        inputs, "clipping" of answers to the range of the training targets.
     """
 
     hidden: tuple[int, ...]
@@ -49,33 +58,84 @@ class TabularRecipe:
     epochs: int = 256
     batch_size: int = 256
     label_smoothing: float = 0.0
+    dropout: float = 0.0
+    weight_decay: float = 0.0
+    pieces: frozenset[str] = frozenset()
 
 
 CLASSES = TabularRecipe((256, 256, 256), "selu", "cross_entropy", rate=0.04, label_smoothing=0.1)
 QUANTITIES = TabularRecipe((256, 256, 256), "mish", "squared_error", rate=0.07)
+PIECES = frozenset({"embedding", "learned activation", "data start", "clipping"})
+OF_CLASSES = {"td_s": CLASSES, "td": replace(CLASSES, dropout=0.15, weight_decay=0.02, pieces=PIECES)}
+OF_QUANTITIES = {
+    "td_s": QUANTITIES,
+    "td": replace(QUANTITIES, rate=0.2, dropout=0.15, weight_decay=0.02, pieces=PIECES),
+}
+"""By the variant's name."""
 
 
-def network_arguments(n_layers: int) -> dict[str, Any]:
-    """Return the arguments of `Network` for that many layers of weights, besides sizes, activation, loss and seed."""
-    return {
-        "init": [None] * (n_layers - 1) + ["zeros"],
-        "bias_init": [Normal(1.0)] * (n_layers - 1) + [None],
-        "learned_input_scale": True,
-    }
+def embedding_of(recipe: TabularRecipe, quantities: Sequence[int]) -> PeriodicEmbedding | None:
+    """Return the embedding of the inputs that are quantities, by their columns; None for no embedding."""
+    return replace(EMBEDDING, inputs=tuple(quantities)) if "embedding" in recipe.pieces and len(quantities) else None
 
 
-def fit_arguments(sizes: Sequence[int], recipe: TabularRecipe) -> dict[str, Any]:
-    """Return the arguments of `Network.fit` for a network of these sizes, besides the data."""
-    return {
+def widths_of(sizes: Sequence[int], recipe: TabularRecipe, quantities: Sequence[int] = ()) -> list[int]:
+    """Return what each layer of weights takes, then the outputs, for a network of these sizes."""
+    added = len(quantities) * EMBEDDING.n_outputs if "embedding" in recipe.pieces else 0
+    return [sizes[0] + added, *sizes[1:]]
+
+
+def network_arguments(n_layers: int, recipe: TabularRecipe = CLASSES, quantities: Sequence[int] = ()) -> dict[str, Any]:
+    """Return the arguments of `Network` for that many layers of weights, besides sizes, activation, loss and seed.
+
+    Parameters
+    ----------
+    n_layers : int
+    recipe : TabularRecipe
+    quantities : sequence of int
+        Columns of the inputs that are quantities.
+    """
+    found: dict[str, Any] = {"learned_input_scale": True}
+    if "data start" not in recipe.pieces:
+        found["init"] = [None] * (n_layers - 1) + ["zeros"]
+        found["bias_init"] = [Normal(1.0)] * (n_layers - 1) + [None]
+    if recipe.dropout:
+        found["dropout"] = recipe.dropout
+    if "learned activation" in recipe.pieces and n_layers > 1:
+        found["learned_activation"] = True
+    embedding = embedding_of(recipe, quantities)
+    return found if embedding is None else found | {"embedding": embedding}
+
+
+def fit_arguments(sizes: Sequence[int], recipe: TabularRecipe, quantities: Sequence[int] = ()) -> dict[str, Any]:
+    """Return the arguments of `Network.fit` for a network of these sizes, besides the data.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Its inputs first.
+    recipe, quantities
+        As for `network_arguments`.
+    """
+    factors: dict[str, Any] = {"biases": BIAS_FACTOR, "input_scales": INPUT_SCALE_FACTOR}
+    if "learned activation" in recipe.pieces and len(sizes) > 2:
+        factors["alphas"] = ALPHA_FACTOR
+    if embedding_of(recipe, quantities) is not None:
+        factors["embedding"] = EMBEDDING_FACTOR
+    decay = {kind: factor**2 for kind, factor in factors.items() if kind != "biases"}
+    weights = [1 / math.sqrt(n_in) for n_in in widths_of(sizes, recipe, quantities)[:-1]]
+    adam: dict[str, Any] = {"beta_1": 0.9, "beta_2": 0.95, "epsilon": 1e-8}
+    found: dict[str, Any] = {
         "epochs": recipe.epochs,
         "batch_size": recipe.batch_size,
         "learning_rate": CosLog4(recipe.rate, recipe.epochs),
-        "optimizer": Adam(beta_1=0.9, beta_2=0.95, epsilon=1e-8),
-        "lr_factors": {
-            "weights": [1 / math.sqrt(n_in) for n_in in sizes[:-1]],
-            "biases": BIAS_FACTOR,
-            "input_scales": INPUT_SCALE_FACTOR,
-        },
+        "optimizer": AdamW(**adam, weight_decay=recipe.weight_decay) if recipe.weight_decay else Adam(**adam),
+        "lr_factors": {"weights": weights, **factors},
         "drop_last": True,
         "label_smoothing": recipe.label_smoothing if recipe.loss in SMOOTHED else 0.0,
     }
+    if recipe.weight_decay:
+        found |= {"decay_factors": decay, "decay_schedule": FlatCosine(1.0, recipe.epochs)}
+    if recipe.dropout and len(sizes) > 2:
+        found["dropout_schedule"] = FlatCosine(1.0, recipe.epochs)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..tables.columns import Column, Texts, columns_of, n_rows_of
 from ..tables.encoder import TableEncoder
 from ..tables.kinds import ColumnKind, Overrides, column_kinds
 from ..tables.targets import ClassTarget, QuantityTarget
+from .recipe import TabularRecipe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +87,13 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> dict[str, Column]:
 
 
 def make_data(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, pairs: dict[str, tuple[Any, Any]], seed: int
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    pairs: dict[str, tuple[Any, Any]],
+    seed: int,
+    recipe: TabularRecipe,
 ) -> TabularData:
     """Check the arguments of `fit`, and encode them; `pairs` are the sets to evaluate, by their names."""
     given = getattr(y, "name", None)
@@ -111,6 +118,9 @@ def make_data(
     train, held = _split(estimator, rows, labels, seed, given=VALIDATION in pairs)
     trained = None if weight is None else weight[train]
     target = _quantities(name, y[train], trained) if labels is None else _classes(name, estimator.classes_)
+    if "clipping" in recipe.pieces and isinstance(target, QuantityTarget):
+        numbers = _as_table(y[train])
+        target = replace(target, limits=np.array([numbers.min(axis=0), numbers.max(axis=0)]))
     encoder = _encoder(estimator, columns, name, train, trained)
     dtype = "float64" if len(rows) < FEW else "float32"
     inputs = encoder.transform(columns, dtype)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..callbacks import EarlyStopping, Metric
 from ..caller import warn_caller
 from ..errors import DivergenceError
 from ..history import History
+from ..initialisers import from_data
 from ..network import Network
 from ..population import fit_many
+from ..tables.encoded import QuantityColumn
+from ..tables.encoder import TableEncoder
 from ..tables.targets import ClassTarget
 from .metrics import OF_CLASS_SETS, OF_QUANTITY_SETS, ValidationMetric
 from .recipe import TabularRecipe, fit_arguments, network_arguments
@@ -44,16 +50,17 @@ def train(
     classes = isinstance(data.target, ClassTarget)
     n_outputs = len(data.target.classes) if isinstance(data.target, ClassTarget) else len(data.target.names)
     sizes = (data.training.X.shape[1], *recipe.hidden, n_outputs)
+    quantities = _quantities(data.encoder)
     arguments = {
         "sizes": sizes,
         "activation": [*[recipe.activation] * len(recipe.hidden), "softmax" if classes else "identity"],
         "loss": recipe.loss,
         "dtype": data.dtype if estimator.precision is None else "float32",
         "precision": estimator.precision,
-        **network_arguments(len(sizes) - 1),
+        **network_arguments(len(sizes) - 1, recipe, quantities),
     }
     callbacks = [*_evaluations(data, metric, recipe.epochs), *(estimator.callbacks or ())]
-    options = fit_arguments(sizes, recipe) | {
+    options = fit_arguments(sizes, recipe, quantities) | {
         "sample_weight": data.training.weight,
         "validation_data": _as_tuple(data.validation),
         "callbacks": callbacks,
@@ -61,8 +68,9 @@ def train(
         "n_threads": estimator.n_threads,
     }
     if len(seeds) == 1:
-        net = Network(**arguments, seed=seeds[0])
-        trained = Trained([net], [net.fit(data.training.X, data.training.y, **options)])
+        trained = _alone(data, arguments, options, seeds[0], recipe)
+    elif "data start" in recipe.pieces:
+        trained = _one_after_another(data, arguments, options, seeds, recipe)
     else:
         trained = _side_by_side(data, arguments | options, seeds)
     if any(history.stop_reason == "interrupted" for history in trained.histories):
@@ -76,14 +84,56 @@ def _as_tuple(rows: EncodedRows | None) -> tuple[Any, ...] | None:
     return (rows.X, rows.y) if rows.weight is None else (rows.X, rows.y, rows.weight)
 
 
+def _quantities(encoder: TableEncoder) -> list[int]:
+    """Return the columns of the inputs that hold quantities."""
+    places = np.cumsum([0, *(len(column.feature_names) for column in encoder.columns)]).tolist()
+    pairs = zip(encoder.columns, places[:-1], strict=True)
+    return [place for column, place in pairs if isinstance(column, QuantityColumn)]
+
+
+def _alone(
+    data: TabularData, arguments: dict[str, Any], options: dict[str, Any], seed: int, recipe: TabularRecipe
+) -> Trained:
+    net = Network(**arguments, seed=seed)
+    if "data start" in recipe.pieces:
+        from_data(net, data.training.X, seed)
+    return Trained([net], [net.fit(data.training.X, data.training.y, **options)])
+
+
+def _one_after_another(
+    data: TabularData, arguments: dict[str, Any], options: dict[str, Any], seeds: list[int], recipe: TabularRecipe
+) -> Trained:
+    """Train networks whose first weights come from the data, which `fit_many` does not draw."""
+    trained, error = Trained([], []), None
+    for seed in seeds:
+        own = options | {"callbacks": copy.deepcopy(options["callbacks"])}
+        try:
+            alone = _alone(data, arguments, own, seed, recipe)
+        except DivergenceError as diverged:
+            error = diverged
+            continue
+        trained.networks.extend(alone.networks)
+        trained.histories.extend(alone.histories)
+        if alone.histories[0].stop_reason == "interrupted":
+            break
+    if not trained.networks and error is not None:
+        raise error
+    _warn_of_diverged(len(seeds) - len(trained.networks) if error else 0, len(seeds))
+    return trained
+
+
+def _warn_of_diverged(count: int, whole: int) -> None:
+    if count:
+        warn_caller(f"{count} of {whole} networks diverged, and are left out")
+
+
 def _side_by_side(data: TabularData, arguments: dict[str, Any], seeds: list[int]) -> Trained:
     population = fit_many([{"seed": seed} for seed in seeds], data.training.X, data.training.y, **arguments)
     sound = [number for number, history in enumerate(population.histories) if history.stop_reason != "diverged"]
     if not sound:
         history = population.histories[0]
         raise DivergenceError("all networks diverged", epoch=history.epochs + 1, history=history)
-    if len(sound) < len(seeds):
-        warn_caller(f"{len(seeds) - len(sound)} of {len(seeds)} networks diverged, and are left out")
+    _warn_of_diverged(len(seeds) - len(sound), len(seeds))
     networks, histories = population.networks, population.histories
     return Trained([networks[number] for number in sound], [histories[number] for number in sound])
 

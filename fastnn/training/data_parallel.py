@@ -29,7 +29,7 @@ from .engine import Engine
 from .health import HealthMonitor
 from .loop import Hooks, TrainingRun, train
 from .options import FitOptions
-from .plan import KernelArguments, Metrics, TrainingPlan
+from .plan import KernelArguments, Metrics, TrainingPlan, with_schedules
 from .progress import make_progress_bar
 from .state import TrainingState
 from .thread_tuner import SingleThread
@@ -199,20 +199,23 @@ class DataParallelRun(TrainingRun):
         rates = plan.rates.between(first, last, plan.steps_per_epoch, plan.start_epoch, self.history)
         began = time.perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):
+            rule, stochastic = with_schedules(self.arguments.rule, self.arguments.stochastic, plan, first, last)
             for step in range(first, last):
-                self.take_step(step, rates[step - first])
+                self.take_step(step, rates[step - first], rule, stochastic)
                 if self._stop_agreed or self.stopped:
                     break
         return time.perf_counter() - began
 
-    def take_step(self, step: int, rate: Any) -> None:
+    def take_step(
+        self, step: int, rate: Any, rule: layout.UpdateRule, stochastic: layout.StochasticRegularization
+    ) -> None:
         """Make one update, and end the epoch where it is the last."""
         plan, arguments = self.plan, self.arguments
         epoch, batch = divmod(step, plan.steps_per_epoch)
         if self.order_epoch != epoch:
             self.prepare_order(epoch)
         start = batch * plan.batch_size
-        sums = self.own_gradient(epoch, start)
+        sums = self.own_gradient(epoch, start, rule, stochastic)
         requested = self.interruption.requested
         rounding = sums - sums.astype(self.sent.dtype)
         self.sent[-N_EXTRAS:] = [*sums, *rounding, requested]
@@ -231,13 +234,15 @@ class DataParallelRun(TrainingRun):
             self.records.state[layout.STOPPED] = 1
         elif weight > 0:
             self.summed_network.gradient[:] *= self.summed.dtype.type(1 / weight)
-            number = arguments.rule.steps_before + step + 1
-            train_loop.apply_gradient(self.summed_network, arguments.work, arguments.rule, rate, number)
+            number = rule.steps_before + step + 1
+            train_loop.apply_gradient(self.summed_network, arguments.work, rule, rate, number)
         self.records.state[layout.NEXT_STEP] = step + 1
         if batch == plan.steps_per_epoch - 1 and not self.stopped:
             self.end_epoch(rate)
 
-    def own_gradient(self, epoch: int, start: int) -> np.ndarray:
+    def own_gradient(
+        self, epoch: int, start: int, rule: layout.UpdateRule, stochastic: layout.StochasticRegularization
+    ) -> np.ndarray:
         """Write the gradient of this rank's rows, times their weight; return their loss, weight and correct answers."""
         plan, arguments = self.plan, self.arguments
         size = min(plan.batch_size, len(self.order) - start)
@@ -245,9 +250,9 @@ class DataParallelRun(TrainingRun):
             self.sent[:] = 0
             return np.zeros(3)
         records = self.records._replace(order=self.order, sums=np.zeros(3))
-        stochastic = arguments.stochastic._replace(seed=arguments.stochastic.seed ^ self.group.rank)
+        stochastic = stochastic._replace(seed=stochastic.seed ^ self.group.rank)
         train_loop.batch_gradient(
-            self.own_network, arguments.work, arguments.examples, records, start, size, arguments.rule,
+            self.own_network, arguments.work, arguments.examples, records, start, size, rule,
             stochastic, plan.start_epoch + epoch, threads.new_barrier(1),
         )  # fmt: skip
         self.own_network.gradient[:] *= self.sent.dtype.type(records.sums[1])

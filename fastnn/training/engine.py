@@ -24,9 +24,9 @@ from ..parameters import (
     MemoryLayout,
     aligned_zeros,
     flatten,
+    further_views,
     make_layout,
     make_workspace,
-    scale_view,
     split_wide_layers,
     unflatten,
     views,
@@ -64,8 +64,8 @@ class Engine:
         All parameters, laid out for the kernels: see `fastnn.parameters`.
     weights, biases : tuple of ndarray
         Views of the buffer: (n_out, n_in) and (n_out,) for each layer.
-    input_scales : ndarray
-        View of the buffer: the learned scale of each input, (n_in,), or empty.
+    further : dict of ndarray
+        Views of the buffer: all other parameters, by their names in `Spec.further_shapes`.
 
     Notes
     -----
@@ -79,8 +79,9 @@ class Engine:
         memory = make_layout(spec)
         self.buffer = aligned_zeros(memory.n_parameters, self.dtype)
         self.weights, self.biases = views(self.buffer, memory.table)
-        self.input_scales = scale_view(self.buffer, memory.table)
-        self.input_scales[:] = 1
+        self.further = further_views(self.buffer, memory.table, spec)
+        for name, part in self.further.items():
+            part[...] = 0 if name.startswith("embedding") else 1
         self._no_gradient = aligned_zeros(0, self.dtype)
         self._loss_parameters = inputs.read_only(np.full(spec.sizes[-1], spec.loss_setting, self.dtype))
         self._unperturbed = no_stochastic_regularization(self.buffer)
@@ -90,12 +91,12 @@ class Engine:
     @property
     def parameters(self) -> np.ndarray:
         """A copy of all parameters, in the order of `fastnn.parameters.flatten`."""
-        return flatten(self.weights, self.biases, self.input_scales)
+        return flatten(self.weights, self.biases, self.further.values())
 
     def set_parameters(self, vector: np.ndarray) -> None:
         """Write all parameters, and 0 into the padding, where a training that diverged leaves NaN."""
         self.buffer[:] = 0
-        unflatten(vector, self.weights, self.biases, self.input_scales)
+        unflatten(vector, self.weights, self.biases, self.further.values())
 
     def check_trainable(self) -> None:
         """Raise ValueError if gradient descent cannot train this network."""
@@ -122,6 +123,10 @@ class Engine:
         """Return the addresses of these kernels, and of the user's functions that the network has."""
         activations = tuple(activation_code(name) for name in self.spec.activation)
         return build_kernel_table(self.spec.dtype, kernels, activations, loss_code(self.spec.loss))
+
+    def prediction_table(self, sparse: bool = False) -> np.ndarray:
+        """Return the addresses of the kernels that predictions need."""
+        return self.kernel_table(required_for_prediction(sparse, self.spec.embedding is not None))
 
     def network_view(
         self,
@@ -198,7 +203,7 @@ class Engine:
             arguments = self._workspaces.direct
         except AttributeError:
             memory, work = self.workspace("small", self._max_direct_rows)
-            table = self.kernel_table(required_for_prediction())
+            table = self.prediction_table()
             predict_few = entry_point(predict.predict_few, self.dtype)
             arguments = predict_few, (memory.table, self.buffer, work.buffer, self.spec.input_scale, table)
             self._workspaces.direct = arguments
@@ -207,7 +212,7 @@ class Engine:
 
     def _predict_sparse(self, rows: inputs.Rows, out: np.ndarray) -> None:
         memory, work = self.workspace("predict", min(max(1, rows.n_rows), PREDICT_ROWS), sparse=True)
-        table = self.kernel_table(required_for_prediction(sparse=True))
+        table = self.prediction_table(sparse=True)
         examples = inputs.without_targets(rows, self.spec)
         flat = out.reshape(-1)
         predict.predict_sparse(flat, examples, memory.table, self.buffer, work.buffer, NO_ORDER, memory.block, table)
@@ -216,7 +221,7 @@ class Engine:
         parallel = rows.n_rows * self.spec.n_parameters > MIN_PARALLEL_WORK
         n_threads = threads.max_threads() if parallel else 1
         memory, work = self.workspace("predict", min(rows.n_rows, PREDICT_ROWS * n_threads))
-        table = self.kernel_table(required_for_prediction())
+        table = self.prediction_table()
         flat, source = out.reshape(-1), (rows.inputs, rows.kind, rows.stride, self.spec.input_scale)
         buffers = (memory.table, self.buffer, work.buffer, NO_ORDER)
         with threads.team_of(min(n_threads, memory.block)) as team:
@@ -234,13 +239,14 @@ class Engine:
     def activations(self, X: Any) -> list[np.ndarray]:
         """Return every neuron's activation: one array (n, neurons) per layer, the scaled input first."""
         rows = inputs.as_rows("X", inputs.as_numeric_array("X", X), self.spec)
-        sizes = self.spec.sizes
+        sizes = self.spec.widths
         parts: list[list[np.ndarray]] = [[] for _ in sizes]
         memory = self.memory(PREDICT_ROWS)
         work = make_workspace(memory, self.spec.dtype)
-        table = self.kernel_table(required_for_prediction())
+        table = self.prediction_table()
         out = np.empty(PREDICT_ROWS * sizes[-1], self.dtype)
-        itemsize = rows.inputs.size // max(1, (rows.n_rows - 1) * rows.stride + sizes[0]) if rows.n_rows else 1
+        n_in = self.spec.sizes[0]
+        itemsize = rows.inputs.size // max(1, (rows.n_rows - 1) * rows.stride + n_in) if rows.n_rows else 1
         offsets = [(memory.table[0, layout.INPUTS], memory.table[0, layout.LD_IN])]
         offsets += [(row[layout.OUTPUTS], row[layout.LD]) for row in memory.table]
         for start in range(0, rows.n_rows, PREDICT_ROWS):
@@ -257,9 +263,10 @@ class Engine:
 
     def compiled(self) -> Compiled:
         """Bundle the network for `fastnn.compiled.predict`, with a workspace of its own."""
+        self.spec.check_plain("fastnn.compiled")
         memory = self.memory(FEW_ROWS)
         work = make_workspace(memory, self.spec.dtype)
-        table = self.kernel_table(required_for_prediction())
+        table = self.prediction_table()
         return Compiled(memory.table, self.buffer, work.buffer, self.spec.input_scale, memory.block, table)
 
     def evaluate(self, examples: layout.Examples, n_threads: int | None = None) -> tuple[float, float]:
@@ -293,6 +300,8 @@ class Engine:
         outputs : ndarray of int64
             (n,) the output of each row; empty: its loss, and the examples have targets.
         """
+        if self.spec.embedding:
+            raise ValueError("input_gradients are not computed for networks with an embedding")
         out = np.empty((examples.n_rows, self.spec.sizes[0]), self.dtype)
         if not len(out):
             return out
@@ -314,7 +323,7 @@ class Engine:
 
     def step(self, examples: layout.Examples, learning_rate: float, frozen: Collection[int] = ()) -> float:
         """Make one update of gradient descent on all examples together; return the loss before it."""
-        gradient = self.gradient_buffer(examples.n_rows, not self.spec.learned_input_scale)
+        gradient = self.gradient_buffer(examples.n_rows, self.spec.fuses_updates)
         nothing = inputs.empty_examples(self.spec)
         return float(self._run(examples, nothing, 1, gradient, learning_rate, frozen, update=1).history[0, 0])
 

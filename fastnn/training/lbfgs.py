@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import DivergenceError
 from ..history import History
 from ..optimizers import LBFGS
-from ..parameters import buffer_to_vector, flatten, make_layout, scale_view, views
+from ..parameters import buffer_to_vector, flatten, further_views, make_layout, views
 from .dataset import Dataset
 from .engine import Engine
 from .loop import Callbacks
@@ -57,7 +57,7 @@ class LbfgsSolver:
         self.gradient = np.zeros_like(engine.buffer)
         table = make_layout(engine.spec).table
         self._gradient_parts = views(self.gradient, table)
-        self._scales_gradient = scale_view(self.gradient, table)
+        self._further_gradient = further_views(self.gradient, table, engine.spec).values()
         self.l2_factors = buffer_to_vector(self._l2_mask(), engine.spec).astype(np.float64) * options.regularization.l2
         self.evaluated: dict[float, tuple[float, float]] = {}  # loss and accuracy by the value of the objective
         self.best = engine.parameters
@@ -82,7 +82,7 @@ class LbfgsSolver:
                 part[number][...] = 0
         value = evaluated[0] + float(self.l2_factors @ np.square(vector)) / 2
         self.evaluated[value] = evaluated
-        return value, flatten(*self._gradient_parts, self._scales_gradient) + self.l2_factors * vector
+        return value, flatten(*self._gradient_parts, self._further_gradient) + self.l2_factors * vector
 
     def run(self, history: History) -> None:
         """Search to the end; the parameters are those of the last iteration, whatever ends it."""

@@ -15,7 +15,7 @@ from ..history import History
 from ..kernels import layout, losses, threads, train_loop
 from ..kernels.jit import COMPILED
 from .interrupts import Interruption
-from .plan import KernelArguments, Metrics, TrainingPlan
+from .plan import KernelArguments, Metrics, TrainingPlan, with_schedules
 from .state import TrainingState
 from .thread_tuner import ThreadTuner, step_work
 
@@ -208,13 +208,14 @@ class TrainingRun:
             first, last, plan.batch_size, plan.start_epoch, per_epoch, int(self.shuffle), plan.seed, 1,
             int(plan.on_divergence == "raise"),
         )  # fmt: skip
+        rule, stochastic = with_schedules(arguments.rule, arguments.stochastic, plan, first, last)
         n_epochs = (last - 1) // per_epoch + 1 - first // per_epoch
         records = self.records._replace(learning_rates=rates, history=np.full((n_epochs, 4), np.nan))
         began = time.perf_counter()
         team_steps = threads.run_on_team(
             train_loop.train, train_loop.train_member, train_loop.train_steps, n_threads,
             arguments.network, arguments.work, arguments.examples, arguments.validation, step_range,
-            arguments.rule, arguments.stochastic, records,
+            rule, stochastic, records,
         )  # fmt: skip
         seconds = time.perf_counter() - began
         self._team_steps.update(dict(enumerate(team_steps.tolist(), start=1)))

@@ -10,13 +10,18 @@ import numpy as np
 
 from ..augmentation import check_augmentation
 from ..checks import check_bool, check_int, check_non_negative
-from ..learning_rates import LearningRates, as_learning_rates
+from ..learning_rates import LearningRates, StepFactors, as_learning_rates, as_step_factors
 from ..optimizers import LBFGS, Optimizer, as_optimizer
 from ..spec import Spec
 from .update_rule import Regularization, make_regularization
 
 SMOOTHED_LOSSES = ("cross_entropy", "binary_cross_entropy")
 DEFAULT_BATCH_SIZE = 32
+KINDS = ("weights", "biases", "input_scales", "alphas", "embedding")
+"""Kinds of parameters that have factors of their own."""
+
+NEEDED = {"input_scales": "learned_input_scale", "alphas": "learned_activation", "embedding": "embedding"}
+"""Kind -> the argument of `Network` with which there are such parameters."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,11 @@ class FitOptions:
         The learning rate of each step.
     regularization : Regularization
     rate_factors : tuple of float
-        Of the learning rate: for each layer those of its weights and its biases, then that of the input scales;
-        empty: 1.
+        Of the learning rate: for each layer those of its weights and its biases, then that of the input scales, those
+        of the alphas of each hidden layer, that of the embedding; empty: 1.
+    decay_factors : tuple of float
+        Likewise, of the weight decay; empty: `rate_factors` for the weights, 0 for all else.
+    decay_schedule, dropout_schedule : StepFactors or None
     shuffle : bool
     drop_last : bool
     n_threads : int or None
@@ -46,6 +54,9 @@ class FitOptions:
     rates: LearningRates
     regularization: Regularization
     rate_factors: tuple[float, ...]
+    decay_factors: tuple[float, ...]
+    decay_schedule: StepFactors | None
+    dropout_schedule: StepFactors | None
     shuffle: bool
     drop_last: bool
     n_threads: int | None
@@ -73,6 +84,9 @@ def make_fit_options(
     ema_decay: Any = None,
     augmentation: Any = None,
     lr_factors: Any = None,
+    decay_factors: Any = None,
+    decay_schedule: Any = None,
+    dropout_schedule: Any = None,
     drop_last: Any = False,
 ) -> FitOptions:
     """Check the options of `Network.fit` for a network of this spec; ValueError or TypeError names the one.
@@ -102,7 +116,9 @@ def make_fit_options(
     drop_last = check_bool("drop_last", drop_last)
     if progress is not None:
         progress = check_bool("progress", progress)
-    rate_factors = _rate_factors(spec, lr_factors)
+    rate_factors = _factors(spec, "lr_factors", lr_factors, {})
+    by_kind = _factors(spec, "decay_factors", decay_factors, dict.fromkeys(KINDS[1:], 0.0))
+    schedules = _schedules(spec, chosen, decay_factors, decay_schedule, dropout_schedule)
     rates = (rate for rate in (learning_rate, chosen.learning_rate, chosen.default_rate) if rate is not None)
     resolved = as_learning_rates(next(rates), np.dtype(spec.dtype))
     if isinstance(chosen, LBFGS):
@@ -110,32 +126,48 @@ def make_fit_options(
         given |= {"lr_factors": lr_factors, "drop_last": drop_last or None}
         _check_lbfgs(spec, given, regularization)
     return FitOptions(
-        epochs, rows_per_update, chosen, resolved, regularization, rate_factors, shuffled, drop_last, n_threads,
-        on_divergence, progress,
+        epochs, rows_per_update, chosen, resolved, regularization, rate_factors, by_kind, *schedules, shuffled,
+        drop_last, n_threads, on_divergence, progress,
     )  # fmt: skip
 
 
-def _rate_factors(spec: Spec, lr_factors: Any) -> tuple[float, ...]:
-    """Return the factors of the learning rate, layer by layer; empty where all are 1."""
-    if lr_factors is None:
+def _schedules(
+    spec: Spec, optimizer: Optimizer, decay_factors: Any, decay_schedule: Any, dropout_schedule: Any
+) -> tuple[StepFactors | None, StepFactors | None]:
+    """Return the schedules of weight decay and dropout; raise where there is nothing for them to multiply."""
+    decay = as_step_factors("decay_schedule", decay_schedule)
+    dropout = as_step_factors("dropout_schedule", dropout_schedule, highest=1.0)
+    for name, value in (("decay_factors", decay_factors), ("decay_schedule", decay_schedule)):
+        if value is not None and not getattr(optimizer, "weight_decay", 0.0):
+            raise ValueError(f"{name} is for an optimizer with weight decay, such as fastnn.AdamW, got {optimizer!r}")
+    if dropout is not None and not any(spec.dropout):
+        raise ValueError(f"dropout_schedule is for networks with dropout, got {dropout_schedule!r} for one without")
+    return decay, dropout
+
+
+def _factors(spec: Spec, argument: str, given: Any, defaults: Mapping[str, float]) -> tuple[float, ...]:
+    """Return factors by kind of parameter, layer by layer; empty where none are given."""
+    if given is None:
         return ()
-    kinds = ("weights", "biases", "input_scales")
-    if not isinstance(lr_factors, Mapping) or not set(lr_factors) <= set(kinds):
-        raise TypeError(f"lr_factors must be a dict with keys among {', '.join(kinds)}, got {lr_factors!r:.200}")
+    if not isinstance(given, Mapping) or not set(given) <= set(KINDS):
+        raise TypeError(f"{argument} must be a dict with keys among {', '.join(KINDS)}, got {given!r:.200}")
     n_layers = len(spec.activation)
+    counts = dict(zip(KINDS, (n_layers, n_layers, 1, n_layers - 1, 1), strict=True))
     factors: dict[str, list[float]] = {}
-    for kind in kinds:
-        count, value = 1 if kind == "input_scales" else n_layers, lr_factors.get(kind, 1.0)
+    for kind, count in counts.items():
+        value = given.get(kind, defaults.get(kind, 1.0))
         values = (
             list(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else [value] * count
         )
         if len(values) != count:
-            raise ValueError(f"lr_factors[{kind!r}] must be a number or {count} numbers, got {len(values)}")
-        factors[kind] = [check_non_negative(f"lr_factors[{kind!r}]", number) for number in values]
-    if "input_scales" in lr_factors and not spec.learned_input_scale:
-        raise ValueError(f"lr_factors['input_scales'] is for networks with learned_input_scale, got {lr_factors!r}")
+            raise ValueError(f"{argument}[{kind!r}] must be a number or {count} numbers, got {len(values)}")
+        factors[kind] = [check_non_negative(f"{argument}[{kind!r}]", number) for number in values]
+    for kind, needed in NEEDED.items():
+        if kind in given and not getattr(spec, needed):
+            raise ValueError(f"{argument}[{kind!r}] is for networks with {needed}, got {given!r}")
     pairs = zip(factors["weights"], factors["biases"], strict=True)
-    return (*(factor for pair in pairs for factor in pair), *factors["input_scales"])
+    in_layers = [factor for pair in pairs for factor in pair]
+    return (*in_layers, *factors["input_scales"], *factors["alphas"], *factors["embedding"])
 
 
 def _check_lbfgs(spec: Spec, given: dict[str, Any], regularization: Regularization) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import inputs
 from ..callbacks.runner import CallbackRunner, check_callbacks
-from ..checks import check_int
+from ..checks import check_int, largest_number
 from ..errors import DivergenceError
 from ..history import History, check_monitor
 from ..learning_rates import LearningRates, as_learning_rates, evaluate_schedule
@@ -31,7 +31,7 @@ MAX_BATCHES = 1 << 20
 """Of an epoch, before a random draw would be repeated."""
 
 OPTIONS = {"optimizer", "n_threads", "on_divergence", "class_weight", "l1", "l2", "clip_norm", "max_norm"}
-OPTIONS |= {"label_smoothing", "input_noise", "ema_decay", "augmentation", "lr_factors"}
+OPTIONS |= {"label_smoothing", "input_noise", "ema_decay", "augmentation", "lr_factors", "decay_factors"}
 """Arguments of `fit` that mean the same for a stream."""
 
 
@@ -271,7 +271,7 @@ class StreamTraining:
         if isinstance(source, ReduceOnPlateau):
             return LearningRates(source.advance(self.history, self.plateau), dtype)
         if isinstance(source, Schedule):
-            return LearningRates(float(evaluate_schedule(source, np.array([time]), dtype)[0]), dtype)
+            return LearningRates(float(evaluate_schedule(source, np.array([time]), largest_number(dtype))[0]), dtype)
         return as_learning_rates(source(int(time)) if callable(source) else source, dtype)
 
 

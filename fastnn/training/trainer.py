@@ -217,18 +217,19 @@ def kernel_arguments(
     block = min(BLOCK_ROWS, max(batch_size, min(validation.n_rows, PREDICT_ROWS)))
     memory, work = engine.workspace("train", block, inputs.all_sparse(examples, validation))
     rule = make_update_rule(
-        options.optimizer, options.regularization, optimizer_state, memory.table, options.rate_factors
-    )
+        options.optimizer, options.regularization, optimizer_state, memory.table, options.rate_factors,
+        options.decay_factors,
+    )  # fmt: skip
     stochastic = make_stochastic_regularization(engine.spec, options.regularization, state.seed, block)
     kinds = (examples.kind, validation.kind)
-    scaled = engine.spec.learned_input_scale
-    gradient = engine.gradient_buffer(batch_size, fused and bool(rule.plain) and not scaled)
+    gradient = engine.gradient_buffer(batch_size, fused and bool(rule.plain) and engine.spec.fuses_updates)
     sparse = kinds[0] == gather.CSR
     table = with_float32_products(memory.table, 1) if sparse else memory.table
     if fused:  # a rank works on one thread, which has nothing to split
         table = split_wide_layers(table, min(batch_size, block), sparse)
     kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size), table)
-    kernel_table.compile_kernels(engine.spec.dtype, kernels | kernel_table.required_for_prediction())  # of its health
+    of_health = kernel_table.required_for_prediction(embedded=engine.spec.embedding is not None)
+    kernel_table.compile_kernels(engine.spec.dtype, kernels | of_health)
     network = engine.network_view(memory, gradient, kernels, state.frozen, table)
     examples = examples._replace(prefetch_distance=inputs.prefetch_distance(examples, batch_size))
     return KernelArguments(network, work, examples, validation, rule, stochastic)
@@ -250,7 +251,7 @@ def make_plan(
     """Return the plan of a training that begins at `start_epoch`."""
     return TrainingPlan(
         options.epochs, batch_size, steps_per_epoch, start_epoch, options.shuffle, state.seed, options.rates,
-        options.n_threads, options.on_divergence,
+        options.n_threads, options.on_divergence, options.decay_schedule, options.dropout_schedule,
     )  # fmt: skip
 
 

@@ -107,6 +107,7 @@ def make_update_rule(
     state: OptimizerState,
     table: np.ndarray,
     rate_factors: tuple[float, ...] = (),
+    decay_factors: tuple[float, ...] = (),
 ) -> layout.UpdateRule:
     """Pack optimizer and regularization settings for the kernels.
 
@@ -118,7 +119,7 @@ def make_update_rule(
         The kernels update its buffers in place.
     table : ndarray
         Layer table of the network.
-    rate_factors : tuple of float
+    rate_factors, decay_factors : tuple of float
         As in `FitOptions`.
 
     Raises
@@ -130,7 +131,7 @@ def make_update_rule(
     plain = isinstance(optimizer, SGD) and not any(
         (optimizer.momentum, settings.l1, settings.l2, settings.clip_norm, settings.ema_decay, rate_factors)
     )
-    n_norms = int((table[:, layout.N_IN] + 1).sum())
+    n_norms = int((table[:, layout.N_IN] + 1).sum() + table[0, layout.N_EMBEDDED])
     values: dict[str, Any] = {
         "method": optimizer.method,
         "plain": int(plain),
@@ -140,6 +141,7 @@ def make_update_rule(
         "max_norm": settings.max_norm,
         "ema_decay": settings.ema_decay,
         "rate_factors": np.array(rate_factors) if rate_factors else NO_FLOATS,
+        "decay_factors": np.array(decay_factors) if decay_factors else NO_FLOATS,
         "steps_before": state.steps,
         "norms": np.zeros(n_norms) if settings.clip_norm else NO_FLOATS,
         "moment1": state.moment1,
@@ -158,7 +160,8 @@ def plain_sgd_rule(parameters: np.ndarray) -> layout.UpdateRule:
     empty = parameters[:0]
     return layout.UpdateRule(
         method=optimizer_steps.SGD, plain=1, beta_1=0.0, beta_2=0.0, epsilon=0.0, nesterov=0,
-        epsilon_before_correction=0, weight_decay=0.0, l1=0.0, l2=0.0, penalty_per_batch=0.0, clip_norm=0.0,
+        epsilon_before_correction=0, weight_decay=0.0, decay_factors=NO_FLOATS, decay_schedule=NO_FLOATS,
+        first_scheduled=0, l1=0.0, l2=0.0, penalty_per_batch=0.0, clip_norm=0.0,
         max_norm=0.0, ema_decay=0.0, rate_factors=NO_FLOATS, steps_before=0, norms=NO_FLOATS,
         moment1=empty, moment2=empty, ema=empty,
     )  # fmt: skip

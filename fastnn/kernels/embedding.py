@@ -1,0 +1,62 @@
+"""Periodic embeddings: beside an input x, W cos(2 pi f x + p) + c with parameters of its own.
+
+The parameters of an embedded input lie together: f and p, (n_frequencies,) each, W, (n_functions, n_frequencies), and
+c, (n_functions,). What they give stands behind the inputs in the rows that the first layer takes.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .argument_types import Floats, Int64Matrix
+from .elementary import cos_and_sin_of_turns
+from .intrinsics import multiply_add
+from .jit import kernel
+from .layout import (
+    EMBEDDING,
+    EMBEDDING_COSINES,
+    EMBEDDING_STRIDE,
+    GRADIENT_INPUTS,
+    LD_IN,
+    N_EMBEDDED,
+    N_FIELDS,
+    N_FREQUENCIES,
+    N_FUNCTIONS,
+    N_GATHERED,
+)
+from .registry import Slot, linked_kernel
+
+TURN = 2 * math.pi
+
+
+@kernel
+def compute_waves(cosines, sines, parameters, start, x, n_frequencies):
+    """Compute cosines, sines: (n_frequencies,) of 2 pi f x + p; f at parameters[start:], then p."""
+    f = parameters[start : start + n_frequencies]
+    p = parameters[start + n_frequencies : start + 2 * n_frequencies]
+    inverse = parameters.dtype.type(1 / TURN)
+    for h in range(n_frequencies):
+        cosines[h], sines[h] = cos_and_sin_of_turns(multiply_add(f[h], x, p[h] * inverse))
+
+
+@linked_kernel(Slot.EMBED_INPUTS, (Floats, Floats, Int64Matrix, int, int))
+def embed_inputs(buffer, parameters, table, first, last):
+    """Compute buffer[GRADIENT_INPUTS]: rows first..last of the columns behind the inputs, W cos(2 pi f x + p) + c."""
+    layer = table[0]
+    ld, n_frequencies, n_functions = layer[LD_IN], layer[N_FREQUENCIES], layer[N_FUNCTIONS]
+    for r in range(first, last):
+        row = buffer[layer[GRADIENT_INPUTS] + r * ld : layer[GRADIENT_INPUTS] + (r + 1) * ld]
+        waves = layer[EMBEDDING_COSINES] + r * 2 * n_frequencies
+        cosines = buffer[waves : waves + n_frequencies]
+        sines = buffer[waves + n_frequencies : waves + 2 * n_frequencies]
+        for e in range(layer[N_EMBEDDED]):
+            start = layer[EMBEDDING] + e * layer[EMBEDDING_STRIDE]
+            compute_waves(cosines, sines, parameters, start, row[layer[N_FIELDS + e]], n_frequencies)
+            weights = start + 2 * n_frequencies
+            out = row[layer[N_GATHERED] + e * n_functions : layer[N_GATHERED] + (e + 1) * n_functions]
+            for k in range(n_functions):
+                w = parameters[weights + k * n_frequencies : weights + (k + 1) * n_frequencies]
+                total = parameters[weights + n_functions * n_frequencies + k]
+                for h in range(n_frequencies):
+                    total = multiply_add(w[h], cosines[h], total)
+                out[k] = total

@@ -1,0 +1,106 @@
+"""The gradient of periodic embeddings: deltas of what they give, then sums over the rows by embedded input."""
+
+from __future__ import annotations
+
+from .argument_types import Floats, Int64Matrix
+from .backward import delta_below
+from .embedding import TURN, compute_waves
+from .jit import kernel
+from .layout import (
+    EMBEDDING,
+    EMBEDDING_DELTAS,
+    EMBEDDING_STRIDE,
+    FROZEN,
+    GRADIENT_INPUTS,
+    INPUT_SCALES,
+    LD_IN,
+    N_EMBEDDED,
+    N_FIELDS,
+    N_FREQUENCIES,
+    N_FUNCTIONS,
+    N_GATHERED,
+    N_IN,
+    ZEROS,
+    NetworkView,
+    Workspace,
+)
+from .registry import Slot, linked_kernel
+from .simd import VECTOR_BYTES
+from .weight_gradient import partition_start
+
+
+@linked_kernel(Slot.EMBEDDING_DELTAS, (Floats, Floats, Floats, Int64Matrix, int, int))
+def embedding_deltas(buffer, scratch, parameters, table, first, last):
+    """Compute buffer[EMBEDDING_DELTAS]: rows first..last of the deltas of what the embeddings give, s (delta W^T)."""
+    layer = table[0]
+    n_in, ld = layer[N_IN], layer[LD_IN]
+    lanes = VECTOR_BYTES // buffer.itemsize
+    left, right = layer[N_GATHERED] // lanes * lanes, (n_in + lanes - 1) // lanes * lanes
+    one, zero = buffer.dtype.type(1), buffer.dtype.type(0)
+    for r in range(first, last):
+        row = buffer[layer[EMBEDDING_DELTAS] + r * ld : layer[EMBEDDING_DELTAS] + (r + 1) * ld]
+        for k in range(left, right):
+            scale = parameters[layer[INPUT_SCALES] + k] if layer[INPUT_SCALES] >= 0 else one
+            row[k] = scale if k < n_in else zero
+    delta_below(buffer, scratch, parameters, layer, layer[EMBEDDING_DELTAS], -1, first, last, left, right)
+
+
+@kernel
+def add_embedding_gradient(gradient, parameters, cosines, sines, delta, start, x, n_frequencies, n_functions):
+    """Update gradient: plus that of one embedded input of one row, at [start:] as its parameters.
+
+    delta: (n_functions,) of what the embedding gives. cosines, sines: (n_frequencies,) scratch.
+
+    With q_h = -sin_h sum_k W_kh delta_k: dW_kh = delta_k cos_h, dc_k = delta_k, dp_h = q_h, df_h = 2 pi x q_h.
+    """
+    compute_waves(cosines, sines, parameters, start, x, n_frequencies)
+    weights = start + 2 * n_frequencies
+    for k in range(n_functions):
+        d = delta[k]
+        g = gradient[weights + k * n_frequencies : weights + (k + 1) * n_frequencies]
+        for h in range(n_frequencies):
+            g[h] += d * cosines[h]
+        gradient[weights + n_functions * n_frequencies + k] += d
+    cosines[:] = 0
+    for k in range(n_functions):
+        d, w = delta[k], parameters[weights + k * n_frequencies : weights + (k + 1) * n_frequencies]
+        for h in range(n_frequencies):
+            cosines[h] += w[h] * d
+    of_f = gradient[start : start + n_frequencies]
+    of_p = gradient[start + n_frequencies : start + 2 * n_frequencies]
+    turn = x * parameters.dtype.type(TURN)
+    for h in range(n_frequencies):
+        q = -sines[h] * cosines[h]
+        of_p[h] += q
+        of_f[h] += turn * q
+
+
+@kernel
+def owned_embeddings(layer, thread, team_size):
+    """Return the range of the embedded inputs whose parameters a thread owns."""
+    count = layer[N_EMBEDDED]
+    return partition_start(count, thread, team_size), partition_start(count, thread + 1, team_size)
+
+
+@linked_kernel(Slot.EMBEDDING_GRADIENT_PASS, (NetworkView, Workspace, int, int, int, int))
+def embedding_gradient_pass(network, work, n_rows, thread, team_size, first_block):
+    """Update gradient: one thread's part of the embeddings, plus that of a block's rows, in their order."""
+    layer, buffer = network.table[0], work.buffer
+    if layer[FROZEN]:
+        return
+    ld, n_frequencies, n_functions = layer[LD_IN], layer[N_FREQUENCIES], layer[N_FUNCTIONS]
+    scratch = work.scratch[thread * work.scratch_size + ZEROS : (thread + 1) * work.scratch_size]
+    cosines, sines = scratch[:n_frequencies], scratch[n_frequencies : 2 * n_frequencies]
+    first, last = owned_embeddings(layer, thread, team_size)
+    for e in range(first, last):
+        start = layer[EMBEDDING] + e * layer[EMBEDDING_STRIDE]
+        if first_block:
+            network.gradient[start : start + layer[EMBEDDING_STRIDE]] = 0
+        column, function = layer[N_FIELDS + e], layer[N_GATHERED] + e * n_functions
+        for r in range(n_rows):
+            x = buffer[layer[GRADIENT_INPUTS] + r * ld + column]
+            deltas = layer[EMBEDDING_DELTAS] + r * ld + function
+            add_embedding_gradient(
+                network.gradient, network.parameters, cosines, sines, buffer[deltas : deltas + n_functions], start, x,
+                n_frequencies, n_functions,
+            )  # fmt: skip

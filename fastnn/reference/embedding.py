@@ -1,0 +1,48 @@
+"""Periodic embeddings of numbers, and the gradient by their parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .activations import Array
+
+
+def periodic_embedding(X: Array, frequencies: Array, phases: Array, weights: Array, biases: Array) -> Array:
+    """Return W cos(2 pi f x + p) + c of every embedded input, those of the first before those of the second.
+
+    Parameters
+    ----------
+    X : ndarray (n, count)
+    frequencies, phases : ndarray (count, n_frequencies)
+    weights : ndarray (count, n_outputs, n_frequencies)
+    biases : ndarray (count, n_outputs)
+
+    Returns
+    -------
+    ndarray (n, count * n_outputs)
+    """
+    angles = 2 * np.pi * X[:, :, None] * frequencies + phases
+    functions: Array = np.einsum("ekh,reh->rek", weights, np.cos(angles)) + biases
+    return functions.reshape(len(X), -1)
+
+
+def periodic_embedding_gradients(
+    X: Array, delta: Array, frequencies: Array, phases: Array, weights: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Return the gradients by frequencies, phases, weights and biases, summed over the rows.
+
+    With q_h = -sin(2 pi f_h x + p_h) sum_k W_kh delta_k: df_h = 2 pi x q_h, dp_h = q_h, dW_kh = delta_k cos(...),
+    dc_k = delta_k.
+
+    Parameters
+    ----------
+    X, frequencies, phases, weights
+        As of `periodic_embedding`.
+    delta : ndarray (n, count * n_outputs)
+        Derivative by what that returns.
+    """
+    delta = delta.reshape(len(X), *weights.shape[:2])
+    angles = 2 * np.pi * X[:, :, None] * frequencies + phases
+    q = -np.sin(angles) * np.einsum("ekh,rek->reh", weights, delta)
+    by_weights = np.einsum("rek,reh->ekh", delta, np.cos(angles))
+    return 2 * np.pi * np.einsum("re,reh->eh", X, q), q.sum(axis=0), by_weights, delta.sum(axis=0)
