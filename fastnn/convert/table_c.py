@@ -11,7 +11,7 @@ from ..io.files import write_bytes
 from ..io.model_file import SavedModel
 from ..tables.encoded import YEAR, CategoryColumn, DateColumn, EncodedColumn, QuantityColumn
 from ..tables.encoder import TableEncoder
-from ..tables.targets import ClassTarget, QuantityTarget
+from ..tables.targets import ClassTarget, QuantityTarget, check_exportable
 from .c_source import c_string, check_identifier, identifier_of, source
 
 __all__ = ["table_source", "write"]
@@ -66,6 +66,7 @@ def write(
 
 def table_source(model: SavedModel, encoder: TableEncoder, target: ClassTarget | QuantityTarget, name: str) -> str:
     """Return the text of the file, whose functions' names begin with `name`."""
+    check_exportable(target)
     number = "float" if model.spec.dtype == "float32" else "double"
     network = source(replace(model, table=None), f"{name}_network")
     encode = _encode(encoder, number, name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ..checks import check_levels
 from ..errors import FileFormatError
 from .columns import Column, Texts, as_texts, missing_rows, number_text
 from .numbers import PLAIN, NumberFormat, format_of
@@ -15,7 +16,7 @@ from .numbers import PLAIN, NumberFormat, format_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ClassTarget", "QuantityTarget", "make_target", "target_from_state"]
+__all__ = ["ClassTarget", "QuantityTarget", "check_exportable", "make_target", "target_from_state"]
 
 FEW = 12
 """Whole numbers of at most that many different values are classes, with five rows each on average."""
@@ -92,6 +93,9 @@ class QuantityTarget:
         Why they are quantities, in a few words.
     limits : ndarray of float64, (2, n_outputs), or None
         Smallest and largest answer: those beyond are clipped. None: answers are as the network gives them.
+    levels : tuple of float
+        Of the quantiles that the columns are of one quantity; each row's answers are sorted by them. Empty: the columns
+        are quantities of their own.
     """
 
     names: tuple[str, ...]
@@ -100,6 +104,7 @@ class QuantityTarget:
     format: NumberFormat = PLAIN
     reason: str = ""
     limits: NDArray[np.float64] | None = None
+    levels: tuple[float, ...] = ()
 
     def numbers(self, columns: Mapping[str, Column]) -> NDArray[np.float64]:
         """Return the quantities, (n, n_outputs), NaN where one is missing or no number."""
@@ -112,7 +117,11 @@ class QuantityTarget:
     def values(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
         """Return the quantities that a network's outputs stand for."""
         numbers = np.asarray(outputs, np.float64) * self.std + self.mean
-        return numbers if self.limits is None else np.clip(numbers, *self.limits)
+        if self.limits is not None:
+            numbers = np.clip(numbers, *self.limits)
+        if self.levels:
+            numbers[:, np.argsort(self.levels, kind="stable")] = np.sort(numbers, axis=1)
+        return numbers
 
     def state(self) -> dict[str, Any]:
         """Return the target as plain data, which `target_from_state` turns back."""
@@ -124,7 +133,16 @@ class QuantityTarget:
             "format": self.format.as_dict(),
             "reason": self.reason,
             **({} if self.limits is None else {"limits": self.limits.tolist()}),
+            **({"levels": list(self.levels)} if self.levels else {}),
         }
+
+
+def check_exportable(target: ClassTarget | QuantityTarget) -> None:
+    """Raise ValueError for a target whose answers the exported formats cannot give."""
+    if isinstance(target, QuantityTarget) and target.levels:
+        raise ValueError(
+            "quantiles are sorted in every row, which C and ONNX files do not do; export the network alone"
+        )
 
 
 def _loose(text: str) -> str:
@@ -300,6 +318,10 @@ def target_from_state(state: Any) -> ClassTarget | QuantityTarget:
         limits = np.array(state["limits"], np.float64) if "limits" in state else None
         if limits is not None and not (limits.shape == (2, len(names)) and _are_ordered(*limits)):
             raise ValueError("limits must be the smallest and the largest answer of each name, and finite")
-        return QuantityTarget(names, mean, std, NumberFormat.from_state(state["format"]), str(state["reason"]), limits)
+        levels = check_levels("levels", state["levels"]) if "levels" in state else ()
+        if levels and len(levels) != len(names):
+            raise ValueError("levels must be one for each name")
+        numbers = NumberFormat.from_state(state["format"])
+        return QuantityTarget(names, mean, std, numbers, str(state["reason"]), limits, levels)
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"target: {error!r:.200}") from None

@@ -149,11 +149,12 @@ class TabularEstimator(BaseEstimator):
         if data.validation is not None:
             rows = data.validation
             outputs = self._outputs_of(rows.X)
-            if isinstance(data.target, QuantityTarget) and data.target.limits is not None:
-                outputs = data.target.standardised(data.target.values(outputs))
+            target = data.target
+            if isinstance(target, QuantityTarget) and (target.limits is not None or target.levels):
+                outputs = target.standardised(target.values(outputs))
             score = metric.function(rows.y, outputs, rows.weight)
-            if isinstance(data.target, QuantityTarget) and len(data.target.names) == 1 and metric.has_unit:
-                score *= float(data.target.std[0])
+            if isinstance(target, QuantityTarget) and (len(target.names) == 1 or target.levels) and metric.has_unit:
+                score *= float(target.std[0])
             self.best_validation_score_ = score
 
     def _outputs_of(self, inputs: NDArray[Any]) -> NDArray[Any]:

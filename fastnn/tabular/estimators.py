@@ -11,10 +11,12 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 
 from ..calibration import calibrate
+from ..checks import check_levels
 from ..compat.estimators.scikit_learn import Interval, StrOptions
+from ..losses import Quantile
 from . import recipe
 from .base import CONSTRAINTS, TabularEstimator, set_arguments
-from .metrics import OF_CLASSES, OF_QUANTITIES, ValidationMetric
+from .metrics import OF_CLASSES, OF_QUANTITIES, Pinball, ValidationMetric
 from .recipe import TabularRecipe
 from .request import FEW, TabularData
 from .training import Trained
@@ -222,12 +224,17 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
     validation_fraction : float or None, default 0.2
         Fraction of the rows that is held out to choose the best epoch. None, and fewer than 50 rows: none are held out,
         and the last epoch is kept.
-    validation_metric : {"rmse", "mae", "r2"}, default "rmse"
-        What chooses it: the last of the epochs that are best.
+    validation_metric : {"rmse", "mae", "r2", "pinball"}, optional
+        What chooses it: the last of the epochs that are best. None: "rmse"; with `quantiles` "pinball", which is theirs
+        alone.
     n_ensemble : int, default 1
         Networks that are trained side by side with other seeds, whose outputs are averaged.
     categorical_features, random_state, verbose, callbacks, n_threads, precision
         As in `TabularClassifier`.
+    quantiles : sequence of float, optional
+        Levels between 0 and 1, such as [0.1, 0.5, 0.9]: one network learns these quantiles of the target by the
+        quantile loss. `predict` returns a column for each, sorted in every row, so that they never cross; `score` is
+        then the mean of `sklearn.metrics.d2_pinball_score`. None: the mean is learned.
     variant : {"td_s", "td"}, default "td_s"
         As in `TabularClassifier`; "td" clips answers to the range of the training targets.
 
@@ -251,7 +258,8 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
     predicts_quantities = True
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
-        "validation_metric": [StrOptions(set(OF_QUANTITIES))],
+        "validation_metric": [None, StrOptions({*OF_QUANTITIES, "pinball"})],
+        "quantiles": [None, "array-like"],
     }
 
     def __init__(
@@ -263,7 +271,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         learning_rate_init: float | None = None,
         max_iter: int = 256,
         validation_fraction: float | None = 0.2,
-        validation_metric: str = "rmse",
+        validation_metric: str | None = None,
         n_ensemble: int = 1,
         categorical_features: Any = None,
         random_state: Any = None,
@@ -272,6 +280,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         n_threads: int | None = None,
         precision: str | None = None,
         variant: str = "td_s",
+        quantiles: Any = None,
     ) -> None:
         set_arguments(self, locals())
 
@@ -279,6 +288,29 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+    def _recipe(self) -> TabularRecipe:
+        chosen = super()._recipe()
+        return chosen if self.quantiles is None else replace(chosen, loss=Quantile(self.quantiles))
+
+    def _metric(self) -> ValidationMetric:
+        given = self.validation_metric
+        if self.quantiles is None:
+            if given == "pinball":
+                raise ValueError("validation_metric='pinball' is for quantiles, got quantiles=None")
+            return self.metrics[given or "rmse"]
+        if given not in (None, "pinball"):
+            raise ValueError(f"quantiles are chosen by validation_metric='pinball', got {given!r}")
+        levels = check_levels("quantiles", self.quantiles)
+        return ValidationMetric("val_loss", Pinball(levels).loss, from_fit=True, has_unit=True)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R2, or the mean of the quantiles' D2; X as in `predict`."""
+        if self.quantiles is None:
+            return float(super().score(X, y, sample_weight))
+        predicted = self.predict(X).reshape(len(y), -1)
+        truth = np.repeat(np.asarray(y, np.float64).reshape(len(y), 1), predicted.shape[1], axis=1)
+        return Pinball(check_levels("quantiles", self.quantiles)).score(truth, predicted, sample_weight)
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Return the quantities of each row.

@@ -7,12 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import balanced_accuracy_score, mean_absolute_error, r2_score, roc_auc_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    d2_pinball_score,
+    mean_absolute_error,
+    mean_pinball_loss,
+    r2_score,
+    roc_auc_score,
+)
+
+from ..tables.targets import ClassTarget, QuantityTarget
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["OF_CLASSES", "OF_CLASS_SETS", "OF_QUANTITIES", "OF_QUANTITY_SETS", "ValidationMetric"]
+__all__ = ["OF_CLASSES", "OF_QUANTITIES", "Pinball", "ValidationMetric", "of_sets"]
+
+
+Measure = Callable[[Any, Any, Any], float]
+"""(y, outputs, weight), see `ValidationMetric` -> how good the outputs are."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,7 @@ class ValidationMetric:
     """
 
     column: str
-    function: Callable[[Any, Any, Any], float]
+    function: Measure
     from_fit: bool = False
     has_unit: bool = False
 
@@ -87,6 +100,28 @@ def r2(y: NDArray[Any], outputs: NDArray[Any], weight: NDArray[Any] | None) -> f
     return float(r2_score(y, outputs, sample_weight=weight))
 
 
+@dataclass(frozen=True)
+class Pinball:
+    """Measures of quantiles: y and outputs have a column for each level, of which those of y are the same.
+
+    Attributes
+    ----------
+    levels : tuple of float
+    """
+
+    levels: tuple[float, ...]
+
+    def loss(self, y: NDArray[Any], outputs: NDArray[Any], weight: NDArray[Any] | None) -> float:
+        """Return the mean over rows and levels of q (y - a) if y > a, else (1 - q) (a - y)."""
+        columns = zip(self.levels, y.T, outputs.T, strict=True)
+        return float(np.mean([mean_pinball_loss(t, a, sample_weight=weight, alpha=q) for q, t, a in columns]))
+
+    def score(self, y: NDArray[Any], outputs: NDArray[Any], weight: NDArray[Any] | None) -> float:
+        """Return the mean over the levels of 1 less the loss over that of the best constant, D2."""
+        columns = zip(self.levels, y.T, outputs.T, strict=True)
+        return float(np.mean([d2_pinball_score(t, a, sample_weight=weight, alpha=q) for q, t, a in columns]))
+
+
 OF_CLASSES = {
     "error": ValidationMetric("val_accuracy", error, from_fit=True),
     "balanced_error": ValidationMetric("val_balanced_error", balanced_error),
@@ -98,6 +133,15 @@ OF_QUANTITIES = {
     "mae": ValidationMetric("val_mae", mae, has_unit=True),
     "r2": ValidationMetric("val_r2", r2),
 }
-OF_CLASS_SETS = {"loss": log_loss, "score": accuracy}
-OF_QUANTITY_SETS = {"loss": squared_error, "score": r2}
+OF_CLASS_SETS: dict[str, Measure] = {"loss": log_loss, "score": accuracy}
+OF_QUANTITY_SETS: dict[str, Measure] = {"loss": squared_error, "score": r2}
 """What is known of the sets that `fit` evaluates."""
+
+
+def of_sets(target: ClassTarget | QuantityTarget) -> dict[str, Measure]:
+    """Return the loss and the score of the sets that `fit` evaluates."""
+    if isinstance(target, ClassTarget):
+        return OF_CLASS_SETS
+    if target.levels:
+        return {"loss": Pinball(target.levels).loss, "score": Pinball(target.levels).score}
+    return OF_QUANTITY_SETS

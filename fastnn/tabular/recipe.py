@@ -39,7 +39,7 @@ class TabularRecipe:
         Neurons of each hidden layer.
     activation : str
         Of the hidden layers.
-    loss : str
+    loss : str or fastnn.losses.Quantile
     rate : float
         The highest learning rate.
     epochs, batch_size : int
@@ -53,7 +53,7 @@ class TabularRecipe:
 
     hidden: tuple[int, ...]
     activation: str
-    loss: str
+    loss: Any
     rate: float
     epochs: int = 256
     batch_size: int = 256

@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight
 
 from ..caller import warn_caller
+from ..checks import check_levels
 from ..compat.estimators.examples import check_sample_weight, class_factors
 from ..compat.estimators.request import VALIDATION
 from ..compat.estimators.scikit_learn import validate_data
@@ -117,7 +118,12 @@ def make_data(
         rows = np.flatnonzero(weight)
     train, held = _split(estimator, rows, labels, seed, given=VALIDATION in pairs)
     trained = None if weight is None else weight[train]
-    target = _quantities(name, y[train], trained) if labels is None else _classes(name, estimator.classes_)
+    if estimator.predicts_quantities:
+        y = _for_each_level(_as_table(y), estimator.quantiles)
+    target = _classes(name, estimator.classes_) if labels is not None else _quantities(name, y[train], trained)
+    if isinstance(target, QuantityTarget) and estimator.quantiles is not None:
+        levels = check_levels("quantiles", estimator.quantiles)
+        target = replace(target, names=tuple(f"{name} q{level:g}" for level in levels), levels=levels)
     if "clipping" in recipe.pieces and isinstance(target, QuantityTarget):
         numbers = _as_table(y[train])
         target = replace(target, limits=np.array([numbers.min(axis=0), numbers.max(axis=0)]))
@@ -139,6 +145,15 @@ def _target_name(given: Any, columns: dict[str, Column]) -> str:
 
 def _as_table(y: NDArray[Any]) -> NDArray[np.float64]:
     return y.reshape(len(y), -1).astype(np.float64)
+
+
+def _for_each_level(y: NDArray[np.float64], quantiles: Any) -> NDArray[np.float64]:
+    """Return a column of the target for each quantile that is wanted of it; the table as it is for None."""
+    if quantiles is None:
+        return y
+    if y.shape[1] != 1:
+        raise ValueError(f"quantiles are of one quantity, got y with {y.shape[1]} columns")
+    return np.repeat(y, len(check_levels("quantiles", quantiles)), axis=1)
 
 
 def _labels(estimator: Any, y: Any) -> NDArray[np.int64]:
@@ -237,7 +252,7 @@ def _evaluated(
             raise ValueError(f"X and y must have as many rows, got {len(inputs)} and {len(y)}")
         if isinstance(target, ClassTarget):
             return EncodedRows(inputs, _known_labels(column_or_1d(y), estimator.classes_))
-        numbers = _as_table(y)
+        numbers = _for_each_level(_as_table(y), estimator.quantiles)
         if numbers.shape[1] != len(target.names) or not np.isfinite(numbers).all():
             raise ValueError(f"y must have {len(target.names)} columns of finite numbers, got shape {y.shape}")
         return EncodedRows(inputs, target.standardised(numbers))

@@ -19,7 +19,7 @@ from ..population import fit_many
 from ..tables.encoded import QuantityColumn
 from ..tables.encoder import TableEncoder
 from ..tables.targets import ClassTarget
-from .metrics import OF_CLASS_SETS, OF_QUANTITY_SETS, ValidationMetric
+from .metrics import ValidationMetric, of_sets
 from .recipe import TabularRecipe, fit_arguments, network_arguments
 from .request import EncodedRows, TabularData
 
@@ -140,11 +140,10 @@ def _side_by_side(data: TabularData, arguments: dict[str, Any], seeds: list[int]
 
 def _evaluations(data: TabularData, metric: ValidationMetric, epochs: int) -> list[Any]:
     """Return what evaluates the sets after every epoch, and what keeps the last of the best epochs."""
-    evaluated = OF_CLASS_SETS if isinstance(data.target, ClassTarget) else OF_QUANTITY_SETS
     found: list[Any] = [
         _metric(set_column(number, name), function, rows)
         for number, rows in enumerate(data.sets)
-        for name, function in evaluated.items()
+        for name, function in of_sets(data.target).items()
     ]
     if data.validation is None:
         return found
