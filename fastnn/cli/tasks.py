@@ -61,8 +61,8 @@ def recipe_for_table(n_rows: int, n_inputs: int, *, classes: bool, images: bool 
     if not images and not curve:
         chosen = CLASSES if classes else QUANTITIES
         return Recipe(
-            **vars(chosen), optimizer="adam", monitor="val_loss", patience=None,
-            tabular=True,
+            chosen.hidden, chosen.activation, chosen.loss, chosen.epochs, chosen.batch_size, chosen.rate, "adam",
+            patience=None, label_smoothing=chosen.label_smoothing, tabular=True,
         )  # fmt: skip
     batch_size = int(np.clip(2 ** round(np.log2(max(n_rows, 1) / 50)), 8, LARGEST_BATCH))
     epochs = int(np.clip(TABLE_UPDATES * batch_size / max(n_rows, 1), FEWEST_EPOCHS, MOST_EPOCHS))
