@@ -30,7 +30,8 @@ def test_every_library_reaches_the_loss_of_the_specification(name, case):
     except (ImportError, UnsupportedError) as error:
         pytest.skip(str(error))
     expected = LIBRARIES["NumPy"](case)(1, False)
-    assert train(1, False) == pytest.approx(expected, rel=1e-4)  # float32 sums in other orders
+    # float32 sums in other orders; operands of 8 bits, whose errors cancel in part
+    assert train(1, False) == pytest.approx(expected, rel=1e-2 if name.endswith(runner.ROUNDED) else 1e-4)
     assert train(5, True) < expected
 
 

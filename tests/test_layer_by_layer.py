@@ -82,13 +82,12 @@ OPTIONS = {
 }
 
 
-def train(kind, options, dropout=0.0, learned_input_scale=False, dtype="float32"):
+def train(kind, options, **network):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(300, SIZES[0])), rng.integers(0, SIZES[-1], 300)
     net = fastnn.Network(
-        SIZES, activation=["relu", "tanh", "sigmoid", "softmax"], loss="cross_entropy", seed=1, dtype=dtype,
-        dropout=dropout, learned_input_scale=learned_input_scale,
-    )  # fmt: skip
+        SIZES, activation=["relu", "tanh", "sigmoid", "softmax"], loss="cross_entropy", seed=1, **network
+    )
     given = {"epochs": 2, "batch_size": 32, "learning_rate": 0.01, "validation_data": (kind(X[:40]), y[:40])}
     history = net.fit(kind(X), y, n_threads=3, **given | options)
     return bits(net.parameters, net.gradients(kind(X), y, flat=True), *(history[name] for name in history))

@@ -41,6 +41,9 @@ FILES = {  # file: (target, classes or None for a quantity, columns left out, le
     "kc_house.csv": ("price", None, {"id"}, 0.8),
     "AmesHousing.txt": ("SalePrice", None, {"Order", "PID"}, 0.75),
 }
+LARGE = ("adult.data", "bank-full.csv", "LetterRecognition.csv", "kc_house.csv")
+"""Files on which the command's own 256 epochs take most of the suite's time."""
+
 SEPARATORS = {"bank-full.csv": ";", "AmesHousing.txt": "\t"}
 
 pytestmark = [
@@ -56,6 +59,7 @@ def trained(request, tmp_path_factory):
     path, folder, printed = FOLDER / request.param, tmp_path_factory.mktemp("runs"), io.StringIO()
     target = FILES[request.param][0]
     options = [] if target.startswith("column ") else ["--target", target]
+    options += ["--epochs", "48"] if request.param in LARGE else []
     with contextlib.redirect_stdout(printed):
         assert main(["train", str(path), "-o", str(folder), *options]) == 0
     return path, folder, printed.getvalue()
