@@ -36,7 +36,7 @@ def draw(runs: list[dict[str, Any]]) -> Any:
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_yticks([], minor=True)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small", frameon=False)
+    axes.legend(fontsize="small", frameon=False, loc="lower left")
     return figure
 
 
