@@ -17,7 +17,7 @@ from . import (
     preprocessing,
     schedules,
 )
-from .embeddings import PeriodicEmbedding
+from .embeddings import CategoryEmbedding, PeriodicEmbedding
 from .errors import DivergenceError, FileFormatError, TrainingWarning
 from .history import History
 from .losses import register_activation, register_loss
@@ -69,6 +69,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "CategoryEmbedding",
     "DivergenceError",
     "Ensemble",
     "FileFormatError",

@@ -30,7 +30,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .checks import check_int, check_positive, check_seed
-from .embeddings import PeriodicEmbedding
+from .embeddings import CategoryEmbedding, PeriodicEmbedding
 
 MOST_ROWS = 10_000
 """Rows to which `from_data` fits weights."""
@@ -247,11 +247,19 @@ def from_data(network: Layered, X: Any, seed: int = 0, *, layers: Sequence[int] 
         biases[:] = -(shares * (z * inverse)[chosen, np.arange(len(biases))[:, np.newaxis]]).sum(axis=1)
 
 
-def initialise_embedding(further: Mapping[str, np.ndarray], embedding: PeriodicEmbedding | None, seed: int) -> None:
-    """Write initial values into the parameters of an embedding, from a generator of their own."""
+def initialise_embeddings(
+    further: Mapping[str, np.ndarray],
+    embedding: PeriodicEmbedding | None,
+    category_embedding: CategoryEmbedding | None,
+    seed: int,
+) -> None:
+    """Write initial values into the parameters of embeddings, from a generator of their own for each."""
     if embedding is not None:
         for name, values in embedding.draw(np.random.default_rng((seed, 1))).items():
             further[f"embedding.{name}"][...] = values
+    if category_embedding is not None:
+        for column, vectors in category_embedding.draw(np.random.default_rng((seed, 2))).items():
+            further[f"category_embedding.{column}"][...] = vectors
 
 
 def initialise(

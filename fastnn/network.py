@@ -15,10 +15,10 @@ from .augmentation import Images
 from .callbacks.runner import CallbackRunner
 from .checks import check_bool, check_learning_rate, check_seed
 from .convert import c_source, onnx
-from .embeddings import PeriodicEmbedding
+from .embeddings import CategoryEmbedding, PeriodicEmbedding
 from .errors import DivergenceError, FileFormatError
 from .history import History
-from .initialisers import as_bias_initialisers, as_initialisers, initialise, initialise_embedding
+from .initialisers import as_bias_initialisers, as_initialisers, initialise, initialise_embeddings
 from .io import model_file
 from .io.model_file import SavedModel
 from .kernels.njit_api import Compiled
@@ -81,24 +81,29 @@ class Network:
         that starts at 1, `alphas`.
     embedding : PeriodicEmbedding, optional
         Give the first layer learned periodic functions of inputs, beside these.
+    category_embedding : CategoryEmbedding, optional
+        Replace inputs that hold codes of categories by vectors that are learned.
 
     Attributes
     ----------
     sizes, activation, loss_name, dtype, seed, input_scale, dropout, learned_input_scale, precision
         What it was built with; `activation` is a tuple with one name per layer.
-    learned_activation, embedding
-        Likewise; the embedding's columns are written out.
+    learned_activation, embedding, category_embedding
+        Likewise; the columns of embeddings are written out.
     weights, biases : tuple of ndarray
         `weights[l]` has shape (n_out, n_in), row j the weights into neuron j; `biases[l]` (n_out,). Writable views
         of the network's own memory.
     input_scales : ndarray, (n_inputs,)
-        The learned factors of the inputs, a writable view; empty without `learned_input_scale`. With an embedding
-        also those of what it gives: as many as `weights[0]` has columns.
+        The learned factors of the inputs, a writable view; empty without `learned_input_scale`. With embeddings
+        those of what they give: as many as `weights[0]` has columns.
     alphas : tuple of ndarray, (n_out,)
         Of each hidden layer how much of the activation its neurons give, writable views; empty without
         `learned_activation`.
     embedding_parameters : dict of ndarray
         "frequencies", "phases", "weights" and "biases" of the embedding, writable views; empty without one.
+    category_vectors : dict of ndarray
+        The vectors of the categories, (n_categories, n_outputs), by the column that holds their codes, writable views;
+        empty without `category_embedding`.
     scaler : MinMaxScaler or StandardScaler or None
         Saved in the model file for the program that prepares the inputs; the network itself does not apply it.
     column_names : tuple of str or None
@@ -146,10 +151,11 @@ class Network:
         precision: str | None = None,
         learned_activation: bool = False,
         embedding: PeriodicEmbedding | None = None,
+        category_embedding: CategoryEmbedding | None = None,
     ) -> None:
         spec = make_spec(
             sizes, activation, loss, dtype, input_scale, dropout, learned_input_scale, precision, learned_activation,
-            embedding,
+            embedding, category_embedding,
         )  # fmt: skip
         draws = as_initialisers(init, spec.activation), as_bias_initialisers(bias_init, len(spec.activation))
         if seed is None:
@@ -160,7 +166,7 @@ class Network:
         self.column_names: tuple[str, ...] | None = None
         self.class_names: tuple[Any, ...] | None = None
         initialise(self.weights, self.biases, *draws, seed)
-        initialise_embedding(self.engine.further, spec.embedding, seed)
+        initialise_embeddings(self.engine.further, spec.embedding, spec.category_embedding, seed)
 
     def _attach(self, engine: Engine, state: TrainingState) -> None:
         self.engine, self.training_state = engine, state
@@ -262,11 +268,23 @@ class Network:
         return {name.removeprefix(prefix): part for name, part in views_by_name if name.startswith(prefix)}
 
     @property
+    def category_embedding(self) -> CategoryEmbedding | None:
+        """What replaces codes of categories by vectors before the first layer."""
+        return self.engine.spec.category_embedding
+
+    @property
+    def category_vectors(self) -> dict[int, np.ndarray]:
+        """Views (n_categories, n_outputs) of the vectors of the categories, by column; empty if there are none."""
+        embedding = self.category_embedding
+        columns = embedding.counts if embedding else ()
+        return {column: self.engine.further[f"category_embedding.{column}"] for column in columns}
+
+    @property
     def parameters(self) -> np.ndarray:
         """All parameters in one vector, a copy; assign to it to set them.
 
         Layer by layer: the weights row by row, (n_out, n_in), then the biases. Then the learned input scales, the
-        alphas of each hidden layer, and the embedding's parameters, if any.
+        alphas of each hidden layer, the embedding's parameters, and the vectors of categories, if any.
         """
         return self.engine.parameters
 
@@ -553,8 +571,8 @@ class Network:
             Distort the examples, as images, anew in every epoch.
         lr_factors : dict, optional
             Factors of the learning rate by kind of parameter: "weights" and "biases", each a number or one for each
-            layer, "alphas", likewise for each hidden layer, and "input_scales" and "embedding", a number. 0 keeps them
-            as they are.
+            layer, "alphas", likewise for each hidden layer, and "input_scales", "embedding" and "category_embedding", a
+            number. 0 keeps them as they are.
         decay_factors : dict, optional
             Factors of the weight decay of `fastnn.AdamW`, by kind as in `lr_factors`: each step multiplies a parameter
             by 1 - learning_rate * weight_decay * factor, whatever its `lr_factors`. Kinds that are left out: 1 for

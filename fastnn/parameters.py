@@ -92,7 +92,8 @@ def _make_layout(
         return -(-count // line) * line
 
     n_embedded = spec.embedding.n_embedded if spec.embedding else 0
-    table = np.zeros((len(spec.sizes) - 1, layout.N_FIELDS + n_embedded), np.int64)
+    counts = spec.category_embedding.counts if spec.category_embedding else {}
+    table = np.zeros((len(spec.sizes) - 1, layout.N_FIELDS + n_embedded + 3 * len(counts)), np.int64)
     columns_in = columns_of(spec.widths[0], itemsize)
     ld_in, inputs = stride_of(columns_in, itemsize), 0
     workspace = 0 if sparse else whole_lines(block * ld_in)
@@ -119,22 +120,37 @@ def _make_layout(
         table[0, layout.GRADIENT_INPUTS], table[0, layout.INPUT_SCALES] = before_scales, parameters
         parameters += whole_lines(n_inputs)
     table[:, layout.N_GATHERED] = table[:, layout.N_IN]
-    table[:, layout.ALPHAS] = table[:, layout.ALPHA_DELTAS] = table[:, layout.EMBEDDING] = -1
+    table[:, layout.ALPHAS] = table[:, layout.ALPHA_DELTAS] = -1
+    table[:, layout.EMBEDDING] = table[:, layout.VECTORS] = -1
     for row in table[: -1 if spec.learned_activation else 0]:
         row[layout.ALPHAS], row[layout.ALPHA_DELTAS] = parameters, workspace
         parameters += whole_lines(int(row[layout.COLUMNS]))
         workspace += whole_lines(block * int(row[layout.LD]))
     if spec.embedding:
         stride = whole_lines(sum(math.prod(shape[1:]) for shape in spec.embedding.shapes().values()))
-        table[0, layout.N_GATHERED], table[0, layout.EMBEDDING] = spec.sizes[0], parameters
+        table[0, layout.EMBEDDING] = parameters
         table[0, layout.EMBEDDING_STRIDE], table[0, layout.N_EMBEDDED] = stride, n_embedded
         table[0, layout.N_FREQUENCIES] = spec.embedding.n_frequencies
         table[0, layout.N_FUNCTIONS] = spec.embedding.n_outputs
-        table[0, layout.N_FIELDS :] = spec.embedding.inputs or ()
+        table[0, layout.N_FIELDS : layout.N_FIELDS + n_embedded] = spec.embedding.inputs or ()
         parameters += n_embedded * stride
         table[0, layout.EMBEDDING_COSINES] = workspace
         workspace += whole_lines(2 * block * spec.embedding.n_frequencies)
-        table[0, layout.EMBEDDING_DELTAS] = workspace
+    if spec.category_embedding:
+        ends = np.cumsum(list(counts.values()))
+        of_codes = np.column_stack([list(counts), ends - list(counts.values()), ends])
+        table[0, layout.N_FIELDS + n_embedded :] = of_codes.ravel()
+        table[0, layout.VECTORS], table[0, layout.N_VECTORS], table[0, layout.N_CODES] = (
+            parameters,
+            ends[-1],
+            len(counts),
+        )
+        table[0, layout.VECTOR_SIZE] = spec.category_embedding.n_outputs
+        parameters += whole_lines(int(ends[-1]) * spec.category_embedding.n_outputs)
+        table[0, layout.VECTOR_NUMBERS] = workspace
+        workspace += whole_lines(block * len(counts))
+    if spec.embedding or spec.category_embedding:
+        table[0, layout.N_GATHERED], table[0, layout.EMBEDDING_DELTAS] = spec.sizes[0], workspace
         workspace += whole_lines(block * int(table[0, layout.LD_IN]))
     table[:, layout.PAIRS] = table[:, layout.TRANSPOSED_PAIRS] = -1
     if rounded:
@@ -212,7 +228,7 @@ def split_wide_layers(table: np.ndarray, n_rows: int, sparse: bool = False) -> n
     enough = max(MIN_SPLIT_COLUMNS, COLUMNS_PER_ROW * n_rows)
     if max(columns.tolist(), default=0) < enough:
         return table
-    whole_rows = (hidden[:, layout.INPUT_SCALES] >= 0) | (hidden[:, layout.EMBEDDING] >= 0)
+    whole_rows = (hidden[:, [layout.INPUT_SCALES, layout.EMBEDDING, layout.VECTORS]] >= 0).any(axis=1)
     wide = (columns >= enough) & ~whole_rows & (hidden[:, layout.PAIRS] < 0)
     wide[: int(sparse)] = False
     table = table.copy()
@@ -254,6 +270,7 @@ def further_views(buffer: np.ndarray, table: np.ndarray, spec: Spec) -> dict[str
     found = {}
     first = table[0]
     part = 0  # where those of an embedded input begin
+    vectors = int(first[layout.VECTORS])
     for name, shape in spec.further_shapes.items():
         if name.startswith("embedding"):
             start, stride = int(first[layout.EMBEDDING]), int(first[layout.EMBEDDING_STRIDE])
@@ -261,6 +278,10 @@ def further_views(buffer: np.ndarray, table: np.ndarray, spec: Spec) -> dict[str
             size = math.prod(shape[1:])
             found[name] = rows[:, part : part + size].reshape(shape)
             part += size
+            continue
+        if name.startswith("category_embedding"):
+            found[name] = buffer[vectors : vectors + math.prod(shape)].reshape(shape)
+            vectors += math.prod(shape)
             continue
         start = first[layout.INPUT_SCALES] if name == "input_scales" else table[int(name.split(".")[1]), layout.ALPHAS]
         found[name] = buffer[int(start) : int(start) + shape[0]]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, is_dataclass
+from dataclasses import astuple, dataclass, is_dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .checks import check_bool, check_float, check_levels
-from .embeddings import PeriodicEmbedding
+from .embeddings import CategoryEmbedding, PeriodicEmbedding
 from .kernels.activations import CODES as ACTIVATION_CODES
 from .kernels.losses import CODES as LOSS_CODES
 
@@ -58,6 +58,8 @@ class Spec:
         Whether each hidden neuron learns how much of its activation, and not of z, it gives.
     embedding : PeriodicEmbedding or None
         What takes inputs apart before the first layer; its columns are written out.
+    category_embedding : CategoryEmbedding or None
+        What replaces codes of categories by vectors before the first layer; columns and counts are written out.
     """
 
     sizes: tuple[int, ...]
@@ -71,11 +73,14 @@ class Spec:
     precision: str = "float32"
     learned_activation: bool = False
     embedding: PeriodicEmbedding | None = None
+    category_embedding: CategoryEmbedding | None = None
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """What each layer of weights takes, then the outputs: `sizes`, with what the embedding adds to the inputs."""
+        """What each layer of weights takes, then the outputs: `sizes`, with what embeddings add to the inputs."""
         added = self.embedding.n_embedded * self.embedding.n_outputs if self.embedding else 0
+        if self.category_embedding:
+            added += len(self.category_embedding.counts) * (self.category_embedding.n_outputs - 1)
         return (self.sizes[0] + added, *self.sizes[1:])
 
     @property
@@ -94,16 +99,20 @@ class Spec:
             shapes |= {f"layers.{number}.alpha": (size,) for number, size in enumerate(self.sizes[1:-1])}
         if self.embedding:
             shapes |= {f"embedding.{name}": shape for name, shape in self.embedding.shapes().items()}
+        if self.category_embedding:
+            size = self.category_embedding.n_outputs
+            counts = self.category_embedding.counts.items()
+            shapes |= {f"category_embedding.{column}": (count, size) for column, count in counts}
         return shapes
 
     @property
     def fuses_updates(self) -> bool:
         """Whether the gradient of every parameter may be subtracted where it is summed."""
-        return not (self.learned_input_scale or self.embedding)
+        return not (self.learned_input_scale or self.embedding or self.category_embedding)
 
     def check_plain(self, purpose: str) -> None:
         """Raise ValueError, naming the purpose, for what only fastnn itself computes."""
-        for name in ("learned_activation", "embedding"):
+        for name in ("learned_activation", "embedding", "category_embedding"):
             if getattr(self, name):
                 raise ValueError(f"{purpose} takes no network with {name}, got {self.network_text()}")
 
@@ -127,6 +136,7 @@ class Spec:
         extras += f", precision={self.precision!r}" if self.precision != self.dtype else ""
         extras += ", learned_activation=True" if self.learned_activation else ""
         extras += f", embedding={self.embedding!r}" if self.embedding else ""
+        extras += f", category_embedding={self.category_embedding!r}" if self.category_embedding else ""
         return f"Network({list(self.sizes)}, activation={names!r}, loss={self.loss!r}, dtype={self.dtype!r}{extras})"
 
     def why_not_trainable(self) -> str | None:
@@ -211,6 +221,7 @@ def make_spec(
     precision: str | None = None,
     learned_activation: bool = False,
     embedding: PeriodicEmbedding | None = None,
+    category_embedding: CategoryEmbedding | None = None,
 ) -> Spec:
     """Check the arguments of `Network` and return them as a `Spec`.
 
@@ -259,10 +270,29 @@ def make_spec(
         if precision == "bfloat16":
             raise ValueError("embedding takes products of the network's dtype, got precision='bfloat16'")
         embedding = embedding.of_inputs(checked[0])
-    return Spec(
+    spec = Spec(
         checked, names, loss, dtype_name, scale, rates, setting, learned_input_scale, precision, learned_activation,
         embedding,
     )  # fmt: skip
+    return spec if category_embedding is None else _with_categories(spec, category_embedding)
+
+
+def _with_categories(spec: Spec, given: object) -> Spec:
+    """Return the spec with an embedding of categories; raise for what would change their codes."""
+    if not isinstance(given, CategoryEmbedding):
+        raise TypeError(f"category_embedding must be a fastnn.CategoryEmbedding, or None, got {given!r:.200}")
+    if spec.precision == "bfloat16":
+        raise ValueError("category_embedding takes products of the network's dtype, got precision='bfloat16'")
+    if spec.input_scale != 1 or spec.dropout[0]:
+        raise ValueError(
+            f"category_embedding takes codes as they are: input_scale must be 1 and the dropout of inputs 0, got "
+            f"{spec.input_scale} and {spec.dropout[0]}"
+        )
+    written = given.of_inputs(spec.sizes[0])
+    twice = set(written.counts) & set(spec.embedding.inputs or () if spec.embedding else ())
+    if twice:
+        raise ValueError(f"embedding and category_embedding must name different inputs, got {sorted(twice)} in both")
+    return replace(spec, category_embedding=written)
 
 
 def _dtype_name(dtype: Any) -> str:

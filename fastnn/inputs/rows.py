@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,7 +69,7 @@ def as_rows(name: str, values: Any, spec: Spec, finite: bool = False) -> Rows:
         Whether the caller has already checked that all numbers are finite.
     """
     if type(values) is not np.ndarray and is_sparse(values):
-        for reason in ("learned_input_scale", "embedding"):
+        for reason in ("learned_input_scale", "embedding", "category_embedding"):
             if getattr(spec, reason):
                 raise TypeError(f"{name} must be dense rows for a network with {reason}; give {name}.toarray()")
         arrays = csr_arrays(name, values, spec)
@@ -86,7 +87,22 @@ def as_rows(name: str, values: Any, spec: Spec, finite: bool = False) -> Rows:
     flat, stride, array = _flat_bytes(array)
     if not finite:
         _check_finite(name, array, largest_number(spec.dtype) / max(1.0, abs(spec.input_scale)), spec.dtype)
+    if spec.category_embedding and len(array):
+        _check_codes(name, array, spec.category_embedding.counts)
     return Rows(read_only(flat), KINDS[array.dtype], stride, len(array), *empty_csr_arrays(spec))
+
+
+def _check_codes(name: str, array: np.ndarray, counts: Mapping[int, int]) -> None:
+    """Raise for numbers that are no codes of categories: not whole, or too large; negative ones are of none."""
+    for column, count in counts.items():
+        codes = array[:, column]
+        bad = (codes >= count) | ((codes != np.floor(codes)) & (codes >= 0))
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(
+                f"{name} must hold whole numbers below {count} in column {column}, the codes of categories, or "
+                f"negative ones for none of them; got {codes[row]} at row {row}"
+            )
 
 
 def _flat_bytes(array: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import check_int
-from ..embeddings import PeriodicEmbedding
+from ..embeddings import CategoryEmbedding, PeriodicEmbedding
 from ..errors import FileFormatError
 from ..preprocessing import MinMaxScaler, StandardScaler, scaler_from_state
 from ..spec import Spec, activation_code, loss_code, make_spec
@@ -148,6 +148,7 @@ def description(model: SavedModel) -> dict[str, Any]:
         **({"precision": spec.precision} if spec.precision != spec.dtype else {}),
         **({"learned_activation": True} if spec.learned_activation else {}),
         **({"embedding": asdict(spec.embedding)} if spec.embedding else {}),
+        **({"category_embedding": asdict(spec.category_embedding)} if spec.category_embedding else {}),
         **({} if model.table is None else {"table": model.table}),
     }
 
@@ -240,6 +241,8 @@ def _read_description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
         more = {name: config[name] for name in further if name in config}
         if "embedding" in config:
             more["embedding"] = PeriodicEmbedding(**config["embedding"])
+        if "category_embedding" in config:
+            more["category_embedding"] = CategoryEmbedding(**config["category_embedding"])
         dtype = DTYPES[dtypes.pop()]
         spec = make_spec(config["sizes"], config["activation"], loss, dtype, config["input_scale"], **more)
         if check_int("seed", config["seed"], 0) >= 1 << 63 or check_int("epochs", config["epochs"], 0) >= 1 << 63:

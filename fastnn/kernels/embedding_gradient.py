@@ -1,4 +1,4 @@
-"""The gradient of periodic embeddings: deltas of what they give, then sums over the rows by embedded input."""
+"""Deltas of what embeddings give; the gradient of the periodic ones: sums over the rows by embedded input."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .layout import (
     GRADIENT_INPUTS,
     INPUT_SCALES,
     LD_IN,
+    N_CODES,
     N_EMBEDDED,
     N_FIELDS,
     N_FREQUENCIES,
@@ -35,7 +36,10 @@ def embedding_deltas(buffer, scratch, parameters, table, first, last):
     layer = table[0]
     n_in, ld = layer[N_IN], layer[LD_IN]
     lanes = VECTOR_BYTES // buffer.itemsize
-    left, right = layer[N_GATHERED] // lanes * lanes, (n_in + lanes - 1) // lanes * lanes
+    lowest = layer[N_GATHERED]
+    for c in range(layer[N_CODES]):
+        lowest = min(lowest, layer[N_FIELDS + layer[N_EMBEDDED] + 3 * c])
+    left, right = lowest // lanes * lanes, (n_in + lanes - 1) // lanes * lanes
     one, zero = buffer.dtype.type(1), buffer.dtype.type(0)
     for r in range(first, last):
         row = buffer[layer[EMBEDDING_DELTAS] + r * ld : layer[EMBEDDING_DELTAS] + (r + 1) * ld]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .bfloat16_products import bfloat16_weighted_inputs
+from .category_embedding import embed_categories
 from .embedding import embed_inputs
 from .intrinsics import multiply_add
 from .jit import kernel
@@ -24,6 +25,7 @@ from .layout import (
     N_OUT,
     OUTPUTS,
     PAIRS,
+    VECTORS,
     WEIGHTS,
 )
 from .registry import call
@@ -143,6 +145,8 @@ def forward_layer(buffer, parameters, table, index, first, last, left, right, ke
     """
     if table[index, EMBEDDING] >= 0:
         call(kernel_table, embed_inputs, buffer, parameters, table, first, last)
+    if table[index, VECTORS] >= 0:
+        call(kernel_table, embed_categories, buffer, parameters, table, first, last)
     if table[index, INPUT_SCALES] >= 0:
         scale_inputs(buffer, parameters, table[index], first, last)
     if table[index, PAIRS] >= 0:

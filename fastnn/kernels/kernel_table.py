@@ -22,6 +22,7 @@ from .bfloat16_products import (
     bfloat16_weighted_inputs,
 )
 from .cache import folder_in_use
+from .category_embedding import category_gradient_pass, embed_categories
 from .compilation import Job, compile_all, compile_unclaimed, machine_code
 from .embedding import embed_inputs
 from .embedding_gradient import embedding_deltas, embedding_gradient_pass
@@ -30,7 +31,7 @@ from .image_distortion import distort_examples
 from .input_gradient import input_gradient_rows
 from .jit import COMPILED
 from .layer_by_layer import forward_stage
-from .layout import BY_COLUMNS, EMBEDDING, INPUT_SCALES, PAIRS, StochasticRegularization, UpdateRule
+from .layout import BY_COLUMNS, EMBEDDING, INPUT_SCALES, PAIRS, VECTORS, StochasticRegularization, UpdateRule
 from .losses import output_deltas
 from .optimizer_steps import optimizer_step
 from .predict import forward_rows, predict_rows
@@ -74,10 +75,10 @@ NOT_COMPILED = 1
 """What stands in the slot of a requested kernel when nothing is compiled, in place of an address."""
 
 
-def required_for_prediction(sparse: bool = False, embedded: bool = False) -> Kernels:
+def required_for_prediction(sparse: bool = False, embedded: bool = False, categories: bool = False) -> Kernels:
     """Return the kernels that `predict`, `predict_rows` and `predict_few` need, or `predict_sparse` does."""
     kernels = PREDICTION | ({sparse_forward} if sparse else {gather_rows, predict_rows})
-    return kernels | {embed_inputs} if embedded else kernels
+    return kernels | ({embed_inputs} if embedded else set()) | ({embed_categories} if categories else set())
 
 
 def required_for_input_gradients(loss: bool) -> Kernels:
@@ -123,6 +124,8 @@ def required_for_training(
         kernels |= {input_scales_pass}
     if table[0, EMBEDDING] >= 0:
         kernels |= {embed_inputs, embedding_deltas, embedding_gradient_pass}
+    if table[0, VECTORS] >= 0:
+        kernels |= {embed_categories, embedding_deltas, category_gradient_pass}
     if by_columns:
         kernels |= {forward_stage}
     if table[-1, PAIRS] >= 0:

@@ -59,7 +59,12 @@ N_FREQUENCIES = 31
 N_FUNCTIONS = 32  # that each embedded input becomes, besides itself
 EMBEDDING_COSINES = 33  # workspace: two numbers for each frequency and row
 EMBEDDING_DELTAS = 34  # workspace: rows of LD_IN numbers
-N_FIELDS = 35  # of embeddings the columns of the inputs follow
+VECTORS = 35  # parameters: vectors of categories, see category_embedding.py, for the first layer only; -1: none
+N_VECTORS = 36  # of all embedded columns together
+VECTOR_SIZE = 37  # numbers of a vector
+N_CODES = 38  # columns that hold codes of categories
+VECTOR_NUMBERS = 39  # workspace: for each row the numbers of its N_CODES vectors; -1: none
+N_FIELDS = 40  # follow: columns of embedded numbers; column, first vector and the one after the last of each code
 DROP_UNIT = 1 << 24
 
 ZEROS = 64  # numbers at the start of a thread's scratch that are kept 0

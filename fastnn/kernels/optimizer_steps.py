@@ -20,6 +20,8 @@ from .layout import (
     INPUT_SCALES,
     LD,
     N_IN,
+    VECTOR_SIZE,
+    VECTORS,
     WEIGHTS,
     UpdateRule,
     contiguous_runs,
@@ -28,7 +30,7 @@ from .registry import Slot, call, linked_kernel
 from .simd import SQUARE_VECTORS, VECTOR_BYTES, squares
 
 SGD, ADAM, RMSPROP, ADAGRAD = range(4)
-EMBEDDING_PART = 4  # of the parts that have factors, see factor_of
+EMBEDDING_PART, VECTORS_PART = 4, 5  # of the parts that have factors, see factor_of
 PENALTY_CHUNK = 4096  # weights whose squares are summed at a time
 NORM_COLUMNS = 64  # neurons whose weights are measured in one pass over the rows
 
@@ -246,13 +248,16 @@ def clip_scale(rule):
 def factor_of(factors, index, part, n_layers):
     """Return a layer's factor for its part; without factors 1.
 
-    Parts are 0 the weights, 1 the biases, 2 the input scales, 3 the alphas, 4 the embedding.
+    Parts are 0 the weights, 1 the biases, 2 the input scales, 3 the alphas, 4 the embedding, 5 the vectors of
+    categories.
     """
     if len(factors) == 0:
         return 1.0
     if part < 2:
         return factors[2 * index + part]
-    return factors[2 * n_layers] if part == 2 else factors[2 * n_layers + 1 + index if part == 3 else 3 * n_layers]
+    if part == 3:
+        return factors[2 * n_layers + 1 + index]
+    return factors[2 * n_layers if part == 2 else 3 * n_layers + part - EMBEDDING_PART]
 
 
 @kernel
@@ -324,6 +329,23 @@ def sum_embedding_squares(norms, gradient, layer, first, last):
     for e in range(first, last):
         start = layer[EMBEDDING] + e * layer[EMBEDDING_STRIDE]
         norms[e] = sum_of_squares(gradient[start : start + layer[EMBEDDING_STRIDE]])
+
+
+@kernel
+def update_vectors(network, rule, learning_rate, scale, step, first, last):
+    """Update parameters: one step by the rule in the vectors first..last of categories."""
+    layer = network.table[0]
+    start, width = layer[VECTORS] + first * layer[VECTOR_SIZE], (last - first) * layer[VECTOR_SIZE]
+    if width > 0:
+        update_runs(network, rule, 0, VECTORS_PART, learning_rate, scale, step, 0.0, start, 1, width, width)
+
+
+@kernel
+def sum_vector_squares(norms, gradient, layer, first, last):
+    """Compute norms: (n_vectors,) sums of squares of the gradient's vectors first..last."""
+    for number in range(first, last):
+        start = layer[VECTORS] + number * layer[VECTOR_SIZE]
+        norms[number] = sum_of_squares(gradient[start : start + layer[VECTOR_SIZE]])
 
 
 @kernel

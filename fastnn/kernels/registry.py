@@ -66,6 +66,8 @@ class Slot(IntEnum):
     EMBED_INPUTS = auto()
     EMBEDDING_DELTAS = auto()
     EMBEDDING_GRADIENT_PASS = auto()
+    EMBED_CATEGORIES = auto()
+    CATEGORY_GRADIENT_PASS = auto()
 
 
 Signature = tuple[Any, ...]

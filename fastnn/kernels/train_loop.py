@@ -19,6 +19,7 @@ from .barrier import (
     join_team,
 )
 from .bfloat16_products import bfloat16_pack_examples
+from .category_embedding import category_gradient_pass
 from .embedding_gradient import embedding_deltas, embedding_gradient_pass
 from .gather import CSR, example_at, sum_of_weights
 from .intrinsics import random_below
@@ -38,6 +39,7 @@ from .layout import (
     ORDER_EPOCH,
     PAIRS,
     STOPPED,
+    VECTORS,
     Examples,
     NetworkView,
     Records,
@@ -157,7 +159,9 @@ def train_batch(
     scratch = work.scratch[thread * work.scratch_size : (thread + 1) * work.scratch_size]
     weight = sum_of_weights(examples, records.order, start, size)
     sparse = 1 if examples.kind == CSR else 0
-    by_columns, embedded = split_by_columns(network.table), network.table[0, EMBEDDING] >= 0
+    by_columns = split_by_columns(network.table)
+    periodic, categories = network.table[0, EMBEDDING] >= 0, network.table[0, VECTORS] >= 0
+    embedded = periodic or categories
     rounded = network.table[len(network.table) - 1, PAIRS] >= 0
     packed = False
     if rule.penalty_per_batch > 0:
@@ -209,9 +213,14 @@ def train_batch(
                 network.kernel_table, weight_gradient_pass,
                 network, work, learning_rate, n_rows, thread, team_size, sparse, int(first_block), int(fused_update),
             )  # fmt: skip
-            if embedded:
+            if periodic:
                 call(
                     network.kernel_table, embedding_gradient_pass,
+                    network, work, n_rows, thread, team_size, int(first_block),
+                )  # fmt: skip
+            if categories:
+                call(
+                    network.kernel_table, category_gradient_pass,
                     network, work, n_rows, thread, team_size, int(first_block),
                 )  # fmt: skip
             if last_block and scaled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .argument_types import Scalar
 from .bfloat16_products import bfloat16_pack_weights, bfloat16_weight_gradient
+from .category_embedding import owned_vectors
 from .embedding_gradient import owned_embeddings
 from .jit import kernel
 from .layout import (
@@ -14,7 +15,9 @@ from .layout import (
     N_EMBEDDED,
     N_IN,
     N_OUT,
+    N_VECTORS,
     PAIRS,
+    VECTORS,
     WEIGHTS,
     ZEROS,
     NetworkView,
@@ -30,8 +33,10 @@ from .optimizer_steps import (
     sum_chunk_squares,
     sum_embedding_squares,
     sum_row_squares,
+    sum_vector_squares,
     update_embeddings,
     update_layer,
+    update_vectors,
 )
 from .registry import Slot, call, linked_kernel
 from .weight_gradient import (
@@ -127,8 +132,16 @@ def update_pass(network, rule, learning_rate, thread, team_size, step, weight):
         if rule.clip_norm == 0:
             update_embeddings(network, rule, learning_rate, 1.0, step, first, last)
         else:
-            count = table[0, N_EMBEDDED]
-            sum_embedding_squares(rule.norms[len(rule.norms) - count :], network.gradient, table[0], first, last)
+            end = len(rule.norms) - table[0, N_VECTORS]
+            embedded = rule.norms[end - table[0, N_EMBEDDED] : end]
+            sum_embedding_squares(embedded, network.gradient, table[0], first, last)
+    if table[0, VECTORS] >= 0 and not table[0, FROZEN]:
+        first, last = owned_vectors(table[0], thread, team_size)
+        if rule.clip_norm == 0:
+            update_vectors(network, rule, learning_rate, 1.0, step, first, last)
+        else:
+            vectors = rule.norms[len(rule.norms) - table[0, N_VECTORS] :]
+            sum_vector_squares(vectors, network.gradient, table[0], first, last)
     for index in range(len(table)):
         layer = table[index]
         first, last, left, right = owned_part(table, index, network.gradient.itemsize, thread, team_size)
@@ -160,6 +173,9 @@ def clipped_update_pass(network, rule, learning_rate, thread, team_size, step):
     if network.table[0, EMBEDDING] >= 0 and not network.table[0, FROZEN]:
         first, last = owned_embeddings(network.table[0], thread, team_size)
         update_embeddings(network, rule, learning_rate, scale, step, first, last)
+    if network.table[0, VECTORS] >= 0 and not network.table[0, FROZEN]:
+        first, last = owned_vectors(network.table[0], thread, team_size)
+        update_vectors(network, rule, learning_rate, scale, step, first, last)
     for index in range(len(network.table)):
         first, last, left, right = owned_part(network.table, index, network.gradient.itemsize, thread, team_size)
         if first < last and not network.table[index, FROZEN]:

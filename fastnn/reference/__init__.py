@@ -44,7 +44,12 @@ from .backpropagation import (
     input_gradient,
     weight_gradient,
 )
-from .embedding import periodic_embedding, periodic_embedding_gradients
+from .embedding import (
+    category_embedding,
+    category_embedding_gradient,
+    periodic_embedding,
+    periodic_embedding_gradients,
+)
 from .losses import (
     LOSSES,
     OUTPUT_OF,
@@ -66,6 +71,8 @@ __all__ = [
     "backpropagate",
     "bias_gradient",
     "binary_cross_entropy",
+    "category_embedding",
+    "category_embedding_gradient",
     "cross_entropy",
     "delta_from_next_layer",
     "delta_of_last_layer",

@@ -1,4 +1,4 @@
-"""Periodic embeddings of numbers, and the gradient by their parameters."""
+"""Embeddings of numbers and of categories, and the gradients by their parameters."""
 
 from __future__ import annotations
 
@@ -46,3 +46,34 @@ def periodic_embedding_gradients(
     q = -np.sin(angles) * np.einsum("ekh,rek->reh", weights, delta)
     by_weights = np.einsum("rek,reh->ekh", delta, np.cos(angles))
     return 2 * np.pi * np.einsum("re,reh->eh", X, q), q.sum(axis=0), by_weights, delta.sum(axis=0)
+
+
+def category_embedding(codes: Array, vectors: Array) -> Array:
+    """Return the vector of each code of one column, 0 for a code that has none.
+
+    Parameters
+    ----------
+    codes : ndarray (n,)
+        From 0 to n_categories - 1; others have no vector.
+    vectors : ndarray (n_categories, n_outputs)
+
+    Returns
+    -------
+    ndarray (n, n_outputs)
+    """
+    found: Array = (codes[:, None] == np.arange(len(vectors))).astype(vectors.dtype) @ vectors
+    return found
+
+
+def category_embedding_gradient(codes: Array, delta: Array, n_categories: int) -> Array:
+    """Return the gradient by the vectors, (n_categories, n_outputs): for each the sum of the deltas of its rows.
+
+    Parameters
+    ----------
+    codes : ndarray (n,)
+    delta : ndarray (n, n_outputs)
+        Derivative by what `category_embedding` returns.
+    n_categories : int
+    """
+    gradient: Array = (codes[:, None] == np.arange(n_categories)).astype(delta.dtype).T @ delta
+    return gradient

@@ -81,11 +81,13 @@ class Engine:
         self.weights, self.biases = views(self.buffer, memory.table)
         self.further = further_views(self.buffer, memory.table, spec)
         for name, part in self.further.items():
-            part[...] = 0 if name.startswith("embedding") else 1
+            part[...] = 0 if "embedding" in name else 1
         self._no_gradient = aligned_zeros(0, self.dtype)
         self._loss_parameters = inputs.read_only(np.full(spec.sizes[-1], spec.loss_setting, self.dtype))
         self._unperturbed = no_stochastic_regularization(self.buffer)
         self._max_direct_rows = FEW_ROWS if FEW_ROWS * spec.n_parameters <= MIN_PARALLEL_WORK else 1
+        if spec.category_embedding:  # whose codes are to be checked
+            self._max_direct_rows = 0
         self._workspaces = threading.local()
 
     @property
@@ -126,7 +128,12 @@ class Engine:
 
     def prediction_table(self, sparse: bool = False) -> np.ndarray:
         """Return the addresses of the kernels that predictions need."""
-        return self.kernel_table(required_for_prediction(sparse, self.spec.embedding is not None))
+        return self.kernel_table(self.kernels_of_prediction(sparse))
+
+    def kernels_of_prediction(self, sparse: bool = False) -> Kernels:
+        """Return the kernels that predictions need."""
+        spec = self.spec
+        return required_for_prediction(sparse, spec.embedding is not None, spec.category_embedding is not None)
 
     def network_view(
         self,
@@ -300,7 +307,7 @@ class Engine:
         outputs : ndarray of int64
             (n,) the output of each row; empty: its loss, and the examples have targets.
         """
-        if self.spec.embedding:
+        if self.spec.embedding or self.spec.category_embedding:
             raise ValueError("input_gradients are not computed for networks with an embedding")
         out = np.empty((examples.n_rows, self.spec.sizes[0]), self.dtype)
         if not len(out):

@@ -17,10 +17,15 @@ from .update_rule import Regularization, make_regularization
 
 SMOOTHED_LOSSES = ("cross_entropy", "binary_cross_entropy")
 DEFAULT_BATCH_SIZE = 32
-KINDS = ("weights", "biases", "input_scales", "alphas", "embedding")
+KINDS = ("weights", "biases", "input_scales", "alphas", "embedding", "category_embedding")
 """Kinds of parameters that have factors of their own."""
 
-NEEDED = {"input_scales": "learned_input_scale", "alphas": "learned_activation", "embedding": "embedding"}
+NEEDED = {
+    "input_scales": "learned_input_scale",
+    "alphas": "learned_activation",
+    "embedding": "embedding",
+    "category_embedding": "category_embedding",
+}
 """Kind -> the argument of `Network` with which there are such parameters."""
 
 
@@ -37,7 +42,7 @@ class FitOptions:
     regularization : Regularization
     rate_factors : tuple of float
         Of the learning rate: for each layer those of its weights and its biases, then that of the input scales, those
-        of the alphas of each hidden layer, that of the embedding; empty: 1.
+        of the alphas of each hidden layer, that of the embedding, that of the embedding of categories; empty: 1.
     decay_factors : tuple of float
         Likewise, of the weight decay; empty: `rate_factors` for the weights, 0 for all else.
     decay_schedule, dropout_schedule : StepFactors or None
@@ -99,6 +104,10 @@ def make_fit_options(
         input_noise=input_noise, ema_decay=ema_decay,
     )  # fmt: skip
     regularization = replace(regularization, augmentation=check_augmentation(augmentation, spec.sizes[0]))
+    perturbed = {"input_noise": regularization.input_noise, "augmentation": regularization.augmentation}
+    if spec.category_embedding and any(perturbed.values()):
+        given = {name: value for name, value in perturbed.items() if value}
+        raise ValueError(f"codes of categories cannot be perturbed: category_embedding takes neither, got {given}")
     if regularization.label_smoothing and spec.loss not in SMOOTHED_LOSSES:
         raise ValueError(f"label_smoothing takes a cross-entropy as loss, got {spec.loss!r}")
     if learning_rate is not None and chosen.learning_rate is not None:
@@ -152,7 +161,7 @@ def _factors(spec: Spec, argument: str, given: Any, defaults: Mapping[str, float
     if not isinstance(given, Mapping) or not set(given) <= set(KINDS):
         raise TypeError(f"{argument} must be a dict with keys among {', '.join(KINDS)}, got {given!r:.200}")
     n_layers = len(spec.activation)
-    counts = dict(zip(KINDS, (n_layers, n_layers, 1, n_layers - 1, 1), strict=True))
+    counts = dict(zip(KINDS, (n_layers, n_layers, 1, n_layers - 1, 1, 1), strict=True))
     factors: dict[str, list[float]] = {}
     for kind, count in counts.items():
         value = given.get(kind, defaults.get(kind, 1.0))
@@ -167,7 +176,7 @@ def _factors(spec: Spec, argument: str, given: Any, defaults: Mapping[str, float
             raise ValueError(f"{argument}[{kind!r}] is for networks with {needed}, got {given!r}")
     pairs = zip(factors["weights"], factors["biases"], strict=True)
     in_layers = [factor for pair in pairs for factor in pair]
-    return (*in_layers, *factors["input_scales"], *factors["alphas"], *factors["embedding"])
+    return (*in_layers, *(factor for kind in KINDS[2:] for factor in factors[kind]))
 
 
 def _check_lbfgs(spec: Spec, given: dict[str, Any], regularization: Regularization) -> None:

@@ -228,7 +228,7 @@ def kernel_arguments(
     if fused:  # a rank works on one thread, which has nothing to split
         table = split_wide_layers(table, min(batch_size, block), sparse)
     kernels = kernel_table.required_for_training(rule, stochastic, kinds, bool(gradient.size), table)
-    of_health = kernel_table.required_for_prediction(embedded=engine.spec.embedding is not None)
+    of_health = engine.kernels_of_prediction()
     kernel_table.compile_kernels(engine.spec.dtype, kernels | of_health)
     network = engine.network_view(memory, gradient, kernels, state.frozen, table)
     examples = examples._replace(prefetch_distance=inputs.prefetch_distance(examples, batch_size))

@@ -131,7 +131,7 @@ def make_update_rule(
     plain = isinstance(optimizer, SGD) and not any(
         (optimizer.momentum, settings.l1, settings.l2, settings.clip_norm, settings.ema_decay, rate_factors)
     )
-    n_norms = int((table[:, layout.N_IN] + 1).sum() + table[0, layout.N_EMBEDDED])
+    n_norms = int((table[:, layout.N_IN] + 1).sum() + table[0, [layout.N_EMBEDDED, layout.N_VECTORS]].sum())
     values: dict[str, Any] = {
         "method": optimizer.method,
         "plain": int(plain),
