@@ -83,6 +83,19 @@ class Spec:
             added += len(self.category_embedding.counts) * (self.category_embedding.n_outputs - 1)
         return (self.sizes[0] + added, *self.sizes[1:])
 
+    def first_layer_names(self, names: Sequence[str]) -> list[str]:
+        """Return names for what the first layer takes, `widths[0]`, given those of the inputs."""
+        found = list(names)
+        if self.embedding:
+            functions = range(1, self.embedding.n_outputs + 1)
+            found += [f"{names[column]}: wave {k}" for column in self.embedding.inputs or () for k in functions]
+        if self.category_embedding:
+            for column in self.category_embedding.counts:
+                found[column] = f"{names[column]}: number 1"
+                others = range(2, self.category_embedding.n_outputs + 1)
+                found += [f"{names[column]}: number {k}" for k in others]
+        return found
+
     @property
     def n_parameters(self) -> int:
         """Number of weights, biases and all other parameters."""

@@ -69,6 +69,12 @@ class TableModel:
         n_inputs, n_outputs = len(encoder.feature_names), network.sizes[-1]
         if network.sizes[0] != n_inputs:
             raise ValueError(f"network must take the encoder's {n_inputs} inputs, got {network.sizes[0]}")
+        embedding = network.category_embedding
+        embedded = embedding.counts if embedding else {}
+        if not encoder.category_counts.items() <= embedded.items():
+            raise ValueError(
+                f"network must embed the encoder's categories, {encoder.category_counts} by input, got {embedded}"
+            )
         if isinstance(target, ClassTarget):
             wanted: tuple[int, ...] = (1, 2) if len(target.classes) == 2 else (len(target.classes),)
         else:

@@ -4,6 +4,7 @@ Run as a program it trains in every way with compiled code that checks each call
 name as the argument is left out of its table.
 """
 
+import dataclasses
 import functools
 import itertools
 import os
@@ -40,6 +41,7 @@ from fastnn.kernels.optimizer_steps import ADAGRAD, ADAM, PENALTY_CHUNK, RMSPROP
 from fastnn.kernels.registry import LINKED_KERNELS, Slot, call, call_user_function, linked_kernel
 from fastnn.kernels.user_functions import USER_FUNCTION_BASE, add_activation, add_loss, user_activation
 from fastnn.parameters import make_workspace
+from fastnn.training.engine import Engine
 
 compiled_only = pytest.mark.skipif(not COMPILED, reason="there are no addresses without compilation")
 interpreted_only = pytest.mark.skipif(COMPILED, reason="machine code records nothing: its own checks are tested")
@@ -117,7 +119,11 @@ def kinds_of(way):
 def engine(dropout, input_scales=False, embedded=False):
     sizes = [N_IN, N_HIDDEN, N_OUT]
     further = {"learned_activation": True, "embedding": fastnn.PeriodicEmbedding((1,), 2, 1)} if embedded else {}
-    return fastnn.Network(sizes, dropout=dropout, learned_input_scale=input_scales, seed=0, **further).engine
+    engine = fastnn.Network(sizes, dropout=dropout, learned_input_scale=input_scales, seed=0, **further).engine
+    if embedded:  # codes are embedded beside dropout of inputs here, which a network refuses: one engine has all
+        engine = Engine(dataclasses.replace(engine.spec, category_embedding=fastnn.CategoryEmbedding((3,), (0,))))
+        engine.set_parameters(np.random.default_rng(0).normal(size=engine.spec.n_parameters))
+    return engine
 
 
 def read_only(values, dtype):
@@ -218,7 +224,7 @@ def train(way, without=None):
 def predict_in(way, without=None):
     """Predict three rows, dense or sparse, as few, or on a team; return the kernels that were requested."""
     embedded = way == "embedded"
-    net, requested = engine(0.0, embedded=embedded), required_for_prediction(way == "sparse", embedded)
+    net, requested = engine(0.0, embedded=embedded), required_for_prediction(way == "sparse", embedded, embedded)
     memory = net.memory(BLOCK, way == "sparse")
     kernel_table, buffer = (
         build_kernel_table("float32", requested - {without}),

@@ -182,13 +182,15 @@ def test_without_regularization_every_setting_is_off():
 
 def test_factors_of_the_learning_rate_are_laid_out_by_layer():
     assert options().rate_factors == ()
-    assert options(lr_factors={"weights": [1, 2], "biases": 0.5}).rate_factors == (1, 0.5, 2, 0.5, 1, 1, 1)
+    assert options(lr_factors={"weights": [1, 2], "biases": 0.5}).rate_factors == (1, 0.5, 2, 0.5, 1, 1, 1, 1)
     scaled = dataclasses.replace(SPEC, learned_input_scale=True)
-    assert options(scaled, lr_factors={"input_scales": 9}).rate_factors == (1, 1, 1, 1, 9, 1, 1)
+    assert options(scaled, lr_factors={"input_scales": 9}).rate_factors == (1, 1, 1, 1, 9, 1, 1, 1)
     learned = dataclasses.replace(SPEC, learned_activation=True)
-    assert options(learned, lr_factors={"alphas": [3]}).rate_factors == (1, 1, 1, 1, 1, 3, 1)
+    assert options(learned, lr_factors={"alphas": [3]}).rate_factors == (1, 1, 1, 1, 1, 3, 1, 1)
     embedded = dataclasses.replace(SPEC, embedding=fastnn.PeriodicEmbedding((0,)))
-    assert options(embedded, lr_factors={"embedding": 4}).rate_factors == (1, 1, 1, 1, 1, 1, 4)
+    assert options(embedded, lr_factors={"embedding": 4}).rate_factors == (1, 1, 1, 1, 1, 1, 4, 1)
+    coded = dataclasses.replace(SPEC, category_embedding=fastnn.CategoryEmbedding((3,), (0,)))
+    assert options(coded, lr_factors={"category_embedding": 5}).rate_factors == (1, 1, 1, 1, 1, 1, 1, 5)
     with pytest.raises(ValueError, match="networks with learned_input_scale"):
         options(lr_factors={"input_scales": 9})
 

@@ -41,6 +41,8 @@ def describe_model(model: TableModel) -> list[str]:
 
 
 def _encoding(column: Any) -> str:
+    if isinstance(column, CategoryColumn) and column.embedded:
+        return f"the code of {column.n_categories} categories: {_listed(column.levels)}" + ", others" * column.rare
     if isinstance(column, CategoryColumn):
         return f"{len(column.feature_names)} inputs: {_listed(column.levels)}" + ", others" * column.rare
     if isinstance(column, DateColumn):
@@ -77,6 +79,10 @@ def describe(net: Network) -> list[str]:
         n_out, n_in = weight.shape
         name = "output" if number == len(net.weights) else f"hidden {number}"
         lines.append(f"{name:8}{n_out:>10,}  {activation:12}{n_out * (n_in + 1):>12,}")
+    of_embeddings = sum(part.size for part in (*net.embedding_parameters.values(), *net.category_vectors.values()))
+    if of_embeddings:
+        embedded = {*(net.embedding.inputs or () if net.embedding else ()), *net.category_vectors}
+        lines.insert(2, f"{'embedded':8}{len(embedded):>10,}  {'':12}{of_embeddings:>12,}")
     lines.append(f"{'in all':32}{net.n_parameters:>12,}")
     scale = "as they are" if net.input_scale == 1 else f"multiplied by {net.input_scale:.6g}"
     properties = {

@@ -68,6 +68,29 @@ static void {name}_layer({number} *z, const {number} *x, const {number} *w, cons
     }}
 }}
 """
+WAVES = """
+/* z_k = c_k + sum_h w_kh cos(2 pi (f_h x + p_h)) */
+static void {name}_waves({number} *z, {number} x, const {number} *f, const {number} *p, const {number} *w,
+                         const {number} *c) {{
+    int h, k;
+    for (k = 0; k < {n_functions}; k++) z[k] = c[k];
+    for (h = 0; h < {n_frequencies}; h++) {{
+        const {number} turns = f[h] * x + p[h];
+        const {number} wave = F(cos)(L(6.283185307179586477) * (turns - F(floor)(turns)));
+        for (k = 0; k < {n_functions}; k++) z[k] += w[k * {n_frequencies} + h] * wave;
+    }}
+}}
+"""
+VECTOR = """
+/* the code at z[0] becomes the first number of its vector, the others stand in `others`; all 0 for an unknown code */
+static void {name}_vector({number} *z, {number} *others, const {number} *vectors, int n_categories) {{
+    const int known = *z >= L(0.0) && *z < ({number})n_categories;
+    int k;
+    if (known) vectors += {size} * (int)*z;
+    *z = known ? vectors[0] : L(0.0);
+    for (k = 1; k < {size}; k++) others[k - 1] = known ? vectors[k] : L(0.0);
+}}
+"""
 CLASSIFY = """
 int {name}_classify(const {number} *inputs) {{
     {number} outputs[{macro}_OUTPUTS];
@@ -109,9 +132,13 @@ def source(model: SavedModel, name: str) -> str:
     single = model.spec.dtype == "float32"
     names = {"number": "float" if single else "double", "name": name, "macro": name.upper()}
     parts = [_head(model, **names)]
-    for number, (weight, bias) in enumerate(model.folded_layers("to_c")):
+    for number, (weight, bias) in enumerate(model.folded_layers()):
         parts.append(_constants(f"{name}_w{number}", weight.T.ravel(), names["number"]))
         parts.append(_constants(f"{name}_b{number}", bias, names["number"]))
+    further = model.further()
+    for number in _learned_activations(model):
+        parts.append(_constants(f"{name}_a{number}", further[f"layers.{number}.alpha"], names["number"]))
+    parts += _embeddings(model, **names)
     parts.append(LAYER.format(**names))
     formulas = {key: ACTIVATIONS[key] for key in activation if key in ACTIVATIONS}
     if any("logistic" in formula for formula in formulas.values()):
@@ -180,27 +207,72 @@ def _constants(name: str, values: np.ndarray, number: str) -> str:
     return f"\nstatic const {number} {name}[{len(texts)}] = {{\n    " + ",\n    ".join(lines) + "\n};\n"
 
 
+def _learned_activations(model: SavedModel) -> list[int]:
+    """Return the layers whose activation differs from what is learned of it."""
+    n_hidden = len(model.spec.activation) - 1
+    learned = range(n_hidden if model.spec.learned_activation else 0)
+    return [number for number in learned if model.spec.activation[number] != "identity"]
+
+
+def _embeddings(model: SavedModel, number: str, name: str, macro: str) -> list[str]:
+    """Return the constants of the embeddings, and the function that widens the inputs, in place; none without them."""
+    spec, further = model.spec, model.further()
+    parts, calls, behind = [], [], spec.sizes[0]
+    if spec.embedding:
+        f, p, w, c = (further[f"embedding.{part}"] for part in spec.embedding.shapes())
+        turns = (p.astype(np.float64) / (2 * np.pi)).astype(spec.dtype)
+        for letter, values in zip("fpwc", (f, turns, w, c), strict=True):
+            parts.append(_constants(f"{name}_waves_{letter}", values.ravel(), number))
+        n_functions, n_frequencies = w.shape[1:]
+        parts.append(WAVES.format(name=name, number=number, n_functions=n_functions, n_frequencies=n_frequencies))
+        for place, column in enumerate(spec.embedding.inputs or ()):
+            starts = {"f": n_frequencies, "p": n_frequencies, "w": n_functions * n_frequencies, "c": n_functions}
+            constants = ", ".join(f"{name}_waves_{letter} + {place * size}" for letter, size in starts.items())
+            calls.append(f"    {name}_waves(z + {behind}, z[{column}], {constants});")
+            behind += n_functions
+    if spec.category_embedding:
+        size = spec.category_embedding.n_outputs
+        parts.append(VECTOR.format(name=name, number=number, size=size))
+        for column, count in spec.category_embedding.counts.items():
+            vectors = f"{name}_vectors{column}"
+            parts.append(_constants(vectors, further[f"category_embedding.{column}"].ravel(), number))
+            calls.append(f"    {name}_vector(z + {column}, z + {behind}, {vectors}, {count});")
+            behind += size - 1
+    if not calls:
+        return []
+    head = f"/* what the first layer takes, in place */\nstatic void {name}_embed({number} *z) {{"
+    return [*parts, "\n" + "\n".join([head, *calls, "}", ""])]
+
+
 def _predict(model: SavedModel, number: str, name: str, macro: str) -> str:
     spec = model.spec
     n_layers = len(spec.sizes) - 1
     lines = [f"void {name}_predict(const {number} *inputs, {number} *outputs) {{"]
-    buffers = ["a", "b"][: n_layers if spec.input_scale != 1 else n_layers - 1]
+    embeds = bool(spec.embedding or spec.category_embedding)
+    copies = spec.input_scale != 1 or embeds
+    buffers = ["a", "b"][: n_layers if copies else n_layers - 1]
     for buffer in buffers:
-        lines.append(f"    {number} {buffer}[{max(spec.sizes)}];")
-    if spec.input_scale != 1 or any(activation not in ("identity", "softmax") for activation in spec.activation):
+        lines.append(f"    {number} {buffer}[{max(spec.widths)}];")
+    if copies or any(activation not in ("identity", "softmax") for activation in spec.activation):
         lines.append("    int j;")
     source = "inputs"
-    if spec.input_scale != 1:
+    if copies:
         scale = f"{np.asarray(spec.input_scale, spec.dtype).item():.17g}"
         scale = f"({number})({scale if '.' in scale or 'e' in scale else scale + '.0'})"
         lines.append(f"    for (j = 0; j < {spec.sizes[0]}; j++) a[j] = inputs[j] * {scale};")
         source = "a"
+    if embeds:
+        lines.append(f"    {name}_embed(a);")
+    learned = _learned_activations(model)
     for layer, activation in enumerate(spec.activation):
-        n_in, n_out = spec.sizes[layer : layer + 2]
+        n_in, n_out = spec.widths[layer : layer + 2]
         target = "outputs" if layer == n_layers - 1 else ("b" if source == "a" else "a")
         lines.append(f"    {name}_layer({target}, {source}, {name}_w{layer}, {name}_b{layer}, {n_in}, {n_out});")
         if activation == "softmax":
             lines.append(f"    {name}_softmax({target}, {n_out});")
+        elif layer in learned:
+            mixed = f"{name}_a{layer}[j] * ({name}_{activation}({target}[j]) - {target}[j])"
+            lines.append(f"    for (j = 0; j < {n_out}; j++) {target}[j] += {mixed};")
         elif activation != "identity":
             lines.append(f"    for (j = 0; j < {n_out}; j++) {target}[j] = {name}_{activation}({target}[j]);")
         source = target

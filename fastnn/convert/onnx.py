@@ -77,14 +77,19 @@ class _Graph:
         a = INPUT
         if spec.input_scale != 1:
             a = self.node("Mul", [a, self.constant("input_scale", spec.input_scale)], "scaled")
-        for layer, ((weight, bias), name) in enumerate(
-            zip(self.model.folded_layers("to_onnx"), spec.activation, strict=True)
-        ):
+        layers = self.model.folded_layers()
+        if spec.embedding or spec.category_embedding:
+            a, order = self.embed(a)
+            layers[0] = layers[0][0][:, order], layers[0][1]
+        for layer, ((weight, bias), name) in enumerate(zip(layers, spec.activation, strict=True)):
             weight_name = self.constant(f"layers.{layer}.weight", weight)
             bias_name = self.constant(f"layers.{layer}.bias", bias)
             z = self.node("Gemm", [a, weight_name, bias_name], f"layers.{layer}.z", transB=1)
             a = OUTPUT if layer == len(spec.activation) - 1 else f"layers.{layer}.a"
-            self.activate(name, z, a)
+            if f"layers.{layer}.alpha" in spec.further_shapes:
+                self.mix(name, z, a, f"layers.{layer}.alpha")
+            else:
+                self.activate(name, z, a)
         return self.helper.make_graph(
             self.nodes,
             "fastnn",
@@ -98,10 +103,72 @@ class _Graph:
         self.constants[name] = np.asarray(value, self.model.spec.dtype)
         return name
 
+    def indices(self, name: str, value: Any) -> str:
+        """Add a constant of whole numbers and return its name."""
+        self.constants[name] = np.asarray(value, np.int64)
+        return name
+
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Add a node, named after its output, and return that name."""
         self.nodes.append(self.helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
+
+    def embed(self, x: str) -> tuple[str, list[int]]:
+        """Add what embeddings give; return what the first layer takes, and which of its columns each number is."""
+        spec = self.model.spec
+        counts = spec.category_embedding.counts if spec.category_embedding else {}
+        order = [column for column in range(spec.sizes[0]) if column not in counts]
+        parts = [self.node("Gather", [x, self.indices("numbers", order)], "numbers of X", axis=1)] if order else []
+        behind = spec.sizes[0]
+        if spec.embedding:
+            parts.append(self.periodic(x))
+            order += range(behind, behind + spec.embedding.n_embedded * spec.embedding.n_outputs)
+            behind = order[-1] + 1
+        for column in counts:
+            parts.append(self.vectors(x, column))
+            size = self.model.further()[f"category_embedding.{column}"].shape[1]
+            order += [column, *range(behind, behind + size - 1)]
+            behind += size - 1
+        return self.node("Concat", parts, "embedded", axis=1) if len(parts) > 1 else parts[0], order
+
+    def periodic(self, x: str) -> str:
+        """Return W cos(2 pi f x + p) + c of the embedded numbers: the turns are reduced to one, as `predict` does."""
+        embedding, parameters = self.model.spec.embedding, self.model.further()
+        assert embedding is not None
+        f, p, w, c = (parameters[f"embedding.{name}"] for name in embedding.shapes())
+        chosen = self.node("Gather", [x, self.indices("embedded columns", embedding.inputs)], "periodic.x", axis=1)
+        chosen = self.node("Unsqueeze", [chosen, self.indices("last axes", [2, 3])], "periodic.columns")
+        scaled = self.node("Mul", [chosen, self.constant("embedding.frequencies", f[:, np.newaxis])], "periodic.scaled")
+        phases = self.constant("embedding.phases", p[:, np.newaxis].astype(np.float64) / (2 * np.pi))
+        turns = self.node("Add", [scaled, phases], "periodic.turns")
+        part = self.node("Sub", [turns, self.node("Floor", [turns], "periodic.whole")], "periodic.part")
+        angles = self.node("Mul", [part, self.constant("turn", 2 * np.pi)], "periodic.angles")
+        cosines = self.node("Cos", [angles], "periodic.cosines")
+        weights = self.constant("embedding.weights", w.transpose(0, 2, 1))
+        sums = self.node("MatMul", [cosines, weights], "periodic.sums")
+        biased = self.node("Add", [sums, self.constant("embedding.biases", c[:, np.newaxis])], "periodic.functions")
+        return self.node("Flatten", [biased], "periodic", axis=1)
+
+    def vectors(self, x: str, column: int) -> str:
+        """Return the vectors of the codes in a column; a row of zeros behind the table is that of all others."""
+        name = f"category_embedding.{column}"
+        table = self.model.further()[name]
+        count = self.constant(f"{name}.count", len(table))
+        code = self.node("Gather", [x, self.indices(f"{name}.column", [column])], f"{name}.code", axis=1)
+        above = self.node("GreaterOrEqual", [code, self.constant("no code", 0.0)], f"{name}.above")
+        below = self.node("Less", [code, count], f"{name}.below")
+        known = self.node("And", [above, below], f"{name}.known")
+        place = self.node("Where", [known, code, count], f"{name}.place")
+        place = self.node("Cast", [place], f"{name}.index", to=self.helper.np_dtype_to_tensor_dtype(np.dtype(np.int64)))
+        padded = self.constant(name, np.vstack([table, np.zeros_like(table[:1])]))
+        return self.node("Flatten", [self.node("Gather", [padded, place], f"{name}.vector")], f"{name}.flat", axis=1)
+
+    def mix(self, name: str, z: str, output: str, alpha: str) -> None:
+        """Add z + alpha (f(z) - z), a learned activation."""
+        self.activate(name, z, f"{z}.f")
+        difference = self.node("Sub", [f"{z}.f", z], f"{z}.difference")
+        shares = self.constant(alpha, self.model.further()[alpha])
+        self.node("Add", [z, self.node("Mul", [difference, shares], f"{z}.learned")], output)
 
     def activate(self, name: str, z: str, output: str) -> None:
         """Add the nodes of an activation."""

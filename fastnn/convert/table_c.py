@@ -153,6 +153,9 @@ def _category(column: CategoryColumn, x: str, at: int, number: str, name: str) -
     n = len(column.feature_names)
     if not n:
         return []
+    if column.embedded:
+        known = f"{x} >= 0.0 && {x} < {len(column.levels)}.0 ? floor({x}) : {_literal(column.code_of_others)}"
+        return [f"    z[{at}] = ({number})({x} != {x} ? {_literal(column.code_of_missing)} : ({known}));"]
     other = len(column.levels) if column.rare else -1
     missing = n - 1 if column.missing else -1
     return [f"    {name}_category({x}, z + {at}, {len(column.levels)}, {n}, {other}, {missing});"]

@@ -150,10 +150,15 @@ class _Graph:
         return self.as_number(z), self.as_number(missing)
 
     def category(self, column: CategoryColumn, position: int) -> str:
-        """Return the inputs of a category: its code compared with the code of each level."""
+        """Return the inputs of a category: its code compared with the code of each level, or the code if embedded."""
         x = self.columns([position])
         n = len(column.levels)
         code = self.node("Floor", [x])
+        if column.embedded:
+            inside = [self.node("GreaterOrEqual", [x, self.constant(0.0)]), self.node("Less", [x, self.constant(n)])]
+            code = self.node("Where", [self.node("And", inside), code, self.constant(column.code_of_others)])
+            of_missing = self.constant(column.code_of_missing)
+            return self.as_number(self.node("Where", [self.node("IsNaN", [x]), of_missing, code]))
         if column.is_binary:
             signs = [self.as_number(self.node("Equal", [code, self.constant(float(k))])) for k in (1, 0)]
             return self.node("Sub", signs)

@@ -134,8 +134,11 @@ class NetworkSubject(_EncodedSubject):
         self._features[:, column] = value
 
     def values(self, column: int) -> tuple[NDArray[Any], tuple[str, ...] | None]:
-        """Return the present values of a column, and the names of its levels."""
-        return self._original[:, column].astype(np.float64), None
+        """Return the present values of a column, and of one that holds codes of categories these as texts."""
+        embedding = self.network.category_embedding
+        count = embedding.counts.get(column) if embedding else None
+        levels = None if count is None else tuple(map(str, range(count)))
+        return self._original[:, column].astype(np.float64), levels
 
     def outputs(self) -> NDArray[Any]:
         """Return the probabilities of the classes, or the quantities."""

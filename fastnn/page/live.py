@@ -42,7 +42,7 @@ class TrainingWatcher(Callback):
     Parameters
     ----------
     sizes : tuple of int
-        Of the network.
+        Of the network; the first is what the first layer takes.
     epochs : int
         How many epochs are planned.
 

@@ -82,7 +82,7 @@ class ModelPage:
         net, target = self.model.network, self.model.target
         return {
             "title": self.title,
-            "sizes": net.sizes,
+            "sizes": net.engine.spec.widths,
             "activation": net.activation,
             "loss": net.loss_name,
             "n_parameters": net.n_parameters,
@@ -122,9 +122,9 @@ class ModelPage:
         return [strongest(weight * below[0]) if weight.size <= MOST_CONNECTIONS else None for weight, below in pairs]
 
     def _gradient(self, x: NDArray[Any], outputs: NDArray[Any]) -> NDArray[Any] | None:
-        """Return how much the answer's output grows with each input; None where steps leave no gradient."""
+        """Return how much the answer's output grows with each input; None where it is not computed."""
         net = self.model.network
-        if "step" in net.activation:
+        if "step" in net.activation or net.embedding or net.category_embedding:
             return None
         gradient = net.input_gradients(x, output=int(outputs[0].argmax()))
         against = outputs.shape[1] == 1 and outputs[0, 0] < 0.5

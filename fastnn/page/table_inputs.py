@@ -71,7 +71,7 @@ class TableInputs:
         """Return what the page needs to know once."""
         return {
             "controls": [self._control(position) for position in range(len(self.columns))],
-            "features": self.model.encoder.feature_names,
+            "features": self.model.network.engine.spec.first_layer_names(self.model.encoder.feature_names),
             "plane": self.has_plane,
             "rows": 0 if self.data is None else len(self.data.values),
             "points": self._points(),

@@ -71,15 +71,20 @@ def first_layer(
     names = net.column_names if column_names is None else column_names
     if names is not None and len(names) != n_inputs:
         raise ValueError(f"column_names must hold {n_inputs} names, got {len(names)}")
-    shape = image_shape_of(n_inputs, image_shape, names)
+    spec = net.engine.spec
+    embeds = spec.widths[0] != n_inputs
+    shape = None if embeds and image_shape is None else image_shape_of(n_inputs, image_shape, names)
+    if embeds and shape is not None:
+        raise ValueError("image_shape is for networks without embeddings, whose first layer takes more than the inputs")
     weights = np.asarray(net.weights[0], np.float64)[:max_neurons]
     limit = float(np.percentile(np.abs(weights), FULL_COLOUR)) or 1.0
     title = _title(net, len(weights))
     class_names = net.class_names if len(net.sizes) == 2 else None
     labels = names_or_numbers(class_names, len(weights), "class_names", 12)
+    named = names_or_numbers(names, n_inputs, "column_names")
     if shape is not None:
         return _images(weights.reshape(-1, *shape), limit, title, labels)
-    return _heat_map(weights.T, limit, title, labels, names_or_numbers(names, n_inputs, "column_names"))
+    return _heat_map(weights.T, limit, title, labels, spec.first_layer_names(named))
 
 
 def _title(net: Network, n_shown: int) -> str:

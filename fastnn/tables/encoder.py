@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..caller import warn_caller
+from ..checks import check_int
 from ..errors import FileFormatError
 from .columns import Column, columns_of, n_rows_of, take
 from .encoded import CategoryColumn, DateColumn, EncodedColumn, Problem, QuantityColumn, column_from_state
@@ -84,6 +85,7 @@ class TableEncoder:
         missing: Collection[str] = (),
         scale_indicators: bool = False,
         weights: NDArray[np.float64] | None = None,
+        one_hot_limit: int | None = None,
     ) -> TableEncoder:
         """Take the statistics of training rows.
 
@@ -108,6 +110,10 @@ class TableEncoder:
             "robust", instead of being 0 and 1, or -1 and 1.
         weights : ndarray, optional
             Weights of the training rows, in their medians and quartiles.
+        one_hot_limit : int, optional
+            Values of a category, those rare in training counted as one, up to which each has an input of its own. A
+            column of more is one input that holds its code for a `fastnn.CategoryEmbedding`, see `category_counts`;
+            -1 stands for a value that has none. None: categories never are codes.
 
         Returns
         -------
@@ -115,6 +121,8 @@ class TableEncoder:
         """
         columns = columns_of(X, frozenset(missing))
         kinds = column_kinds(columns, targets, overrides) if kinds is None else kinds
+        if one_hot_limit is not None:
+            one_hot_limit = check_int("one_hot_limit", one_hot_limit, 0)
         encoded: list[EncodedColumn] = []
         left_out = {}
         for name, kind in kinds.items():
@@ -123,7 +131,7 @@ class TableEncoder:
                 continue
             column = columns[name] if rows is None else take(columns[name], rows)
             if kind.kind == "category":
-                encoded.append(CategoryColumn.fit(name, column))
+                encoded.append(CategoryColumn.fit(name, column, one_hot_limit))
             elif kind.kind == "date":
                 encoded.append(DateColumn.fit(name, column, kind.date_format))
             else:
@@ -150,10 +158,27 @@ class TableEncoder:
     @property
     def indicator_places(self) -> list[int]:
         """The inputs that say yes or no, by their places among all."""
+        return [start + place for start, column in self._first_places() for place in column.indicators]
+
+    @property
+    def quantity_places(self) -> list[int]:
+        """The inputs that hold quantities, by their places among all."""
+        return [place for place, column in self._first_places() if isinstance(column, QuantityColumn)]
+
+    @property
+    def category_counts(self) -> dict[int, int]:
+        """Number of categories of each input that holds codes, by its place among all."""
+        columns = self._first_places()
+        return {
+            place: column.n_categories
+            for place, column in columns
+            if isinstance(column, CategoryColumn) and column.embedded
+        }
+
+    def _first_places(self) -> list[tuple[int, EncodedColumn]]:
+        """Return the columns, each with the place of its first input."""
         starts = np.cumsum([0, *(len(column.feature_names) for column in self.columns)]).tolist()
-        return [
-            start + place for start, column in zip(starts, self.columns, strict=False) for place in column.indicators
-        ]
+        return list(zip(starts[:-1], self.columns, strict=True))
 
     @property
     def text_columns(self) -> frozenset[str]:

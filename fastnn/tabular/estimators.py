@@ -75,7 +75,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         "bfloat16": the operands of the products are rounded while training, see `fastnn.Network`.
     variant : {"td_s", "td"}, default "td_s"
         "td": the whole of RealMLP, slower and mostly better where quantities matter: their periodic embeddings, learned
-        activations, dropout and weight decay that end with the training, and a start that is fitted to the data. It
+        vectors for categories of more than eight values, learned activations, dropout and weight decay that end with
+        the training, and a start that is fitted to the data. It
         takes no `precision`, and trains several networks one after another.
 
     Attributes
@@ -100,7 +101,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     Notes
     -----
     Holzmueller, Grinsztajn and Steinwart, "Better by Default: Strong Pre-Tuned MLPs and Boosted Trees on Tabular Data",
-    NeurIPS 2024 (arXiv 2407.04491), RealMLP-TD-S, and RealMLP-TD without its embeddings of categories.
+    NeurIPS 2024 (arXiv 2407.04491), RealMLP-TD-S and RealMLP-TD.
 
     Examples
     --------

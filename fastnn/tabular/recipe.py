@@ -10,11 +10,12 @@ decoupled decay of W is that of W / sqrt(n_in), at the rate itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
-from ..embeddings import PeriodicEmbedding
+from ..embeddings import CategoryEmbedding, PeriodicEmbedding
 from ..initialisers import Normal
 from ..optimizers import Adam, AdamW
 from ..schedules import CosLog4, FlatCosine
@@ -25,6 +26,14 @@ BIAS_FACTOR, INPUT_SCALE_FACTOR, ALPHA_FACTOR, EMBEDDING_FACTOR = 0.1, 6.0, 0.1,
 """Factors of the learning rate; of the decay their squares, but none for biases."""
 
 EMBEDDING = PeriodicEmbedding(n_frequencies=16, n_outputs=3, deviation=0.1)
+
+ONE_HOT_LIMIT = 8
+"""Values of a category up to which each is an input; the code of one of more is embedded."""
+
+VECTOR_SIZE = 8
+"""Numbers of its vector, normal with deviation 1; their rate and decay are those of the weights."""
+
+NO_CATEGORIES: Mapping[int, int] = MappingProxyType({})
 
 SMOOTHED = ("cross_entropy", "binary_cross_entropy")
 
@@ -48,7 +57,8 @@ class TabularRecipe:
         At the start; each falls to 0 in the second half of the training.
     pieces : frozenset of str
         "embedding" of quantities, "learned activation", "data start": first weights and biases that are fitted to the
-        inputs, "clipping" of answers to the range of the training targets.
+        inputs, "clipping" of answers to the range of the training targets, "category embedding" of categories of many
+        values.
     """
 
     hidden: tuple[int, ...]
@@ -65,7 +75,7 @@ class TabularRecipe:
 
 CLASSES = TabularRecipe((256, 256, 256), "selu", "cross_entropy", rate=0.04, label_smoothing=0.1)
 QUANTITIES = TabularRecipe((256, 256, 256), "mish", "squared_error", rate=0.07)
-PIECES = frozenset({"embedding", "learned activation", "data start", "clipping"})
+PIECES = frozenset({"embedding", "learned activation", "data start", "clipping", "category embedding"})
 OF_CLASSES = {"td_s": CLASSES, "td": replace(CLASSES, dropout=0.15, weight_decay=0.02, pieces=PIECES)}
 OF_QUANTITIES = {
     "td_s": QUANTITIES,
@@ -79,13 +89,28 @@ def embedding_of(recipe: TabularRecipe, quantities: Sequence[int]) -> PeriodicEm
     return replace(EMBEDDING, inputs=tuple(quantities)) if "embedding" in recipe.pieces and len(quantities) else None
 
 
-def widths_of(sizes: Sequence[int], recipe: TabularRecipe, quantities: Sequence[int] = ()) -> list[int]:
+def category_embedding_of(categories: Mapping[int, int]) -> CategoryEmbedding | None:
+    """Return the embedding of the inputs that are codes, by their columns; None for no embedding."""
+    return CategoryEmbedding(tuple(categories.values()), tuple(categories), VECTOR_SIZE) if categories else None
+
+
+def widths_of(
+    sizes: Sequence[int],
+    recipe: TabularRecipe,
+    quantities: Sequence[int] = (),
+    categories: Mapping[int, int] = NO_CATEGORIES,
+) -> list[int]:
     """Return what each layer of weights takes, then the outputs, for a network of these sizes."""
     added = len(quantities) * EMBEDDING.n_outputs if "embedding" in recipe.pieces else 0
-    return [sizes[0] + added, *sizes[1:]]
+    return [sizes[0] + added + len(categories) * (VECTOR_SIZE - 1), *sizes[1:]]
 
 
-def network_arguments(n_layers: int, recipe: TabularRecipe = CLASSES, quantities: Sequence[int] = ()) -> dict[str, Any]:
+def network_arguments(
+    n_layers: int,
+    recipe: TabularRecipe = CLASSES,
+    quantities: Sequence[int] = (),
+    categories: Mapping[int, int] = NO_CATEGORIES,
+) -> dict[str, Any]:
     """Return the arguments of `Network` for that many layers of weights, besides sizes, activation, loss and seed.
 
     Parameters
@@ -94,6 +119,8 @@ def network_arguments(n_layers: int, recipe: TabularRecipe = CLASSES, quantities
     recipe : TabularRecipe
     quantities : sequence of int
         Columns of the inputs that are quantities.
+    categories : mapping of int to int
+        Columns of the inputs that are codes of categories, and how many categories each has.
     """
     found: dict[str, Any] = {"learned_input_scale": True}
     if "data start" not in recipe.pieces:
@@ -103,18 +130,26 @@ def network_arguments(n_layers: int, recipe: TabularRecipe = CLASSES, quantities
         found["dropout"] = recipe.dropout
     if "learned activation" in recipe.pieces and n_layers > 1:
         found["learned_activation"] = True
-    embedding = embedding_of(recipe, quantities)
-    return found if embedding is None else found | {"embedding": embedding}
+    embeddings = {
+        "embedding": embedding_of(recipe, quantities),
+        "category_embedding": category_embedding_of(categories),
+    }
+    return found | {name: embedding for name, embedding in embeddings.items() if embedding is not None}
 
 
-def fit_arguments(sizes: Sequence[int], recipe: TabularRecipe, quantities: Sequence[int] = ()) -> dict[str, Any]:
+def fit_arguments(
+    sizes: Sequence[int],
+    recipe: TabularRecipe,
+    quantities: Sequence[int] = (),
+    categories: Mapping[int, int] = NO_CATEGORIES,
+) -> dict[str, Any]:
     """Return the arguments of `Network.fit` for a network of these sizes, besides the data.
 
     Parameters
     ----------
     sizes : sequence of int
         Its inputs first.
-    recipe, quantities
+    recipe, quantities, categories
         As for `network_arguments`.
     """
     factors: dict[str, Any] = {"biases": BIAS_FACTOR, "input_scales": INPUT_SCALE_FACTOR}
@@ -122,8 +157,10 @@ def fit_arguments(sizes: Sequence[int], recipe: TabularRecipe, quantities: Seque
         factors["alphas"] = ALPHA_FACTOR
     if embedding_of(recipe, quantities) is not None:
         factors["embedding"] = EMBEDDING_FACTOR
+    if categories:
+        factors["category_embedding"] = 1.0
     decay = {kind: factor**2 for kind, factor in factors.items() if kind != "biases"}
-    weights = [1 / math.sqrt(n_in) for n_in in widths_of(sizes, recipe, quantities)[:-1]]
+    weights = [1 / math.sqrt(n_in) for n_in in widths_of(sizes, recipe, quantities, categories)[:-1]]
     adam: dict[str, Any] = {"beta_1": 0.9, "beta_2": 0.95, "epsilon": 1e-8}
     found: dict[str, Any] = {
         "epochs": recipe.epochs,

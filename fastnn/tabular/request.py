@@ -20,7 +20,7 @@ from ..tables.columns import Column, Texts, columns_of, n_rows_of
 from ..tables.encoder import TableEncoder
 from ..tables.kinds import ColumnKind, Overrides, column_kinds
 from ..tables.targets import ClassTarget, QuantityTarget
-from .recipe import TabularRecipe
+from .recipe import ONE_HOT_LIMIT, TabularRecipe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -127,7 +127,8 @@ def make_data(
     if "clipping" in recipe.pieces and isinstance(target, QuantityTarget):
         numbers = _as_table(y[train])
         target = replace(target, limits=np.array([numbers.min(axis=0), numbers.max(axis=0)]))
-    encoder = _encoder(estimator, columns, name, train, trained)
+    limit = ONE_HOT_LIMIT if "category embedding" in recipe.pieces else None
+    encoder = _encoder(estimator, columns, name, train, trained, limit)
     dtype = "float64" if len(rows) < FEW else "float32"
     inputs = encoder.transform(columns, dtype)
     targets = target.standardised(_as_table(y)) if isinstance(target, QuantityTarget) else labels
@@ -201,6 +202,7 @@ def _encoder(
     target: str,
     rows: NDArray[np.int64],
     weights: NDArray[np.float64] | None,
+    one_hot_limit: int | None,
 ) -> TableEncoder:
     named = hasattr(estimator, "feature_names_in_")
     overrides = Overrides(categorical=_categorical(estimator.categorical_features, list(columns)))
@@ -217,7 +219,10 @@ def _encoder(
             "them from X",
             UserWarning,
         )
-    return TableEncoder.fit(columns, targets=(target,), rows=rows, kinds=kinds, scale_indicators=True, weights=weights)
+    return TableEncoder.fit(
+        columns, targets=(target,), rows=rows, kinds=kinds, scale_indicators=True, weights=weights,
+        one_hot_limit=one_hot_limit,
+    )  # fmt: skip
 
 
 def _categorical(given: Any, names: list[str]) -> frozenset[str]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..callbacks import EarlyStopping, Metric
 from ..caller import warn_caller
 from ..errors import DivergenceError
@@ -16,8 +14,6 @@ from ..history import History
 from ..initialisers import from_data
 from ..network import Network
 from ..population import fit_many
-from ..tables.encoded import QuantityColumn
-from ..tables.encoder import TableEncoder
 from ..tables.targets import ClassTarget
 from .metrics import ValidationMetric, of_sets
 from .recipe import TabularRecipe, fit_arguments, network_arguments
@@ -50,17 +46,17 @@ def train(
     classes = isinstance(data.target, ClassTarget)
     n_outputs = len(data.target.classes) if isinstance(data.target, ClassTarget) else len(data.target.names)
     sizes = (data.training.X.shape[1], *recipe.hidden, n_outputs)
-    quantities = _quantities(data.encoder)
+    quantities, categories = data.encoder.quantity_places, data.encoder.category_counts
     arguments = {
         "sizes": sizes,
         "activation": [*[recipe.activation] * len(recipe.hidden), "softmax" if classes else "identity"],
         "loss": recipe.loss,
         "dtype": data.dtype if estimator.precision is None else "float32",
         "precision": estimator.precision,
-        **network_arguments(len(sizes) - 1, recipe, quantities),
+        **network_arguments(len(sizes) - 1, recipe, quantities, categories),
     }
     callbacks = [*_evaluations(data, metric, recipe.epochs), *(estimator.callbacks or ())]
-    options = fit_arguments(sizes, recipe, quantities) | {
+    options = fit_arguments(sizes, recipe, quantities, categories) | {
         "sample_weight": data.training.weight,
         "validation_data": _as_tuple(data.validation),
         "callbacks": callbacks,
@@ -82,13 +78,6 @@ def _as_tuple(rows: EncodedRows | None) -> tuple[Any, ...] | None:
     if rows is None:
         return None
     return (rows.X, rows.y) if rows.weight is None else (rows.X, rows.y, rows.weight)
-
-
-def _quantities(encoder: TableEncoder) -> list[int]:
-    """Return the columns of the inputs that hold quantities."""
-    places = np.cumsum([0, *(len(column.feature_names) for column in encoder.columns)]).tolist()
-    pairs = zip(encoder.columns, places[:-1], strict=True)
-    return [place for column, place in pairs if isinstance(column, QuantityColumn)]
 
 
 def _alone(

@@ -104,7 +104,7 @@ def make_fit_options(
         input_noise=input_noise, ema_decay=ema_decay,
     )  # fmt: skip
     regularization = replace(regularization, augmentation=check_augmentation(augmentation, spec.sizes[0]))
-    perturbed = {"input_noise": regularization.input_noise, "augmentation": regularization.augmentation}
+    perturbed: dict[str, Any] = {"input_noise": regularization.input_noise, "augmentation": regularization.augmentation}
     if spec.category_embedding and any(perturbed.values()):
         given = {name: value for name, value in perturbed.items() if value}
         raise ValueError(f"codes of categories cannot be perturbed: category_embedding takes neither, got {given}")
