@@ -89,6 +89,34 @@ def test_any_depth(sizes, scale, tmp_path):
     assert np.abs(found - net.predict(inputs(sizes[0], 50).astype("float32"))).max() < 1e-6
 
 
+EMBEDDED = {
+    "learned activations": {"learned_activation": True},
+    "embedded numbers": {"embedding": fastnn.PeriodicEmbedding((4, 1), n_frequencies=5, deviation=2.0)},
+    "categories": {"category_embedding": fastnn.CategoryEmbedding((3, 5), (2, 0), n_outputs=4)},
+    "one number for each category": {"category_embedding": fastnn.CategoryEmbedding((3, 5), (2, 0), n_outputs=1)},
+    "all": {
+        "learned_activation": True,
+        "learned_input_scale": True,
+        "embedding": fastnn.PeriodicEmbedding((1, 3), n_frequencies=7, n_outputs=2),
+        "category_embedding": fastnn.CategoryEmbedding((3, 5), (2, 0), n_outputs=4),
+    },
+}
+
+
+@BOTH
+@pytest.mark.parametrize("sizes", [(5, 3), (5, 9, 6, 3)])
+@pytest.mark.parametrize("kind", EMBEDDED.values(), ids=EMBEDDED)
+def test_embeddings_and_learned_activations(kind, sizes, dtype, tmp_path):
+    names = [*["mish", "identity", "selu"][: len(sizes) - 2], "identity"]
+    net = fastnn.Network(sizes, activation=names, dtype=dtype, seed=3, **kind)
+    rng = np.random.default_rng(0)
+    net.parameters = net.parameters + 0.1 * rng.normal(size=net.n_parameters)
+    X = rng.normal(size=(200, 5))
+    X[:, 0], X[:, 2] = rng.integers(-1, 5, 200), rng.integers(-1, 3, 200)
+    found, _ = run(net, X, tmp_path)
+    assert np.abs(found - net.predict(X.astype(dtype))).max() < 100 * np.finfo(dtype).eps
+
+
 def test_numbers_are_written_exactly(tmp_path):
     net = fastnn.Network([4, 2], activation="identity", dtype="float32", seed=0)
     net.weights[0][:] = [[0.1, 1e-42, -0.0, 3.0], [1e30, 1 / 3, 16777217.0, -2.5]]

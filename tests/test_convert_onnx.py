@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers import BOTH
 
 import fastnn
 
@@ -45,6 +46,38 @@ def test_float64_stays_float64(tmp_path):
     found = run(net, X, tmp_path / "net.onnx")
     assert found.dtype == np.float64
     assert np.abs(found - net.predict(X)).max() < 1e-14
+
+
+EMBEDDED = {
+    "learned activations": {"learned_activation": True},
+    "embedded numbers": {"embedding": fastnn.PeriodicEmbedding((4, 1), n_frequencies=5, deviation=2.0)},
+    "categories": {"category_embedding": fastnn.CategoryEmbedding((3, 5), (2, 0), n_outputs=4)},
+    "one number for each category": {"category_embedding": fastnn.CategoryEmbedding((3, 5), (2, 0), n_outputs=1)},
+    "all": {
+        "learned_activation": True,
+        "learned_input_scale": True,
+        "embedding": fastnn.PeriodicEmbedding((1, 3), n_frequencies=7, n_outputs=2),
+        "category_embedding": fastnn.CategoryEmbedding((3, 5), (2, 0), n_outputs=4),
+    },
+}
+
+
+@BOTH
+@pytest.mark.parametrize("kind", EMBEDDED.values(), ids=EMBEDDED)
+def test_embeddings_and_learned_activations(kind, dtype, tmp_path):
+    names = ["mish", "selu"] if dtype == "float32" else ["tanh", "relu"]  # onnxruntime lacks those of float64
+    net = fastnn.Network([5, 9, 6, 3], activation=[*names, "identity"], dtype=dtype, seed=3, **kind)
+    rng = np.random.default_rng(0)
+    net.parameters = net.parameters + 0.1 * rng.normal(size=net.n_parameters)
+    X = rng.normal(size=(200, 5)).astype(dtype)
+    X[:, 0], X[:, 2] = rng.integers(-1, 5, 200), rng.integers(-1, 3, 200)
+    assert np.abs(run(net, X, tmp_path / "net.onnx") - net.predict(X)).max() < (5e-6 if dtype == "float32" else 1e-13)
+
+
+def test_codes_alone_are_embedded(tmp_path):
+    net = fastnn.Network([1, 2], category_embedding=fastnn.CategoryEmbedding(3), seed=0)
+    codes = np.array([[0], [1], [2], [-1]], "float32")
+    assert np.abs(run(net, codes, tmp_path / "net.onnx") - net.predict(codes)).max() < 1e-6
 
 
 def test_versions_names_and_metadata(tmp_path):

@@ -197,7 +197,7 @@ def test_factors_of_the_learning_rate_are_laid_out_by_layer():
 
 def test_factors_of_the_decay_are_laid_out_likewise():
     given = {"optimizer": "adamw", "decay_factors": {"weights": [1, 2]}}
-    assert options(**given).decay_factors == (1, 0, 2, 0, 0, 0, 0)
+    assert options(**given).decay_factors == (1, 0, 2, 0, 0, 0, 0, 0)
     with pytest.raises(ValueError, match=r"decay_factors\['weights'\] must be 0 or more"):
         options(optimizer="adamw", decay_factors={"weights": -1.0})
     with pytest.raises(TypeError, match="decay_factors must be a dict"):

@@ -9,6 +9,7 @@ import fastnn
 from fastnn.tabular.recipe import (
     CLASSES,
     OF_CLASSES,
+    ONE_HOT_LIMIT,
     OF_QUANTITIES,
     PIECES,
     QUANTITIES,
@@ -53,6 +54,16 @@ def test_constants_of_the_whole_variant(recipe, rate):
     }  # fmt: skip
     assert found["decay_factors"] == pytest.approx({"input_scales": 36.0, "alphas": 0.01, "embedding": 0.01})
     assert found["decay_schedule"] == found["dropout_schedule"] == flat
+
+
+def test_constants_of_embedded_categories():
+    recipe = OF_CLASSES["td"]
+    assert (ONE_HOT_LIMIT, "category embedding" in recipe.pieces, OF_CLASSES["td_s"].pieces) == (8, True, frozenset())
+    given = network_arguments(4, recipe, [0], {1: 9, 3: 40})
+    assert given["category_embedding"] == fastnn.CategoryEmbedding((9, 40), (1, 3), n_outputs=8, deviation=1.0)
+    found = fit_arguments((4, 256, 256, 256, 2), recipe, [0], {1: 9, 3: 40})
+    assert found["lr_factors"]["weights"][0] == 1 / math.sqrt(2 + 4 + 16 - 1)
+    assert (found["lr_factors"]["category_embedding"], found["decay_factors"]["category_embedding"]) == (1.0, 1.0)
 
 
 def test_the_whole_variant_without_quantities_or_hidden_layers():
