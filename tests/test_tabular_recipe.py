@@ -9,8 +9,8 @@ import fastnn
 from fastnn.tabular.recipe import (
     CLASSES,
     OF_CLASSES,
-    ONE_HOT_LIMIT,
     OF_QUANTITIES,
+    ONE_HOT_LIMIT,
     PIECES,
     QUANTITIES,
     TabularRecipe,

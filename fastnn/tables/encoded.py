@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from .columns import Column, Texts, as_texts
-from .dates import HOURS, days_of, parse_dates
+from .dates import HOURS, date_format_of, days_of, parse_dates
 from .numbers import PLAIN, WORDS, NumberFormat, format_of
 from .scaling import inverse, robust_scaling, soften
 
@@ -24,6 +24,9 @@ RAREST = 3
 MOST_LEVELS = 255
 YEAR = 365.2425
 """Days."""
+
+YEAR_FIRST = "%Y-%m-%d"
+"""Of formats that begin as this one, none can be mistaken for another."""
 
 PARTS = ("elapsed", "year", "week", "day")
 
@@ -278,7 +281,7 @@ class DateColumn:
     ----------
     name : str
     format : str or None
-        Of texts and whole numbers, as `strptime` has it; None for times.
+        Of texts and whole numbers, as `strptime` has it; None for times, and their texts, year first.
     centre, scale : float
         "elapsed" is scale (t - centre).
     parts : tuple of str
@@ -367,13 +370,23 @@ class DateColumn:
 def _days(name: str, column: Column, chosen: str | None) -> tuple[NDArray[np.float64], list[Problem]]:
     if not isinstance(column, Texts) and column.dtype.kind == "M":
         return days_of(column, chosen), []
-    if chosen is None:
-        raise TypeError(f"column {name!r} must hold times, as in training, got texts or numbers")
     texts = as_texts(column)
+    if chosen is None:
+        chosen = _format_of_times(name, column, texts)
     times = parse_dates(texts.distinct, chosen)
     bad = np.isnat(times) & ~_words(texts)
     problems = _problems(name, texts, bad, f"is not a date of the form {chosen}")
     return texts.spread(days_of(times, chosen), np.nan), problems
+
+
+def _format_of_times(name: str, column: Column, texts: Texts) -> str:
+    """Return the format in which a file writes the times of a column; raise TypeError for what are no times."""
+    found = date_format_of(column) if isinstance(column, Texts) and texts.distinct else None
+    if not texts.distinct or (found or "").startswith(YEAR_FIRST[:2]):
+        return found or YEAR_FIRST
+    raise TypeError(
+        f"column {name!r} must hold times, as in training, or texts such as 2024-12-31, got other texts or numbers"
+    )
 
 
 EncodedColumn = QuantityColumn | CategoryColumn | DateColumn
