@@ -7,7 +7,7 @@ transpose without the padding. All padding is 0 and stays 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -86,11 +86,7 @@ def _make_layout(
     spec: Spec, codes: tuple[int, ...], block: int, sparse: bool, strides: tuple[int | None, ...], rounded: bool
 ) -> MemoryLayout:
     itemsize = np.dtype(spec.dtype).itemsize
-    line = CACHE_LINE // itemsize
-
-    def whole_lines(count: int) -> int:
-        return -(-count // line) * line
-
+    whole_lines = _whole_lines(itemsize)
     n_embedded = spec.embedding.n_embedded if spec.embedding else 0
     counts = spec.category_embedding.counts if spec.category_embedding else {}
     table = np.zeros((len(spec.sizes) - 1, layout.N_FIELDS + n_embedded + 3 * len(counts)), np.int64)
@@ -120,44 +116,54 @@ def _make_layout(
         table[0, layout.GRADIENT_INPUTS], table[0, layout.INPUT_SCALES] = before_scales, parameters
         parameters += whole_lines(n_inputs)
     table[:, layout.N_GATHERED] = table[:, layout.N_IN]
-    table[:, layout.ALPHAS] = table[:, layout.ALPHA_DELTAS] = -1
-    table[:, layout.EMBEDDING] = table[:, layout.VECTORS] = -1
+    for field in (layout.ALPHAS, layout.ALPHA_DELTAS, layout.EMBEDDING, layout.VECTORS):
+        table[:, field] = -1
     for row in table[: -1 if spec.learned_activation else 0]:
         row[layout.ALPHAS], row[layout.ALPHA_DELTAS] = parameters, workspace
         parameters += whole_lines(int(row[layout.COLUMNS]))
         workspace += whole_lines(block * int(row[layout.LD]))
-    if spec.embedding:
-        stride = whole_lines(sum(math.prod(shape[1:]) for shape in spec.embedding.shapes().values()))
-        table[0, layout.EMBEDDING] = parameters
-        table[0, layout.EMBEDDING_STRIDE], table[0, layout.N_EMBEDDED] = stride, n_embedded
-        table[0, layout.N_FREQUENCIES] = spec.embedding.n_frequencies
-        table[0, layout.N_FUNCTIONS] = spec.embedding.n_outputs
-        table[0, layout.N_FIELDS : layout.N_FIELDS + n_embedded] = spec.embedding.inputs or ()
-        parameters += n_embedded * stride
-        table[0, layout.EMBEDDING_COSINES] = workspace
-        workspace += whole_lines(2 * block * spec.embedding.n_frequencies)
-    if spec.category_embedding:
-        ends = np.cumsum(list(counts.values()))
-        of_codes = np.column_stack([list(counts), ends - list(counts.values()), ends])
-        table[0, layout.N_FIELDS + n_embedded :] = of_codes.ravel()
-        table[0, layout.VECTORS], table[0, layout.N_VECTORS], table[0, layout.N_CODES] = (
-            parameters,
-            ends[-1],
-            len(counts),
-        )
-        table[0, layout.VECTOR_SIZE] = spec.category_embedding.n_outputs
-        parameters += whole_lines(int(ends[-1]) * spec.category_embedding.n_outputs)
-        table[0, layout.VECTOR_NUMBERS] = workspace
-        workspace += whole_lines(block * len(counts))
-    if spec.embedding or spec.category_embedding:
-        table[0, layout.N_GATHERED], table[0, layout.EMBEDDING_DELTAS] = spec.sizes[0], workspace
-        workspace += whole_lines(block * int(table[0, layout.LD_IN]))
+    parameters, workspace = _place_embeddings(table[0], spec, parameters, workspace, block)
     table[:, layout.PAIRS] = table[:, layout.TRANSPOSED_PAIRS] = -1
     if rounded:
         workspace = _place_pairs(table, workspace, block, sparse, itemsize)
     dropped = [round(rate * layout.DROP_UNIT) for rate in spec.dropout]
     table[0, layout.DROPPED_IN], table[:-1, layout.DROPPED] = dropped[0], dropped[1:]
     return MemoryLayout(table, parameters, workspace, block)
+
+
+def _whole_lines(itemsize: int) -> Callable[[int], int]:
+    """Return what rounds a count of numbers up to whole cache lines."""
+    line = CACHE_LINE // itemsize
+    return lambda count: -(-count // line) * line
+
+
+def _place_embeddings(first: np.ndarray, spec: Spec, parameters: int, workspace: int, block: int) -> tuple[int, int]:
+    """Place what embeddings need in parameters and workspace, in the first layer's row; return where both end."""
+    whole_lines = _whole_lines(np.dtype(spec.dtype).itemsize)
+    periodic, categories = spec.embedding, spec.category_embedding
+    if periodic:
+        stride = whole_lines(sum(math.prod(shape[1:]) for shape in periodic.shapes().values()))
+        first[layout.EMBEDDING], first[layout.EMBEDDING_STRIDE] = parameters, stride
+        first[layout.N_EMBEDDED], first[layout.N_FREQUENCIES] = periodic.n_embedded, periodic.n_frequencies
+        first[layout.N_FUNCTIONS] = periodic.n_outputs
+        first[layout.N_FIELDS : layout.N_FIELDS + periodic.n_embedded] = periodic.inputs or ()
+        parameters += periodic.n_embedded * stride
+        first[layout.EMBEDDING_COSINES] = workspace
+        workspace += whole_lines(2 * block * periodic.n_frequencies)
+    if categories:
+        counts = np.array(list(categories.counts.values()))
+        ends = np.cumsum(counts)
+        of_codes = np.column_stack([list(categories.counts), ends - counts, ends])
+        first[layout.N_FIELDS + first[layout.N_EMBEDDED] :] = of_codes.ravel()
+        first[layout.VECTORS], first[layout.VECTOR_SIZE] = parameters, categories.n_outputs
+        first[layout.N_VECTORS], first[layout.N_CODES] = ends[-1], len(counts)
+        parameters += whole_lines(int(ends[-1]) * categories.n_outputs)
+        first[layout.VECTOR_NUMBERS] = workspace
+        workspace += whole_lines(block * len(counts))
+    if periodic or categories:
+        first[layout.N_GATHERED], first[layout.EMBEDDING_DELTAS] = spec.sizes[0], workspace
+        workspace += whole_lines(block * int(first[layout.LD_IN]))
+    return parameters, workspace
 
 
 def _place_pairs(table: np.ndarray, workspace: int, block: int, sparse: bool, itemsize: int) -> int:

@@ -1,7 +1,11 @@
-"""Periodic embeddings: beside an input x, W cos(2 pi f x + p) + c with parameters of its own.
+"""Embeddings: periodic ones of numbers, and vectors of categories.
 
-The parameters of an embedded input lie together: f and p, (n_frequencies,) each, W, (n_functions, n_frequencies), and
-c, (n_functions,). What they give stands behind the inputs in the rows that the first layer takes.
+Beside an input x stand W cos(2 pi f x + p) + c with parameters of its own. The parameters of an embedded input lie
+together: f and p, (n_frequencies,) each, W, (n_functions, n_frequencies), and c, (n_functions,). What they give stands
+behind the inputs in the rows that the first layer takes.
+
+The code of a category is replaced by a vector. The vectors of all columns lie behind one another, VECTOR_SIZE numbers
+each. The first number of a vector stands in the place of the code, the others behind what periodic embeddings give.
 """
 
 from __future__ import annotations
@@ -18,11 +22,15 @@ from .layout import (
     EMBEDDING_STRIDE,
     GRADIENT_INPUTS,
     LD_IN,
+    N_CODES,
     N_EMBEDDED,
     N_FIELDS,
     N_FREQUENCIES,
     N_FUNCTIONS,
     N_GATHERED,
+    VECTOR_NUMBERS,
+    VECTOR_SIZE,
+    VECTORS,
 )
 from .registry import Slot, linked_kernel
 
@@ -60,3 +68,36 @@ def embed_inputs(buffer, parameters, table, first, last):
                 for h in range(n_frequencies):
                     total = multiply_add(w[h], cosines[h], total)
                 out[k] = total
+
+
+@kernel
+def place_of_code(layer, c):
+    """Return the column of code c, its first vector and the one after its last, and where all but one number stand."""
+    field = N_FIELDS + layer[N_EMBEDDED] + 3 * c
+    behind = layer[N_GATHERED] + layer[N_EMBEDDED] * layer[N_FUNCTIONS] + c * (layer[VECTOR_SIZE] - 1)
+    return layer[field], layer[field + 1], layer[field + 2], behind
+
+
+@linked_kernel(Slot.EMBED_CATEGORIES, (Floats, Floats, Int64Matrix, int, int))
+def embed_categories(buffer, parameters, table, first, last):
+    """Update buffer[GRADIENT_INPUTS]: rows first..last, codes become vectors; compute buffer[VECTOR_NUMBERS].
+
+    A code that is none of the column's has no vector: 0.
+    """
+    layer = table[0]
+    ld, size, n_codes = layer[LD_IN], layer[VECTOR_SIZE], layer[N_CODES]
+    for r in range(first, last):
+        row = buffer[layer[GRADIENT_INPUTS] + r * ld : layer[GRADIENT_INPUTS] + (r + 1) * ld]
+        numbers = buffer[layer[VECTOR_NUMBERS] + r * n_codes : layer[VECTOR_NUMBERS] + (r + 1) * n_codes]
+        for c in range(n_codes):
+            column, begin, end, behind = place_of_code(layer, c)
+            code, out = row[column], row[behind : behind + size - 1]
+            if code >= 0 and code < end - begin:
+                number = begin + int(code)
+                start = layer[VECTORS] + number * size
+                numbers[c], row[column] = number, parameters[start]
+                for k in range(size - 1):
+                    out[k] = parameters[start + 1 + k]
+            else:
+                numbers[c], row[column] = -1, 0
+                out[:] = 0

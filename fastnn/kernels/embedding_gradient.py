@@ -1,10 +1,10 @@
-"""Deltas of what embeddings give; the gradient of the periodic ones: sums over the rows by embedded input."""
+"""Deltas of what embeddings give, and the gradients: sums over the rows by embedded input, or by category."""
 
 from __future__ import annotations
 
 from .argument_types import Floats, Int64Matrix
 from .backward import delta_below
-from .embedding import TURN, compute_waves
+from .embedding import TURN, compute_waves, place_of_code
 from .jit import kernel
 from .layout import (
     EMBEDDING,
@@ -21,6 +21,10 @@ from .layout import (
     N_FUNCTIONS,
     N_GATHERED,
     N_IN,
+    N_VECTORS,
+    VECTOR_NUMBERS,
+    VECTOR_SIZE,
+    VECTORS,
     ZEROS,
     NetworkView,
     Workspace,
@@ -38,7 +42,7 @@ def embedding_deltas(buffer, scratch, parameters, table, first, last):
     lanes = VECTOR_BYTES // buffer.itemsize
     lowest = layer[N_GATHERED]
     for c in range(layer[N_CODES]):
-        lowest = min(lowest, layer[N_FIELDS + layer[N_EMBEDDED] + 3 * c])
+        lowest = min(lowest, place_of_code(layer, c)[0])
     left, right = lowest // lanes * lanes, (n_in + lanes - 1) // lanes * lanes
     one, zero = buffer.dtype.type(1), buffer.dtype.type(0)
     for r in range(first, last):
@@ -108,3 +112,35 @@ def embedding_gradient_pass(network, work, n_rows, thread, team_size, first_bloc
                 network.gradient, network.parameters, cosines, sines, buffer[deltas : deltas + n_functions], start, x,
                 n_frequencies, n_functions,
             )  # fmt: skip
+
+
+@kernel
+def owned_vectors(layer, thread, team_size):
+    """Return the range of the vectors that a thread owns, among those of all columns."""
+    count = layer[N_VECTORS]
+    return partition_start(count, thread, team_size), partition_start(count, thread + 1, team_size)
+
+
+@linked_kernel(Slot.CATEGORY_GRADIENT_PASS, (NetworkView, Workspace, int, int, int, int))
+def category_gradient_pass(network, work, n_rows, thread, team_size, first_block):
+    """Update gradient: one thread's part of the vectors, plus the deltas of the rows that took them, in their order."""
+    layer, buffer, gradient = network.table[0], work.buffer, network.gradient
+    if layer[FROZEN]:
+        return
+    ld, size, n_codes = layer[LD_IN], layer[VECTOR_SIZE], layer[N_CODES]
+    first, last = owned_vectors(layer, thread, team_size)
+    if first_block:
+        gradient[layer[VECTORS] + first * size : layer[VECTORS] + last * size] = 0
+    for c in range(n_codes):
+        column, begin, end, behind = place_of_code(layer, c)
+        if end <= first or begin >= last:
+            continue
+        for r in range(n_rows):
+            number = int(buffer[layer[VECTOR_NUMBERS] + r * n_codes + c])
+            if number < first or number >= last:
+                continue
+            start = layer[VECTORS] + number * size
+            row = buffer[layer[EMBEDDING_DELTAS] + r * ld : layer[EMBEDDING_DELTAS] + (r + 1) * ld]
+            gradient[start] += row[column]
+            for k in range(size - 1):
+                gradient[start + 1 + k] += row[behind + k]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from .bfloat16_products import bfloat16_weighted_inputs
-from .category_embedding import embed_categories
-from .embedding import embed_inputs
+from .embedding import embed_categories, embed_inputs
 from .intrinsics import multiply_add
 from .jit import kernel
 from .layout import (

@@ -22,10 +22,9 @@ from .bfloat16_products import (
     bfloat16_weighted_inputs,
 )
 from .cache import folder_in_use
-from .category_embedding import category_gradient_pass, embed_categories
 from .compilation import Job, compile_all, compile_unclaimed, machine_code
-from .embedding import embed_inputs
-from .embedding_gradient import embedding_deltas, embedding_gradient_pass
+from .embedding import embed_categories, embed_inputs
+from .embedding_gradient import category_gradient_pass, embedding_deltas, embedding_gradient_pass
 from .gather import CSR, gather_rows
 from .image_distortion import distort_examples
 from .input_gradient import input_gradient_rows

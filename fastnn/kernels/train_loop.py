@@ -19,8 +19,7 @@ from .barrier import (
     join_team,
 )
 from .bfloat16_products import bfloat16_pack_examples
-from .category_embedding import category_gradient_pass
-from .embedding_gradient import embedding_deltas, embedding_gradient_pass
+from .embedding_gradient import category_gradient_pass, embedding_deltas, embedding_gradient_pass
 from .gather import CSR, example_at, sum_of_weights
 from .intrinsics import random_below
 from .jit import entry, kernel, parallel_entry

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from .argument_types import Scalar
 from .bfloat16_products import bfloat16_pack_weights, bfloat16_weight_gradient
-from .category_embedding import owned_vectors
-from .embedding_gradient import owned_embeddings
+from .embedding_gradient import owned_embeddings, owned_vectors
 from .jit import kernel
 from .layout import (
     BIASES,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Column",
+    "Problem",
     "Texts",
     "as_texts",
     "columns_of",
@@ -18,6 +19,7 @@ __all__ = [
     "missing_rows",
     "n_rows_of",
     "number_text",
+    "problems_of",
     "take",
 ]
 
@@ -255,3 +257,23 @@ def _naive(value: Any) -> Any:
     if getattr(value, "tzinfo", None) is None:
         return value
     return (value - value.utcoffset()).replace(tzinfo=None)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Texts of a column that its kind does not know, and the rows in which they stand."""
+
+    column: str
+    text: str
+    rows: tuple[int, ...]
+    what: str
+
+
+def problems_of(name: str, column: Texts, bad: NDArray[np.bool_], what: str) -> list[Problem]:
+    """Return a problem for each distinct text that is marked in `bad` and stands in a row."""
+    found = []
+    for code in np.flatnonzero(bad).tolist():
+        rows = np.flatnonzero(column.codes == code)
+        if len(rows):
+            found.append(Problem(name, column.distinct[code], tuple(rows.tolist()), what))
+    return found

@@ -1,4 +1,4 @@
-"""One column as inputs of a network: quantities, categories and dates, fitted on training rows, kept as plain data."""
+"""One column as inputs of a network: quantities, dates and categories, fitted on training rows, kept as plain data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .columns import Column, Texts, as_texts
+from .category import CategoryColumn
+from .columns import Column, Problem, Texts, as_texts, problems_of
 from .dates import HOURS, date_format_of, days_of, parse_dates
 from .numbers import PLAIN, WORDS, NumberFormat, format_of
 from .scaling import inverse, robust_scaling, soften
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CategoryColumn", "DateColumn", "EncodedColumn", "Problem", "QuantityColumn", "column_from_state"]
 
-RAREST = 3
-"""Categories of fewer training rows are taken together, and stand for those that come later."""
-
-MOST_LEVELS = 255
 YEAR = 365.2425
 """Days."""
 
@@ -29,25 +26,6 @@ YEAR_FIRST = "%Y-%m-%d"
 """Of formats that begin as this one, none can be mistaken for another."""
 
 PARTS = ("elapsed", "year", "week", "day")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Texts of a column that its kind does not know, and the rows in which they stand."""
-
-    column: str
-    text: str
-    rows: tuple[int, ...]
-    what: str
-
-
-def _problems(name: str, column: Texts, bad: NDArray[np.bool_], what: str) -> list[Problem]:
-    found = []
-    for code in np.flatnonzero(bad).tolist():
-        rows = np.flatnonzero(column.codes == code)
-        if len(rows):
-            found.append(Problem(name, column.distinct[code], tuple(rows.tolist()), what))
-    return found
 
 
 @dataclass(frozen=True)
@@ -144,133 +122,12 @@ def _numbers(name: str, column: Column, chosen: NumberFormat) -> tuple[NDArray[n
     if other is not None and np.isnan(other.parse(column.distinct)).sum() < np.isnan(numbers).sum():
         numbers = other.parse(column.distinct)  # a file may be written in another way than the training's
     bad = np.isnan(numbers) & ~_words(column)
-    return column.spread(numbers, np.nan), _problems(name, column, bad, "is not a number")
+    return column.spread(numbers, np.nan), problems_of(name, column, bad, "is not a number")
 
 
 def _words(column: Texts) -> NDArray[np.bool_]:
     """Return which distinct texts are words for a missing value."""
     return np.fromiter((text.casefold() in WORDS for text in column.distinct), bool, len(column.distinct))
-
-
-@dataclass(frozen=True)
-class CategoryColumn:
-    """A category: one input for each level, 1 where the row holds it; or one input -1 or 1 for two levels.
-
-    Embedded: one input, the number that is 1 otherwise, for a `fastnn.CategoryEmbedding`; -1 where none is.
-
-    Attributes
-    ----------
-    name : str
-    levels : tuple of str
-        The values that have an input of their own, the most frequent first; the code of a level is its place here.
-    rare : bool
-        Whether a further input stands for all others: those rare in training, and those that come later. Without it
-        they are 0 everywhere.
-    missing : bool
-        Whether a further input stands for missing values, "None" among them. Without it they are 0 everywhere.
-    embedded : bool
-        Whether one input holds the number in place of all these.
-    """
-
-    kind: ClassVar[str] = "category"
-    name: str
-    levels: tuple[str, ...]
-    rare: bool = False
-    missing: bool = False
-    embedded: bool = False
-
-    @classmethod
-    def fit(cls, name: str, column: Column, one_hot_limit: int | None = None) -> CategoryColumn:
-        """Take the levels of the training rows; a column of more than `one_hot_limit` is embedded, None: of none."""
-        texts = _without_none(column)
-        counts = texts.counts()
-        order = sorted(range(len(counts)), key=lambda code: (-counts[code], texts.distinct[code]))
-        levels = [texts.distinct[code] for code in order if counts[code] >= min(RAREST, counts.max(initial=1))]
-        n_values = int((counts > 0).sum())
-        embedded = one_hot_limit is not None and len(levels) + (n_values > len(levels)) > one_hot_limit
-        levels = levels if embedded else levels[:MOST_LEVELS]
-        rare = n_values > len(levels)
-        two = len(levels) == 2 and not rare and not embedded
-        missing = bool((texts.codes < 0).any()) and not two
-        return cls(name, tuple(levels), rare, missing, embedded)
-
-    @property
-    def is_binary(self) -> bool:
-        """Whether one input, -1 or 1, holds both levels; a missing or unknown value is 0."""
-        return len(self.levels) == 2 and not self.rare and not self.missing and not self.embedded
-
-    @property
-    def n_categories(self) -> int:
-        """Number of categories that are told apart: the levels, all others, missing values."""
-        return len(self.levels) + self.rare + self.missing
-
-    @property
-    def code_of_others(self) -> float:
-        """Code of a value that is no level, where the column is embedded; -1: none."""
-        return float(len(self.levels)) if self.rare else -1.0
-
-    @property
-    def code_of_missing(self) -> float:
-        """Code of a missing value, where the column is embedded; -1: none."""
-        return float(self.n_categories - 1) if self.missing else -1.0
-
-    @property
-    def feature_names(self) -> list[str]:
-        """Names of the inputs."""
-        if self.embedded:
-            return [self.name]
-        if self.is_binary:
-            return [f"{self.name}: {self.levels[1]}, not {self.levels[0]}"]
-        names = [f"{self.name}: {level}" for level in self.levels]
-        return names + [f"{self.name}: other"] * self.rare + [f"{self.name} is missing"] * self.missing
-
-    @property
-    def indicators(self) -> list[int]:
-        """Places of the inputs that say yes or no: all, or none of an embedded column."""
-        return [] if self.embedded else list(range(len(self.feature_names)))
-
-    def raw(self, column: Column) -> tuple[NDArray[np.float64], list[Problem]]:
-        """Return the codes: the place in `levels`, -1 for a level that is not there, NaN for a missing value."""
-        texts = _without_none(column)
-        known = {level: float(code) for code, level in enumerate(self.levels)}
-        codes = np.array([known.get(text, -1.0) for text in texts.distinct], np.float64)
-        problems = _problems(self.name, texts, codes < 0, "was not seen, or rarely, in training")
-        return texts.spread(codes, np.nan), problems
-
-    def encode(self, codes: NDArray[np.float64], out: NDArray[Any]) -> None:
-        """Write the inputs of codes into the columns of `out`."""
-        out[...] = 0
-        absent = np.isnan(codes)
-        known = ~absent & (codes >= 0) & (codes < len(self.levels))
-        if self.embedded:
-            out[:, 0] = np.where(known, np.floor(codes), np.where(absent, self.code_of_missing, self.code_of_others))
-            return
-        rows, places = np.flatnonzero(known), codes[known].astype(np.int64)
-        if self.is_binary:
-            out[rows, 0] = 2 * places - 1
-            return
-        out[rows, places] = 1
-        if self.rare:
-            out[~known & ~absent, len(self.levels)] = 1
-        if self.missing:
-            out[absent, -1] = 1
-
-    def state(self) -> dict[str, Any]:
-        """Return the column as plain data."""
-        found = {"kind": self.kind, **vars(self), "levels": list(self.levels)}
-        if not self.embedded:
-            del found["embedded"]
-        return found
-
-
-def _without_none(column: Column) -> Texts:
-    """Return a category with "None" as a missing value: libraries that read tables often make one of it."""
-    texts = as_texts(column)
-    known = np.fromiter((text.casefold() != "none" for text in texts.distinct), bool, len(texts.distinct))
-    if known.all():
-        return texts
-    codes = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)[texts.codes]
-    return Texts(codes, tuple(text for text, kept in zip(texts.distinct, known, strict=True) if kept))
 
 
 @dataclass(frozen=True)
@@ -375,7 +232,7 @@ def _days(name: str, column: Column, chosen: str | None) -> tuple[NDArray[np.flo
         chosen = _format_of_times(name, column, texts)
     times = parse_dates(texts.distinct, chosen)
     bad = np.isnat(times) & ~_words(texts)
-    problems = _problems(name, texts, bad, f"is not a date of the form {chosen}")
+    problems = problems_of(name, texts, bad, f"is not a date of the form {chosen}")
     return texts.spread(days_of(times, chosen), np.nan), problems
 
 

@@ -86,8 +86,7 @@ class Engine:
         self._loss_parameters = inputs.read_only(np.full(spec.sizes[-1], spec.loss_setting, self.dtype))
         self._unperturbed = no_stochastic_regularization(self.buffer)
         self._max_direct_rows = FEW_ROWS if FEW_ROWS * spec.n_parameters <= MIN_PARALLEL_WORK else 1
-        if spec.category_embedding:  # whose codes are to be checked
-            self._max_direct_rows = 0
+        self._max_direct_rows *= not spec.category_embedding  # whose codes are to be checked
         self._workspaces = threading.local()
 
     @property
@@ -162,14 +161,8 @@ class Engine:
             table = table.copy()
             for number in frozen:
                 table[number, layout.FROZEN] = 1
-        return layout.NetworkView(
-            table,
-            loss_code(self.spec.loss),
-            self._loss_parameters,
-            self.buffer,
-            gradient,
-            self.kernel_table(kernels),
-        )
+        loss = loss_code(self.spec.loss)
+        return layout.NetworkView(table, loss, self._loss_parameters, self.buffer, gradient, self.kernel_table(kernels))
 
     def gradient_buffer(self, batch_size: int, fused: bool = True) -> np.ndarray:
         """Allocate the gradient, empty where the update is fused with it: plain descent, one block a batch."""
