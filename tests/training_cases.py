@@ -80,6 +80,10 @@ def make_cases():
             DROPPED | {"embedding": fastnn.PeriodicEmbedding(range(9)), "learned_input_scale": True},
             EVERYTHING | {"optimizer": "adam", "batch_size": BLOCK_ROWS + 30},
         ),
+        "embedded categories": (
+            DROPPED | {"category_embedding": fastnn.CategoryEmbedding((40, 3), (0, 5)), "learned_input_scale": True},
+            EVERYTHING | {"optimizer": "adam", "batch_size": BLOCK_ROWS + 30, "input_noise": 0.0},
+        ),
         "incomplete batches dropped": (CLASSIFIER, {"batch_size": 70, "drop_last": True}),
         "distorted images": (CLASSIFIER, {"augmentation": IMAGES}),
         "inputs of bytes": (CLASSIFIER | {"input_scale": 1 / 255}, {}),
@@ -98,6 +102,8 @@ def data_of(case):
     numbers = rng.uniform(0.1, 1, (300, WIDE[-1]))
     if case == "inputs of bytes":
         X = rng.integers(0, 256, X.shape).astype("uint8")
+    elif case == "embedded categories":
+        X[:, 0], X[:, 5] = rng.integers(-1, 40, 300), rng.integers(0, 3, 300)
     elif case == "sparse inputs":
         X = scipy.sparse.csr_array(np.where(rng.random(X.shape) < 0.2, X, 0))
     loss = CASES[case][0].get("loss")
