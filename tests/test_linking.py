@@ -155,7 +155,7 @@ def rule_of(way, n_parameters):
     values["plain"] = int(way.optimizer == "sgd" and way.penalty == "none" and not way.clip_norm)
     state = {"moment1": values["beta_1"] > 0, "moment2": values["method"] != SGD, "ema": values["ema_decay"] > 0}
     values |= {name: np.zeros(n_parameters, "float32") if kept else nothing for name, kept in state.items()}
-    norms = np.zeros(n_parameters // PENALTY_CHUNK + N_IN + N_HIDDEN + 9)
+    norms = np.zeros(n_parameters // PENALTY_CHUNK + N_IN + N_HIDDEN + 20)
     return layout.UpdateRule(
         **values
         | {"norms": norms, **{name: np.zeros(0) for name in ("rate_factors", "decay_factors", "decay_schedule")}}
