@@ -63,6 +63,14 @@ def test_gradients_by_differences(kind, n_rows):
     np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-7)
 
 
+def test_codes_stand_anywhere_among_many_inputs():
+    rows = np.random.default_rng(3).normal(size=(N, 40))
+    rows[:, [1, 21]] = X[:, [0, 2]]
+    net = network(sizes=(40, 5, 2), category_embedding=CategoryEmbedding((3, 5), (21, 1), n_outputs=2))
+    differences = gradient_by_differences(lambda: net.loss(rows, Y), net)
+    np.testing.assert_allclose(net.gradients(rows, Y, flat=True), differences, rtol=1e-6, atol=1e-7)
+
+
 def test_vectors_are_those_of_the_specification():
     net = network(category_embedding=CATEGORIES)
     assert net.category_embedding.counts == COUNTS
