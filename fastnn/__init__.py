@@ -17,7 +17,7 @@ from . import (
     preprocessing,
     schedules,
 )
-from .embeddings import CategoryEmbedding, PeriodicEmbedding
+from .embeddings import CategoryEmbedding, PeriodicEmbedding, PiecewiseLinearEmbedding
 from .errors import DivergenceError, FileFormatError, TrainingWarning
 from .history import History
 from .losses import register_activation, register_loss
@@ -76,6 +76,7 @@ __all__ = [
     "History",
     "Network",
     "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
     "Population",
     "RMSprop",
     "TableModel",

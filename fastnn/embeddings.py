@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 
 from .checks import check_int, check_positive
 
-__all__ = ["CategoryEmbedding", "PeriodicEmbedding"]
+__all__ = ["CategoryEmbedding", "NumberEmbedding", "PeriodicEmbedding", "PiecewiseLinearEmbedding", "quantile_pieces"]
 
 MOST_FREQUENCIES = 1024
 """What a thread's scratch holds."""
@@ -38,7 +40,66 @@ def _written_out(argument: str, inputs: tuple[int, ...] | None, n_inputs: int) -
 
 
 @dataclass(frozen=True)
-class PeriodicEmbedding:
+class NumberEmbedding(ABC):
+    """Give the first layer, beside each number x, functions of it: W e(x) + c, e with two parameters for each part."""
+
+    inner: ClassVar[str]
+    """Name of the field that counts the parts of e."""
+
+    inner_parameters: ClassVar[tuple[str, str]]
+
+    inputs: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.inputs is not None:
+            object.__setattr__(self, "inputs", _as_columns(self.inputs))
+        for name in (self.inner, "n_outputs"):
+            object.__setattr__(self, name, check_int(name, getattr(self, name), 1))
+        if self.n_inner > MOST_FREQUENCIES:
+            raise ValueError(f"{self.inner} must be at most {MOST_FREQUENCIES}, got {self.n_inner}")
+
+    @property
+    @abstractmethod
+    def n_outputs(self) -> int:
+        """Functions that each becomes, besides itself."""
+
+    def of_inputs(self, n_inputs: int) -> Self:
+        """Return the embedding with its columns written out; raise ValueError for one that a network lacks."""
+        return replace(self, inputs=_written_out("embedding", self.inputs, n_inputs))
+
+    @property
+    def n_embedded(self) -> int:
+        """Number of inputs that are embedded."""
+        return len(self.inputs or ())
+
+    @property
+    def n_inner(self) -> int:
+        """Number of parts of e."""
+        count: int = getattr(self, self.inner)
+        return count
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the parameters by their names, in the order in which a network keeps them."""
+        count, n_inner, n_outputs = self.n_embedded, self.n_inner, self.n_outputs
+        return {
+            **dict.fromkeys(self.inner_parameters, (count, n_inner)),
+            "weights": (count, n_outputs, n_inner),
+            "biases": (count, n_outputs),
+        }
+
+    def draw(self, generator: np.random.Generator) -> dict[str, np.ndarray]:
+        """Return first values of the parameters by their names."""
+        shapes, limit = self.shapes(), 1 / math.sqrt(self.n_inner)
+        inner = dict(zip(self.inner_parameters, self.draw_inner(generator), strict=True))
+        return inner | {name: generator.uniform(-limit, limit, shapes[name]) for name in ("weights", "biases")}
+
+    @abstractmethod
+    def draw_inner(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return first values of the parameters of e, (n_embedded, n_inner) each."""
+
+
+@dataclass(frozen=True)
+class PeriodicEmbedding(NumberEmbedding):
     """Give the first layer, beside each number x, learned periodic functions of it: W cos(2 pi f x + p) + c.
 
     Every embedded input has frequencies f, phases p, weights W and biases c of its own. The first layer takes all
@@ -74,48 +135,95 @@ class PeriodicEmbedding:
     True
     """
 
-    inputs: tuple[int, ...] | None = None
+    inner: ClassVar[str] = "n_frequencies"
+    inner_parameters: ClassVar[tuple[str, str]] = ("frequencies", "phases")
+
     n_frequencies: int = 16
     n_outputs: int = 3
     deviation: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.inputs is not None:
-            object.__setattr__(self, "inputs", _as_columns(self.inputs))
-        for name in ("n_frequencies", "n_outputs"):
-            object.__setattr__(self, name, check_int(name, getattr(self, name), 1))
-        if self.n_frequencies > MOST_FREQUENCIES:
-            raise ValueError(f"n_frequencies must be at most {MOST_FREQUENCIES}, got {self.n_frequencies}")
+        super().__post_init__()
         object.__setattr__(self, "deviation", check_positive("deviation", self.deviation))
 
-    def of_inputs(self, n_inputs: int) -> PeriodicEmbedding:
-        """Return the embedding with its columns written out; raise ValueError for one that a network lacks."""
-        return replace(self, inputs=_written_out("embedding", self.inputs, n_inputs))
+    def draw_inner(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return first frequencies and phases."""
+        shape = (self.n_embedded, self.n_inner)
+        frequencies = self.deviation * generator.standard_normal(shape)
+        return frequencies, generator.uniform(-math.pi, math.pi, shape)
 
-    @property
-    def n_embedded(self) -> int:
-        """Number of inputs that are embedded."""
-        return len(self.inputs or ())
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the parameters by their names, in the order in which a network keeps them."""
-        count, n_frequencies, n_outputs = self.n_embedded, self.n_frequencies, self.n_outputs
-        return {
-            "frequencies": (count, n_frequencies),
-            "phases": (count, n_frequencies),
-            "weights": (count, n_outputs, n_frequencies),
-            "biases": (count, n_outputs),
-        }
+@dataclass(frozen=True)
+class PiecewiseLinearEmbedding(NumberEmbedding):
+    """Give the first layer, beside each number x, learned piecewise linear functions of it: W e(x) + c.
 
-    def draw(self, generator: np.random.Generator) -> dict[str, np.ndarray]:
-        """Return first values of the parameters by their names."""
-        shapes, limit = self.shapes(), 1 / math.sqrt(self.n_frequencies)
-        return {
-            "frequencies": self.deviation * generator.standard_normal(shapes["frequencies"]),
-            "phases": generator.uniform(-math.pi, math.pi, shapes["phases"]),
-            "weights": generator.uniform(-limit, limit, shapes["weights"]),
-            "biases": generator.uniform(-limit, limit, shapes["biases"]),
-        }
+    e_t(x) is how far x has come through bin t, from 0 at its lower end to 1 at its upper; below the first bin and above
+    the last it goes on. Bins are not learned: `fastnn.initialisers.bins_from_data` puts their ends at quantiles. The
+    first layer takes all inputs, then the functions of the first that is embedded, and so on.
+
+    Parameters
+    ----------
+    inputs : sequence of int, optional
+        Which inputs are embedded, by their columns; None: all.
+    n_bins : int, default 48
+        Bins of each, 1024 at most.
+    n_outputs : int, default 8
+        Functions that each becomes, besides itself.
+    limit : float, default 3
+        The first bins divide the range from -limit to limit evenly. W and c begin uniform within 1 / sqrt(n_bins).
+
+    Notes
+    -----
+    Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep Learning", NeurIPS 2022
+    (arXiv 2203.05556): piecewise linear encoding, then a linear layer. A bin is kept as e_t = clip(slope x + offset).
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn
+    >>> x = np.random.default_rng(0).exponential(size=(500, 1))
+    >>> y = np.abs(x - 1)
+    >>> embedding = fastnn.PiecewiseLinearEmbedding(n_bins=16, n_outputs=4)
+    >>> net = fastnn.Network([1, 16, 1], activation=["relu", "identity"], embedding=embedding, seed=0)
+    >>> fastnn.initialisers.bins_from_data(net, x)
+    >>> history = net.fit(x, y, epochs=60, optimizer="adam", learning_rate=0.01)
+    >>> history["loss"][-1] < 0.01
+    True
+    """
+
+    inner: ClassVar[str] = "n_bins"
+    inner_parameters: ClassVar[tuple[str, str]] = ("slopes", "offsets")
+
+    n_bins: int = 48
+    n_outputs: int = 8
+    limit: float = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "limit", check_positive("limit", self.limit))
+
+    def draw_inner(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return slopes and offsets of even bins."""
+        slopes, offsets = _pieces(np.linspace(-self.limit, self.limit, self.n_bins + 1), self.n_bins)
+        return np.tile(slopes, (self.n_embedded, 1)), np.tile(offsets, (self.n_embedded, 1))
+
+
+def quantile_pieces(values: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return slopes and offsets, (n_bins,), of bins that end at the quantiles of values; equal ones are one end.
+
+    Bins that are left over stand before the last, and are 0 everywhere; of a constant all are.
+    """
+    return _pieces(np.unique(np.quantile(values, np.linspace(0, 1, n_bins + 1))), n_bins)
+
+
+def _pieces(ends: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return slopes and offsets, (n_bins,), of the bins between ends that grow."""
+    slopes, offsets = np.zeros(n_bins), np.zeros(n_bins)
+    count = len(ends) - 1
+    if count:
+        places = [*range(count - 1), n_bins - 1]
+        slopes[places] = 1 / np.diff(ends)
+        offsets[places] = -ends[:-1] * slopes[places]
+    return slopes, offsets
 
 
 @dataclass(frozen=True)

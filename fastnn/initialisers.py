@@ -30,7 +30,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .checks import check_int, check_positive, check_seed
-from .embeddings import CategoryEmbedding, PeriodicEmbedding
+from .embeddings import CategoryEmbedding, NumberEmbedding, PiecewiseLinearEmbedding, quantile_pieces
 
 MOST_ROWS = 10_000
 """Rows to which `from_data` fits weights."""
@@ -247,9 +247,61 @@ def from_data(network: Layered, X: Any, seed: int = 0, *, layers: Sequence[int] 
         biases[:] = -(shares * (z * inverse)[chosen, np.arange(len(biases))[:, np.newaxis]]).sum(axis=1)
 
 
+class Embedded(Protocol):
+    """What `bins_from_data` needs of a network."""
+
+    @property
+    def embedding(self) -> NumberEmbedding | None:
+        """Its embedding of numbers."""
+        ...
+
+    @property
+    def embedding_parameters(self) -> dict[str, np.ndarray]:
+        """The parameters of that, which are changed in place."""
+        ...
+
+
+def bins_from_data(network: Embedded, X: Any) -> None:
+    """Put the ends of the bins of a `fastnn.PiecewiseLinearEmbedding` at quantiles of the inputs.
+
+    Parameters
+    ----------
+    network : Network
+        With such an embedding. Its weights stay as they are.
+    X : array_like, (n, n_inputs)
+        The inputs as the network's layers take them, times its `input_scale`. An input with fewer different quantiles
+        than bins leaves bins unused.
+
+    Raises
+    ------
+    ValueError
+        For a network without such an embedding, and rows of another shape or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn
+    >>> embedding = fastnn.PiecewiseLinearEmbedding(n_bins=2, n_outputs=1)
+    >>> net = fastnn.Network([1, 1], embedding=embedding, seed=0)
+    >>> fastnn.initialisers.bins_from_data(net, [[0.0], [1.0], [5.0]])
+    >>> net.embedding_parameters["slopes"].tolist()
+    [[1.0, 0.25]]
+    """
+    embedding = network.embedding
+    if not isinstance(embedding, PiecewiseLinearEmbedding):
+        raise ValueError(f"network must have a fastnn.PiecewiseLinearEmbedding, got embedding {embedding!r:.200}")
+    columns = embedding.inputs or ()
+    rows = np.asarray(X, np.float64)
+    if rows.ndim != 2 or not len(rows) or rows.shape[1] <= max(columns) or not np.isfinite(rows).all():
+        raise ValueError(f"X must have the shape (n, n_inputs), with one row or more, all finite, got {rows.shape}")
+    parameters = network.embedding_parameters
+    for place, column in enumerate(columns):
+        pieces = quantile_pieces(rows[:, column], embedding.n_bins)
+        parameters["slopes"][place], parameters["offsets"][place] = pieces
+
+
 def initialise_embeddings(
     further: Mapping[str, np.ndarray],
-    embedding: PeriodicEmbedding | None,
+    embedding: NumberEmbedding | None,
     category_embedding: CategoryEmbedding | None,
     seed: int,
 ) -> None:

@@ -15,7 +15,7 @@ from .augmentation import Images
 from .callbacks.runner import CallbackRunner
 from .checks import check_bool, check_learning_rate, check_seed
 from .convert import c_source, onnx
-from .embeddings import CategoryEmbedding, PeriodicEmbedding
+from .embeddings import CategoryEmbedding, NumberEmbedding
 from .errors import DivergenceError, FileFormatError
 from .history import History
 from .initialisers import as_bias_initialisers, as_initialisers, initialise, initialise_embeddings
@@ -79,8 +79,8 @@ class Network:
     learned_activation : bool, default False
         Let each hidden neuron learn how much of its activation it gives: z + alpha (f(z) - z), with an alpha of its own
         that starts at 1, `alphas`.
-    embedding : PeriodicEmbedding, optional
-        Give the first layer learned periodic functions of inputs, beside these.
+    embedding : PeriodicEmbedding or PiecewiseLinearEmbedding, optional
+        Give the first layer learned functions of inputs, beside these.
     category_embedding : CategoryEmbedding, optional
         Replace inputs that hold codes of categories by vectors that are learned.
 
@@ -100,7 +100,8 @@ class Network:
         Of each hidden layer how much of the activation its neurons give, writable views; empty without
         `learned_activation`.
     embedding_parameters : dict of ndarray
-        "frequencies", "phases", "weights" and "biases" of the embedding, writable views; empty without one.
+        "frequencies", "phases", "weights" and "biases" of the embedding, "slopes" and "offsets" in place of the first
+        two if it is piecewise linear; writable views, empty without one.
     category_vectors : dict of ndarray
         The vectors of the categories, (n_categories, n_outputs), by the column that holds their codes, writable views;
         empty without `category_embedding`.
@@ -150,7 +151,7 @@ class Network:
         bias_init: Any = None,
         precision: str | None = None,
         learned_activation: bool = False,
-        embedding: PeriodicEmbedding | None = None,
+        embedding: NumberEmbedding | None = None,
         category_embedding: CategoryEmbedding | None = None,
     ) -> None:
         spec = make_spec(
@@ -256,7 +257,7 @@ class Network:
         return tuple(part for name, part in self.engine.further.items() if name.endswith(".alpha"))
 
     @property
-    def embedding(self) -> PeriodicEmbedding | None:
+    def embedding(self) -> NumberEmbedding | None:
         """What takes inputs apart before the first layer."""
         return self.engine.spec.embedding
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from .embeddings import PiecewiseLinearEmbedding
 from .kernels import layout
 from .kernels.bfloat16 import PAIR_STEP
 from .kernels.layout import columns_of, stride_of
@@ -140,16 +141,17 @@ def _whole_lines(itemsize: int) -> Callable[[int], int]:
 def _place_embeddings(first: np.ndarray, spec: Spec, parameters: int, workspace: int, block: int) -> tuple[int, int]:
     """Place what embeddings need in parameters and workspace, in the first layer's row; return where both end."""
     whole_lines = _whole_lines(np.dtype(spec.dtype).itemsize)
-    periodic, categories = spec.embedding, spec.category_embedding
-    if periodic:
-        stride = whole_lines(sum(math.prod(shape[1:]) for shape in periodic.shapes().values()))
+    numbers, categories = spec.embedding, spec.category_embedding
+    if numbers:
+        stride = whole_lines(sum(math.prod(shape[1:]) for shape in numbers.shapes().values()))
         first[layout.EMBEDDING], first[layout.EMBEDDING_STRIDE] = parameters, stride
-        first[layout.N_EMBEDDED], first[layout.N_FREQUENCIES] = periodic.n_embedded, periodic.n_frequencies
-        first[layout.N_FUNCTIONS] = periodic.n_outputs
-        first[layout.N_FIELDS : layout.N_FIELDS + periodic.n_embedded] = periodic.inputs or ()
-        parameters += periodic.n_embedded * stride
+        first[layout.N_EMBEDDED], first[layout.N_FREQUENCIES] = numbers.n_embedded, numbers.n_inner
+        first[layout.N_FUNCTIONS] = numbers.n_outputs
+        first[layout.PIECEWISE] = isinstance(numbers, PiecewiseLinearEmbedding)
+        first[layout.N_FIELDS : layout.N_FIELDS + numbers.n_embedded] = numbers.inputs or ()
+        parameters += numbers.n_embedded * stride
         first[layout.EMBEDDING_COSINES] = workspace
-        workspace += whole_lines(2 * block * periodic.n_frequencies)
+        workspace += whole_lines(2 * block * numbers.n_inner)
     if categories:
         counts = np.array(list(categories.counts.values()))
         ends = np.cumsum(counts)
@@ -160,7 +162,7 @@ def _place_embeddings(first: np.ndarray, spec: Spec, parameters: int, workspace:
         parameters += whole_lines(int(ends[-1]) * categories.n_outputs)
         first[layout.VECTOR_NUMBERS] = workspace
         workspace += whole_lines(block * len(counts))
-    if periodic or categories:
+    if numbers or categories:
         first[layout.N_GATHERED], first[layout.EMBEDDING_DELTAS] = spec.sizes[0], workspace
         workspace += whole_lines(block * int(first[layout.LD_IN]))
     return parameters, workspace

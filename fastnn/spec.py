@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .checks import check_bool, check_float, check_levels
-from .embeddings import CategoryEmbedding, PeriodicEmbedding
+from .embeddings import CategoryEmbedding, NumberEmbedding
 from .kernels.activations import CODES as ACTIVATION_CODES
 from .kernels.losses import CODES as LOSS_CODES
 
@@ -56,7 +56,7 @@ class Spec:
         "float32", the dtype's own, or "bfloat16": what the operands of a training's products are rounded to.
     learned_activation : bool
         Whether each hidden neuron learns how much of its activation, and not of z, it gives.
-    embedding : PeriodicEmbedding or None
+    embedding : PeriodicEmbedding or PiecewiseLinearEmbedding or None
         What takes inputs apart before the first layer; its columns are written out.
     category_embedding : CategoryEmbedding or None
         What replaces codes of categories by vectors before the first layer; columns and counts are written out.
@@ -72,7 +72,7 @@ class Spec:
     learned_input_scale: bool = False
     precision: str = "float32"
     learned_activation: bool = False
-    embedding: PeriodicEmbedding | None = None
+    embedding: NumberEmbedding | None = None
     category_embedding: CategoryEmbedding | None = None
 
     @property
@@ -88,7 +88,7 @@ class Spec:
         found = list(names)
         if self.embedding:
             functions = range(1, self.embedding.n_outputs + 1)
-            found += [f"{names[column]}: wave {k}" for column in self.embedding.inputs or () for k in functions]
+            found += [f"{names[column]}: function {k}" for column in self.embedding.inputs or () for k in functions]
         if self.category_embedding:
             for column in self.category_embedding.counts:
                 found[column] = f"{names[column]}: number 1"
@@ -233,7 +233,7 @@ def make_spec(
     learned_input_scale: bool = False,
     precision: str | None = None,
     learned_activation: bool = False,
-    embedding: PeriodicEmbedding | None = None,
+    embedding: NumberEmbedding | None = None,
     category_embedding: CategoryEmbedding | None = None,
 ) -> Spec:
     """Check the arguments of `Network` and return them as a `Spec`.
@@ -278,8 +278,11 @@ def make_spec(
     if learned_activation and precision == "bfloat16":
         raise ValueError("learned_activation takes products of the network's dtype, got precision='bfloat16'")
     if embedding is not None:
-        if not isinstance(embedding, PeriodicEmbedding):
-            raise TypeError(f"embedding must be a fastnn.PeriodicEmbedding, or None, got {embedding!r:.200}")
+        if not isinstance(embedding, NumberEmbedding):
+            raise TypeError(
+                "embedding must be a fastnn.PeriodicEmbedding, a fastnn.PiecewiseLinearEmbedding, or None, got "
+                f"{embedding!r:.200}"
+            )
         if precision == "bfloat16":
             raise ValueError("embedding takes products of the network's dtype, got precision='bfloat16'")
         embedding = embedding.of_inputs(checked[0])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..embeddings import PeriodicEmbedding
 from ..io.files import write_bytes
 from ..io.model_file import SavedModel
 
@@ -78,6 +79,20 @@ static void {name}_waves({number} *z, {number} x, const {number} *f, const {numb
         const {number} turns = f[h] * x + p[h];
         const {number} wave = F(cos)(L(6.283185307179586477) * (turns - F(floor)(turns)));
         for (k = 0; k < {n_functions}; k++) z[k] += w[k * {n_frequencies} + h] * wave;
+    }}
+}}
+"""
+PIECES = """
+/* z_k = c_k + sum_h w_kh e_h, e_h = f_h x + p_h from 0 to 1, but for the first and the last bin */
+static void {name}_pieces({number} *z, {number} x, const {number} *f, const {number} *p, const {number} *w,
+                          const {number} *c) {{
+    int h, k;
+    for (k = 0; k < {n_functions}; k++) z[k] = c[k];
+    for (h = 0; h < {n_frequencies}; h++) {{
+        {number} piece = f[h] * x + p[h];
+        if (h > 0 && piece < L(0.0)) piece = L(0.0);
+        if (h + 1 < {n_frequencies} && piece > L(1.0)) piece = L(1.0);
+        for (k = 0; k < {n_functions}; k++) z[k] += w[k * {n_frequencies} + h] * piece;
     }}
 }}
 """
@@ -220,15 +235,17 @@ def _embeddings(model: SavedModel, number: str, name: str, macro: str) -> list[s
     parts, calls, behind = [], [], spec.sizes[0]
     if spec.embedding:
         f, p, w, c = (further[f"embedding.{part}"] for part in spec.embedding.shapes())
-        turns = (p.astype(np.float64) / (2 * np.pi)).astype(spec.dtype)
-        for letter, values in zip("fpwc", (f, turns, w, c), strict=True):
-            parts.append(_constants(f"{name}_waves_{letter}", values.ravel(), number))
+        waves = isinstance(spec.embedding, PeriodicEmbedding)
+        function, text = (f"{name}_waves", WAVES) if waves else (f"{name}_pieces", PIECES)
+        p = (p.astype(np.float64) / (2 * np.pi)).astype(spec.dtype) if waves else p
+        for letter, values in zip("fpwc", (f, p, w, c), strict=True):
+            parts.append(_constants(f"{function}_{letter}", values.ravel(), number))
         n_functions, n_frequencies = w.shape[1:]
-        parts.append(WAVES.format(name=name, number=number, n_functions=n_functions, n_frequencies=n_frequencies))
+        parts.append(text.format(name=name, number=number, n_functions=n_functions, n_frequencies=n_frequencies))
         for place, column in enumerate(spec.embedding.inputs or ()):
             starts = {"f": n_frequencies, "p": n_frequencies, "w": n_functions * n_frequencies, "c": n_functions}
-            constants = ", ".join(f"{name}_waves_{letter} + {place * size}" for letter, size in starts.items())
-            calls.append(f"    {name}_waves(z + {behind}, z[{column}], {constants});")
+            constants = ", ".join(f"{function}_{letter} + {place * size}" for letter, size in starts.items())
+            calls.append(f"    {function}(z + {behind}, z[{column}], {constants});")
             behind += n_functions
     if spec.category_embedding:
         size = spec.category_embedding.n_outputs

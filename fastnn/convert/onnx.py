@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..embeddings import NumberEmbedding, PiecewiseLinearEmbedding
 from ..io.files import write_bytes
 from ..io.model_file import SavedModel
 
@@ -121,7 +122,7 @@ class _Graph:
         parts = [self.node("Gather", [x, self.indices("numbers", order)], "numbers of X", axis=1)] if order else []
         behind = spec.sizes[0]
         if spec.embedding:
-            parts.append(self.periodic(x))
+            parts.append(self.functions(x, spec.embedding))
             order += range(behind, behind + spec.embedding.n_embedded * spec.embedding.n_outputs)
             behind = order[-1] + 1
         for column in counts:
@@ -131,23 +132,37 @@ class _Graph:
             behind += size - 1
         return self.node("Concat", parts, "embedded", axis=1) if len(parts) > 1 else parts[0], order
 
-    def periodic(self, x: str) -> str:
-        """Return W cos(2 pi f x + p) + c of the embedded numbers: the turns are reduced to one, as `predict` does."""
-        embedding, parameters = self.model.spec.embedding, self.model.further()
-        assert embedding is not None
+    def functions(self, x: str, embedding: NumberEmbedding) -> str:
+        """Return W cos(2 pi f x + p) + c of the embedded numbers, or W clip(f x + p) + c."""
+        parameters = self.model.further()
         f, p, w, c = (parameters[f"embedding.{name}"] for name in embedding.shapes())
-        chosen = self.node("Gather", [x, self.indices("embedded columns", embedding.inputs)], "periodic.x", axis=1)
-        chosen = self.node("Unsqueeze", [chosen, self.indices("last axes", [2, 3])], "periodic.columns")
-        scaled = self.node("Mul", [chosen, self.constant("embedding.frequencies", f[:, np.newaxis])], "periodic.scaled")
-        phases = self.constant("embedding.phases", p[:, np.newaxis].astype(np.float64) / (2 * np.pi))
-        turns = self.node("Add", [scaled, phases], "periodic.turns")
-        part = self.node("Sub", [turns, self.node("Floor", [turns], "periodic.whole")], "periodic.part")
-        angles = self.node("Mul", [part, self.constant("turn", 2 * np.pi)], "periodic.angles")
-        cosines = self.node("Cos", [angles], "periodic.cosines")
-        weights = self.constant("embedding.weights", w.transpose(0, 2, 1))
-        sums = self.node("MatMul", [cosines, weights], "periodic.sums")
-        biased = self.node("Add", [sums, self.constant("embedding.biases", c[:, np.newaxis])], "periodic.functions")
-        return self.node("Flatten", [biased], "periodic", axis=1)
+        chosen = self.node("Gather", [x, self.indices("embedded columns", embedding.inputs)], "functions.x", axis=1)
+        chosen = self.node("Unsqueeze", [chosen, self.indices("last axes", [2, 3])], "functions.columns")
+        inner = self.constant("embedding.factors", f[:, np.newaxis])
+        scaled = self.node("Mul", [chosen, inner], "functions.scaled")
+        inner = self.pieces(scaled, p) if isinstance(embedding, PiecewiseLinearEmbedding) else self.waves(scaled, p)
+        sums = self.node("MatMul", [inner, self.constant("embedding.weights", w.transpose(0, 2, 1))], "functions.sums")
+        biased = self.node("Add", [sums, self.constant("embedding.biases", c[:, np.newaxis])], "functions.biased")
+        return self.node("Flatten", [biased], "functions", axis=1)
+
+    def waves(self, scaled: str, phases: np.ndarray) -> str:
+        """Return cos(2 pi f x + p) from f x: the turns are reduced to one, as `predict` does."""
+        constant = self.constant("embedding.phases", phases[:, np.newaxis].astype(np.float64) / (2 * np.pi))
+        turns = self.node("Add", [scaled, constant], "functions.turns")
+        part = self.node("Sub", [turns, self.node("Floor", [turns], "functions.whole")], "functions.part")
+        return self.node(
+            "Cos", [self.node("Mul", [part, self.constant("turn", 2 * np.pi)], "functions.angles")], "waves"
+        )
+
+    def pieces(self, scaled: str, offsets: np.ndarray) -> str:
+        """Return how far x has come through each bin, from f x."""
+        n_bins = offsets.shape[1]
+        lowest, highest = np.zeros(n_bins), np.ones(n_bins)
+        lowest[0], highest[-1] = -np.inf, np.inf
+        constant = self.constant("embedding.offsets", offsets[:, np.newaxis])
+        free = self.node("Add", [scaled, constant], "functions.free")
+        above = self.node("Max", [free, self.constant("lowest", lowest)], "functions.above")
+        return self.node("Min", [above, self.constant("highest", highest)], "pieces")
 
     def vectors(self, x: str, column: int) -> str:
         """Return the vectors of the codes in a column; a row of zeros behind the table is that of all others."""

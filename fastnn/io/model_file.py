@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import check_int
-from ..embeddings import CategoryEmbedding, PeriodicEmbedding
+from ..embeddings import CategoryEmbedding, PeriodicEmbedding, PiecewiseLinearEmbedding
 from ..errors import FileFormatError
 from ..preprocessing import MinMaxScaler, StandardScaler, scaler_from_state
 from ..spec import Spec, activation_code, loss_code, make_spec
@@ -32,6 +32,9 @@ FORMAT, TABLE_FORMAT = 1, 2
 """Of a network, and of one with the preprocessing of a table."""
 
 DTYPES = {"F32": "float32", "F64": "float64"}
+EMBEDDINGS: dict[type, str] = {PeriodicEmbedding: "embedding", PiecewiseLinearEmbedding: "piecewise_linear_embedding"}
+"""Embedding of numbers -> its key in the description."""
+
 TRAINING_PREFIX = "training."
 """Begins the names of the tensors that a checkpoint adds to those of the model."""
 
@@ -153,7 +156,7 @@ def description(model: SavedModel) -> dict[str, Any]:
         **({"learned_input_scale": True} if spec.learned_input_scale else {}),
         **({"precision": spec.precision} if spec.precision != spec.dtype else {}),
         **({"learned_activation": True} if spec.learned_activation else {}),
-        **({"embedding": asdict(spec.embedding)} if spec.embedding else {}),
+        **({EMBEDDINGS[type(spec.embedding)]: asdict(spec.embedding)} if spec.embedding else {}),
         **({"category_embedding": asdict(spec.category_embedding)} if spec.category_embedding else {}),
         **({} if model.table is None else {"table": model.table}),
     }
@@ -245,8 +248,9 @@ def _read_description(path: Any, file: Any) -> tuple[Spec, dict[str, Any]]:
         loss = (config["loss"], config["loss_setting"]) if "loss_setting" in config else config["loss"]
         further = ("dropout", "learned_input_scale", "precision", "learned_activation")
         more = {name: config[name] for name in further if name in config}
-        if "embedding" in config:
-            more["embedding"] = PeriodicEmbedding(**config["embedding"])
+        for kind, key in EMBEDDINGS.items():
+            if key in config:
+                more["embedding"] = kind(**config[key])
         if "category_embedding" in config:
             more["category_embedding"] = CategoryEmbedding(**config["category_embedding"])
         dtype = DTYPES[dtypes.pop()]

@@ -1,11 +1,12 @@
-"""Embeddings: periodic ones of numbers, and vectors of categories.
+"""Embeddings: periodic or piecewise linear ones of numbers, and vectors of categories.
 
-Beside an input x stand W cos(2 pi f x + p) + c with parameters of its own. The parameters of an embedded input lie
-together: f and p, (n_frequencies,) each, W, (n_functions, n_frequencies), and c, (n_functions,). What they give stands
-behind the inputs in the rows that the first layer takes.
+Beside an input x stand W cos(2 pi f x + p) + c, or W clip(f x + p) + c, with parameters of its own. The parameters of
+an embedded input lie together: f and p, (n_frequencies,) each, W, (n_functions, n_frequencies), and c, (n_functions,).
+What they give stands behind the inputs in the rows that the first layer takes.
 
 The code of a category is replaced by a vector. The vectors of all columns lie behind one another, VECTOR_SIZE numbers
-each. The first number of a vector stands in the place of the code, the others behind what periodic embeddings give.
+each. The first number of a vector stands in the place of the code, the others behind what embeddings of numbers
+give.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .layout import (
     N_FREQUENCIES,
     N_FUNCTIONS,
     N_GATHERED,
+    PIECEWISE,
     VECTOR_NUMBERS,
     VECTOR_SIZE,
     VECTORS,
@@ -47,9 +49,26 @@ def compute_waves(cosines, sines, parameters, start, x, n_frequencies):
         cosines[h], sines[h] = cos_and_sin_of_turns(multiply_add(f[h], x, p[h] * inverse))
 
 
+@kernel
+def compute_pieces(pieces, parameters, start, x, n_bins):
+    """Compute pieces: (n_bins,) how far x has come through each bin, f x + p; f at parameters[start:], then p.
+
+    It is 0 before and 1 behind a bin, but for the first and the last, which go on.
+    """
+    f, p = parameters[start : start + n_bins], parameters[start + n_bins : start + 2 * n_bins]
+    zero, one = parameters.dtype.type(0), parameters.dtype.type(1)
+    for h in range(n_bins):
+        piece = multiply_add(f[h], x, p[h])
+        if h > 0 and piece < zero:
+            piece = zero
+        if h + 1 < n_bins and piece > one:
+            piece = one
+        pieces[h] = piece
+
+
 @linked_kernel(Slot.EMBED_INPUTS, (Floats, Floats, Int64Matrix, int, int))
 def embed_inputs(buffer, parameters, table, first, last):
-    """Compute buffer[GRADIENT_INPUTS]: rows first..last of the columns behind the inputs, W cos(2 pi f x + p) + c."""
+    """Compute buffer[GRADIENT_INPUTS]: rows first..last of the columns behind the inputs, the functions."""
     layer = table[0]
     ld, n_frequencies, n_functions = layer[LD_IN], layer[N_FREQUENCIES], layer[N_FUNCTIONS]
     for r in range(first, last):
@@ -59,7 +78,11 @@ def embed_inputs(buffer, parameters, table, first, last):
         sines = buffer[waves + n_frequencies : waves + 2 * n_frequencies]
         for e in range(layer[N_EMBEDDED]):
             start = layer[EMBEDDING] + e * layer[EMBEDDING_STRIDE]
-            compute_waves(cosines, sines, parameters, start, row[layer[N_FIELDS + e]], n_frequencies)
+            x = row[layer[N_FIELDS + e]]
+            if layer[PIECEWISE]:
+                compute_pieces(cosines, parameters, start, x, n_frequencies)
+            else:
+                compute_waves(cosines, sines, parameters, start, x, n_frequencies)
             weights = start + 2 * n_frequencies
             out = row[layer[N_GATHERED] + e * n_functions : layer[N_GATHERED] + (e + 1) * n_functions]
             for k in range(n_functions):

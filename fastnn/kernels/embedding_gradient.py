@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .argument_types import Floats, Int64Matrix
 from .backward import delta_below
-from .embedding import TURN, compute_waves, place_of_code
+from .embedding import TURN, compute_pieces, compute_waves, place_of_code
 from .jit import kernel
 from .layout import (
     EMBEDDING,
@@ -22,6 +22,7 @@ from .layout import (
     N_GATHERED,
     N_IN,
     N_VECTORS,
+    PIECEWISE,
     VECTOR_NUMBERS,
     VECTOR_SIZE,
     VECTORS,
@@ -54,14 +55,20 @@ def embedding_deltas(buffer, scratch, parameters, table, first, last):
 
 
 @kernel
-def add_embedding_gradient(gradient, parameters, cosines, sines, delta, start, x, n_frequencies, n_functions):
+def add_embedding_gradient(
+    gradient, parameters, cosines, sines, delta, start, x, n_frequencies, n_functions, piecewise
+):  # fmt: skip
     """Update gradient: plus that of one embedded input of one row, at [start:] as its parameters.
 
     delta: (n_functions,) of what the embedding gives. cosines, sines: (n_frequencies,) scratch.
 
     With q_h = -sin_h sum_k W_kh delta_k: dW_kh = delta_k cos_h, dc_k = delta_k, dp_h = q_h, df_h = 2 pi x q_h.
+    piecewise: of pieces, dW_kh = delta_k piece_h, and the bins have none.
     """
-    compute_waves(cosines, sines, parameters, start, x, n_frequencies)
+    if piecewise:
+        compute_pieces(cosines, parameters, start, x, n_frequencies)
+    else:
+        compute_waves(cosines, sines, parameters, start, x, n_frequencies)
     weights = start + 2 * n_frequencies
     for k in range(n_functions):
         d = delta[k]
@@ -69,6 +76,8 @@ def add_embedding_gradient(gradient, parameters, cosines, sines, delta, start, x
         for h in range(n_frequencies):
             g[h] += d * cosines[h]
         gradient[weights + n_functions * n_frequencies + k] += d
+    if piecewise:
+        return
     cosines[:] = 0
     for k in range(n_functions):
         d, w = delta[k], parameters[weights + k * n_frequencies : weights + (k + 1) * n_frequencies]
@@ -110,7 +119,7 @@ def embedding_gradient_pass(network, work, n_rows, thread, team_size, first_bloc
             deltas = layer[EMBEDDING_DELTAS] + r * ld + function
             add_embedding_gradient(
                 network.gradient, network.parameters, cosines, sines, buffer[deltas : deltas + n_functions], start, x,
-                n_frequencies, n_functions,
+                n_frequencies, n_functions, layer[PIECEWISE],
             )  # fmt: skip
 
 

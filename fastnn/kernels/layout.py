@@ -64,7 +64,8 @@ N_VECTORS = 36  # of all embedded columns together
 VECTOR_SIZE = 37  # numbers of a vector
 N_CODES = 38  # columns that hold codes of categories
 VECTOR_NUMBERS = 39  # workspace: for each row the numbers of its N_CODES vectors; -1: none
-N_FIELDS = 40  # follow: columns of embedded numbers; column, first vector and the one after the last of each code
+PIECEWISE = 40  # 1: embedded numbers become piecewise linear functions, of bins that are not learned; 0: periodic ones
+N_FIELDS = 41  # follow: columns of embedded numbers; column, first vector and the one after the last of each code
 DROP_UNIT = 1 << 24
 
 ZEROS = 64  # numbers at the start of a thread's scratch that are kept 0

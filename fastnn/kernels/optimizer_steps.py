@@ -19,7 +19,9 @@ from .layout import (
     EMBEDDING_STRIDE,
     INPUT_SCALES,
     LD,
+    N_FREQUENCIES,
     N_IN,
+    PIECEWISE,
     VECTOR_SIZE,
     VECTORS,
     WEIGHTS,
@@ -318,9 +320,12 @@ def update_runs(network, rule, index, part, learning_rate, scale, step, l2, star
 def update_embeddings(network, rule, learning_rate, scale, step, first, last):
     """Update parameters: one step by the rule in those of the embedded inputs first..last."""
     layer = network.table[0]
-    start, width = layer[EMBEDDING] + first * layer[EMBEDDING_STRIDE], (last - first) * layer[EMBEDDING_STRIDE]
-    if width > 0:
-        update_runs(network, rule, 0, EMBEDDING_PART, learning_rate, scale, step, 0.0, start, 1, width, width)
+    stride, bins = layer[EMBEDDING_STRIDE], 2 * layer[N_FREQUENCIES] if layer[PIECEWISE] else 0
+    start, width = layer[EMBEDDING] + first * stride + bins, stride - bins  # bins are not learned
+    if last > first:
+        update_runs(
+            network, rule, 0, EMBEDDING_PART, learning_rate, scale, step, 0.0, start, last - first, width, stride
+        )  # fmt: skip
 
 
 @kernel

@@ -49,6 +49,9 @@ from .embedding import (
     category_embedding_gradient,
     periodic_embedding,
     periodic_embedding_gradients,
+    piecewise_linear_embedding,
+    piecewise_linear_embedding_gradients,
+    piecewise_linear_encoding,
 )
 from .losses import (
     LOSSES,
@@ -89,6 +92,9 @@ __all__ = [
     "perceptron",
     "periodic_embedding",
     "periodic_embedding_gradients",
+    "piecewise_linear_embedding",
+    "piecewise_linear_embedding_gradients",
+    "piecewise_linear_encoding",
     "quantile",
     "quantile_derivative",
     "read_bilinear",

@@ -48,6 +48,55 @@ def periodic_embedding_gradients(
     return 2 * np.pi * np.einsum("re,reh->eh", X, q), q.sum(axis=0), by_weights, delta.sum(axis=0)
 
 
+def piecewise_linear_encoding(X: Array, slopes: Array, offsets: Array) -> Array:
+    """Return how far each x has come through each of its bins, (n, count, n_bins).
+
+    It is 0 before and 1 behind a bin, but for the first and the last, which go on.
+
+    Parameters
+    ----------
+    X : ndarray (n, count)
+    slopes, offsets : ndarray (count, n_bins)
+        1 / (upper - lower), and -lower / (upper - lower); 0 for a bin that is not used.
+    """
+    pieces: Array = X[:, :, None] * slopes + offsets
+    n_bins = slopes.shape[1]
+    lowest, highest = np.zeros(n_bins), np.ones(n_bins)
+    lowest[0], highest[-1] = -np.inf, np.inf
+    return np.clip(pieces, lowest, highest)
+
+
+def piecewise_linear_embedding(X: Array, slopes: Array, offsets: Array, weights: Array, biases: Array) -> Array:
+    """Return W e(x) + c of every embedded input, (n, count * n_outputs), e as `piecewise_linear_encoding`.
+
+    Parameters
+    ----------
+    X, slopes, offsets
+        As of that.
+    weights : ndarray (count, n_outputs, n_bins)
+    biases : ndarray (count, n_outputs)
+    """
+    functions: Array = np.einsum("ekh,reh->rek", weights, piecewise_linear_encoding(X, slopes, offsets)) + biases
+    return functions.reshape(len(X), -1)
+
+
+def piecewise_linear_embedding_gradients(
+    X: Array, delta: Array, slopes: Array, offsets: Array, n_outputs: int
+) -> tuple[Array, Array]:
+    """Return the gradients by weights and biases, summed over the rows: dW_kh = delta_k e_h, dc_k = delta_k.
+
+    Parameters
+    ----------
+    X, slopes, offsets
+        As of `piecewise_linear_encoding`.
+    delta : ndarray (n, count * n_outputs)
+        Derivative by what `piecewise_linear_embedding` returns.
+    n_outputs : int
+    """
+    delta = delta.reshape(len(X), -1, n_outputs)
+    return np.einsum("rek,reh->ekh", delta, piecewise_linear_encoding(X, slopes, offsets)), delta.sum(axis=0)
+
+
 def category_embedding(codes: Array, vectors: Array) -> Array:
     """Return the vector of each code of one column, 0 for a code that has none.
 
