@@ -231,7 +231,7 @@ class CategoryEmbedding:
     """Replace the code of a category by a vector that is learned for it.
 
     The first layer takes the first number of a vector in the place of the code, and the others behind all inputs and
-    what a `PeriodicEmbedding` adds, those of the first column that is embedded before those of the second.
+    what an embedding of numbers adds, those of the first column that is embedded before those of the second.
 
     Parameters
     ----------

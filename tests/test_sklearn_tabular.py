@@ -546,6 +546,23 @@ class TestWholeVariant:
         clf = TabularClassifier(**WHOLE).fit(FRAME[["colour", "sex"]], DEAR)
         assert clf.networks_[0].embedding is None
 
+    @pytest.mark.parametrize("variant", ["td_s", "td"])
+    def test_quantities_may_be_embedded_piece_by_piece(self, variant, tmp_path):
+        options = WHOLE | {"variant": variant, "embedding": "piecewise_linear", "n_ensemble": 2}
+        reg = TabularRegressor(**options).fit(FRAME, COST)
+        for net in reg.networks_:
+            assert net.embedding == fastnn.PiecewiseLinearEmbedding((0,), n_bins=48, n_outputs=8)
+            assert len(np.unique(net.embedding_parameters["slopes"])) > 2  # quantiles are not even
+        one = TabularRegressor(**options | {"n_ensemble": 1}).fit(FRAME, COST)
+        assert (one.networks_[0].parameters == reg.networks_[0].parameters).all()
+        one.save(tmp_path / "model.safetensors")
+        assert (fastnn.load_model(tmp_path / "model.safetensors").predict(FRAME) == one.predict(FRAME)).all()
+
+    def test_the_simple_variant_may_have_periodic_embeddings(self):
+        net = TabularRegressor(**SMALL, embedding="periodic").fit(FRAME, COST).networks_[0]
+        assert net.embedding == fastnn.PeriodicEmbedding((0,))
+        assert not net.learned_activation
+
     def test_products_in_bfloat16_are_refused(self):
         with pytest.raises(ValueError, match="learned_activation takes products"):
             TabularClassifier(**WHOLE, precision="bfloat16").fit(FRAME, DEAR)

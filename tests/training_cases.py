@@ -80,6 +80,10 @@ def make_cases():
             DROPPED | {"embedding": fastnn.PeriodicEmbedding(range(9)), "learned_input_scale": True},
             EVERYTHING | {"optimizer": "adam", "batch_size": BLOCK_ROWS + 30},
         ),
+        "embedded numbers, piecewise linear": (
+            DROPPED | {"embedding": fastnn.PiecewiseLinearEmbedding((0, 4), n_bins=7)},
+            EVERYTHING | {"optimizer": "adam", "batch_size": BLOCK_ROWS + 30},
+        ),
         "embedded categories": (
             DROPPED | {"category_embedding": fastnn.CategoryEmbedding((40, 3), (0, 5)), "learned_input_scale": True},
             EVERYTHING | {"optimizer": "adam", "batch_size": BLOCK_ROWS + 30, "input_noise": 0.0},

@@ -20,7 +20,7 @@ from ..population import Ensemble
 from ..table_model import TableModel
 from ..tables.targets import QuantityTarget
 from .metrics import ValidationMetric
-from .recipe import TabularRecipe
+from .recipe import EMBEDDINGS, TabularRecipe
 from .request import TabularData, make_data, read_columns
 from .training import Trained, set_column, train
 
@@ -42,6 +42,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_threads": [None, Interval(Integral, 1, None, closed="left")],
     "precision": [None, StrOptions({"float32", "bfloat16"})],
     "variant": [StrOptions({"td_s", "td"})],
+    "embedding": [None, StrOptions(set(EMBEDDINGS))],
 }
 
 
@@ -119,6 +120,8 @@ class TabularEstimator(BaseEstimator):
         if any(size < 1 for size in hidden):
             raise ValueError(f"hidden_layer_sizes must be 1 or more, got {self.hidden_layer_sizes!r}")
         recipe = self.recipes[self.variant]
+        if self.embedding is not None:
+            recipe = replace(recipe, embedding=self.embedding, pieces=recipe.pieces | {"embedding"})
         return replace(
             recipe,
             hidden=hidden,

@@ -78,6 +78,9 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         vectors for categories of more than eight values, learned activations, dropout and weight decay that end with
         the training, and a start that is fitted to the data. It
         takes no `precision`, and trains several networks one after another.
+    embedding : {"periodic", "piecewise_linear"}, optional
+        What quantities become beside themselves: `fastnn.PeriodicEmbedding`, or `fastnn.PiecewiseLinearEmbedding` of 48
+        bins that end at quantiles. None: "periodic" in variant "td", nothing in "td_s".
 
     Attributes
     ----------
@@ -147,6 +150,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         n_threads: int | None = None,
         precision: str | None = None,
         variant: str = "td_s",
+        embedding: str | None = None,
     ) -> None:
         set_arguments(self, locals())
 
@@ -238,6 +242,8 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         then the mean of `sklearn.metrics.d2_pinball_score`. None: the mean is learned.
     variant : {"td_s", "td"}, default "td_s"
         As in `TabularClassifier`; "td" clips answers to the range of the training targets.
+    embedding : {"periodic", "piecewise_linear"}, optional
+        As in `TabularClassifier`.
 
     Attributes
     ----------
@@ -281,6 +287,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         n_threads: int | None = None,
         precision: str | None = None,
         variant: str = "td_s",
+        embedding: str | None = None,
         quantiles: Any = None,
     ) -> None:
         set_arguments(self, locals())

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from ..embeddings import CategoryEmbedding, PeriodicEmbedding
+from ..embeddings import CategoryEmbedding, NumberEmbedding, PeriodicEmbedding, PiecewiseLinearEmbedding
 from ..initialisers import Normal
 from ..optimizers import Adam, AdamW
 from ..schedules import CosLog4, FlatCosine
@@ -25,7 +25,11 @@ __all__ = ["CLASSES", "QUANTITIES", "TabularRecipe", "fit_arguments", "network_a
 BIAS_FACTOR, INPUT_SCALE_FACTOR, ALPHA_FACTOR, EMBEDDING_FACTOR = 0.1, 6.0, 0.1, 0.1
 """Factors of the learning rate; of the decay their squares, but none for biases."""
 
-EMBEDDING = PeriodicEmbedding(n_frequencies=16, n_outputs=3, deviation=0.1)
+EMBEDDINGS: dict[str, NumberEmbedding] = {
+    "periodic": PeriodicEmbedding(n_frequencies=16, n_outputs=3, deviation=0.1),
+    "piecewise_linear": PiecewiseLinearEmbedding(n_bins=48, n_outputs=8),
+}
+"""Of quantities, by the recipe's name; RealMLP's is periodic."""
 
 ONE_HOT_LIMIT = 8
 """Values of a category up to which each is an input; the code of one of more is embedded."""
@@ -59,6 +63,8 @@ class TabularRecipe:
         "embedding" of quantities, "learned activation", "data start": first weights and biases that are fitted to the
         inputs, "clipping" of answers to the range of the training targets, "category embedding" of categories of many
         values.
+    embedding : str
+        Which of `EMBEDDINGS` is that of quantities.
     """
 
     hidden: tuple[int, ...]
@@ -71,6 +77,7 @@ class TabularRecipe:
     dropout: float = 0.0
     weight_decay: float = 0.0
     pieces: frozenset[str] = frozenset()
+    embedding: str = "periodic"
 
 
 CLASSES = TabularRecipe((256, 256, 256), "selu", "cross_entropy", rate=0.04, label_smoothing=0.1)
@@ -84,9 +91,11 @@ OF_QUANTITIES = {
 """By the variant's name."""
 
 
-def embedding_of(recipe: TabularRecipe, quantities: Sequence[int]) -> PeriodicEmbedding | None:
+def embedding_of(recipe: TabularRecipe, quantities: Sequence[int]) -> NumberEmbedding | None:
     """Return the embedding of the inputs that are quantities, by their columns; None for no embedding."""
-    return replace(EMBEDDING, inputs=tuple(quantities)) if "embedding" in recipe.pieces and len(quantities) else None
+    if "embedding" not in recipe.pieces or not len(quantities):
+        return None
+    return replace(EMBEDDINGS[recipe.embedding], inputs=tuple(quantities))
 
 
 def category_embedding_of(categories: Mapping[int, int]) -> CategoryEmbedding | None:
@@ -101,7 +110,8 @@ def widths_of(
     categories: Mapping[int, int] = NO_CATEGORIES,
 ) -> list[int]:
     """Return what each layer of weights takes, then the outputs, for a network of these sizes."""
-    added = len(quantities) * EMBEDDING.n_outputs if "embedding" in recipe.pieces else 0
+    embedding = embedding_of(recipe, quantities)
+    added = embedding.n_embedded * embedding.n_outputs if embedding else 0
     return [sizes[0] + added + len(categories) * (VECTOR_SIZE - 1), *sizes[1:]]
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..callbacks import EarlyStopping, Metric
 from ..caller import warn_caller
+from ..embeddings import PiecewiseLinearEmbedding
 from ..errors import DivergenceError
 from ..history import History
-from ..initialisers import from_data
+from ..initialisers import bins_from_data, from_data
 from ..network import Network
 from ..population import fit_many
 from ..tables.targets import ClassTarget
@@ -65,7 +66,7 @@ def train(
     }
     if len(seeds) == 1:
         trained = _alone(data, arguments, options, seeds[0], recipe)
-    elif "data start" in recipe.pieces:
+    elif "data start" in recipe.pieces or _has_bins(arguments):
         trained = _one_after_another(data, arguments, options, seeds, recipe)
     else:
         trained = _side_by_side(data, arguments | options, seeds)
@@ -80,10 +81,17 @@ def _as_tuple(rows: EncodedRows | None) -> tuple[Any, ...] | None:
     return (rows.X, rows.y) if rows.weight is None else (rows.X, rows.y, rows.weight)
 
 
+def _has_bins(arguments: dict[str, Any]) -> bool:
+    """Tell whether quantities are embedded by bins, which come from the data."""
+    return isinstance(arguments.get("embedding"), PiecewiseLinearEmbedding)
+
+
 def _alone(
     data: TabularData, arguments: dict[str, Any], options: dict[str, Any], seed: int, recipe: TabularRecipe
 ) -> Trained:
     net = Network(**arguments, seed=seed)
+    if _has_bins(arguments):
+        bins_from_data(net, data.training.X)
     if "data start" in recipe.pieces:
         from_data(net, data.training.X, seed)
     return Trained([net], [net.fit(data.training.X, data.training.y, **options)])
@@ -92,7 +100,7 @@ def _alone(
 def _one_after_another(
     data: TabularData, arguments: dict[str, Any], options: dict[str, Any], seeds: list[int], recipe: TabularRecipe
 ) -> Trained:
-    """Train networks whose first weights come from the data, which `fit_many` does not draw."""
+    """Train networks whose first weights or bins come from the data, which `fit_many` does not draw."""
     trained, error = Trained([], []), None
     for seed in seeds:
         own = options | {"callbacks": copy.deepcopy(options["callbacks"])}
