@@ -127,7 +127,10 @@ class Spec:
         extras += f", precision={self.precision!r}" if self.precision != self.dtype else ""
         extras += ", learned_activation=True" if self.learned_activation else ""
         extras += f", embedding={self.embedding!r}" if self.embedding else ""
-        return f"Network({list(self.sizes)}, activation={names!r}, loss={self.loss!r}, dtype={self.dtype!r}{extras})"
+        loss, setting = repr(self.loss), self.loss_setting
+        if setting != LOSS_SETTINGS.get(self.loss, 0.0):
+            loss = f"{self.loss.title()}({list(setting) if isinstance(setting, tuple) else setting!r})"
+        return f"Network({list(self.sizes)}, activation={names!r}, loss={loss}, dtype={self.dtype!r}{extras})"
 
     def why_not_trainable(self) -> str | None:
         """Return why gradient descent cannot train this network; None if it can."""

@@ -72,7 +72,7 @@ class TableModel:
         if isinstance(target, ClassTarget):
             wanted: tuple[int, ...] = (1, 2) if len(target.classes) == 2 else (len(target.classes),)
         else:
-            wanted = (len(target.names),)
+            wanted = (len(target.output_names),)
         if n_outputs not in wanted:
             raise ValueError(f"network must have {wanted[-1]} outputs for the target, got {n_outputs}")
         self.network, self.encoder, self.target = network, encoder, target
@@ -80,7 +80,7 @@ class TableModel:
 
     def __repr__(self) -> str:
         what = f"{len(self.target.classes)} classes" if isinstance(self.target, ClassTarget) else "quantities"
-        names = ", ".join(self.target.names)
+        names = ", ".join(self.target.names if isinstance(self.target, ClassTarget) else self.target.output_names)
         return f"TableModel({len(self.encoder.columns)} columns, {what} of {names}, {self.network!r})"
 
     @property
@@ -142,7 +142,7 @@ class TableModel:
         Returns
         -------
         ndarray
-            (n,); (n, n_outputs) for several quantities.
+            (n,); (n, n_outputs) for several quantities; (n, n_levels) for quantiles, sorted so that they do not cross.
         """
         return self.answers(self.outputs(X))
 
@@ -151,7 +151,7 @@ class TableModel:
         if isinstance(self.target, ClassTarget):
             return self.target.values(self.probabilities(outputs).argmax(axis=1))
         values = self.target.values(outputs)
-        return values[:, 0] if values.shape[1] == 1 else values
+        return values[:, 0] if values.shape[1] == 1 and not self.target.levels else values
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Return the probability of each class.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datasets import load_digits, load_mnist
+from ..losses import Quantile
 from ..preprocessing import train_test_split
 from ..tables.encoder import TableEncoder
 from ..tables.targets import ClassTarget, QuantityTarget
@@ -40,7 +41,7 @@ class Recipe:
 
     hidden: tuple[int, ...]
     activation: str
-    loss: str
+    loss: str | Quantile
     epochs: int
     batch_size: int
     rate: float
@@ -115,7 +116,7 @@ class Task:
     class_names : tuple of str or None
         Names of the labels; None where quantities are learned.
     target_names : tuple of str
-        Names of the quantities, or of the one column of labels.
+        Names of the network's quantities or quantiles, or of the one column of labels.
     image_shape : (height, width) or None
         What a row of inputs is a picture of.
     input_scale : float

@@ -15,6 +15,7 @@ from ..calibration import calibrate, checked_network
 from ..callbacks import Callback, EarlyStopping
 from ..history import History
 from ..io.checkpoint_file import read
+from ..losses import Quantile
 from ..network import Network
 from ..spec import LOSS_OUTPUT
 from ..tabular.recipe import TabularRecipe, fit_arguments, network_arguments
@@ -183,10 +184,10 @@ def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]
     return net, settings
 
 
-def _sizes(task: Task, arguments: argparse.Namespace, loss: str) -> tuple[int, ...]:
+def _sizes(task: Task, arguments: argparse.Namespace, loss: str | Quantile) -> tuple[int, ...]:
     n_inputs = task.X.shape[1]
     if task.class_names is None:
-        possible: tuple[int, ...] = (task.y.shape[1],)
+        possible: tuple[int, ...] = (len(task.target_names),)
     elif len(task.class_names) > 2:
         possible = (len(task.class_names),)
     else:
@@ -203,12 +204,13 @@ def _sizes(task: Task, arguments: argparse.Namespace, loss: str) -> tuple[int, .
     return sizes
 
 
-def _activation(task: Task, option: Sequence[str] | None, n_layers: int, loss: str) -> tuple[str, ...]:
+def _activation(task: Task, option: Sequence[str] | None, n_layers: int, loss: str | Quantile) -> tuple[str, ...]:
     """Return a name for each layer: those of the option, or one for the hidden layers and the one of the loss."""
     if option is not None and (len(option) > 1 or n_layers == 1):
         return tuple(option)
     (hidden,) = option or (task.recipe.activation,)
-    output = LOSS_OUTPUT.get(loss, "sigmoid" if task.classifies else "identity")
+    default = "sigmoid" if task.classifies else "identity"
+    output = LOSS_OUTPUT.get(loss, default) if isinstance(loss, str) else default
     return (*[hidden] * (n_layers - 1), output)
 
 
