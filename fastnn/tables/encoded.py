@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -174,14 +174,24 @@ class CategoryColumn:
     @classmethod
     def fit(cls, name: str, column: Column) -> CategoryColumn:
         """Take the levels of the training rows."""
+        return cls.from_counts(name, *cls.count(column))
+
+    @staticmethod
+    def count(column: Column) -> tuple[dict[str, int], int]:
+        """Return how many rows hold each text, and how many lack a value."""
         texts = _without_none(column)
-        counts = texts.counts()
-        order = sorted(range(len(counts)), key=lambda code: (-counts[code], texts.distinct[code]))
-        levels = [texts.distinct[code] for code in order if counts[code] >= min(RAREST, counts.max(initial=1))]
-        rare = int((counts > 0).sum()) > min(len(levels), MOST_LEVELS)
+        counts = texts.counts().tolist()
+        found = {text: count for text, count in zip(texts.distinct, counts, strict=True) if count}
+        return found, int((texts.codes < 0).sum())
+
+    @classmethod
+    def from_counts(cls, name: str, counts: Mapping[str, int], n_missing: int) -> CategoryColumn:
+        """Take the levels of what `count` found in the training rows."""
+        order = sorted(counts, key=lambda text: (-counts[text], text))
+        levels = [text for text in order if counts[text] >= min(RAREST, counts[order[0]])]
+        rare = len(counts) > min(len(levels), MOST_LEVELS)
         two = len(levels) == 2 and not rare
-        missing = bool((texts.codes < 0).any()) and not two
-        return cls(name, tuple(levels[:MOST_LEVELS]), rare, missing)
+        return cls(name, tuple(levels[:MOST_LEVELS]), rare, n_missing > 0 and not two)
 
     @property
     def is_binary(self) -> bool:
