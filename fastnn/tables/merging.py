@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .columns import Column
+from .columns import Column, count_texts
 from .dates import HOURS
 from .encoded import CategoryColumn, DateColumn, EncodedColumn, QuantityColumn
 from .encoder import TableEncoder
@@ -72,7 +72,7 @@ def summarise(encoder: TableEncoder, columns: Mapping[str, Column]) -> list[Colu
 
 def _summary(known: EncodedColumn, column: Column) -> ColumnSummary:
     if isinstance(known, CategoryColumn):
-        counts, n_missing = known.count(column)
+        counts, n_missing = count_texts(column)
         return ColumnSummary(counts, n_missing, len(column) - n_missing)
     numbers, _ = known.raw(column)
     present = numbers[~np.isnan(numbers)]

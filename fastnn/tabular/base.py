@@ -63,12 +63,15 @@ class FitPlan:
     recipe : TabularRecipe
     seeds : list of int
         Of the rows held out, then of each network.
+    check_validation : callable
+        Raises for data by whose validation rows the best epoch cannot be chosen.
     """
 
     pairs: dict[str, tuple[Any, Any]]
     metric: ValidationMetric
     recipe: TabularRecipe
     seeds: list[int]
+    check_validation: Callable[[TabularData], None]
 
 
 class TabularEstimator(BaseEstimator):
@@ -124,7 +127,7 @@ class TabularEstimator(BaseEstimator):
 
         def learn(plan: FitPlan) -> tuple[TabularData, Trained]:
             data = make_data(self, X, y, sample_weight, plan.pairs, plan.seeds[0], plan.recipe)
-            self._check_validation(data)
+            plan.check_validation(data)
             return data, train(self, data, plan.recipe, plan.metric, plan.seeds[1:])
 
         return self._fit((eval_set, X_val, y_val), learn)
@@ -138,7 +141,7 @@ class TabularEstimator(BaseEstimator):
         metric, recipe = self._metric(), self._recipe()
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(np.iinfo(np.int32).max, size=1 + self.n_ensemble).tolist()
-        self._keep(*learn(FitPlan(pairs, metric, recipe, seeds)), metric)
+        self._keep(*learn(FitPlan(pairs, metric, recipe, seeds, self._check_validation)), metric)
         return self
 
     def _recipe(self) -> TabularRecipe:

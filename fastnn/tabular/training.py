@@ -31,6 +31,7 @@ __all__ = [
     "Trained",
     "as_tuple",
     "keep_best",
+    "metric_of",
     "one_after_another",
     "set_column",
     "set_metrics",
@@ -169,10 +170,11 @@ def _side_by_side(data: TabularData, arguments: dict[str, Any], seeds: list[int]
 
 def _evaluations(data: TabularData, metric: ValidationMetric, epochs: int) -> list[Any]:
     """Return what evaluates the sets after every epoch, and what keeps the last of the best epochs."""
+    found = set_metrics(data)
     if data.validation is None:
-        return set_metrics(data)
-    added = [] if metric.from_fit else [_metric(metric.column, metric.function, data.validation)]
-    return [*set_metrics(data), *added, keep_best(metric, epochs)]
+        return found
+    added = [] if metric.from_fit else [metric_of(metric, data.validation)]
+    return [*found, *added, keep_best(metric, epochs)]
 
 
 def set_metrics(data: TabularData) -> list[Any]:
@@ -182,6 +184,11 @@ def set_metrics(data: TabularData) -> list[Any]:
         for number, rows in enumerate(data.sets)
         for name, function in of_sets(data.target).items()
     ]
+
+
+def metric_of(metric: ValidationMetric, rows: EncodedRows) -> Metric:
+    """Return what adds the column of a metric that `Network.fit` does not add."""
+    return _metric(metric.column, metric.function, rows)
 
 
 def keep_best(metric: ValidationMetric, epochs: int) -> EarlyStopping:
