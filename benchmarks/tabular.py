@@ -148,7 +148,7 @@ def ours_whole(X: pd.DataFrame, classes: bool, seed: int) -> Any:
 MODELS: dict[str, tuple[str, Callable[[pd.DataFrame, bool, int], Any]]] = {
     "fastnn": ("fastnn", ours),
     "fastnn bfloat16": ("fastnn", rounded),
-    "fastnn, variant td": ("fastnn", ours_whole),
+    "fastnn TD": ("fastnn", ours_whole),
     "linear": ("sklearn", linear),
     "scikit-learn MLP": ("sklearn", perceptron),
     "HistGradientBoosting": ("sklearn", boosting),

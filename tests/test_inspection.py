@@ -203,3 +203,10 @@ def test_sparse_rows_are_refused():
     sparse = pytest.importorskip("scipy.sparse")
     with pytest.raises(TypeError, match=r"X\.toarray"):
         partial_dependence(linear()[0], sparse.eye(3).tocsr(), 0)
+
+
+@pytest.mark.parametrize("metric", ["r2", "mean_squared_error"])
+def test_targets_of_other_columns_than_the_answers_are_refused(metric):
+    net = fastnn.Network([2, 3], activation="identity", loss=fastnn.losses.Quantile([0.1, 0.5, 0.9]), seed=0)
+    with pytest.raises(ValueError, match="y must have the 3 columns that the model answers, got 1"):
+        fastnn.inspection.permutation_importance(net, np.eye(2), [1.0, 2.0], metric=metric)

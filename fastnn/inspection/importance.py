@@ -141,6 +141,12 @@ def _measure(subject: Subject, y: Any, metric: Any) -> tuple[str, Callable[[], f
         rows = np.arange(subject.n_rows)
         smallest = float(np.finfo(np.float32).tiny)
         return name, lambda: -float(np.log(np.maximum(subject.outputs()[rows, truth], smallest)).mean())
+    n_outputs = subject.outputs().shape[1]
+    if truth.shape[1] != n_outputs:
+        raise ValueError(
+            f"y must have the {n_outputs} columns that the model answers, got {truth.shape[1]}; for quantiles give a "
+            f"function as metric, not {name!r}"
+        )
     spread = np.square(truth - truth.mean(axis=0)).mean(axis=0)
 
     def errors() -> NDArray[np.float64]:
