@@ -61,7 +61,7 @@ def _allowed() -> int:
 
 
 def _openmp_limit() -> int | None:
-    """Return OMP_NUM_THREADS, which Dask and Ray set in their workers; None without it, or if Numba's variable is set."""
+    """Return OMP_NUM_THREADS, which Dask and Ray set for their workers; None without it, or if Numba's is set."""
     text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if "NUMBA_NUM_THREADS" in os.environ or not text.isdigit() or int(text) == 0:
         return None
