@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .columns import Column, Texts, as_texts
+from .columns import Column, Texts, as_texts, count_texts, without_none
 from .dates import HOURS, days_of, parse_dates
 from .numbers import PLAIN, WORDS, NumberFormat, format_of
 from .scaling import inverse, robust_scaling, soften
@@ -174,14 +174,16 @@ class CategoryColumn:
     @classmethod
     def fit(cls, name: str, column: Column) -> CategoryColumn:
         """Take the levels of the training rows."""
-        texts = _without_none(column)
-        counts = texts.counts()
-        order = sorted(range(len(counts)), key=lambda code: (-counts[code], texts.distinct[code]))
-        levels = [texts.distinct[code] for code in order if counts[code] >= min(RAREST, counts.max(initial=1))]
-        rare = int((counts > 0).sum()) > min(len(levels), MOST_LEVELS)
+        return cls.from_counts(name, *count_texts(column))
+
+    @classmethod
+    def from_counts(cls, name: str, counts: Mapping[str, int], n_missing: int) -> CategoryColumn:
+        """Take the levels of what `count_texts` found in the training rows."""
+        order = sorted(counts, key=lambda text: (-counts[text], text))
+        levels = [text for text in order if counts[text] >= min(RAREST, counts[order[0]])]
+        rare = len(counts) > min(len(levels), MOST_LEVELS)
         two = len(levels) == 2 and not rare
-        missing = bool((texts.codes < 0).any()) and not two
-        return cls(name, tuple(levels[:MOST_LEVELS]), rare, missing)
+        return cls(name, tuple(levels[:MOST_LEVELS]), rare, n_missing > 0 and not two)
 
     @property
     def is_binary(self) -> bool:
@@ -203,7 +205,7 @@ class CategoryColumn:
 
     def raw(self, column: Column) -> tuple[NDArray[np.float64], list[Problem]]:
         """Return the codes: the place in `levels`, -1 for a level that is not there, NaN for a missing value."""
-        texts = _without_none(column)
+        texts = without_none(column)
         known = {level: float(code) for code, level in enumerate(self.levels)}
         codes = np.array([known.get(text, -1.0) for text in texts.distinct], np.float64)
         problems = _problems(self.name, texts, codes < 0, "was not seen, or rarely, in training")
@@ -227,16 +229,6 @@ class CategoryColumn:
     def state(self) -> dict[str, Any]:
         """Return the column as plain data."""
         return {"kind": self.kind, **vars(self), "levels": list(self.levels)}
-
-
-def _without_none(column: Column) -> Texts:
-    """Return a category with "None" as a missing value: libraries that read tables often make one of it."""
-    texts = as_texts(column)
-    known = np.fromiter((text.casefold() != "none" for text in texts.distinct), bool, len(texts.distinct))
-    if known.all():
-        return texts
-    codes = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)[texts.codes]
-    return Texts(codes, tuple(text for text, kept in zip(texts.distinct, known, strict=True) if kept))
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -49,6 +49,29 @@ def set_arguments(estimator: Any, given: dict[str, Any]) -> None:
     """Set every argument of a constructor under its name, as scikit-learn demands, and nothing else."""
     for name in given.keys() - {"self", "__class__"}:
         setattr(estimator, name, given[name])
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What the parameters of an estimator ask of one fit.
+
+    Attributes
+    ----------
+    pairs : dict
+        The sets to evaluate, by their names.
+    metric : ValidationMetric
+    recipe : TabularRecipe
+    seeds : list of int
+        Of the rows held out, then of each network.
+    check_validation : callable
+        Raises for data by whose validation rows the best epoch cannot be chosen.
+    """
+
+    pairs: dict[str, tuple[Any, Any]]
+    metric: ValidationMetric
+    recipe: TabularRecipe
+    seeds: list[int]
+    check_validation: Callable[[TabularData], None]
 
 
 class TabularEstimator(BaseEstimator):
@@ -101,16 +124,24 @@ class TabularEstimator(BaseEstimator):
         UserWarning
             Of columns that are left out: identifiers, free text, columns without values.
         """
+
+        def learn(plan: FitPlan) -> tuple[TabularData, Trained]:
+            data = make_data(self, X, y, sample_weight, plan.pairs, plan.seeds[0], plan.recipe)
+            plan.check_validation(data)
+            return data, train(self, data, plan.recipe, plan.metric, plan.seeds[1:])
+
+        return self._fit((eval_set, X_val, y_val), learn)
+
+    def _fit(self, evaluated: tuple[Any, Any, Any], learn: Callable[[FitPlan], tuple[TabularData, Trained]]) -> Self:
+        """Check the parameters, learn, and keep what was learned; `evaluated` is eval_set, X_val and y_val."""
         validate_parameter_constraints(
             self._parameter_constraints, self.get_params(deep=False), caller_name=type(self).__name__
         )
-        pairs = make_request(self, eval_set, X_val, y_val).pairs
+        pairs = make_request(self, *evaluated).pairs
         metric, recipe = self._metric(), self._recipe()
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(np.iinfo(np.int32).max, size=1 + self.n_ensemble).tolist()
-        data = make_data(self, X, y, sample_weight, pairs, seeds[0], recipe)
-        self._check_validation(data)
-        self._keep(data, train(self, data, recipe, metric, seeds[1:]), metric)
+        self._keep(*learn(FitPlan(pairs, metric, recipe, seeds, self._check_validation)), metric)
         return self
 
     def _recipe(self) -> TabularRecipe:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import r2_score
 
 from ..calibration import calibrate
 from ..checks import check_levels
@@ -306,9 +307,12 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R2, or the mean of the quantiles' D2; X as in `predict`."""
+        return self._score_of(self.predict(X), y, sample_weight)
+
+    def _score_of(self, answers: NDArray[np.float64], y: Any, sample_weight: Any) -> float:
         if self.quantiles is None:
-            return float(super().score(X, y, sample_weight))
-        predicted = self.predict(X).reshape(len(y), -1)
+            return float(r2_score(y, answers, sample_weight=sample_weight))
+        predicted = answers.reshape(len(y), -1)
         truth = np.repeat(np.asarray(y, np.float64).reshape(len(y), 1), predicted.shape[1], axis=1)
         return Pinball(check_levels("quantiles", self.quantiles)).score(truth, predicted, sample_weight)
 
