@@ -151,7 +151,7 @@ class TableModel:
         if isinstance(self.target, ClassTarget):
             return self.target.values(self.probabilities(outputs).argmax(axis=1))
         values = self.target.values(outputs)
-        return values[:, 0] if values.shape[1] == 1 and not self.target.levels else values
+        return values[:, 0] if values.shape[1] == 1 else values
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Return the probability of each class.

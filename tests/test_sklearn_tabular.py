@@ -602,16 +602,15 @@ class TestQuantiles:
         reg.save(tmp_path / "model.safetensors")
         model = fastnn.load_model(tmp_path / "model.safetensors")
         assert (model.predict(FRAME) == expected).all()
-        assert model.target.names == ("target q0.9", "target q0.1", "target q0.5")
+        assert model.target.names == ("target",)
+        assert model.target.output_names == ("target_q0.9", "target_q0.1", "target_q0.5")
         assert (pickle.loads(pickle.dumps(reg)).predict(FRAME) == expected).all()
-        for write in (model.to_c, model.to_onnx):
-            with pytest.raises(ValueError, match="quantiles are sorted in every row, which C and"):
-                write(tmp_path / "model.out")
 
     @pytest.mark.parametrize(
         ("options", "y", "message"),
         [
             ({"quantiles": [0.1, 1.0]}, COST, "quantiles must hold levels between 0 and 1"),
+            ({"quantiles": [0.5, 0.5]}, COST, "quantiles must differ"),
             ({"quantiles": []}, COST, "quantiles must hold levels between 0 and 1"),
             (
                 {"quantiles": [0.1], "validation_metric": "rmse"},

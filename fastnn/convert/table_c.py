@@ -67,7 +67,6 @@ def write(
 
 def table_source(model: SavedModel, encoder: TableEncoder, target: ClassTarget | QuantityTarget, name: str) -> str:
     """Return the text of the file, whose functions' names begin with `name`."""
-    check_exportable(target)
     number = "float" if model.spec.dtype == "float32" else "double"
     network = source(replace(model, table=None), f"{name}_network")
     encode = _encode(encoder, number, name)
@@ -196,10 +195,7 @@ def _predict(model: SavedModel, target: ClassTarget | QuantityTarget, number: st
     elif isinstance(target, QuantityTarget):
         pairs = zip(target.std.tolist(), target.mean.tolist(), strict=True)
         lines += [f"    outputs[{i}] = a[{i}] * {_literal(s)} + {_literal(m)};" for i, (s, m) in enumerate(pairs)]
-        for i, limits in enumerate([] if target.limits is None else target.limits.T):
-            low, high = map(_literal, limits)
-            lines += [f"    if (outputs[{i}] < {low}) outputs[{i}] = {low};"]
-            lines += [f"    if (outputs[{i}] > {high}) outputs[{i}] = {high};"]
+        lines += [line for i in range(n_out) for line in _clipped(f"outputs[{i}]", target, i)]
     elif n_out == 1:
         lines += ["    outputs[0] = 1 - a[0];", "    outputs[1] = a[0];"]
     elif _needs_total(model, target):
@@ -227,12 +223,21 @@ def _has_levels(target: ClassTarget | QuantityTarget) -> bool:
     return isinstance(target, QuantityTarget) and bool(target.levels)
 
 
+def _clipped(variable: str, target: QuantityTarget, column: int) -> list[str]:
+    """Return lines that clip a variable to the limits of a column, if there are some."""
+    if target.limits is None:
+        return []
+    low, high = map(_literal, target.limits[:, column])
+    return [f"    if ({variable} < {low}) {variable} = {low};", f"    if ({variable} > {high}) {variable} = {high};"]
+
+
 def _sorted_quantiles(target: QuantityTarget) -> list[str]:
     """Return lines that sort the row's values by insertion, and give each level the one of its rank."""
     scale, shift = _literal(float(target.std[0])), _literal(float(target.mean[0]))
     return [
         f"    for (j = 0; j < {len(target.levels)}; j++) {{",
         f"        value = a[j] * {scale} + {shift};",
+        *(f"    {line}" for line in _clipped("value", target, 0)),
         "        for (i = j; i > 0 && sorted[i - 1] > value; i--) sorted[i] = sorted[i - 1];",
         "        sorted[i] = value;",
         "    }",

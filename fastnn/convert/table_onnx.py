@@ -15,7 +15,7 @@ from ..tables.encoded import YEAR, CategoryColumn, DateColumn, QuantityColumn
 from ..tables.encoder import TableEncoder
 from ..tables.quantiles import ranks
 from ..tables.scaling import BEYOND
-from ..tables.targets import ClassTarget, QuantityTarget, check_exportable
+from ..tables.targets import ClassTarget, QuantityTarget
 from .onnx import INPUT, IR_VERSION, OPSET, OUTPUT, to_model
 
 __all__ = ["to_table_model", "write"]
@@ -32,7 +32,6 @@ def write(
 
 def to_table_model(model: SavedModel, encoder: TableEncoder, target: ClassTarget | QuantityTarget) -> Any:
     """Return the model as an `onnx.ModelProto`."""
-    check_exportable(target)
     network = to_model(replace(model, table=None))
     import onnx
     from onnx import compose, helper

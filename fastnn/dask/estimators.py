@@ -180,6 +180,6 @@ class TabularRegressor(OnCollections, in_memory.TabularRegressor):
         ndarray or dask Array of float64, (n_samples,) or (n_samples, n_outputs)
         """
         if is_collection(X):
-            width = len(self.target_.names)
+            width = len(self.target_.output_names)
             return on_parts(self.predict, X, np.float64, None if width == 1 else width)
         return super().predict(X)

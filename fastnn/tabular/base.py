@@ -184,7 +184,7 @@ class TabularEstimator(BaseEstimator):
             if isinstance(target, QuantityTarget) and (target.limits is not None or target.levels):
                 outputs = target.standardised(target.values(outputs))
             score = metric.function(rows.y, outputs, rows.weight)
-            if isinstance(target, QuantityTarget) and (len(target.names) == 1 or target.levels) and metric.has_unit:
+            if isinstance(target, QuantityTarget) and len(target.names) == 1 and metric.has_unit:
                 score *= float(target.std[0])
             self.best_validation_score_ = score
 

@@ -327,6 +327,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         Returns
         -------
         ndarray of float64, (n_samples,) or (n_samples, n_outputs)
+            With several `quantiles` (n_samples, n_levels).
         """
         outputs = self._outputs(X)
         values: NDArray[np.float64] = self.target_.values(outputs)

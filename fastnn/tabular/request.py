@@ -181,18 +181,14 @@ def make_targets(
         rows = np.flatnonzero(weight)
     train, held = _split(estimator, rows, labels, seed, given=has_validation)
     trained = None if weight is None else weight[train]
-    if estimator.predicts_quantities:
-        y = _for_each_level(_as_table(y), estimator.quantiles)
-    target = _classes(name, estimator.classes_) if labels is not None else _quantities(name, y[train], trained)
-    if isinstance(target, QuantityTarget) and estimator.quantiles is not None:
-        levels = check_levels("quantiles", estimator.quantiles)
-        target = replace(target, names=tuple(f"{name} q{level:g}" for level in levels), levels=levels)
-    if "clipping" in recipe.pieces and isinstance(target, QuantityTarget):
-        numbers = _as_table(y[train])
-        target = replace(target, limits=np.array([numbers.min(axis=0), numbers.max(axis=0)]))
-    targets = target.standardised(_as_table(y)) if isinstance(target, QuantityTarget) else labels
-    assert targets is not None
-    return KnownTargets(name, target, targets, weight, train, held, "float64" if len(rows) < FEW else "float32")
+    dtype = "float64" if len(rows) < FEW else "float32"
+    if labels is not None:
+        return KnownTargets(name, _classes(name, estimator.classes_), labels, weight, train, held, dtype)
+    numbers = _as_table(y)
+    target = replace(_quantities(name, numbers[train], trained), levels=_levels(estimator, numbers))
+    if "clipping" in recipe.pieces:
+        target = replace(target, limits=np.array([numbers[train].min(axis=0), numbers[train].max(axis=0)]))
+    return KnownTargets(name, target, _as_learned(target, numbers), weight, train, held, dtype)
 
 
 def evaluated_sets(
@@ -211,13 +207,21 @@ def _as_table(y: NDArray[Any]) -> NDArray[np.float64]:
     return y.reshape(len(y), -1).astype(np.float64)
 
 
-def _for_each_level(y: NDArray[np.float64], quantiles: Any) -> NDArray[np.float64]:
-    """Return a column of the target for each quantile that is wanted of it; the table as it is for None."""
-    if quantiles is None:
-        return y
+def _levels(estimator: Any, y: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return the levels of the quantiles that are wanted of a target; none if it is wanted itself."""
+    if estimator.quantiles is None:
+        return ()
     if y.shape[1] != 1:
         raise ValueError(f"quantiles are of one quantity, got y with {y.shape[1]} columns")
-    return np.repeat(y, len(check_levels("quantiles", quantiles)), axis=1)
+    levels = check_levels("quantiles", estimator.quantiles)
+    if len(set(levels)) < len(levels):
+        raise ValueError(f"quantiles must differ, got {list(levels)}")
+    return levels
+
+
+def _as_learned(target: QuantityTarget, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return quantities as the network learns them, once for each of its outputs."""
+    return np.repeat(target.standardised(numbers), max(len(target.levels), 1), axis=1)
 
 
 def _labels(estimator: Any, y: Any) -> NDArray[np.int64]:
@@ -317,10 +321,10 @@ def _evaluated(
             raise ValueError(f"X and y must have as many rows, got {len(inputs)} and {len(y)}")
         if isinstance(target, ClassTarget):
             return EncodedRows(inputs, _known_labels(column_or_1d(y), estimator.classes_))
-        numbers = _for_each_level(_as_table(y), estimator.quantiles)
+        numbers = _as_table(y)
         if numbers.shape[1] != len(target.names) or not np.isfinite(numbers).all():
             raise ValueError(f"y must have {len(target.names)} columns of finite numbers, got shape {y.shape}")
-        return EncodedRows(inputs, target.standardised(numbers))
+        return EncodedRows(inputs, _as_learned(target, numbers))
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from error
 

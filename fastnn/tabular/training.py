@@ -82,7 +82,7 @@ def settings(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the arguments of `Network` besides the seed, and of `Network.fit` besides data, callbacks and threads."""
     classes = isinstance(target, ClassTarget)
-    n_outputs = len(target.classes) if isinstance(target, ClassTarget) else len(target.names)
+    n_outputs = len(target.classes) if isinstance(target, ClassTarget) else len(target.output_names)
     sizes = (len(encoder.feature_names), *recipe.hidden, n_outputs)
     quantities = _quantities(encoder)
     arguments = {
