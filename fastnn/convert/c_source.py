@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..embeddings import PeriodicEmbedding
 from ..io.files import write_bytes
 from ..io.model_file import SavedModel
 
@@ -68,6 +69,24 @@ static void {name}_layer({number} *z, const {number} *x, const {number} *w, cons
     }}
 }}
 """
+EMBED = """
+/* a holds the inputs; behind them it gets W cos(2 pi f x + p) + c for each of the embedded ones */
+static void {name}_embed({number} *a) {{
+    static const int columns[{count}] = {{{columns}}};
+    {number} cosines[{n_frequencies}];
+    int e, h, k;
+    for (e = 0; e < {count}; e++) {{
+        const {number} *turns = {name}_turns + e * {n_frequencies}, *phases = {name}_phases + e * {n_frequencies};
+        for (h = 0; h < {n_frequencies}; h++) cosines[h] = F(cos)(a[columns[e]] * turns[h] + phases[h]);
+        for (k = 0; k < {n_outputs}; k++) {{
+            const int place = e * {n_outputs} + k;
+            {number} total = {name}_functions_c[place];
+            for (h = 0; h < {n_frequencies}; h++) total += {name}_functions_w[place * {n_frequencies} + h] * cosines[h];
+            a[{n_inputs} + place] = total;
+        }}
+    }}
+}}
+"""
 CLASSIFY = """
 int {name}_classify(const {number} *inputs) {{
     {number} outputs[{macro}_OUTPUTS];
@@ -109,9 +128,14 @@ def source(model: SavedModel, name: str) -> str:
     single = model.spec.dtype == "float32"
     names = {"number": "float" if single else "double", "name": name, "macro": name.upper()}
     parts = [_head(model, **names)]
-    for number, (weight, bias) in enumerate(model.folded_layers("to_c")):
+    further = model.further()
+    for number, (weight, bias) in enumerate(model.scaled_layers()):
         parts.append(_constants(f"{name}_w{number}", weight.T.ravel(), names["number"]))
         parts.append(_constants(f"{name}_b{number}", bias, names["number"]))
+        if f"layers.{number}.alpha" in further:
+            parts.append(_constants(f"{name}_alpha{number}", further[f"layers.{number}.alpha"], names["number"]))
+    if model.spec.embedding is not None:
+        parts += _embedding(model.spec.embedding, further, model.spec.sizes[0], names)
     parts.append(LAYER.format(**names))
     formulas = {key: ACTIVATIONS[key] for key in activation if key in ACTIVATIONS}
     if any("logistic" in formula for formula in formulas.values()):
@@ -126,6 +150,23 @@ def source(model: SavedModel, name: str) -> str:
     choice = ONE_OUTPUT if model.spec.sizes[-1] == 1 else BRIGHTEST.replace("MACRO", names["macro"])
     parts.append(CLASSIFY.format(choice=choice, **names))
     return _typed("".join(parts), single)
+
+
+def _embedding(
+    embedding: PeriodicEmbedding, further: dict[str, np.ndarray], n_inputs: int, names: dict[str, str]
+) -> list[str]:
+    """Return the parameters of an embedding and its function."""
+    turns = 2 * np.pi * further["embedding.frequencies"]
+    arrays = {
+        "turns": turns,
+        "phases": further["embedding.phases"],
+        "functions_w": further["embedding.weights"],
+        "functions_c": further["embedding.biases"],
+    }
+    constants = [_constants(f"{names['name']}_{key}", value.ravel(), names["number"]) for key, value in arrays.items()]
+    columns = ", ".join(map(str, embedding.inputs or ()))
+    sizes = {"n_frequencies": embedding.n_frequencies, "n_outputs": embedding.n_outputs, "n_inputs": n_inputs}
+    return [*constants, EMBED.format(columns=columns, count=embedding.n_embedded, **sizes, **names)]
 
 
 def _typed(text: str, single: bool) -> str:
@@ -183,26 +224,33 @@ def _constants(name: str, values: np.ndarray, number: str) -> str:
 def _predict(model: SavedModel, number: str, name: str, macro: str) -> str:
     spec = model.spec
     n_layers = len(spec.sizes) - 1
+    copied = spec.input_scale != 1 or spec.embedding is not None
     lines = [f"void {name}_predict(const {number} *inputs, {number} *outputs) {{"]
-    buffers = ["a", "b"][: n_layers if spec.input_scale != 1 else n_layers - 1]
+    buffers = ["a", "b"][: n_layers if copied else n_layers - 1]
     for buffer in buffers:
-        lines.append(f"    {number} {buffer}[{max(spec.sizes)}];")
-    if spec.input_scale != 1 or any(activation not in ("identity", "softmax") for activation in spec.activation):
+        lines.append(f"    {number} {buffer}[{max(spec.widths)}];")
+    if copied or any(activation not in ("identity", "softmax") for activation in spec.activation):
         lines.append("    int j;")
     source = "inputs"
-    if spec.input_scale != 1:
+    if copied:
         scale = f"{np.asarray(spec.input_scale, spec.dtype).item():.17g}"
         scale = f"({number})({scale if '.' in scale or 'e' in scale else scale + '.0'})"
         lines.append(f"    for (j = 0; j < {spec.sizes[0]}; j++) a[j] = inputs[j] * {scale};")
         source = "a"
+    if spec.embedding is not None:
+        lines.append(f"    {name}_embed(a);")
     for layer, activation in enumerate(spec.activation):
-        n_in, n_out = spec.sizes[layer : layer + 2]
+        n_in, n_out = spec.widths[layer : layer + 2]
         target = "outputs" if layer == n_layers - 1 else ("b" if source == "a" else "a")
         lines.append(f"    {name}_layer({target}, {source}, {name}_w{layer}, {name}_b{layer}, {n_in}, {n_out});")
         if activation == "softmax":
             lines.append(f"    {name}_softmax({target}, {n_out});")
         elif activation != "identity":
-            lines.append(f"    for (j = 0; j < {n_out}; j++) {target}[j] = {name}_{activation}({target}[j]);")
+            z = f"{target}[j]"
+            value = f"{name}_{activation}({z})"
+            if f"layers.{layer}.alpha" in spec.further_shapes:
+                value = f"{z} + {name}_alpha{layer}[j] * ({value} - {z})"
+            lines.append(f"    for (j = 0; j < {n_out}; j++) {z} = {value};")
         source = target
     return "\n" + "\n".join([*lines, "}", ""])
 

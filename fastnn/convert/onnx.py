@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..embeddings import PeriodicEmbedding
 from ..io.files import write_bytes
 from ..io.model_file import SavedModel
 
@@ -77,14 +78,19 @@ class _Graph:
         a = INPUT
         if spec.input_scale != 1:
             a = self.node("Mul", [a, self.constant("input_scale", spec.input_scale)], "scaled")
-        for layer, ((weight, bias), name) in enumerate(
-            zip(self.model.folded_layers("to_onnx"), spec.activation, strict=True)
-        ):
+        further = self.model.further()
+        if spec.embedding is not None:
+            a = self.embed(spec.embedding, further, a)
+        for layer, ((weight, bias), name) in enumerate(zip(self.model.scaled_layers(), spec.activation, strict=True)):
             weight_name = self.constant(f"layers.{layer}.weight", weight)
             bias_name = self.constant(f"layers.{layer}.bias", bias)
             z = self.node("Gemm", [a, weight_name, bias_name], f"layers.{layer}.z", transB=1)
             a = OUTPUT if layer == len(spec.activation) - 1 else f"layers.{layer}.a"
-            self.activate(name, z, a)
+            alpha = f"layers.{layer}.alpha"
+            if alpha in further:
+                self.mix(z, name, self.constant(alpha, further[alpha]), a)
+            else:
+                self.activate(name, z, a)
         return self.helper.make_graph(
             self.nodes,
             "fastnn",
@@ -93,9 +99,33 @@ class _Graph:
             [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in self.constants.items()],
         )
 
-    def constant(self, name: str, value: Any) -> str:
-        """Add a constant and return its name."""
-        self.constants[name] = np.asarray(value, self.model.spec.dtype)
+    def embed(self, embedding: PeriodicEmbedding, parameters: dict[str, np.ndarray], x: str) -> str:
+        """Add (x, W cos(2 pi f x + p) + c): (rows, inputs of the first layer)."""
+        values = {name: parameters[f"embedding.{name}"] for name in embedding.shapes()}
+        turns = self.constant("embedding.turns", 2 * np.pi * values["frequencies"])
+        phases, weights, biases = (
+            self.constant(f"embedding.{name}", values[name]) for name in ("phases", "weights", "biases")
+        )
+        columns = self.constant("embedding.inputs", np.array(embedding.inputs, np.int64), np.int64)
+        chosen = self.node("Gather", [x, columns], "embedding.x", axis=1)
+        apart = self.node("Unsqueeze", [chosen, self.constant("last axis", [2], np.int64)], "embedding.apart")
+        angles = self.node("Add", [self.node("Mul", [apart, turns], "embedding.angle"), phases], "embedding.phased")
+        cosines = self.node("Cos", [angles], "embedding.cosines")
+        sums = self.node("Einsum", [weights, cosines], "embedding.sums", equation="ekh,reh->rek")
+        functions = self.node("Add", [sums, biases], "embedding.functions")
+        shape = self.constant("embedding.shape", [0, values["biases"].size], np.int64)  # 0: the number of rows
+        return self.node("Concat", [x, self.node("Reshape", [functions, shape], "embedding.flat")], "embedded", axis=1)
+
+    def mix(self, z: str, name: str, alpha: str, output: str) -> None:
+        """Add z + alpha (f(z) - z)."""
+        f = f"{z}.f"
+        self.activate(name, z, f)
+        change = self.node("Mul", [self.node("Sub", [f, z], f"{z}.change"), alpha], f"{z}.part")
+        self.node("Add", [z, change], output)
+
+    def constant(self, name: str, value: Any, dtype: Any = None) -> str:
+        """Add a constant, of the network's dtype unless another is given, and return its name."""
+        self.constants[name] = np.asarray(value, dtype or self.model.spec.dtype)
         return name
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:

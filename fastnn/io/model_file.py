@@ -103,6 +103,10 @@ class SavedModel:
             For networks that are more than layers, naming what needs them.
         """
         self.spec.check_plain(purpose)
+        return self.scaled_layers()
+
+    def scaled_layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return weights and biases of each layer, the first weights times the input scales."""
         layers = self.layers()
         if self.spec.learned_input_scale:
             layers[0] = (layers[0][0] * self.further()["input_scales"], layers[0][1])
