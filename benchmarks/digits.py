@@ -77,8 +77,8 @@ RECIPES = {
     "plain": Recipe(
         "1.05% (Srivastava and others 2014, dropout and max-norm, no use of the image's geometry)",
         {"sizes": [784, 1024, 1024, 10], "activation": ["relu", "relu", "softmax"], "dropout": [0.2, 0.5, 0.5], **HE},
-        {"batch_size": 128, "optimizer": "adam", "max_norm": 3.0},
-        0.001,
+        {"batch_size": 256, "optimizer": "adam", "max_norm": 3.0},
+        0.0014,
         100,
         on_all=True,
     ),
