@@ -107,7 +107,7 @@ def watching(net: Network, task: Task, epochs: int) -> Iterator[TrainingWatcher]
         target = task.table.target
         targets = task.y_held if isinstance(target, ClassTarget) else target.numbers(task.table.held)[:, 0]
         data = TableData(values, targets)
-    watcher = TrainingWatcher(net.sizes, epochs)
+    watcher = TrainingWatcher(net.engine.spec.widths, epochs)
     inputs = make_inputs(model, task.image_shape if task.classifies else None, data)
     with PageServer(ModelPage(model, inputs, task.name, watcher)) as server:
         open_page(server)

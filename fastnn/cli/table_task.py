@@ -21,6 +21,7 @@ from ..tables.encoder import TableEncoder, has_own_names
 from ..tables.kinds import ColumnKind, Overrides, column_kinds
 from ..tables.reading import Table, read_table
 from ..tables.targets import ClassTarget, QuantityTarget, make_target
+from ..tabular.recipe import variant_of
 from .splits import Split, split_rows
 from .table_reading import (
     ColumnUse,
@@ -82,6 +83,9 @@ def _task(
     tell: Callable[[str], None],
 ) -> Task:
     inputs, y = _examples(encoder, target, columns)
+    recipe = _recipe(arguments, target, len(split.train), inputs.shape[1], images=image_shape is not None)
+    if isinstance(target, QuantityTarget) and _outputs_are_linear(arguments):
+        target = _clipped(target, recipe, columns, split.train)
     if arguments.test:
         held = _test_columns(arguments, encoder, target, tell)
         X_held, y_held = _examples(encoder, target, held)
@@ -106,7 +110,7 @@ def _task(
         y=y[split.train],
         X_held=X_held,
         y_held=y_held,
-        recipe=_recipe(target, len(split.train), inputs.shape[1], images=image_shape is not None),
+        recipe=recipe,
         class_names=target.class_names if isinstance(target, ClassTarget) else None,
         target_names=target.names if isinstance(target, ClassTarget) else target.output_names,
         image_shape=image_shape,
@@ -114,12 +118,25 @@ def _task(
     )
 
 
-def _recipe(target: ClassTarget | QuantityTarget, n_rows: int, n_inputs: int, *, images: bool) -> Recipe:
+def _recipe(
+    arguments: argparse.Namespace, target: ClassTarget | QuantityTarget, n_rows: int, n_inputs: int, *, images: bool
+) -> Recipe:
     """Return the settings for the table; of quantiles with their loss."""
-    recipe = recipe_for_table(n_rows, n_inputs, classes=isinstance(target, ClassTarget), images=images)
+    classes, variant = isinstance(target, ClassTarget), variant_of(None, arguments.precision)
+    recipe = recipe_for_table(n_rows, n_inputs, classes=classes, images=images, variant=variant)
     if isinstance(target, QuantityTarget) and target.levels:
         return replace(recipe, loss=Quantile(target.levels))
     return recipe
+
+
+def _clipped(
+    target: QuantityTarget, recipe: Recipe, columns: Mapping[str, Column], rows: NDArray[Any]
+) -> QuantityTarget:
+    """Return the target whose answers are clipped to the range of the training rows, if the recipe clips them."""
+    if recipe.tabular is None or "clipping" not in recipe.tabular.pieces:
+        return target
+    numbers = target.numbers(columns)[rows]
+    return replace(target, limits=np.array([numbers.min(axis=0), numbers.max(axis=0)]))
 
 
 def _ranges(encoder: TableEncoder, columns: Mapping[str, Column], rows: NDArray[Any]) -> dict[str, list[float]]:

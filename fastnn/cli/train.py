@@ -14,11 +14,12 @@ from typing import Any
 from ..calibration import calibrate, checked_network
 from ..callbacks import Callback, EarlyStopping
 from ..history import History
+from ..initialisers import from_data
 from ..io.checkpoint_file import read
 from ..losses import Quantile
 from ..network import Network
 from ..spec import LOSS_OUTPUT
-from ..tabular.recipe import TabularRecipe, fit_arguments, network_arguments
+from ..tabular.recipe import fit_arguments, network_arguments, quantity_inputs
 from ..training.loop import RESUMABLE
 from ..warmup import warmup
 from .notices import notice_of_compilation
@@ -159,7 +160,8 @@ def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]
     recipe = task.recipe
     loss = arguments.loss or recipe.loss
     sizes = _sizes(task, arguments, loss)
-    more = network_arguments(len(sizes) - 1) if recipe.tabular else {}
+    quantities = [] if task.table is None else quantity_inputs(task.table.encoder)
+    more = {} if recipe.tabular is None else network_arguments(len(sizes) - 1, recipe.tabular, quantities)
     net = Network(
         sizes,
         activation=_activation(task, arguments.activation, len(sizes) - 1, loss),
@@ -169,6 +171,8 @@ def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]
         precision=arguments.precision,
         **more,
     )
+    if recipe.tabular is not None and "data start" in recipe.tabular.pieces:
+        from_data(net, task.X, arguments.seed)
     if task.table is None:
         net.class_names = task.class_names
     of_recipe = loss == recipe.loss and arguments.activation in (None, (recipe.activation,))
@@ -261,12 +265,13 @@ def training_arguments(net: Network, task: Task, settings: Settings) -> dict[str
     if task.has_validation and recipe.patience != 0:
         patience = epochs if recipe.patience is None else recipe.patience
         callbacks.append(EarlyStopping(recipe.monitor, patience, prefer_later=recipe.patience is None))
-    if recipe.tabular:
-        chosen = TabularRecipe(
-            net.sizes[1:-1], net.activation[0], net.loss_name, settings.rate, epochs, settings.batch_size,
-            recipe.label_smoothing,
+    if recipe.tabular is not None:
+        chosen = replace(
+            recipe.tabular, hidden=net.sizes[1:-1], activation=net.activation[0], loss=net.loss_name,
+            rate=settings.rate, epochs=epochs, batch_size=settings.batch_size,
         )  # fmt: skip
-        return fit_arguments(net.sizes, chosen) | {"callbacks": callbacks}
+        quantities = () if net.embedding is None else net.embedding.inputs or ()
+        return fit_arguments(net.sizes, chosen, quantities) | {"callbacks": callbacks}
     return {
         "epochs": epochs,
         "batch_size": settings.batch_size,

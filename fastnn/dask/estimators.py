@@ -81,6 +81,9 @@ class OnCollections(TabularEstimator):
         """
         return self._fit((eval_set, X_val, y_val), lambda plan: learn(self, X, y, sample_weight, plan, client, timeout))
 
+    def _variant(self) -> str:
+        return self.variant or "td_s"
+
     def _outputs_of(self, inputs: Any) -> NDArray[Any]:
         return inputs.outputs if isinstance(inputs, HeldOut) else super()._outputs_of(inputs)
 

@@ -82,7 +82,7 @@ class ModelPage:
         net, target = self.model.network, self.model.target
         return {
             "title": self.title,
-            "sizes": net.sizes,
+            "sizes": net.engine.spec.widths,
             "activation": net.activation,
             "loss": net.loss_name,
             "n_parameters": net.n_parameters,

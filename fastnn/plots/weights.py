@@ -67,12 +67,12 @@ def first_layer(
     """
     if max_neurons < 1:
         raise ValueError(f"max_neurons must be 1 or more, got {max_neurons}")
-    n_inputs = net.sizes[0]
+    n_inputs = net.sizes[0]  # what an embedding adds to them is not drawn
     names = net.column_names if column_names is None else column_names
     if names is not None and len(names) != n_inputs:
         raise ValueError(f"column_names must hold {n_inputs} names, got {len(names)}")
     shape = image_shape_of(n_inputs, image_shape, names)
-    weights = np.asarray(net.weights[0], np.float64)[:max_neurons]
+    weights = np.asarray(net.weights[0], np.float64)[:max_neurons, :n_inputs]
     limit = float(np.percentile(np.abs(weights), FULL_COLOUR)) or 1.0
     title = _title(net, len(weights))
     class_names = net.class_names if len(net.sizes) == 2 else None

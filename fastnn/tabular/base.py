@@ -20,7 +20,7 @@ from ..population import Ensemble
 from ..table_model import TableModel
 from ..tables.targets import QuantityTarget
 from .metrics import ValidationMetric
-from .recipe import TabularRecipe
+from .recipe import TabularRecipe, variant_of
 from .request import TabularData, make_data, read_columns
 from .training import Trained, set_column, train
 
@@ -41,7 +41,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "callbacks": [None, list, tuple],
     "n_threads": [None, Interval(Integral, 1, None, closed="left")],
     "precision": [None, StrOptions({"float32", "bfloat16"})],
-    "variant": [StrOptions({"td_s", "td"})],
+    "variant": [None, StrOptions({"td_s", "td"})],
 }
 
 
@@ -144,12 +144,15 @@ class TabularEstimator(BaseEstimator):
         self._keep(*learn(FitPlan(pairs, metric, recipe, seeds, self._check_validation)), metric)
         return self
 
+    def _variant(self) -> str:
+        return variant_of(self.variant, self.precision)
+
     def _recipe(self) -> TabularRecipe:
         """Return the recipe with the parameters that are given."""
         hidden = tuple(int(size) for size in np.atleast_1d(self.hidden_layer_sizes))
         if any(size < 1 for size in hidden):
             raise ValueError(f"hidden_layer_sizes must be 1 or more, got {self.hidden_layer_sizes!r}")
-        recipe = self.recipes[self.variant]
+        recipe = self.recipes[self._variant()]
         return replace(
             recipe,
             hidden=hidden,

@@ -74,10 +74,10 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         Maximum number of threads; None measures which number is fastest. The results are the same bits.
     precision : {"float32", "bfloat16"}, optional
         "bfloat16": the operands of the products are rounded while training, see `fastnn.Network`.
-    variant : {"td_s", "td"}, default "td_s"
-        "td": the whole of RealMLP, slower and mostly better where quantities matter: their periodic embeddings, learned
-        activations, dropout and weight decay that end with the training, and a start that is fitted to the data. It
-        takes no `precision`, and trains several networks one after another.
+    variant : {"td", "td_s"}, optional
+        "td", the default without `precision`, which it does not take: RealMLP with periodic embeddings of quantities,
+        learned activations, dropout and weight decay that end with the training, and a start that is fitted to the
+        data; several networks are trained one after another. "td_s": without these, faster.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         callbacks: Any = None,
         n_threads: int | None = None,
         precision: str | None = None,
-        variant: str = "td_s",
+        variant: str | None = None,
     ) -> None:
         set_arguments(self, locals())
 
@@ -236,7 +236,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         Levels between 0 and 1, such as [0.1, 0.5, 0.9]: one network learns these quantiles of the target by the
         quantile loss. `predict` returns a column for each, sorted in every row, so that they never cross; `score` is
         then the mean of `sklearn.metrics.d2_pinball_score`. None: the mean is learned.
-    variant : {"td_s", "td"}, default "td_s"
+    variant : {"td", "td_s"}, optional
         As in `TabularClassifier`; "td" clips answers to the range of the training targets.
 
     Attributes
@@ -280,7 +280,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         callbacks: Any = None,
         n_threads: int | None = None,
         precision: str | None = None,
-        variant: str = "td_s",
+        variant: str | None = None,
         quantiles: Any = None,
     ) -> None:
         set_arguments(self, locals())

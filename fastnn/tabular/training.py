@@ -21,7 +21,7 @@ from ..tables.encoded import QuantityColumn
 from ..tables.encoder import TableEncoder
 from ..tables.targets import ClassTarget, QuantityTarget
 from .metrics import ValidationMetric, of_sets
-from .recipe import TabularRecipe, fit_arguments, network_arguments
+from .recipe import TabularRecipe, fit_arguments, network_arguments, quantity_inputs
 from .request import EncodedRows, TabularData
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def settings(
     classes = isinstance(target, ClassTarget)
     n_outputs = len(target.classes) if isinstance(target, ClassTarget) else len(target.output_names)
     sizes = (len(encoder.feature_names), *recipe.hidden, n_outputs)
-    quantities = _quantities(encoder)
+    quantities = quantity_inputs(encoder)
     arguments = {
         "sizes": sizes,
         "activation": [*[recipe.activation] * len(recipe.hidden), "softmax" if classes else "identity"],
@@ -101,13 +101,6 @@ def as_tuple(rows: EncodedRows | None) -> tuple[Any, ...] | None:
     if rows is None:
         return None
     return (rows.X, rows.y) if rows.weight is None else (rows.X, rows.y, rows.weight)
-
-
-def _quantities(encoder: TableEncoder) -> list[int]:
-    """Return the columns of the inputs that hold quantities."""
-    places = np.cumsum([0, *(len(column.feature_names) for column in encoder.columns)]).tolist()
-    pairs = zip(encoder.columns, places[:-1], strict=True)
-    return [place for column, place in pairs if isinstance(column, QuantityColumn)]
 
 
 def _alone(
