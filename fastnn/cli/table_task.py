@@ -122,7 +122,7 @@ def _recipe(
     arguments: argparse.Namespace, target: ClassTarget | QuantityTarget, n_rows: int, n_inputs: int, *, images: bool
 ) -> Recipe:
     """Return the settings for the table; of quantiles with their loss."""
-    classes, variant = isinstance(target, ClassTarget), variant_of(None, arguments.precision)
+    classes, variant = isinstance(target, ClassTarget), variant_of(None, arguments.precision, n_rows)
     recipe = recipe_for_table(n_rows, n_inputs, classes=classes, images=images, variant=variant)
     if isinstance(target, QuantityTarget) and target.levels:
         return replace(recipe, loss=Quantile(target.levels))

@@ -55,9 +55,7 @@ MNIST = Recipe((30,), "sigmoid", "squared_error", epochs=30, batch_size=10, rate
 DIGITS = replace(MNIST, hidden=(48,), epochs=100)
 
 
-def recipe_for_table(
-    n_rows: int, n_inputs: int, *, classes: bool, images: bool = False, variant: str = "td"
-) -> Recipe:
+def recipe_for_table(n_rows: int, n_inputs: int, *, classes: bool, images: bool = False, variant: str = "td") -> Recipe:
     """Return the settings for a table of encoded columns, or of pixels; `variant` is that of the estimators."""
     curve = n_inputs == 1 and not classes  # smooth, and hard to overfit
     if not images and not curve:

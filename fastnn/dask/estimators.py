@@ -8,8 +8,11 @@ import dask
 import numpy as np
 from sklearn.metrics import accuracy_score
 
+from ..tables.targets import QuantityTarget
 from ..tabular import estimators as in_memory
-from ..tabular.base import TabularEstimator
+from ..tabular.base import FitPlan, TabularEstimator
+from ..tabular.request import TabularData
+from ..tabular.training import Trained
 from .fitting import HeldOut, learn
 from .parts import is_collection, on_parts
 
@@ -79,9 +82,13 @@ class OnCollections(TabularEstimator):
         Callbacks are called on one worker, in copies. The workers listen on ports that the system chooses, and talk
         over plain TCP.
         """
-        return self._fit((eval_set, X_val, y_val), lambda plan: learn(self, X, y, sample_weight, plan, client, timeout))
 
-    def _variant(self) -> str:
+        def learn_there(plan: FitPlan) -> tuple[TabularData, Trained]:
+            return learn(self, X, y, sample_weight, plan, client, timeout)
+
+        return self._fit((eval_set, X_val, y_val), learn_there, 0)
+
+    def _variant(self, n_rows: int) -> str:
         return self.variant or "td_s"
 
     def _outputs_of(self, inputs: Any) -> NDArray[Any]:
@@ -106,7 +113,7 @@ class TabularClassifier(OnCollections, in_memory.TabularClassifier):
     """Classify the rows of a table that lies on the workers of a Dask cluster.
 
     Parameters, attributes and methods are those of `fastnn.sklearn.TabularClassifier`, with these differences:
-    `fit` takes collections; `predict`, `predict_proba` and `score` take them, too, and the first two then return Dask
+    `variant` is "td_s" by default; `fit` takes collections; `predict`, `predict_proba` and `score` take them, too, and the first two then return Dask
     arrays; `calibrate` needs `X_val`, and `n_threads` is 1.
 
     Examples
@@ -183,6 +190,7 @@ class TabularRegressor(OnCollections, in_memory.TabularRegressor):
         ndarray or dask Array of float64, (n_samples,) or (n_samples, n_outputs)
         """
         if is_collection(X):
+            assert isinstance(self.target_, QuantityTarget)
             width = len(self.target_.output_names)
             return on_parts(self.predict, X, np.float64, None if width == 1 else width)
         return super().predict(X)

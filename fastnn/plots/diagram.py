@@ -64,24 +64,27 @@ def network_diagram(
     >>> len(figure.axes[0].lines), len(figure.axes[0].patches)
     (9, 6)
     """
-    if max(net.sizes) > MAX_NEURONS:
-        raise ValueError(f"net must have at most {MAX_NEURONS} neurons in every layer, got sizes {list(net.sizes)}")
+    embedding, sizes = net.embedding, net.engine.spec.widths
+    if max(sizes) > MAX_NEURONS:
+        raise ValueError(f"net must have at most {MAX_NEURONS} neurons in every layer, got sizes {list(sizes)}")
     inputs = names_or_numbers(input_names or net.column_names, net.sizes[0], "input_names", 24)
+    if embedding is not None:
+        inputs += [f"{inputs[k]} ({part + 1})" for k in embedding.inputs or () for part in range(embedding.n_outputs)]
     names = class_names or (net.class_names if net.sizes[-1] > 1 else None)
     outputs = names_or_numbers(names, net.sizes[-1], "class_names", 24)
-    tallest = max(net.sizes)
+    tallest = max(sizes)
     pitch = float(np.clip(COLUMN_HEIGHT / tallest, *PITCH))
     radius = pitch / 3
     column_height = (tallest - 1) * pitch + 2 * radius
     step = max(1.8, 0.42 * column_height)
     left, right = (max(0.6, 3 * radius + 1.15 * LETTER * max(map(len, side)) + 0.1) for side in (inputs, outputs))
-    width, height = left + (len(net.sizes) - 1) * step + right, LEGEND + column_height + HEADING
+    width, height = left + (len(sizes) - 1) * step + right, LEGEND + column_height + HEADING
     figure = new_figure(width, height)
     axes = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[], xlim=(0, width), ylim=(0, height))
     middle = LEGEND + column_height / 2
     places = [
         [(left + layer * step, middle + ((count - 1) / 2 - index) * pitch) for index in range(count)]
-        for layer, count in enumerate(net.sizes)
+        for layer, count in enumerate(sizes)
     ]
     largest = max([float(np.max(np.abs(part))) for part in (*net.weights, *net.biases)] + [1e-12])
     line_width = MAX_LINE_WIDTH * min(1.0, CROWDED / tallest)

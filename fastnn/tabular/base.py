@@ -130,29 +130,34 @@ class TabularEstimator(BaseEstimator):
             plan.check_validation(data)
             return data, train(self, data, plan.recipe, plan.metric, plan.seeds[1:])
 
-        return self._fit((eval_set, X_val, y_val), learn)
+        return self._fit((eval_set, X_val, y_val), learn, len(y) if hasattr(y, "__len__") else 0)
 
-    def _fit(self, evaluated: tuple[Any, Any, Any], learn: Callable[[FitPlan], tuple[TabularData, Trained]]) -> Self:
+    def _fit(
+        self,
+        evaluated: tuple[Any, Any, Any],
+        learn: Callable[[FitPlan], tuple[TabularData, Trained]],
+        n_rows: int,
+    ) -> Self:
         """Check the parameters, learn, and keep what was learned; `evaluated` is eval_set, X_val and y_val."""
         validate_parameter_constraints(
             self._parameter_constraints, self.get_params(deep=False), caller_name=type(self).__name__
         )
         pairs = make_request(self, *evaluated).pairs
-        metric, recipe = self._metric(), self._recipe()
+        metric, recipe = self._metric(), self._recipe(n_rows)
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(np.iinfo(np.int32).max, size=1 + self.n_ensemble).tolist()
         self._keep(*learn(FitPlan(pairs, metric, recipe, seeds, self._check_validation)), metric)
         return self
 
-    def _variant(self) -> str:
-        return variant_of(self.variant, self.precision)
+    def _variant(self, n_rows: int) -> str:
+        return variant_of(self.variant, self.precision, n_rows)
 
-    def _recipe(self) -> TabularRecipe:
+    def _recipe(self, n_rows: int) -> TabularRecipe:
         """Return the recipe with the parameters that are given."""
         hidden = tuple(int(size) for size in np.atleast_1d(self.hidden_layer_sizes))
         if any(size < 1 for size in hidden):
             raise ValueError(f"hidden_layer_sizes must be 1 or more, got {self.hidden_layer_sizes!r}")
-        recipe = self.recipes[self._variant()]
+        recipe = self.recipes[self._variant(n_rows)]
         return replace(
             recipe,
             hidden=hidden,

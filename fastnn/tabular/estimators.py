@@ -18,8 +18,8 @@ from ..losses import Quantile
 from . import recipe
 from .base import CONSTRAINTS, TabularEstimator, set_arguments
 from .metrics import OF_CLASSES, OF_QUANTITIES, Pinball, ValidationMetric
-from .recipe import TabularRecipe
-from .request import FEW, TabularData
+from .recipe import FEW, TabularRecipe
+from .request import TabularData
 from .training import Trained
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     precision : {"float32", "bfloat16"}, optional
         "bfloat16": the operands of the products are rounded while training, see `fastnn.Network`.
     variant : {"td", "td_s"}, optional
-        "td", the default without `precision`, which it does not take: RealMLP with periodic embeddings of quantities,
-        learned activations, dropout and weight decay that end with the training, and a start that is fitted to the
-        data; several networks are trained one after another. "td_s": without these, faster.
+        "td", the default from 50 rows on and without `precision`, which it does not take: RealMLP with periodic
+        embeddings of quantities, learned activations, dropout and weight decay that end with the training, and a start
+        that is fitted to the data; several networks are trained one after another. "td_s": without these, faster.
 
     Attributes
     ----------
@@ -150,8 +150,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     ) -> None:
         set_arguments(self, locals())
 
-    def _recipe(self) -> TabularRecipe:
-        return replace(super()._recipe(), label_smoothing=float(self.label_smoothing))
+    def _recipe(self, n_rows: int) -> TabularRecipe:
+        return replace(super()._recipe(n_rows), label_smoothing=float(self.label_smoothing))
 
     def _check_validation(self, data: TabularData) -> None:
         if self.calibrate and data.validation is None:
@@ -290,8 +290,8 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def _recipe(self) -> TabularRecipe:
-        chosen = super()._recipe()
+    def _recipe(self, n_rows: int) -> TabularRecipe:
+        chosen = super()._recipe(n_rows)
         return chosen if self.quantiles is None else replace(chosen, loss=Quantile(self.quantiles))
 
     def _metric(self) -> ValidationMetric:

@@ -21,7 +21,7 @@ from ..tables.columns import Column, Texts, columns_of, n_rows_of
 from ..tables.encoder import TableEncoder
 from ..tables.kinds import ColumnKind, Overrides, column_kinds
 from ..tables.targets import ClassTarget, QuantityTarget
-from .recipe import TabularRecipe
+from .recipe import FEW, TabularRecipe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,9 +36,6 @@ __all__ = [
     "make_targets",
     "read_columns",
 ]
-
-FEW = 50
-"""Rows below which none are held out, and float64 costs nothing."""
 
 TOLD = ("identifier", "text", "empty")
 """Kinds of columns that are left out with a warning."""

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..callbacks import EarlyStopping, Metric
 from ..caller import warn_caller
 from ..errors import DivergenceError
@@ -17,7 +15,6 @@ from ..history import History
 from ..initialisers import from_data
 from ..network import Network
 from ..population import fit_many
-from ..tables.encoded import QuantityColumn
 from ..tables.encoder import TableEncoder
 from ..tables.targets import ClassTarget, QuantityTarget
 from .metrics import ValidationMetric, of_sets

@@ -101,8 +101,8 @@ def _scores(training: Training) -> Section:
         names = {"accuracy": "this network", "most frequent class": "always the most frequent class"}
         section.table = [["", "right"], *([names.get(name, name), f"{value:.2%}"] for name, value in scores.items())]
         return section
-    target = None if training.task.table is None else training.task.table.target
-    if isinstance(target, QuantityTarget) and target.levels:
+    learned = None if training.task.table is None else training.task.table.target
+    if isinstance(learned, QuantityTarget) and learned.levels:
         (found,) = scores.values()
         losses = {name: score["pinball_loss"] for name, score in found.items() if "pinball_loss" in score}
         section.table = [["", "mean quantile loss"]]
@@ -246,9 +246,8 @@ def _quantiles(training: Training, target: QuantityTarget) -> Section:
     below, losses = (truth < values).mean(axis=0), pinball_losses(truth, values, target.levels)
     middle = int(np.argmin(np.abs(np.array(target.levels) - 0.5)))
     name = target.output_names[middle]
-    figures = _drawn(
-        f"Predicted {name} and real {target.names[0]}", lambda: plots.residuals(truth[:, 0], values[:, middle], name=name)
-    )
+    drawn = partial(plots.residuals, truth[:, 0], values[:, middle], name=name)
+    figures = _drawn(f"Predicted {name} and real {target.names[0]}", drawn)
     section = Section("How many rows lie below each quantile", figures=figures)
     rows = zip(target.output_names, target.levels, below, losses, strict=True)
     section.table = [["quantile", "wanted", "rows below", "mean loss"]]
