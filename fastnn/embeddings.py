@@ -84,6 +84,10 @@ class PeriodicEmbedding:
         """Number of inputs that are embedded."""
         return len(self.inputs or ())
 
+    def added_names(self, names: Sequence[str]) -> list[str]:
+        """Return names of the functions behind the inputs, given those of the inputs: "age (1)", "age (2)", ..."""
+        return [f"{names[column]} ({part + 1})" for column in self.inputs or () for part in range(self.n_outputs)]
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the parameters by their names, in the order in which a network keeps them."""
         count, n_frequencies, n_outputs = self.n_embedded, self.n_frequencies, self.n_outputs

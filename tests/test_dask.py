@@ -25,7 +25,7 @@ from fastnn.dask import TabularClassifier, TabularRegressor, WorkerLostError, cl
 from fastnn.tabular.request import KnownTargets  # noqa: E402
 
 N = 900
-SHORT = {"hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 3}
+SHORT = {"hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 3, "variant": "td_s"}
 
 
 def start_cluster(processes=True):
@@ -143,8 +143,13 @@ def test_given_validation_rows_and_sets_are_evaluated(client, metric):
         np.testing.assert_allclose(found.evals_result_["validation_1"][name], values, rtol=1e-4)
 
 
+def test_the_simple_variant_is_the_default(client):
+    found = TabularClassifier(**SHORT | {"variant": None}).fit(*spread(FRAME, LABELS))
+    assert_same(found, fastnn.sklearn.TabularClassifier(**SHORT).fit(FRAME, LABELS))
+
+
 def test_the_whole_recipe_learns_on_workers(client):
-    estimator = TabularRegressor(variant="td", **SHORT | {"max_iter": 40})
+    estimator = TabularRegressor(**SHORT | {"max_iter": 40, "variant": "td"})
     X, y = spread(FRAME, QUANTITY)
     assert estimator.fit(X, y).score(X, y) > 0.8
 

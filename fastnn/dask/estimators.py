@@ -113,8 +113,8 @@ class TabularClassifier(OnCollections, in_memory.TabularClassifier):
     """Classify the rows of a table that lies on the workers of a Dask cluster.
 
     Parameters, attributes and methods are those of `fastnn.sklearn.TabularClassifier`, with these differences:
-    `variant` is "td_s" by default; `fit` takes collections; `predict`, `predict_proba` and `score` take them, too, and the first two then return Dask
-    arrays; `calibrate` needs `X_val`, and `n_threads` is 1.
+    `variant` is "td_s" by default. `fit` takes collections; `predict`, `predict_proba` and `score` take them, too, and
+    the first two then return Dask arrays. `calibrate` needs `X_val`, and `n_threads` is 1.
 
     Examples
     --------

@@ -71,11 +71,16 @@ class TableInputs:
         """Return what the page needs to know once."""
         return {
             "controls": [self._control(position) for position in range(len(self.columns))],
-            "features": self.model.encoder.feature_names,
+            "features": self._features(),
             "plane": self.has_plane,
             "rows": 0 if self.data is None else len(self.data.values),
             "points": self._points(),
         }
+
+    def _features(self) -> list[str]:
+        """Return the names of what the first layer takes."""
+        names, embedding = list(self.model.encoder.feature_names), self.model.network.embedding
+        return names if embedding is None else names + embedding.added_names(names)
 
     def _points(self) -> dict[str, Any] | None:
         """Return rows to draw: all columns, and what is to be learned of them."""

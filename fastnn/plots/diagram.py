@@ -69,7 +69,7 @@ def network_diagram(
         raise ValueError(f"net must have at most {MAX_NEURONS} neurons in every layer, got sizes {list(sizes)}")
     inputs = names_or_numbers(input_names or net.column_names, net.sizes[0], "input_names", 24)
     if embedding is not None:
-        inputs += [f"{inputs[k]} ({part + 1})" for k in embedding.inputs or () for part in range(embedding.n_outputs)]
+        inputs += embedding.added_names(inputs)
     names = class_names or (net.class_names if net.sizes[-1] > 1 else None)
     outputs = names_or_numbers(names, net.sizes[-1], "class_names", 24)
     tallest = max(sizes)

@@ -130,7 +130,7 @@ class TabularEstimator(BaseEstimator):
             plan.check_validation(data)
             return data, train(self, data, plan.recipe, plan.metric, plan.seeds[1:])
 
-        return self._fit((eval_set, X_val, y_val), learn, len(y) if hasattr(y, "__len__") else 0)
+        return self._fit((eval_set, X_val, y_val), learn, len(y) if hasattr(y, "__len__") else np.asarray(y).size)
 
     def _fit(
         self,
