@@ -136,19 +136,19 @@ def ours(X: pd.DataFrame, classes: bool, seed: int) -> Any:
 
 
 def rounded(X: pd.DataFrame, classes: bool, seed: int) -> Any:
-    """Return fastnn's estimator with products in bfloat16."""
+    """Return fastnn's estimator of the simple variant with products in bfloat16."""
     return ours(X, classes, seed).set_params(precision="bfloat16")
 
 
-def ours_whole(X: pd.DataFrame, classes: bool, seed: int) -> Any:
-    """Return fastnn's estimator with the whole of RealMLP."""
-    return (TabularClassifier if classes else TabularRegressor)(random_state=seed, variant="td")
+def simple(X: pd.DataFrame, classes: bool, seed: int) -> Any:
+    """Return fastnn's estimator of the simple variant."""
+    return ours(X, classes, seed).set_params(variant="td_s")
 
 
 MODELS: dict[str, tuple[str, Callable[[pd.DataFrame, bool, int], Any]]] = {
     "fastnn": ("fastnn", ours),
     "fastnn bfloat16": ("fastnn", rounded),
-    "fastnn TD": ("fastnn", ours_whole),
+    "fastnn td_s": ("fastnn", simple),
     "linear": ("sklearn", linear),
     "scikit-learn MLP": ("sklearn", perceptron),
     "HistGradientBoosting": ("sklearn", boosting),
