@@ -123,6 +123,14 @@ def lightgbm(X: pd.DataFrame, classes: bool, seed: int) -> Any:
 
 
 def realmlp(X: pd.DataFrame, classes: bool, seed: int) -> Any:
+    """Return pytabkit's RealMLP-TD."""
+    import pytabkit
+
+    kind = pytabkit.RealMLP_TD_Classifier if classes else pytabkit.RealMLP_TD_Regressor
+    return kind(device="cpu", random_state=seed, verbosity=0)
+
+
+def simple_realmlp(X: pd.DataFrame, classes: bool, seed: int) -> Any:
     """Return pytabkit's RealMLP-TD-S."""
     import pytabkit
 
@@ -154,7 +162,8 @@ MODELS: dict[str, tuple[str, Callable[[pd.DataFrame, bool, int], Any]]] = {
     "HistGradientBoosting": ("sklearn", boosting),
     "LightGBM": ("lightgbm", lightgbm),
     "CatBoost": ("catboost", catboost),
-    "RealMLP-TD-S": ("pytabkit", realmlp),
+    "RealMLP-TD": ("pytabkit", realmlp),
+    "RealMLP-TD-S": ("pytabkit", simple_realmlp),
 }
 """Name -> the package that it needs, and what builds it."""
 
@@ -164,7 +173,7 @@ def dressed(name: str, train: pd.DataFrame, test: pd.DataFrame) -> list[pd.DataF
     parts = [train.copy(), test.copy()]
     categories = categories_of(train)
     numbers = [column for column in train if column not in categories]
-    if name == "RealMLP-TD-S":
+    if name.startswith("RealMLP"):
         for part in parts:
             part[numbers] = part[numbers].fillna(train[numbers].median())
     for column in categories:
