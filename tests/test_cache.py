@@ -151,6 +151,22 @@ def test_what_another_user_put_into_the_folder_is_not_run(right, kept, tmp_path)
     assert {path.stat().st_uid for path in files} == {os.getuid()}
 
 
+@compiled_only
+def test_kept_kernels_load_without_what_only_compiling_needs(right):
+    code = (
+        "import sys, fastnn; fastnn.Network([3, 2], seed=0).predict([[1.0, 2.0, 3.0]]); "
+        "print([name for name in ('numba.np.arraymath', 'scipy.linalg') if name in sys.modules])"
+    )
+    settings = os.environ | {
+        "FASTNN_CACHE_DIR": str(cache.default_folder()),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=settings, timeout=300, check=True
+    )
+    assert found.stdout.strip() == "[]"
+
+
 def test_a_file_is_sound_in_its_place_alone(tmp_path):
     place = tmp_path / "key" / "a.kernel"
     found = cache.checksum(place, b"code")
