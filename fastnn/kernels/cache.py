@@ -22,7 +22,7 @@ import llvmlite
 import numba
 from numba.core import compiler, config
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 from .target import BFLOAT16_PATH, DEBUG_KERNELS
