@@ -241,7 +241,7 @@ def main() -> None:
     content["machine"] = machine() | {"versions": versions()}
     models = installed(arguments.models.split(","))
     if "fastnn" in models:
-        ours(pd.DataFrame(), True, 0).set_params(max_iter=9).fit(np.eye(30), np.arange(30) % 2)  # loads the kernels
+        ours(pd.DataFrame(), True, 0).set_params(max_iter=9).fit(np.eye(60), np.arange(60) % 2)  # loads the kernels
     for name in arguments.tables.split(","):
         X, y = TABLES[name].read(arguments.folder)
         for seed in map(int, arguments.seeds.split(",")):
