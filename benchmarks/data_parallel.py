@@ -6,14 +6,18 @@ With n ranks of the same part a step takes
     t(n) = t + 2 ceil(log2 n) latency + 2 (n - 1) / n bytes / bandwidth,
 
 where the last two terms are those of an Allreduce by recursive halving and doubling (Thakur, Rabenseifner and Gropp,
-2005). Under `mpiexec -n 2` latency and bandwidth are measured between the ranks; otherwise the table is for nominal
-links.
+2005). Under `mpiexec -n 2` latency and bandwidth are measured between the ranks; with `--ring` between two processes
+that are connected as the workers of `fastnn.dask` are, by TCP, where a step has 2 (n - 1) messages in place of
+2 ceil(log2 n). Otherwise the table is for nominal links.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import multiprocessing
+import secrets
+import socket
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -21,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import Network
+from fastnn.training.ring import TOKEN_BYTES, Ring, listen
 
 ROWS = 20_000
 WORTH_IT = 0.5
@@ -28,11 +33,12 @@ WORTH_IT = 0.5
 
 
 class Link(NamedTuple):
-    """A network link: seconds per message, bytes per second."""
+    """A network link: seconds per message, bytes per second, and whether the ranks on it form a ring."""
 
     name: str
     latency: float
     bandwidth: float
+    is_ring: bool = False
 
 
 NOMINAL = [
@@ -123,9 +129,46 @@ def measured_link() -> Link | None:
     return Link(f"measured between {n} ranks", latency, bandwidth)
 
 
+def reductions(ring: Ring, count: int, times: int) -> float:
+    """Return the seconds of an Allreduce of so many numbers."""
+    sent, added = np.ones(count, np.float32), np.empty(count, np.float32)
+
+    def reduce() -> None:
+        for _ in range(times):
+            ring.Iallreduce(sent, added).Test()
+
+    return best_of(reduce) / times
+
+
+def ring_rank(rank: int, listener: socket.socket, addresses: list[tuple[str, int]], token: bytes, told: Any) -> None:
+    """Measure as one of the ranks of a ring, and tell the results."""
+    ring = Ring.connect(rank, addresses, listener, token, 60.0)
+    told.put((reductions(ring, 2, 1000), reductions(ring, 1 << 22, 5)))
+    ring.close()
+
+
+def measured_ring() -> Link:
+    """Measure the link between two processes of this machine that form a ring."""
+    context = multiprocessing.get_context("spawn")
+    listeners = [listen("127.0.0.1") for _ in range(2)]
+    addresses = [listener.getsockname()[:2] for listener in listeners]
+    told, token = context.Queue(), secrets.token_bytes(TOKEN_BYTES)
+    ranks = [
+        context.Process(target=ring_rank, args=(rank, listener, addresses, token, told))
+        for rank, listener in enumerate(listeners)
+    ]
+    for process in ranks:
+        process.start()
+    small, large = told.get()
+    for process in ranks:
+        process.join()
+    return Link("measured between 2 processes in a ring over TCP", small / 2, 4 * (1 << 22) / large, is_ring=True)
+
+
 def examples_per_second(link: Link, step: float, size: int, batch: int, n: int) -> float:
     """Return the examples per second of n ranks."""
-    communication = 2 * math.ceil(math.log2(n)) * link.latency + 2 * (n - 1) / n * size / link.bandwidth
+    messages = 2 * (n - 1) if link.is_ring else 2 * math.ceil(math.log2(n))
+    communication = messages * link.latency + 2 * (n - 1) / n * size / link.bandwidth
     return n * batch / (step + communication)
 
 
@@ -135,9 +178,10 @@ def main() -> None:
     parser.add_argument("sizes", type=lambda text: [int(size) for size in text.split(",")])
     parser.add_argument("--batch", type=int, default=128, help="examples of one rank in a batch")
     parser.add_argument("--max-ranks", type=int, default=64, help="largest number of ranks")
+    parser.add_argument("--ring", action="store_true", help="measure two processes that are connected by TCP")
     arguments = parser.parse_args()
-    link = measured_link()
-    if link is not None:
+    link = measured_ring() if arguments.ring else measured_link()
+    if link is not None and not arguments.ring:
         from mpi4py import MPI
 
         if MPI.COMM_WORLD.Get_rank() != 0:

@@ -123,6 +123,14 @@ def lightgbm(X: pd.DataFrame, classes: bool, seed: int) -> Any:
 
 
 def realmlp(X: pd.DataFrame, classes: bool, seed: int) -> Any:
+    """Return pytabkit's RealMLP-TD."""
+    import pytabkit
+
+    kind = pytabkit.RealMLP_TD_Classifier if classes else pytabkit.RealMLP_TD_Regressor
+    return kind(device="cpu", random_state=seed, verbosity=0)
+
+
+def simple_realmlp(X: pd.DataFrame, classes: bool, seed: int) -> Any:
     """Return pytabkit's RealMLP-TD-S."""
     import pytabkit
 
@@ -136,25 +144,26 @@ def ours(X: pd.DataFrame, classes: bool, seed: int) -> Any:
 
 
 def rounded(X: pd.DataFrame, classes: bool, seed: int) -> Any:
-    """Return fastnn's estimator with products in bfloat16."""
+    """Return fastnn's estimator of the simple variant with products in bfloat16."""
     return ours(X, classes, seed).set_params(precision="bfloat16")
 
 
-def ours_whole(X: pd.DataFrame, classes: bool, seed: int) -> Any:
-    """Return fastnn's estimator with the whole of RealMLP."""
-    return (TabularClassifier if classes else TabularRegressor)(random_state=seed, variant="td")
+def simple(X: pd.DataFrame, classes: bool, seed: int) -> Any:
+    """Return fastnn's estimator of the simple variant."""
+    return ours(X, classes, seed).set_params(variant="td_s")
 
 
 MODELS: dict[str, tuple[str, Callable[[pd.DataFrame, bool, int], Any]]] = {
     "fastnn": ("fastnn", ours),
     "fastnn bfloat16": ("fastnn", rounded),
-    "fastnn, variant td": ("fastnn", ours_whole),
+    "fastnn td_s": ("fastnn", simple),
     "linear": ("sklearn", linear),
     "scikit-learn MLP": ("sklearn", perceptron),
     "HistGradientBoosting": ("sklearn", boosting),
     "LightGBM": ("lightgbm", lightgbm),
     "CatBoost": ("catboost", catboost),
-    "RealMLP-TD-S": ("pytabkit", realmlp),
+    "RealMLP-TD": ("pytabkit", realmlp),
+    "RealMLP-TD-S": ("pytabkit", simple_realmlp),
 }
 """Name -> the package that it needs, and what builds it."""
 
@@ -164,7 +173,7 @@ def dressed(name: str, train: pd.DataFrame, test: pd.DataFrame) -> list[pd.DataF
     parts = [train.copy(), test.copy()]
     categories = categories_of(train)
     numbers = [column for column in train if column not in categories]
-    if name == "RealMLP-TD-S":
+    if name.startswith("RealMLP"):
         for part in parts:
             part[numbers] = part[numbers].fillna(train[numbers].median())
     for column in categories:
@@ -232,7 +241,7 @@ def main() -> None:
     content["machine"] = machine() | {"versions": versions()}
     models = installed(arguments.models.split(","))
     if "fastnn" in models:
-        ours(pd.DataFrame(), True, 0).set_params(max_iter=9).fit(np.eye(30), np.arange(30) % 2)  # loads the kernels
+        ours(pd.DataFrame(), True, 0).set_params(max_iter=9).fit(np.eye(60), np.arange(60) % 2)  # loads the kernels
     for name in arguments.tables.split(","):
         X, y = TABLES[name].read(arguments.folder)
         for seed in map(int, arguments.seeds.split(",")):

@@ -88,12 +88,12 @@ class Spec:
         found = list(names)
         if self.embedding:
             functions = range(1, self.embedding.n_outputs + 1)
-            found += [f"{names[column]}: function {k}" for column in self.embedding.inputs or () for k in functions]
+            found += [f"{names[column]} ({k})" for column in self.embedding.inputs or () for k in functions]
         if self.category_embedding:
             for column in self.category_embedding.counts:
-                found[column] = f"{names[column]}: number 1"
+                found[column] = f"{names[column]} (1)"
                 others = range(2, self.category_embedding.n_outputs + 1)
-                found += [f"{names[column]}: number {k}" for k in others]
+                found += [f"{names[column]} ({k})" for k in others]
         return found
 
     @property
@@ -150,7 +150,10 @@ class Spec:
         extras += ", learned_activation=True" if self.learned_activation else ""
         extras += f", embedding={self.embedding!r}" if self.embedding else ""
         extras += f", category_embedding={self.category_embedding!r}" if self.category_embedding else ""
-        return f"Network({list(self.sizes)}, activation={names!r}, loss={self.loss!r}, dtype={self.dtype!r}{extras})"
+        loss, setting = repr(self.loss), self.loss_setting
+        if setting != LOSS_SETTINGS.get(self.loss, 0.0):
+            loss = f"{self.loss.title()}({list(setting) if isinstance(setting, tuple) else setting!r})"
+        return f"Network({list(self.sizes)}, activation={names!r}, loss={loss}, dtype={self.dtype!r}{extras})"
 
     def why_not_trainable(self) -> str | None:
         """Return why gradient descent cannot train this network; None if it can."""

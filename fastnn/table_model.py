@@ -78,7 +78,7 @@ class TableModel:
         if isinstance(target, ClassTarget):
             wanted: tuple[int, ...] = (1, 2) if len(target.classes) == 2 else (len(target.classes),)
         else:
-            wanted = (len(target.names),)
+            wanted = (len(target.output_names),)
         if n_outputs not in wanted:
             raise ValueError(f"network must have {wanted[-1]} outputs for the target, got {n_outputs}")
         self.network, self.encoder, self.target = network, encoder, target
@@ -86,7 +86,7 @@ class TableModel:
 
     def __repr__(self) -> str:
         what = f"{len(self.target.classes)} classes" if isinstance(self.target, ClassTarget) else "quantities"
-        names = ", ".join(self.target.names)
+        names = ", ".join(self.target.names if isinstance(self.target, ClassTarget) else self.target.output_names)
         return f"TableModel({len(self.encoder.columns)} columns, {what} of {names}, {self.network!r})"
 
     @property
@@ -148,7 +148,7 @@ class TableModel:
         Returns
         -------
         ndarray
-            (n,); (n, n_outputs) for several quantities.
+            (n,); (n, n_outputs) for several quantities; (n, n_levels) for quantiles, sorted so that they do not cross.
         """
         return self.answers(self.outputs(X))
 

@@ -7,6 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from fastnn.kernels import threads
+
+# a limit of whoever runs the tests would take from the teams that they are about
+os.environ.pop("OMP_NUM_THREADS", None)
+threads.OPENMP_LIMIT = None
+
 collect_ignore = ["programs"]  # written for other libraries: test_sklearn.py and others run them
 
 

@@ -37,10 +37,11 @@ GIVEN = {
     "drop": ["--drop", "name"],
     "task": ["--task", "classification"],
     "test": ["--test", "other.csv"],
+    "quantiles": ["--quantiles", "0.1,0.9"],
     "split_by": ["--split-by", "year"],
 }
 OF_TABLES = {"target", "header", "missing", "decimal", "separator", "encoding", "columns", "categorical", "numeric"}
-OF_TABLES |= {"date", "drop", "task", "test", "split_by", "image_shape", "calibrate"}
+OF_TABLES |= {"quantiles", "date", "drop", "task", "test", "split_by", "image_shape", "calibrate"}
 REFUSED = {
     "digits": OF_TABLES,
     "mnist": OF_TABLES | {"held_out"},
@@ -68,3 +69,25 @@ def test_an_option_is_taken_or_refused_by_name(data, name):
             check_combination(arguments)
     else:
         check_combination(arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--loss", "huber"], "--loss: not for --quantiles, which has a loss of its own"),
+        (["--task", "classification"], "--quantiles: not for --task classification"),
+    ],
+    ids=str,
+)
+def test_quantiles_rule_out_other_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        check_combination(make_parser().parse_args(["train", "rows.csv", "--quantiles", "0.1,0.9", *options]))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("0.1,1", "between 0 and 1"), ("0.1,0.1", "different levels"), ("low", "above 0")]
+)
+def test_levels_of_quantiles_are_checked(text, message, capsys):
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["train", "rows.csv", "--quantiles", text])
+    assert message in capsys.readouterr().err

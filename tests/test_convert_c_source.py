@@ -117,6 +117,28 @@ def test_embeddings_and_learned_activations(kind, sizes, dtype, tmp_path):
     assert np.abs(found - net.predict(X.astype(dtype))).max() < 100 * np.finfo(dtype).eps
 
 
+MORE = {
+    "embedding": {"embedding": fastnn.PeriodicEmbedding((3, 1), n_frequencies=5, n_outputs=2, deviation=0.5)},
+    "activation": {"learned_activation": True},
+    "all": {
+        "embedding": fastnn.PeriodicEmbedding(n_frequencies=3, n_outputs=4), "learned_activation": True,
+        "learned_input_scale": True, "input_scale": 0.5,
+    },
+}  # fmt: skip
+
+
+@BOTH
+@pytest.mark.parametrize("options", MORE.values(), ids=MORE)
+def test_embeddings_learned_activations_and_input_scales(options, dtype, tmp_path):
+    rng = np.random.default_rng(0)
+    net = fastnn.Network([4, 9, 7, 3], activation=["mish", "selu", "identity"], dtype=dtype, seed=0, **options)
+    net.parameters = net.parameters + 0.3 * rng.normal(size=net.n_parameters)
+    X = rng.normal(size=(200, 4)).astype(dtype)
+    found, _ = run(net, X, tmp_path)
+    # sums of 20 products in another rounding, three layers deep
+    assert np.abs(found - net.predict(X)).max() <= 200 * np.finfo(dtype).eps * np.abs(found).max()
+
+
 def test_numbers_are_written_exactly(tmp_path):
     net = fastnn.Network([4, 2], activation="identity", dtype="float32", seed=0)
     net.weights[0][:] = [[0.1, 1e-42, -0.0, 3.0], [1e30, 1 / 3, 16777217.0, -2.5]]

@@ -31,6 +31,26 @@ def test_outputs_are_those_of_predict(activation, tmp_path):
     assert np.abs(run(net, X, tmp_path / "net.onnx") - net.predict(X)).max() < 5e-6
 
 
+MORE = {
+    "embedding": {"embedding": fastnn.PeriodicEmbedding((3, 1), n_frequencies=5, n_outputs=2, deviation=0.5)},
+    "activation": {"learned_activation": True},
+    "all": {
+        "embedding": fastnn.PeriodicEmbedding(n_frequencies=3, n_outputs=4), "learned_activation": True,
+        "learned_input_scale": True, "input_scale": 0.5,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [0, 1, 200])
+@pytest.mark.parametrize("options", MORE.values(), ids=MORE)
+def test_embeddings_learned_activations_and_input_scales(options, rows, tmp_path):
+    rng = np.random.default_rng(0)
+    net = fastnn.Network([4, 9, 7, 3], activation=["selu", "tanh", "identity"], seed=0, **options)
+    net.parameters = net.parameters + 0.3 * rng.normal(size=net.n_parameters)
+    X = rng.normal(size=(rows, 4)).astype("float32")
+    np.testing.assert_allclose(run(net, X, tmp_path / "net.onnx"), net.predict(X), rtol=1e-4, atol=2e-5)
+
+
 @pytest.mark.parametrize("rows", [1, 7, 300])
 def test_any_number_of_rows(rows, tmp_path):
     net = fastnn.Network([5, 8, 3], activation=["relu", "softmax"], loss="cross_entropy", seed=1)

@@ -6,6 +6,7 @@ from helpers import BOTH, run_python
 from training_cases import HIDDEN
 
 import fastnn
+from fastnn.kernels.jit import COMPILED
 
 MODE = """
 import numpy as np
@@ -114,3 +115,26 @@ def test_a_loss_curve_is_that_of_earlier_versions(training):
     net = fastnn.Network([64, 20, 10], dtype="float64", seed=0, dropout=dropout, **config)
     history = net.fit(X, y, epochs=5, batch_size=30, **OPTIONS[training])
     assert history["loss"] == pytest.approx(PINNED[training], rel=1e-9)
+
+
+TINY_NUMBERS = """
+import numpy as np, fastnn
+from fastnn.kernels.target import TARGET
+
+tiny = np.finfo(np.float32).tiny
+net = fastnn.Network([4, 3], activation="identity", seed=0)
+net.weights[0][:] = 4 * tiny
+few = net.predict(np.full((2, 4), 2.0**-10, np.float32))
+many = net.predict(np.full((20_000, 4), 2.0**-10, np.float32))
+net.fit(np.zeros((64, 4)), np.zeros((64, 3)), epochs=4, batch_size=16, l2=0.5, learning_rate=1.0, n_threads=%d)
+numbers = np.concatenate([net.parameters, few.ravel(), many.ravel()])
+print(TARGET.name == "neon" or not ((numbers != 0) & (np.abs(numbers) < tiny)).any())
+half = np.float32(tiny) / np.float32(2)
+print(bool(half > 0 and half + half == tiny))
+"""
+
+
+@pytest.mark.skipif(not COMPILED, reason="plain Python keeps the processor's mode")
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_results_that_would_be_subnormal_are_0_and_the_mode_is_that_before(n_threads):
+    assert run_python(TINY_NUMBERS % n_threads).split() == ["True", "True"]

@@ -502,7 +502,7 @@ class TestWholeVariant:
         reg = TabularRegressor(**WHOLE, validation_fraction=None).fit(FRAME, COST)
         reg.networks_[0].biases[-1][:] = 100.0
         assert (reg.predict(FRAME) == COST.max()).all()
-        free = TabularRegressor(**SMALL, validation_fraction=None).fit(FRAME, COST)
+        free = TabularRegressor(**SMALL, variant="td_s", validation_fraction=None).fit(FRAME, COST)
         free.networks_[0].biases[-1][:] = 100.0
         assert (free.predict(FRAME) > COST.max()).all()
 
@@ -608,7 +608,7 @@ class TestQuantiles:
         assert reg.evals_result_["validation_0"]["loss"][best] == pytest.approx(np.mean(weighted), rel=0.2)
 
     def test_several_networks_are_averaged_before_they_are_sorted(self):
-        reg = TabularRegressor(**SMALL, quantiles=[0.25, 0.75], n_ensemble=2).fit(FRAME, COST)
+        reg = TabularRegressor(**SMALL, quantiles=[0.25, 0.75], n_ensemble=2, variant="td_s").fit(FRAME, COST)
         rows = reg.encoder_.transform({name: FRAME[name] for name in FRAME})
         mean = np.mean([net.predict(rows) for net in reg.networks_], axis=0)
         np.testing.assert_allclose(reg.predict(FRAME), np.sort(reg.target_.mean + reg.target_.std * mean), rtol=1e-5)
@@ -619,16 +619,15 @@ class TestQuantiles:
         reg.save(tmp_path / "model.safetensors")
         model = fastnn.load_model(tmp_path / "model.safetensors")
         assert (model.predict(FRAME) == expected).all()
-        assert model.target.names == ("target q0.9", "target q0.1", "target q0.5")
+        assert model.target.names == ("target",)
+        assert model.target.output_names == ("target_q0.9", "target_q0.1", "target_q0.5")
         assert (pickle.loads(pickle.dumps(reg)).predict(FRAME) == expected).all()
-        for write in (model.to_c, model.to_onnx):
-            with pytest.raises(ValueError, match="quantiles are sorted in every row, which C and"):
-                write(tmp_path / "model.out")
 
     @pytest.mark.parametrize(
         ("options", "y", "message"),
         [
             ({"quantiles": [0.1, 1.0]}, COST, "quantiles must hold levels between 0 and 1"),
+            ({"quantiles": [0.5, 0.5]}, COST, "quantiles must differ"),
             ({"quantiles": []}, COST, "quantiles must hold levels between 0 and 1"),
             (
                 {"quantiles": [0.1], "validation_metric": "rmse"},
@@ -646,3 +645,13 @@ class TestQuantiles:
     def test_what_makes_no_sense_is_refused(self, options, y, message):
         with pytest.raises(ValueError, match=message):
             TabularRegressor(**SMALL, **options).fit(FRAME, y)
+
+
+@pytest.mark.parametrize(
+    ("n", "options", "whole"),
+    [(60, {}, True), (49, {}, False), (60, {"precision": "bfloat16"}, False), (60, {"variant": "td_s"}, False)],
+    ids=str,
+)
+def test_the_variant_is_the_whole_one_unless_rows_are_few_or_products_rounded(n, options, whole):
+    clf = TabularClassifier((4,), max_iter=2, random_state=0, **options).fit(FRAME[:n], DEAR[:n])
+    assert (clf.networks_[0].embedding is not None) == whole

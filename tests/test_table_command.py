@@ -282,3 +282,73 @@ def test_unseen_categories_are_told(capsys):
     write_csv("rows.csv", {"k": ["u", "w"], "z": [3, 4]})
     assert main(["predict", "runs/t", "rows.csv"]) == 0
     assert "column 'k', line 3: 'w' was not seen, or rarely, in training" in capsys.readouterr().err
+
+
+class TestQuantiles:
+    LEVELS = ("--quantiles", ".1,.9,.5")
+
+    def write(self, target=None):
+        size = RNG.uniform(0, 1, N)
+        price = 100 + 50 * size * RNG.normal(size=N) if target is None else target
+        write_csv("houses.csv", {"size": size, "rooms": RNG.uniform(1, 9, N), "price": price})
+
+    def test_what_is_said_and_kept(self, capsys):
+        self.write()
+        said = train(capsys, "houses.csv", *self.LEVELS, *SHORT).out
+        assert "target 'price': the quantiles 0.1, 0.9, 0.5 of a quantity" in said
+        assert "2-4-3 (mish, identity; quantile)" in said
+        assert re.search(
+            r"held-out quantile loss of price: [\d.]+; quantiles of the training rows: [\d.]+; epoch", said
+        )
+        assert re.search(r"held-out rows below price_q0\.1: [\d.]+%, price_q0\.9: [\d.]+%, price_q0\.5: ", said)
+        model = fastnn.load_model("runs/houses/model.safetensors")
+        scores = model.info["scores"]["price"]
+        assert set(scores) == {"network", "quantiles of the training rows", "rows below"}
+        assert model.target.levels == (0.1, 0.9, 0.5)
+        assert main(["info", "runs/houses"]) == 0
+        assert "target    price: quantiles 0.1, 0.9, 0.5" in capsys.readouterr().out
+
+    def test_scores_are_those_of_the_rows_held_out(self, capsys):
+        self.write()
+        train(capsys, "houses.csv", *self.LEVELS, *SHORT, "--test", "houses.csv")
+        model = fastnn.load_model("runs/houses/model.safetensors")
+        with open("houses.csv", newline="", encoding="utf-8") as file:
+            rows = np.array(list(csv.reader(file))[1:], float)
+        values = model.predict({"size": rows[:, 0], "rooms": rows[:, 1]})
+        error = rows[:, 2:] - values
+        loss = np.maximum(np.array([0.1, 0.9, 0.5]) * error, (np.array([0.1, 0.9, 0.5]) - 1) * error).mean()
+        scores = model.info["scores"]["price"]
+        assert scores["network"]["pinball_loss"] == pytest.approx(loss, rel=1e-5)
+        assert list(scores["rows below"].values()) == pytest.approx((error < 0).mean(axis=0).tolist(), abs=0.011)
+
+    def test_predict_has_a_column_for_each(self, capsys):
+        self.write()
+        train(capsys, "houses.csv", *self.LEVELS, *SHORT)
+        assert main(["predict", "runs/houses", "houses.csv", "-o", "answers.csv"]) == 0
+        with open("answers.csv", newline="", encoding="utf-8") as file:
+            names, *rows = csv.reader(file)
+        assert names == ["price_q0.1", "price_q0.9", "price_q0.5"]
+        low, high, middle = np.array(rows, float).T
+        assert ((low <= middle) & (middle <= high)).all()
+
+    @pytest.mark.parametrize("levels", ["0.9", "0.1,0.9"])
+    def test_a_curve_of_one_input(self, levels, capsys):
+        size = RNG.uniform(0, 1, N)
+        write_csv("curve.csv", {"size": size, "price": size + RNG.normal(size=N)})
+        train(capsys, "curve.csv", "--quantiles", levels, *SHORT)
+        assert fastnn.load_model("runs/curve/model.safetensors").predict([[0.5]]).size == levels.count(",") + 1
+
+    def test_classes_are_refused(self, capsys):
+        self.write(RNG.choice(["dear", "cheap"], N))
+        said = train(capsys, "houses.csv", *self.LEVELS, code=2).err
+        assert "--quantiles: the target 'price' is taken for classes, because it holds texts" in said
+        assert "add --task regression" in said
+
+    def test_several_targets_are_refused(self, capsys):
+        np.savez("rows.npz", X=RNG.normal(size=(N, 2)), y=RNG.normal(size=(N, 2)))
+        assert "--quantiles: for one target column, got 2" in train(capsys, "rows.npz", *self.LEVELS, code=2).err
+
+    def test_sizes_must_end_with_the_quantiles(self, capsys):
+        self.write()
+        said = train(capsys, "houses.csv", *self.LEVELS, "--sizes", "2,4,1", code=2).err
+        assert "end with its 3 outputs" in said

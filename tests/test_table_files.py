@@ -41,7 +41,7 @@ FILES = {  # file: (target, classes or None for a quantity, columns left out, le
     "kc_house.csv": ("price", None, {"id"}, 0.8),
     "AmesHousing.txt": ("SalePrice", None, {"Order", "PID"}, 0.75),
 }
-LARGE = ("adult.data", "bank-full.csv", "LetterRecognition.csv", "kc_house.csv")
+LARGE = ("adult.data", "bank-full.csv", "LetterRecognition.csv", "kc_house.csv", "telco.csv")
 """Files on which the command's own 256 epochs take most of the suite's time."""
 
 SEPARATORS = {"bank-full.csv": ";", "AmesHousing.txt": "\t"}

@@ -22,6 +22,7 @@ HEADS = {
     "sigmoids": (("sigmoid",), "squared_error"),
     "identity": (("identity",), "squared_error"),
     "clipped": (("identity",), "squared_error"),
+    "quantiles": (("identity",), fastnn.losses.Quantile([0.75, 0.1, 0.9, 0.5])),
 }
 
 
@@ -61,13 +62,16 @@ def model_of(target="answer", head="softmax", dtype="float32"):
         spread = 0.05 * chosen.std
         chosen = dataclasses.replace(chosen, limits=np.array([chosen.mean - spread, chosen.mean + spread]))
     (output,), loss = HEADS[head]
-    n_out = len(names) if isinstance(chosen, QuantityTarget) else len(chosen.classes)
+    if head == "quantiles":
+        chosen = dataclasses.replace(chosen, levels=loss.q)
+    n_out = len(chosen.output_names) if isinstance(chosen, QuantityTarget) else len(chosen.classes)
     n_out = 1 if head == "one sigmoid" else n_out
     sizes = [len(encoder.feature_names), 9, n_out]
     net = fastnn.Network(sizes, activation=["tanh", output], loss=loss, seed=1, dtype=dtype)
     return fastnn.TableModel(net, encoder, chosen, {"fastnn": fastnn.__version__, "options": {"seed": 1}}), columns
 
 
+QUANTITY = QuantityTarget(("cost",), np.zeros(1), np.ones(1)).state()
 CASES = [
     ("answer", "softmax", "float32"),
     ("answer", "one sigmoid", "float32"),
@@ -76,6 +80,8 @@ CASES = [
     ("cost", "identity", "float32"),
     (("cost", "price"), "identity", "float64"),
     (("cost", "price"), "clipped", "float32"),
+    ("cost", "quantiles", "float32"),
+    ("cost", "quantiles", "float64"),
 ]
 
 
@@ -231,6 +237,10 @@ class TestFiles:
             {"encoder": None},
             {"target": {"kind": "mystery"}},
             {"target": ClassTarget("t", ("a", "b", "c")).state()},
+            {"target": QUANTITY | {"levels": [0.5, 0.5]}},
+            {"target": QUANTITY | {"levels": [1.5, 0.5]}},
+            {"target": QUANTITY | {"levels": []}},
+            {"target": QUANTITY | {"names": ["a", "b"], "mean": [0, 0], "std": [1, 1], "levels": [0.2, 0.5]}},
             {"info": 3},
         ):
             table = {**description["table"], **change}

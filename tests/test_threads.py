@@ -20,6 +20,30 @@ def four_processors(monkeypatch):
 
 
 @FOUR
+@pytest.mark.parametrize(
+    ("settings", "used"),
+    [
+        ({}, 4),
+        ({"OMP_NUM_THREADS": "1"}, 1),
+        ({"OMP_NUM_THREADS": "3,2"}, 3),
+        ({"OMP_NUM_THREADS": "9"}, 4),
+        ({"OMP_NUM_THREADS": "some"}, 4),
+        ({"OMP_NUM_THREADS": "0"}, 4),
+        ({"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "4"}, 4),
+    ],
+    ids=str,
+)
+def test_openmps_limit_counts_where_nothing_else_is_said(settings, used, monkeypatch):
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(threads, "OPENMP_LIMIT", threads._openmp_limit())
+    assert threads.default_threads() == used
+    assert threads.n_processors() == min(used, threads._allowed(), threads.SETTINGS.NUMBA_NUM_THREADS)
+
+
+@FOUR
 @pytest.mark.parametrize(("others", "wanted", "given"), [(0, 4, 4), (1, 4, 3), (1, 2, 2), (3, 4, 1), (9, 4, 1)])
 def test_every_other_call_under_way_has_a_processor(others, wanted, given):
     ready, done = threading.Barrier(others + 1), threading.Event()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import copy
 import os
 import random
 import shutil
@@ -21,6 +20,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,38 +131,42 @@ def places(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield number, "sign"
 
 
-def change(tree: ast.AST, number: int, what: str) -> tuple[ast.AST, str, str]:
-    """Return the tree with its node changed, and the node before and after."""
-    tree = copy.deepcopy(tree)
-    node = next(node for place, node in enumerate(ast.walk(tree)) if place == number)
-    before = ast.unparse(node).splitlines()[0]
+@contextmanager
+def changed(node: Any, what: str) -> Iterator[None]:
+    """Change a node within the block."""
+    kept = dict(vars(node))
     if what == "comparison":
-        node.ops[0] = COMPARISONS[type(node.ops[0])]()  # type: ignore[attr-defined]
+        node.ops = [COMPARISONS[type(node.ops[0])](), *node.ops[1:]]
     elif what == "operator":
-        node.op = OPERATORS[type(node.op)]()  # type: ignore[attr-defined]
+        node.op = OPERATORS[type(node.op)]()
     elif what == "and or":
-        node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()  # type: ignore[attr-defined]
+        node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
     elif what == "condition":
-        node.test = ast.UnaryOp(ast.Not(), node.test)  # type: ignore[attr-defined]
+        node.test = ast.UnaryOp(ast.Not(), node.test)
     elif what == "constant":
-        node.value = node.value + 1  # type: ignore[attr-defined]
+        node.value = node.value + 1
     elif what == "call":
-        node.value = ast.Constant(None)  # type: ignore[attr-defined]
+        node.value = ast.Constant(None)
     else:
-        node.op = ast.UAdd()  # type: ignore[attr-defined]
-    return tree, before, ast.unparse(node).splitlines()[0]
+        node.op = ast.UAdd()
+    try:
+        yield
+    finally:
+        vars(node).update(kept)
 
 
 def mutants_of(module: str) -> list[Mutant]:
     """Return every mutant of a module."""
     text = (ROOT / "fastnn" / module).read_text("utf-8")
     tree, lines = ast.parse(text), text.splitlines()
+    nodes, original = list(ast.walk(tree)), ast.unparse(tree)
     mutants, seen = [], Counter[tuple[Any, ...]]()
-    for number, what in places(tree):
-        changed, before, after = change(tree, number, what)
-        node = next(node for place, node in enumerate(ast.walk(tree)) if place == number)
-        result = ast.unparse(changed)
-        if result != ast.unparse(tree):
+    for number, what in list(places(tree)):
+        node = nodes[number]
+        before = ast.unparse(node).splitlines()[0]
+        with changed(node, what):
+            after, result = ast.unparse(node).splitlines()[0], ast.unparse(tree)
+        if result != original:
             line = getattr(node, "lineno", 0)
             seen[line, before, after] += 1
             nth = seen[line, before, after]

@@ -24,6 +24,7 @@ MODULES = (
     "fastnn.compat.textbook.network",
     "fastnn.compat.textbook.network2",
     "fastnn.compiled",
+    "fastnn.dask",
     "fastnn.datasets",
     "fastnn.functional",
     "fastnn.initialisers",
@@ -37,7 +38,7 @@ MODULES = (
     "fastnn.sklearn",
     "fastnn.tables",
 )
-NEEDS = {"fastnn.sklearn": "sklearn"}
+NEEDS = {"fastnn.dask": "distributed", "fastnn.sklearn": "sklearn"}
 """Module -> the package that it needs."""
 
 

@@ -50,12 +50,16 @@ def table(content: dict[str, Any], *, seconds: bool) -> str:
         lines.append(f"| {name} | {rows[name]:,} | {kind} | {' | '.join(cells)} |{more}")
     machine = content["machine"]
     seeds = sorted({result["seed"] for result in results if result["model"] == "fastnn"})
-    named = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    versions = {name: v for name, v in machine["versions"].items() if not (name == "fastnn" and name in content)}
+    named = ", ".join(f"{name} {version}" for name, version in versions.items())
     text = (
         f"Scores on a fifth of the rows that was held out, means over the splits {', '.join(map(str, seeds))} "
         f"as far as they were measured, the best in bold, all models with their defaults. {machine['date']}, "
         f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, {named}."
     )
+    if "fastnn" in content:  # whose results were measured anew
+        own = content["fastnn"]
+        text += f" fastnn: {own['date']}, {own['processor']}, {own['versions']['fastnn']}."
     return "\n".join([*(line.rstrip() for line in lines), "", textwrap.fill(text, 120)])
 
 

@@ -14,6 +14,7 @@ examples:
   fastnn train digits
   fastnn train mnist --hidden 16 --epochs 10
   fastnn train houses.csv --target price --hidden 64,32 --activation relu
+  fastnn train houses.csv --target price --quantiles 0.1,0.5,0.9
   fastnn train houses.csv --target price --categorical "zip code" --drop id --test later_houses.csv
 """
 
@@ -148,6 +149,12 @@ def _add_table_options(train: Any) -> None:
         choices=("classification", "regression"),
         help="default: classification if the target is text, has two values, or is few whole numbers; else regression",
     )
+    table.add_argument(
+        "--quantiles",
+        type=levels,
+        metavar="Q,Q",
+        help="learn these quantiles of a quantity, such as 0.1,0.5,0.9, in place of its mean",
+    )
     held = table.add_mutually_exclusive_group()
     held.add_argument("--test", metavar="FILE", help="evaluate on the rows of this file, and train on all others")
     held.add_argument(
@@ -259,6 +266,14 @@ def sizes(text: str) -> tuple[int, ...]:
 def names(text: str) -> tuple[str, ...]:
     """Parse names separated by commas."""
     return tuple(part.strip() for part in text.split(","))
+
+
+def levels(text: str) -> tuple[float, ...]:
+    """Parse different levels of quantiles, separated by commas."""
+    found = tuple(fraction(part.strip()) for part in text.split(","))
+    if len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"expected different levels, got {text!r}")
+    return found
 
 
 def integer_from(least: int) -> Any:

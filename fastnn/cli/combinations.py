@@ -37,6 +37,9 @@ def check_combination(arguments: argparse.Namespace) -> None:
 
 def _check_train(arguments: argparse.Namespace) -> None:
     given = given_options(arguments, [arguments.data])
+    if arguments.quantiles is not None:
+        _refuse(given & {"loss"}, "--quantiles, which has a loss of its own")
+        _refuse({"quantiles"} if arguments.task == "classification" else set(), "--task classification")
     if arguments.data in BUILT_IN:
         why = f"{arguments.data}, which is no table"
         if arguments.data == "mnist" and "held_out" in given:

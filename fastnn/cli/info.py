@@ -10,6 +10,7 @@ from ..io.checkpoint_file import holds_training
 from ..network import Network
 from ..table_model import TableModel, load_model
 from ..tables.encoded import CategoryColumn, DateColumn
+from ..tables.targets import ClassTarget
 from .results import model_file
 
 MAX_NAMES = 12
@@ -28,8 +29,10 @@ def describe_model(model: TableModel) -> list[str]:
     if not model.encoder.targets:
         names = {"columns": model.encoder.column_names, "classes": model.classes}
         return lines + [f"{key:8}  {_listed(found)}" for key, found in names.items()]
+    answers = model.classes if isinstance(model.target, ClassTarget) else model.target.levels
+    of_what = "quantiles " if model.classes is None else ""
     lines.append(
-        f"{'target':8}  {', '.join(model.target.names)}" + (f": {_listed(model.classes)}" if model.classes else "")
+        f"{'target':8}  {', '.join(model.target.names)}" + (f": {of_what}{_listed(answers)}" if answers else "")
     )
     lines += ["", f"{'column':30}  {'kind':10}  encoding"]
     for column in model.encoder.columns:

@@ -122,6 +122,9 @@ def _rows(model: TableModel, outputs: NDArray[Any]) -> Iterable[list[Any]]:
     values = model.target.values(outputs)
     exact = values if model.encoder.targets else outputs  # of a plain network: as it gives them, to the last bit
     n = exact.shape[1]
-    yield ["prediction"] if n == 1 else [f"prediction {number + 1}" for number in range(n)]
+    if model.target.levels:
+        yield list(model.target.output_names)
+    else:
+        yield ["prediction"] if n == 1 else [f"prediction {number + 1}" for number in range(n)]
     for row in exact:
         yield [str(value) for value in row]

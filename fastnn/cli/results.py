@@ -14,6 +14,7 @@ from ..history import History, monitor_sign
 from ..network import Network
 from ..table_model import TableModel
 from ..tables.encoded import QuantityColumn
+from ..tables.quantiles import pinball_losses
 from ..tables.targets import QuantityTarget
 from .baselines import linear_outputs
 from .tasks import TableParts, Task
@@ -42,12 +43,14 @@ def report(net: Network, task: Task, history: History, outputs: NDArray[Any]) ->
         f"{history.epochs} epochs{more} in {history.seconds:.2f} s, "
         f"{history.examples_per_second:,.0f} examples per second on {history.n_threads} thread{plural}"
     )
-    linear = None if task.table is None else linear_outputs(task)
+    target = None if task.table is None else task.table.target
+    if isinstance(target, QuantityTarget) and target.levels:
+        return _report_quantiles(task, target, history, outputs)
+    linear = None if target is None else linear_outputs(task)
     if task.classifies:
         return _report_classes(task, history, outputs, linear)
-    assert task.table is not None
-    assert isinstance(task.table.target, QuantityTarget)
-    return _report_quantities(task, task.table.target, history, outputs, linear)
+    assert isinstance(target, QuantityTarget)
+    return _report_quantities(task, target, history, outputs, linear)
 
 
 def _report_classes(task: Task, history: History, outputs: NDArray[Any], linear: NDArray[Any] | None) -> dict[str, Any]:
@@ -109,6 +112,24 @@ def _report_quantities(
     return scores
 
 
+def _report_quantiles(task: Task, target: QuantityTarget, history: History, outputs: NDArray[Any]) -> dict[str, Any]:
+    """Print the mean quantile loss beside that of the training rows' quantiles, and how many rows lie below each."""
+    truth, values = target.in_units(task.y_held), target.values(outputs)
+    constant = np.quantile(target.in_units(task.y), target.levels)[np.newaxis]
+    losses = {
+        name: {"pinball_loss": float(pinball_losses(truth, found, target.levels).mean())}
+        for name, found in (("network", values), ("quantiles of the training rows", constant))
+    }
+    below = dict(zip(target.output_names, (truth < values).mean(axis=0).tolist(), strict=True))
+    loss, base = (found["pinball_loss"] for found in losses.values())
+    print(
+        f"held-out quantile loss of {target.names[0]}: {loss:.4g}; quantiles of the training rows: {base:.4g}"
+        f"{_best(task, history)}"
+    )
+    print("held-out rows below " + ", ".join(f"{name}: {share:.1%}" for name, share in below.items()))
+    return {target.names[0]: {**losses, "rows below": below}}
+
+
 def _error(score: dict[str, float]) -> str:
     return f"{score['root_mean_squared_error']:.4g} (R2 {score['r2']:.4f})"
 
@@ -167,8 +188,8 @@ def make_figures(model: Network | TableModel, task: Task, history: History, outp
 def _is_curve(table: TableParts) -> bool:
     columns = table.encoder.columns
     return (
-        len(columns) == len(table.target.names) == 1
-        and isinstance(table.target, QuantityTarget)
+        isinstance(table.target, QuantityTarget)
+        and len(columns) == len(table.target.output_names) == 1
         and _is_plain(columns[0])
     )
 

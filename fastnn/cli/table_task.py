@@ -14,12 +14,14 @@ import numpy as np
 
 from .. import __version__
 from ..errors import FileFormatError
+from ..losses import Quantile
 from ..spec import LOSS_OUTPUT
 from ..tables.columns import Column, Texts, as_texts, missing_rows, take
 from ..tables.encoder import TableEncoder, has_own_names
 from ..tables.kinds import ColumnKind, Overrides, column_kinds
 from ..tables.reading import Table, read_table
 from ..tables.targets import ClassTarget, QuantityTarget, make_target
+from ..tabular.recipe import variant_of
 from .splits import Split, split_rows
 from .table_reading import (
     ColumnUse,
@@ -31,7 +33,7 @@ from .table_reading import (
     tell_reading,
     uses_of,
 )
-from .tasks import TableParts, Task, recipe_for_table
+from .tasks import Recipe, TableParts, Task, recipe_for_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +50,7 @@ def load_table_task(arguments: argparse.Namespace, tell: Callable[[str], None]) 
     columns = _without_missing_targets(table, targets, tell)
     n_rows = len(next(iter(columns.values())))
     kinds = _kinds(columns, targets, arguments)
-    target = _make_target(table.path, columns, targets, arguments.task)
+    target = _make_target(table.path, columns, targets, arguments.task, arguments.quantiles)
     labels = target.labels(columns) if isinstance(target, ClassTarget) else None
     share = 0.0 if arguments.test else arguments.held_out
     split = split_rows(labels, n_rows, share, arguments.seed, _split_column(columns, arguments.split_by))
@@ -81,6 +83,9 @@ def _task(
     tell: Callable[[str], None],
 ) -> Task:
     inputs, y = _examples(encoder, target, columns)
+    recipe = _recipe(arguments, target, len(split.train), inputs.shape[1], images=image_shape is not None)
+    if isinstance(target, QuantityTarget) and _outputs_are_linear(arguments):
+        target = _clipped(target, recipe, columns, split.train)
     if arguments.test:
         held = _test_columns(arguments, encoder, target, tell)
         X_held, y_held = _examples(encoder, target, held)
@@ -99,19 +104,39 @@ def _task(
         "options": _options(arguments),
         "reading": list(table.notes),
     }
-    classes = isinstance(target, ClassTarget)
     return Task(
         name=_name(table.path),
         X=inputs[split.train],
         y=y[split.train],
         X_held=X_held,
         y_held=y_held,
-        recipe=recipe_for_table(len(split.train), inputs.shape[1], classes=classes, images=image_shape is not None),
+        recipe=recipe,
         class_names=target.class_names if isinstance(target, ClassTarget) else None,
-        target_names=target.names,
+        target_names=target.names if isinstance(target, ClassTarget) else target.output_names,
         image_shape=image_shape,
         table=TableParts(encoder, target, held, validation, info, uses),
     )
+
+
+def _recipe(
+    arguments: argparse.Namespace, target: ClassTarget | QuantityTarget, n_rows: int, n_inputs: int, *, images: bool
+) -> Recipe:
+    """Return the settings for the table; of quantiles with their loss."""
+    classes, variant = isinstance(target, ClassTarget), variant_of(None, arguments.precision, n_rows)
+    recipe = recipe_for_table(n_rows, n_inputs, classes=classes, images=images, variant=variant)
+    if isinstance(target, QuantityTarget) and target.levels:
+        return replace(recipe, loss=Quantile(target.levels))
+    return recipe
+
+
+def _clipped(
+    target: QuantityTarget, recipe: Recipe, columns: Mapping[str, Column], rows: NDArray[Any]
+) -> QuantityTarget:
+    """Return the target whose answers are clipped to the range of the training rows, if the recipe clips them."""
+    if recipe.tabular is None or "clipping" not in recipe.tabular.pieces:
+        return target
+    numbers = target.numbers(columns)[rows]
+    return replace(target, limits=np.array([numbers.min(axis=0), numbers.max(axis=0)]))
 
 
 def _ranges(encoder: TableEncoder, columns: Mapping[str, Column], rows: NDArray[Any]) -> dict[str, list[float]]:
@@ -205,15 +230,31 @@ def _split_column(columns: Mapping[str, Column], given: str | None) -> tuple[str
 
 
 def _make_target(
-    path: str, columns: Mapping[str, Column], targets: Sequence[str], task: Any
+    path: str, columns: Mapping[str, Column], targets: Sequence[str], task: Any, levels: tuple[float, ...] | None
 ) -> ClassTarget | QuantityTarget:
     """Return the target; errors name the file and the options of the command line."""
     try:
-        return make_target(columns, targets, None, task)
+        return _with_levels(make_target(columns, targets, None, task), levels)
     except ValueError as error:
         text = re.sub(r"task='(\w+)'", r"--task \1", str(error))
         text = text.replace("name another column", "name another column with --target")
         raise FileFormatError(f"{path}: {text}") from None
+
+
+def _with_levels(
+    target: ClassTarget | QuantityTarget, levels: tuple[float, ...] | None
+) -> ClassTarget | QuantityTarget:
+    """Return the target as one of which quantiles are learned, if levels are given."""
+    if levels is None:
+        return target
+    if isinstance(target, ClassTarget):
+        raise ValueError(
+            f"--quantiles: the target {target.name!r} is taken for classes, because it holds {target.reason}; if it is "
+            "a quantity, add task='regression'"
+        )
+    if len(target.names) > 1:
+        raise ValueError(f"--quantiles: for one target column, got {len(target.names)}; choose one with --target")
+    return replace(target, levels=levels)
 
 
 def _standardised(
@@ -242,6 +283,8 @@ def _said_of_target(target: ClassTarget | QuantityTarget) -> str:
         return (
             f"target {target.name!r}: {len(target.classes)} classes ({names}), because it holds {target.reason}{other}"
         )
+    if target.levels:
+        return f"target {target.names[0]!r}: the quantiles {', '.join(map(repr, target.levels))} of a quantity"
     listed = ", ".join(map(repr, target.names))
     other = "; --task classification learns it as classes" if len(target.names) == 1 else ""
     return f"target {listed}: a quantity{other}" if len(target.names) == 1 else f"targets {listed}: quantities"

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datasets import load_digits, load_mnist
+from ..losses import Quantile
 from ..preprocessing import train_test_split
 from ..tables.encoder import TableEncoder
 from ..tables.targets import ClassTarget, QuantityTarget
-from ..tabular.recipe import CLASSES, QUANTITIES
+from ..tabular.recipe import OF_CLASSES, OF_QUANTITIES, TabularRecipe
 from .table_reading import ColumnUse
 
 if TYPE_CHECKING:
@@ -34,35 +35,34 @@ class Recipe:
 
     `activation` is that of the hidden layers, to which the output's is chosen to go with the loss. `monitor`: the
     column whose best epoch on the validation rows is kept. `patience`: epochs without a better one after which the
-    training ends; None: it does not, and of several epochs with the best value the last is kept. `tabular`: whether the
-    network and its training are those of `fastnn.tabular.recipe`.
+    training ends; None: it does not, and of several epochs with the best value the last is kept. `tabular`: the recipe
+    of the network and its training where it is one of `fastnn.tabular.recipe`.
     """
 
     hidden: tuple[int, ...]
     activation: str
-    loss: str
+    loss: str | Quantile
     epochs: int
     batch_size: int
     rate: float
     optimizer: str = "sgd"
     monitor: str = "val_loss"
     patience: int | None = 0
-    label_smoothing: float = 0.0
-    tabular: bool = False
+    tabular: TabularRecipe | None = None
 
 
 MNIST = Recipe((30,), "sigmoid", "squared_error", epochs=30, batch_size=10, rate=1.5)
 DIGITS = replace(MNIST, hidden=(48,), epochs=100)
 
 
-def recipe_for_table(n_rows: int, n_inputs: int, *, classes: bool, images: bool = False) -> Recipe:
-    """Return the settings for a table of encoded columns, or of pixels."""
+def recipe_for_table(n_rows: int, n_inputs: int, *, classes: bool, images: bool = False, variant: str = "td") -> Recipe:
+    """Return the settings for a table of encoded columns, or of pixels; `variant` is that of the estimators."""
     curve = n_inputs == 1 and not classes  # smooth, and hard to overfit
     if not images and not curve:
-        chosen = CLASSES if classes else QUANTITIES
+        chosen = (OF_CLASSES if classes else OF_QUANTITIES)[variant]
         return Recipe(
             chosen.hidden, chosen.activation, chosen.loss, chosen.epochs, chosen.batch_size, chosen.rate, "adam",
-            patience=None, label_smoothing=chosen.label_smoothing, tabular=True,
+            patience=None, tabular=chosen,
         )  # fmt: skip
     batch_size = int(np.clip(2 ** round(np.log2(max(n_rows, 1) / 50)), 8, LARGEST_BATCH))
     epochs = int(np.clip(TABLE_UPDATES * batch_size / max(n_rows, 1), FEWEST_EPOCHS, MOST_EPOCHS))
@@ -115,7 +115,7 @@ class Task:
     class_names : tuple of str or None
         Names of the labels; None where quantities are learned.
     target_names : tuple of str
-        Names of the quantities, or of the one column of labels.
+        Names of the network's quantities or quantiles, or of the one column of labels.
     image_shape : (height, width) or None
         What a row of inputs is a picture of.
     input_scale : float

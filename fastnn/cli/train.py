@@ -7,17 +7,19 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..calibration import calibrate, checked_network
 from ..callbacks import Callback, EarlyStopping
 from ..history import History
+from ..initialisers import from_data
 from ..io.checkpoint_file import read
+from ..losses import Quantile
 from ..network import Network
 from ..spec import LOSS_OUTPUT
-from ..tabular.recipe import TabularRecipe, fit_arguments, network_arguments
+from ..tabular.recipe import fit_arguments, network_arguments, quantity_inputs
 from ..training.loop import RESUMABLE
 from ..warmup import warmup
 from .notices import notice_of_compilation
@@ -158,7 +160,8 @@ def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]
     recipe = task.recipe
     loss = arguments.loss or recipe.loss
     sizes = _sizes(task, arguments, loss)
-    more = network_arguments(len(sizes) - 1) if recipe.tabular else {}
+    quantities = [] if task.table is None else quantity_inputs(task.table.encoder)
+    more = {} if recipe.tabular is None else network_arguments(len(sizes) - 1, recipe.tabular, quantities)
     net = Network(
         sizes,
         activation=_activation(task, arguments.activation, len(sizes) - 1, loss),
@@ -168,6 +171,8 @@ def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]
         precision=arguments.precision,
         **more,
     )
+    if recipe.tabular is not None and "data start" in recipe.tabular.pieces:
+        from_data(net, task.X, arguments.seed)
     if task.table is None:
         net.class_names = task.class_names
     of_recipe = loss == recipe.loss and arguments.activation in (None, (recipe.activation,))
@@ -183,10 +188,10 @@ def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]
     return net, settings
 
 
-def _sizes(task: Task, arguments: argparse.Namespace, loss: str) -> tuple[int, ...]:
+def _sizes(task: Task, arguments: argparse.Namespace, loss: str | Quantile) -> tuple[int, ...]:
     n_inputs = task.X.shape[1]
     if task.class_names is None:
-        possible: tuple[int, ...] = (task.y.shape[1],)
+        possible: tuple[int, ...] = (len(task.target_names),)
     elif len(task.class_names) > 2:
         possible = (len(task.class_names),)
     else:
@@ -203,12 +208,13 @@ def _sizes(task: Task, arguments: argparse.Namespace, loss: str) -> tuple[int, .
     return sizes
 
 
-def _activation(task: Task, option: Sequence[str] | None, n_layers: int, loss: str) -> tuple[str, ...]:
+def _activation(task: Task, option: Sequence[str] | None, n_layers: int, loss: str | Quantile) -> tuple[str, ...]:
     """Return a name for each layer: those of the option, or one for the hidden layers and the one of the loss."""
     if option is not None and (len(option) > 1 or n_layers == 1):
         return tuple(option)
     (hidden,) = option or (task.recipe.activation,)
-    output = LOSS_OUTPUT.get(loss, "sigmoid" if task.classifies else "identity")
+    default = "sigmoid" if task.classifies else "identity"
+    output = LOSS_OUTPUT.get(loss, default) if isinstance(loss, str) else default
     return (*[hidden] * (n_layers - 1), output)
 
 
@@ -259,12 +265,13 @@ def training_arguments(net: Network, task: Task, settings: Settings) -> dict[str
     if task.has_validation and recipe.patience != 0:
         patience = epochs if recipe.patience is None else recipe.patience
         callbacks.append(EarlyStopping(recipe.monitor, patience, prefer_later=recipe.patience is None))
-    if recipe.tabular:
-        chosen = TabularRecipe(
-            net.sizes[1:-1], net.activation[0], net.loss_name, settings.rate, epochs, settings.batch_size,
-            recipe.label_smoothing,
+    if recipe.tabular is not None:
+        chosen = replace(
+            recipe.tabular, hidden=net.sizes[1:-1], activation=net.activation[0], loss=net.loss_name,
+            rate=settings.rate, epochs=epochs, batch_size=settings.batch_size,
         )  # fmt: skip
-        return fit_arguments(net.sizes, chosen) | {"callbacks": callbacks}
+        quantities = () if net.embedding is None else net.embedding.inputs or ()
+        return fit_arguments(net.sizes, chosen, quantities) | {"callbacks": callbacks}
     return {
         "epochs": epochs,
         "batch_size": settings.batch_size,

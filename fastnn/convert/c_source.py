@@ -147,7 +147,7 @@ def source(model: SavedModel, name: str) -> str:
     single = model.spec.dtype == "float32"
     names = {"number": "float" if single else "double", "name": name, "macro": name.upper()}
     parts = [_head(model, **names)]
-    for number, (weight, bias) in enumerate(model.folded_layers()):
+    for number, (weight, bias) in enumerate(model.scaled_layers()):
         parts.append(_constants(f"{name}_w{number}", weight.T.ravel(), names["number"]))
         parts.append(_constants(f"{name}_b{number}", bias, names["number"]))
     further = model.further()

@@ -78,7 +78,7 @@ class _Graph:
         a = INPUT
         if spec.input_scale != 1:
             a = self.node("Mul", [a, self.constant("input_scale", spec.input_scale)], "scaled")
-        layers = self.model.folded_layers()
+        layers = self.model.scaled_layers()
         if spec.embedding or spec.category_embedding:
             a, order = self.embed(a)
             layers[0] = layers[0][0][:, order], layers[0][1]

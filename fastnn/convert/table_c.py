@@ -11,7 +11,8 @@ from ..io.files import write_bytes
 from ..io.model_file import SavedModel
 from ..tables.encoded import YEAR, CategoryColumn, DateColumn, EncodedColumn, QuantityColumn
 from ..tables.encoder import TableEncoder
-from ..tables.targets import ClassTarget, QuantityTarget, check_exportable
+from ..tables.quantiles import ranks
+from ..tables.targets import ClassTarget, QuantityTarget
 from .c_source import c_string, check_identifier, identifier_of, source
 
 __all__ = ["table_source", "write"]
@@ -66,7 +67,6 @@ def write(
 
 def table_source(model: SavedModel, encoder: TableEncoder, target: ClassTarget | QuantityTarget, name: str) -> str:
     """Return the text of the file, whose functions' names begin with `name`."""
-    check_exportable(target)
     number = "float" if model.spec.dtype == "float32" else "double"
     network = source(replace(model, table=None), f"{name}_network")
     encode = _encode(encoder, number, name)
@@ -78,7 +78,7 @@ def table_source(model: SavedModel, encoder: TableEncoder, target: ClassTarget |
 
 def _head(encoder: TableEncoder, target: ClassTarget | QuantityTarget, name: str) -> str:
     upper = name.upper()
-    outputs = target.class_names if isinstance(target, ClassTarget) else target.names
+    outputs = target.class_names if isinstance(target, ClassTarget) else target.output_names
     what = "the probabilities of the classes" if isinstance(target, ClassTarget) else "the quantities"
     lines = [
         f"/* {name}_predict takes the columns of a table, one number each, NAN where a value is missing:",
@@ -187,18 +187,18 @@ def _predict(model: SavedModel, target: ClassTarget | QuantityTarget, number: st
         f"void {name}_predict(const double *inputs, double *outputs) {{",
         f"    {number} z[{n_in}], a[{n_out}];",
         *["    int j;"] * (n_out > 1 and isinstance(target, ClassTarget)),
+        *([f"    double value, sorted[{n_out}];", "    int i, j;"] if _has_levels(target) else []),
         *["    double total = 0.0;"] * _needs_total(model, target),
         f"    {name}_encode(inputs, z);",
         f"    {name}_network_predict(z, a);",
     ]
     loop = f"    for (j = 0; j < {n_out}; j++)"
-    if isinstance(target, QuantityTarget):
+    if isinstance(target, QuantityTarget) and target.levels:
+        lines += _sorted_quantiles(target)
+    elif isinstance(target, QuantityTarget):
         pairs = zip(target.std.tolist(), target.mean.tolist(), strict=True)
         lines += [f"    outputs[{i}] = a[{i}] * {_literal(s)} + {_literal(m)};" for i, (s, m) in enumerate(pairs)]
-        for i, limits in enumerate([] if target.limits is None else target.limits.T):
-            low, high = map(_literal, limits)
-            lines += [f"    if (outputs[{i}] < {low}) outputs[{i}] = {low};"]
-            lines += [f"    if (outputs[{i}] > {high}) outputs[{i}] = {high};"]
+        lines += [line for i in range(n_out) for line in _clipped(f"outputs[{i}]", target, i)]
     elif n_out == 1:
         lines += ["    outputs[0] = 1 - a[0];", "    outputs[1] = a[0];"]
     elif _needs_total(model, target):
@@ -220,6 +220,32 @@ def _predict(model: SavedModel, target: ClassTarget | QuantityTarget, number: st
             "",
         ]
     return "\n" + "\n".join(lines)
+
+
+def _has_levels(target: ClassTarget | QuantityTarget) -> bool:
+    return isinstance(target, QuantityTarget) and bool(target.levels)
+
+
+def _clipped(variable: str, target: QuantityTarget, column: int) -> list[str]:
+    """Return lines that clip a variable to the limits of a column, if there are some."""
+    if target.limits is None:
+        return []
+    low, high = map(_literal, target.limits[:, column])
+    return [f"    if ({variable} < {low}) {variable} = {low};", f"    if ({variable} > {high}) {variable} = {high};"]
+
+
+def _sorted_quantiles(target: QuantityTarget) -> list[str]:
+    """Return lines that sort the row's values by insertion, and give each level the one of its rank."""
+    scale, shift = _literal(float(target.std[0])), _literal(float(target.mean[0]))
+    return [
+        f"    for (j = 0; j < {len(target.levels)}; j++) {{",
+        f"        value = a[j] * {scale} + {shift};",
+        *(f"    {line}" for line in _clipped("value", target, 0)),
+        "        for (i = j; i > 0 && sorted[i - 1] > value; i--) sorted[i] = sorted[i - 1];",
+        "        sorted[i] = value;",
+        "    }",
+        *[f"    outputs[{i}] = sorted[{rank}];" for i, rank in enumerate(ranks(target.levels))],
+    ]
 
 
 def _needs_total(model: SavedModel, target: ClassTarget | QuantityTarget) -> bool:

@@ -13,8 +13,9 @@ from ..io.files import write_bytes
 from ..io.model_file import SavedModel
 from ..tables.encoded import YEAR, CategoryColumn, DateColumn, QuantityColumn
 from ..tables.encoder import TableEncoder
+from ..tables.quantiles import ranks
 from ..tables.scaling import BEYOND
-from ..tables.targets import ClassTarget, QuantityTarget, check_exportable
+from ..tables.targets import ClassTarget, QuantityTarget
 from .onnx import INPUT, IR_VERSION, OPSET, OUTPUT, to_model
 
 __all__ = ["to_table_model", "write"]
@@ -31,7 +32,6 @@ def write(
 
 def to_table_model(model: SavedModel, encoder: TableEncoder, target: ClassTarget | QuantityTarget) -> Any:
     """Return the model as an `onnx.ModelProto`."""
-    check_exportable(target)
     network = to_model(replace(model, table=None))
     import onnx
     from onnx import compose, helper
@@ -47,7 +47,7 @@ def to_table_model(model: SavedModel, encoder: TableEncoder, target: ClassTarget
         ir_version=IR_VERSION,
         opset_imports=[helper.make_opsetid("", OPSET)],
     )
-    outputs = target.class_names if isinstance(target, ClassTarget) else target.names
+    outputs = target.class_names if isinstance(target, ClassTarget) else target.output_names
     texts = {"column_names": encoder.column_names, "output_names": outputs}
     for position, column in enumerate(encoder.columns):
         if isinstance(column, CategoryColumn):
@@ -206,6 +206,9 @@ class _Graph:
             if self.target.limits is not None:
                 low, high = map(self.constant, self.target.limits)
                 numbers = self.node("Min", [self.node("Max", [numbers, low]), high])
+            if self.target.levels:
+                ordered = self.sorted_rows(numbers, len(self.target.levels))
+                numbers = self.node("Gather", [ordered, self.constant(ranks(self.target.levels), np.int64)], axis=1)
             self.node("Identity", [numbers], OUTPUT)
             return
         n = self.model.spec.sizes[-1]
@@ -221,13 +224,20 @@ class _Graph:
             a = self.node("Where", [some, self.node("Div", [positive, divisor]), share])
         self.node("Identity", [a], OUTPUT)
 
+    def sorted_rows(self, values: str, n: int) -> str:
+        """Return the n values of each row, the least first."""
+        count = self.constant([n], np.int64)
+        names = [f"TopK {len(self.nodes)}", f"TopK {len(self.nodes)} places"]
+        self.nodes.append(self.helper.make_node("TopK", [values, count], names, name=names[0], axis=1, largest=0))
+        return names[0]
+
     def build(self, network_constants: Sequence[Any]) -> Any:
         """Return the graph."""
         from onnx import numpy_helper
 
         value_info = self.helper.make_tensor_value_info
         classes = isinstance(self.target, ClassTarget)
-        n = len(self.target.classes) if isinstance(self.target, ClassTarget) else len(self.target.names)
+        n = len(self.target.classes) if isinstance(self.target, ClassTarget) else len(self.target.output_names)
         return self.helper.make_graph(
             self.nodes,
             "fastnn",

@@ -14,6 +14,9 @@ from .arrays import as_numeric_array, nothing_of, read_only
 MAX_TOTAL_WEIGHT = 1e300
 """Largest sum of weights: beyond it their products with losses may exceed float64."""
 
+RAISED = 2.0**500
+"""Factor of weights that are all so small that their sums could be subnormal: what counts is how they compare."""
+
 
 def as_weights(name: str, values: Any, spec: Spec, n_rows: int) -> np.ndarray:
     """Return the weights of examples (n,): finite, not negative, not all 0; an empty array for None."""
@@ -31,7 +34,7 @@ def as_weights(name: str, values: Any, spec: Spec, n_rows: int) -> np.ndarray:
         raise ValueError(f"{name} must not be 0 for every example")
     if total > MAX_TOTAL_WEIGHT:
         raise ValueError(f"{name} must have a sum of at most {MAX_TOTAL_WEIGHT:g}, got {total:g}")
-    return read_only(weights)
+    return read_only(weights * RAISED if weights.dtype == np.float64 and weights.max() < 1 / RAISED else weights)
 
 
 def apply_class_weight(examples: layout.Examples, class_weight: Any, spec: Spec, are_classes: bool) -> layout.Examples:

@@ -130,7 +130,7 @@ def _grid(
 
 def _quantity_names(model: Any, n_outputs: int) -> Sequence[str]:
     target = getattr(model, "target", None)
-    names = getattr(target, "names", None) or ()
+    names = getattr(target, "output_names", None) or getattr(target, "names", None) or ()
     return (
         names
         if len(names) == n_outputs

@@ -97,21 +97,19 @@ class SavedModel:
             start = end
         return found
 
-    def folded_layers(self, purpose: str | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
+    def folded_layers(self, purpose: str) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the layers of the same network without input scales: the first weights are times them.
-
-        Parameters
-        ----------
-        purpose : str, optional
-            What takes nothing but layers.
 
         Raises
         ------
         ValueError
-            For networks that are more than layers, naming the purpose.
+            For networks that are more than layers, naming what needs them.
         """
-        if purpose is not None:
-            self.spec.check_plain(purpose)
+        self.spec.check_plain(purpose)
+        return self.scaled_layers()
+
+    def scaled_layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return weights and biases of each layer, the first weights times the input scales."""
         layers = self.layers()
         if self.spec.learned_input_scale:
             layers[0] = (layers[0][0] * self.further()["input_scales"], layers[0][1])

@@ -22,6 +22,7 @@ import llvmlite
 import numba
 from numba.core import compiler, config
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 from .target import BFLOAT16_PATH, DEBUG_KERNELS
@@ -150,7 +151,9 @@ class KernelCache:
             return None
         if checksum(path, content[32:]) != content[:32]:
             return None
-        target_context.refresh()
+        # not `target_context.refresh()`, as Numba's own cache does: the typing of all of Numba's functions, for which
+        # SciPy's linear algebra is imported, is of use to the compiler alone, which loads it itself
+        rtsys.initialize(target_context)
         return compiler.CompileResult._rebuild(target_context, *pickle.loads(content[32:]))
 
     def save_overload(self, signature: Any, compiled: Any) -> None:

@@ -9,6 +9,7 @@ from .argument_types import Floats, Int64Matrix, Int64s
 from .backward import ALL_COLUMNS, backward, delta_below
 from .barrier import join_team
 from .gather import gather_rows
+from .intrinsics import flush_subnormals, restore_mode
 from .jit import entry, kernel, parallel_entry
 from .layout import (
     ACTIVATION,
@@ -81,6 +82,7 @@ def input_gradient_rows(
     the first layer's row of the table, but with the inputs' COLUMNS and, as DELTAS, the place of its inputs, which are
     not needed any more when their deltas are computed.
     """
+    mode = flush_subnormals()
     table, buffer, kernel_table = network.table, work.buffer, network.kernel_table
     bottom, top, below = table[0], table[len(table) - 1], inputs_layer[0]
     n_in, n_out, ld, ld_in = bottom[N_IN], top[N_OUT], top[LD], bottom[LD_IN]
@@ -120,6 +122,7 @@ def input_gradient_rows(
             gradient = buffer[below[DELTAS] + (row + r) * ld_in : below[DELTAS] + (row + r) * ld_in + n_in]
             for k in range(n_in):
                 out[(start + r) * n_in + k] = gradient[k]
+    restore_mode(mode)
 
 
 @kernel

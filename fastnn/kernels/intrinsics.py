@@ -272,3 +272,57 @@ def prefetch(typingctx, array, index):
         return context.get_dummy_value()
 
     return types.void(array, types.int64), codegen
+
+
+FLUSH_RESULTS = 0x8000
+"""The bit of x86's MXCSR by which results that would be subnormal become 0."""
+
+
+def _keep_mode():
+    return 0
+
+
+@twin(_keep_mode)
+def flush_subnormals(typingctx):
+    """Let results that would be subnormal become 0, and return the mode before, which `restore_mode` takes.
+
+    Intel's processors take a hundred times as long for a subnormal result as for another. A training in which neurons
+    die, and Adam's moments of what no longer moves, are full of them. ARM's processors are as fast, and keep them.
+    """
+
+    def codegen(context, builder, signature, args):
+        if TARGET.name == "neon":  # pragma: no cover - other processors
+            return ir.Constant(ir.IntType(32), 0)
+        memory = cgutils.alloca_once(builder, ir.IntType(32))
+        _mxcsr(builder, "stmxcsr", memory)
+        before = builder.load(memory)
+        builder.store(builder.or_(before, ir.Constant(ir.IntType(32), FLUSH_RESULTS)), memory)
+        _mxcsr(builder, "ldmxcsr", memory)
+        return before
+
+    return types.int32(), codegen
+
+
+def _leave_mode(mode):
+    pass
+
+
+@twin(_leave_mode)
+def restore_mode(typingctx, mode):
+    """Set the mode that `flush_subnormals` returned."""
+
+    def codegen(context, builder, signature, args):
+        if TARGET.name != "neon":  # pragma: no branch - other processors
+            memory = cgutils.alloca_once(builder, ir.IntType(32))
+            builder.store(args[0], memory)
+            _mxcsr(builder, "ldmxcsr", memory)
+        return context.get_dummy_value()
+
+    return types.void(types.int32), codegen
+
+
+def _mxcsr(builder, name, memory):
+    """Move MXCSR to memory or from it."""
+    pointer = builder.bitcast(memory, ir.IntType(8).as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type])
+    builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{name}"), [pointer])

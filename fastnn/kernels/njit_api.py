@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from numba import njit
 
 from . import layout
-from .intrinsics import multiply_add
+from .intrinsics import flush_subnormals, multiply_add, restore_mode
 from .jit import OPTIONS
 from .layout import BIASES, GRADIENT_INPUTS, LD, LD_IN, N_IN, N_OUT, OUTPUTS, WEIGHTS
 from .predict import forward_rows
@@ -95,7 +95,9 @@ def predict(out, X, model):
             dst = buffer[bottom[GRADIENT_INPUTS] + r * bottom[LD_IN] :]
             for k in range(n_in):
                 dst[k] = buffer.dtype.type(X[start + r, k]) * factor
+        mode = flush_subnormals()
         call(model.kernel_table, forward_rows, buffer, model.parameters, table, 0, 0, size, model.kernel_table)
+        restore_mode(mode)
         for r in range(size):
             a = buffer[top[OUTPUTS] + r * top[LD] :]
             for j in range(n_out):
@@ -273,6 +275,7 @@ def sgd_step(weights, biases, X, y, learning_rate, workspace):
     True
     """
     loss = compute_gradient(X, y, weights, biases, workspace)
+    mode = flush_subnormals()
     rate = -workspace.network.parameters.dtype.type(learning_rate)
     for index in range(len(weights)):
         layer, w, b = workspace.network.table[index], weights[index], biases[index]
@@ -285,4 +288,5 @@ def sgd_step(weights, biases, X, y, learning_rate, workspace):
                     w[j, k] = multiply_add(rate, row[j], w[j, k])
         for j in range(layer[N_OUT]):
             b[j] = multiply_add(rate, workspace.network.gradient[layer[BIASES] + j], b[j])
+    restore_mode(mode)
     return loss

@@ -9,6 +9,7 @@ from .argument_types import FloatMatrix, Floats, Int64Matrix, Int64s, KernelTabl
 from .barrier import join_team
 from .forward import forward
 from .gather import gather_rows
+from .intrinsics import flush_subnormals, restore_mode
 from .jit import entry, kernel, parallel_entry
 from .layout import ACTIVATION, DELTAS, GRADIENT_INPUTS, LD, LD_IN, N_GATHERED, N_OUT, OUTPUTS
 from .losses import activate_outputs
@@ -39,6 +40,7 @@ def predict_rows(
 
     They are computed in rows first_block_row..first_block_row + block of the buffer; no_order: an empty order.
     """
+    mode = flush_subnormals()
     bottom, top = table[0], table[len(table) - 1]
     n_out, ld, ld_in = top[N_OUT], top[LD], bottom[LD_IN]
     row = first_block_row
@@ -54,6 +56,7 @@ def predict_rows(
         for r in range(n_rows):
             for j in range(n_out):
                 out[(start + r) * n_out + j] = a[r * ld + j]
+    restore_mode(mode)
 
 
 @entry
@@ -71,7 +74,9 @@ def predict_few(out, X, table, parameters, buffer, scale, kernel_table):
             n_finite += 1 if abs(dst[k]) < np.inf else 0
         if n_finite < n_in:
             return r
+    mode = flush_subnormals()
     call(kernel_table, forward_rows, buffer, parameters, table, 0, 0, n_rows, kernel_table)
+    restore_mode(mode)
     a = buffer[top[OUTPUTS] : top[OUTPUTS] + n_rows * ld]
     for r in range(n_rows):
         for j in range(n_out):
@@ -85,6 +90,7 @@ declare_entry(predict_few, (FloatMatrix, FloatMatrix, Int64Matrix, Floats, Float
 @entry
 def predict_sparse(out, examples, table, parameters, buffer, no_order, block, kernel_table):
     """Compute out: (n * n_out,) outputs of sparse rows, `block` of them at a time; no_order: an empty order."""
+    mode = flush_subnormals()
     top = table[len(table) - 1]
     n_out, ld = top[N_OUT], top[LD]
     for start in range(0, examples.n_rows, block):
@@ -98,6 +104,7 @@ def predict_sparse(out, examples, table, parameters, buffer, no_order, block, ke
         for r in range(n_rows):
             for j in range(n_out):
                 out[(start + r) * n_out + j] = a[r * ld + j]
+    restore_mode(mode)
 
 
 @kernel

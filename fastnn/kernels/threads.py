@@ -60,9 +60,29 @@ def _allowed() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _openmp_limit() -> int | None:
+    """Return OMP_NUM_THREADS, which Dask and Ray set for their workers; None without it, or if Numba's is set."""
+    text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if "NUMBA_NUM_THREADS" in os.environ or not text.isdigit() or int(text) == 0:
+        return None
+    return int(text)
+
+
+OPENMP_LIMIT = _openmp_limit()
+
+
+def _at_most_openmp(count: int) -> int:
+    return count if OPENMP_LIMIT is None else min(count, OPENMP_LIMIT)
+
+
 def n_processors() -> int:
-    """Return how many calls can run in parallel: this process's processors, or Numba's limit if that is lower."""
-    return min(SETTINGS.NUMBA_NUM_THREADS, _allowed())
+    """Return how many calls run in parallel by default: this process's processors, or a lower limit."""
+    return _at_most_openmp(min(SETTINGS.NUMBA_NUM_THREADS, _allowed()))
+
+
+def default_threads() -> int:
+    """Return how many threads a call uses at most if it is not told: `max_threads`, or OpenMP's limit if lower."""
+    return _at_most_openmp(max_threads())
 
 
 def max_threads() -> int:

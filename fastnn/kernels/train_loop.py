@@ -21,7 +21,7 @@ from .barrier import (
 from .bfloat16_products import bfloat16_pack_examples
 from .embedding_gradient import category_gradient_pass, embedding_deltas, embedding_gradient_pass
 from .gather import CSR, example_at, sum_of_weights
-from .intrinsics import random_below
+from .intrinsics import flush_subnormals, random_below, restore_mode
 from .jit import entry, kernel, parallel_entry
 from .layer_by_layer import (
     compute_losses,
@@ -275,6 +275,7 @@ def train_steps(
 
     A thread that joins late has a part of the later steps. Thread 0 keeps the records.
     """
+    mode = flush_subnormals()
     n = examples.n_rows
     steps_per_epoch = step_range.steps_per_epoch
     state = records.state
@@ -337,6 +338,7 @@ def train_steps(
             break
     if thread == 0 and step_range.last > step_range.first:
         count_steps(barrier, team_size, state[NEXT_STEP] - counted)
+    restore_mode(mode)
 
 
 @entry
@@ -345,6 +347,7 @@ def batch_gradient(network, work, examples, records, start, size, rule, stochast
 
     For one thread of a training of many processes, which add their gradients up.
     """
+    mode = flush_subnormals()
     step_range = StepRange(0, 1, size, 0, 1, 0, 0, 0, 0)
     unused_rate = network.parameters.dtype.type(0)
     pack_weights(network, work, barrier, 0, 1, 1)
@@ -352,16 +355,19 @@ def batch_gradient(network, work, examples, records, start, size, rule, stochast
         network, work, examples, records, unused_rate, start, size, step_range, rule, stochastic_regularization, epoch,
         1, barrier, 0, 1, 1,
     )  # fmt: skip
+    restore_mode(mode)
 
 
 @entry
 def apply_gradient(network, work, rule, learning_rate, step):
     """Update network.parameters: one step by the rule down network.gradient."""
+    mode = flush_subnormals()
     call(network.kernel_table, update_pass, network, rule, learning_rate, 0, 1, step, 1.0)
     if rule.clip_norm > 0:
         call(network.kernel_table, clipped_update_pass, network, rule, learning_rate, 0, 1, step)
     if rule.max_norm > 0:
         call(network.kernel_table, max_norm_pass, network, work, rule, 0, 1)
+    restore_mode(mode)
 
 
 @entry

@@ -67,7 +67,7 @@ def first_layer(
     """
     if max_neurons < 1:
         raise ValueError(f"max_neurons must be 1 or more, got {max_neurons}")
-    n_inputs = net.sizes[0]
+    n_inputs = net.sizes[0]  # what an embedding adds to them is not drawn
     names = net.column_names if column_names is None else column_names
     if names is not None and len(names) != n_inputs:
         raise ValueError(f"column_names must hold {n_inputs} names, got {len(names)}")

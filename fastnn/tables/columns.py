@@ -15,12 +15,14 @@ __all__ = [
     "Texts",
     "as_texts",
     "columns_of",
+    "count_texts",
     "default_name",
     "missing_rows",
     "n_rows_of",
     "number_text",
     "problems_of",
     "take",
+    "without_none",
 ]
 
 MISSING_AS_WRITTEN = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "#N/A", "#NA", "<NA>")
@@ -126,6 +128,23 @@ def as_texts(column: Column) -> Texts:
     found = np.full(len(column), -1, np.int32)
     found[~missing] = codes
     return Texts(found, names)
+
+
+def without_none(column: Column) -> Texts:
+    """Return a category with "None" as a missing value: libraries that read tables often make one of it."""
+    texts = as_texts(column)
+    known = np.fromiter((text.casefold() != "none" for text in texts.distinct), bool, len(texts.distinct))
+    if known.all():
+        return texts
+    codes = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)[texts.codes]
+    return Texts(codes, tuple(text for text, kept in zip(texts.distinct, known, strict=True) if kept))
+
+
+def count_texts(column: Column) -> tuple[dict[str, int], int]:
+    """Return how many rows of a category hold each text, and how many lack a value."""
+    texts = without_none(column)
+    pairs = zip(texts.distinct, texts.counts().tolist(), strict=True)
+    return {text: count for text, count in pairs if count}, int((texts.codes < 0).sum())
 
 
 def texts_of(values: Iterable[Any], missing: frozenset[str] = frozenset()) -> Texts:

@@ -12,11 +12,12 @@ from ..checks import check_levels
 from ..errors import FileFormatError
 from .columns import Column, Texts, as_texts, missing_rows, number_text
 from .numbers import PLAIN, NumberFormat, format_of
+from .quantiles import in_order, names_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ClassTarget", "QuantityTarget", "check_exportable", "make_target", "target_from_state"]
+__all__ = ["ClassTarget", "QuantityTarget", "make_target", "target_from_state"]
 
 FEW = 12
 """Whole numbers of at most that many different values are classes, with five rows each on average."""
@@ -79,7 +80,7 @@ class ClassTarget:
 
 @dataclass(frozen=True, eq=False)
 class QuantityTarget:
-    """One or more columns of quantities, standardised for the network.
+    """One or more columns of quantities, or quantiles of one, standardised for the network.
 
     Attributes
     ----------
@@ -91,11 +92,10 @@ class QuantityTarget:
         How their numbers are written.
     reason : str
         Why they are quantities, in a few words.
-    limits : ndarray of float64, (2, n_outputs), or None
+    limits : ndarray of float64, (2, n_columns), or None
         Smallest and largest answer: those beyond are clipped. None: answers are as the network gives them.
     levels : tuple of float
-        Of the quantiles that the columns are of one quantity; each row's answers are sorted by them. Empty: the columns
-        are quantities of their own.
+        Of the quantiles of a single column that the network answers, each row sorted; empty: it answers the quantities.
     """
 
     names: tuple[str, ...]
@@ -106,6 +106,11 @@ class QuantityTarget:
     limits: NDArray[np.float64] | None = None
     levels: tuple[float, ...] = ()
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What the answers are called: the columns, or one name for each quantile, such as price_q0.1."""
+        return names_of(self.names[0], self.levels) if self.levels else self.names
+
     def numbers(self, columns: Mapping[str, Column]) -> NDArray[np.float64]:
         """Return the quantities, (n, n_outputs), NaN where one is missing or no number."""
         return np.column_stack([_as_numbers(columns[name], self.format) for name in self.names])
@@ -115,13 +120,15 @@ class QuantityTarget:
         return (numbers - self.mean) / self.std
 
     def values(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the quantities that a network's outputs stand for."""
-        numbers = np.asarray(outputs, np.float64) * self.std + self.mean
+        """Return the quantities that a network's outputs stand for; quantiles in the order of their levels."""
+        values = self.in_units(outputs)
         if self.limits is not None:
-            numbers = np.clip(numbers, *self.limits)
-        if self.levels:
-            numbers[:, np.argsort(self.levels, kind="stable")] = np.sort(numbers, axis=1)
-        return numbers
+            values = np.clip(values, *self.limits)
+        return in_order(values, self.levels) if self.levels else values
+
+    def in_units(self, standardised: NDArray[Any]) -> NDArray[np.float64]:
+        """Return standardised quantities in their own units."""
+        return np.asarray(standardised, np.float64) * self.std + self.mean
 
     def state(self) -> dict[str, Any]:
         """Return the target as plain data, which `target_from_state` turns back."""
@@ -135,14 +142,6 @@ class QuantityTarget:
             **({} if self.limits is None else {"limits": self.limits.tolist()}),
             **({"levels": list(self.levels)} if self.levels else {}),
         }
-
-
-def check_exportable(target: ClassTarget | QuantityTarget) -> None:
-    """Raise ValueError for a target whose answers the exported formats cannot give."""
-    if isinstance(target, QuantityTarget) and target.levels:
-        raise ValueError(
-            "quantiles are sorted in every row, which C and ONNX files do not do; export the network alone"
-        )
 
 
 def _loose(text: str) -> str:
@@ -319,8 +318,8 @@ def target_from_state(state: Any) -> ClassTarget | QuantityTarget:
         if limits is not None and not (limits.shape == (2, len(names)) and _are_ordered(*limits)):
             raise ValueError("limits must be the smallest and the largest answer of each name, and finite")
         levels = check_levels("levels", state["levels"]) if "levels" in state else ()
-        if levels and len(levels) != len(names):
-            raise ValueError("levels must be one for each name")
+        if levels and (len(names) != 1 or len(set(levels)) != len(levels)):
+            raise ValueError("levels must differ, and are of one column")
         numbers = NumberFormat.from_state(state["format"])
         return QuantityTarget(names, mean, std, numbers, str(state["reason"]), limits, levels)
     except (KeyError, TypeError, ValueError) as error:

@@ -1,7 +1,7 @@
 """Networks for tables: a recipe, and estimators that follow it.
 
 ============== ===============================================================================
-recipe.py      RealMLP's simple variant as arguments of `Network` and of `Network.fit`
+recipe.py      RealMLP, whole and simple, as arguments of `Network` and of `Network.fit`
 metrics.py     what chooses the best epoch on validation rows
 request.py     one call of the estimators' `fit`, checked: the table, its target, the rows held out
 training.py    the networks of a fit, alone or side by side

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -20,7 +20,7 @@ from ..population import Ensemble
 from ..table_model import TableModel
 from ..tables.targets import QuantityTarget
 from .metrics import ValidationMetric
-from .recipe import EMBEDDINGS, TabularRecipe
+from .recipe import EMBEDDINGS, TabularRecipe, variant_of
 from .request import TabularData, make_data, read_columns
 from .training import Trained, set_column, train
 
@@ -41,7 +41,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "callbacks": [None, list, tuple],
     "n_threads": [None, Interval(Integral, 1, None, closed="left")],
     "precision": [None, StrOptions({"float32", "bfloat16"})],
-    "variant": [StrOptions({"td_s", "td"})],
+    "variant": [None, StrOptions({"td_s", "td"})],
     "embedding": [None, StrOptions(set(EMBEDDINGS))],
 }
 
@@ -50,6 +50,29 @@ def set_arguments(estimator: Any, given: dict[str, Any]) -> None:
     """Set every argument of a constructor under its name, as scikit-learn demands, and nothing else."""
     for name in given.keys() - {"self", "__class__"}:
         setattr(estimator, name, given[name])
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What the parameters of an estimator ask of one fit.
+
+    Attributes
+    ----------
+    pairs : dict
+        The sets to evaluate, by their names.
+    metric : ValidationMetric
+    recipe : TabularRecipe
+    seeds : list of int
+        Of the rows held out, then of each network.
+    check_validation : callable
+        Raises for data by whose validation rows the best epoch cannot be chosen.
+    """
+
+    pairs: dict[str, tuple[Any, Any]]
+    metric: ValidationMetric
+    recipe: TabularRecipe
+    seeds: list[int]
+    check_validation: Callable[[TabularData], None]
 
 
 class TabularEstimator(BaseEstimator):
@@ -102,24 +125,40 @@ class TabularEstimator(BaseEstimator):
         UserWarning
             Of columns that are left out: identifiers, free text, columns without values.
         """
+
+        def learn(plan: FitPlan) -> tuple[TabularData, Trained]:
+            data = make_data(self, X, y, sample_weight, plan.pairs, plan.seeds[0], plan.recipe)
+            plan.check_validation(data)
+            return data, train(self, data, plan.recipe, plan.metric, plan.seeds[1:])
+
+        return self._fit((eval_set, X_val, y_val), learn, len(y) if hasattr(y, "__len__") else np.asarray(y).size)
+
+    def _fit(
+        self,
+        evaluated: tuple[Any, Any, Any],
+        learn: Callable[[FitPlan], tuple[TabularData, Trained]],
+        n_rows: int,
+    ) -> Self:
+        """Check the parameters, learn, and keep what was learned; `evaluated` is eval_set, X_val and y_val."""
         validate_parameter_constraints(
             self._parameter_constraints, self.get_params(deep=False), caller_name=type(self).__name__
         )
-        pairs = make_request(self, eval_set, X_val, y_val).pairs
-        metric, recipe = self._metric(), self._recipe()
+        pairs = make_request(self, *evaluated).pairs
+        metric, recipe = self._metric(), self._recipe(n_rows)
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(np.iinfo(np.int32).max, size=1 + self.n_ensemble).tolist()
-        data = make_data(self, X, y, sample_weight, pairs, seeds[0], recipe)
-        self._check_validation(data)
-        self._keep(data, train(self, data, recipe, metric, seeds[1:]), metric)
+        self._keep(*learn(FitPlan(pairs, metric, recipe, seeds, self._check_validation)), metric)
         return self
 
-    def _recipe(self) -> TabularRecipe:
+    def _variant(self, n_rows: int) -> str:
+        return variant_of(self.variant, self.precision, n_rows)
+
+    def _recipe(self, n_rows: int) -> TabularRecipe:
         """Return the recipe with the parameters that are given."""
         hidden = tuple(int(size) for size in np.atleast_1d(self.hidden_layer_sizes))
         if any(size < 1 for size in hidden):
             raise ValueError(f"hidden_layer_sizes must be 1 or more, got {self.hidden_layer_sizes!r}")
-        recipe = self.recipes[self.variant]
+        recipe = self.recipes[self._variant(n_rows)]
         if self.embedding is not None:
             recipe = replace(recipe, embedding=self.embedding, pieces=recipe.pieces | {"embedding"})
         return replace(
@@ -156,7 +195,7 @@ class TabularEstimator(BaseEstimator):
             if isinstance(target, QuantityTarget) and (target.limits is not None or target.levels):
                 outputs = target.standardised(target.values(outputs))
             score = metric.function(rows.y, outputs, rows.weight)
-            if isinstance(target, QuantityTarget) and (len(target.names) == 1 or target.levels) and metric.has_unit:
+            if isinstance(target, QuantityTarget) and len(target.names) == 1 and metric.has_unit:
                 score *= float(target.std[0])
             self.best_validation_score_ = score
 

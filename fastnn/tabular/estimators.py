@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import r2_score
 
 from ..calibration import calibrate
 from ..checks import check_levels
@@ -17,8 +18,8 @@ from ..losses import Quantile
 from . import recipe
 from .base import CONSTRAINTS, TabularEstimator, set_arguments
 from .metrics import OF_CLASSES, OF_QUANTITIES, Pinball, ValidationMetric
-from .recipe import TabularRecipe
-from .request import FEW, TabularData
+from .recipe import FEW, TabularRecipe
+from .request import TabularData
 from .training import Trained
 
 if TYPE_CHECKING:
@@ -73,11 +74,11 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         Maximum number of threads; None measures which number is fastest. The results are the same bits.
     precision : {"float32", "bfloat16"}, optional
         "bfloat16": the operands of the products are rounded while training, see `fastnn.Network`.
-    variant : {"td_s", "td"}, default "td_s"
-        "td": the whole of RealMLP, slower and mostly better where quantities matter: their periodic embeddings, learned
-        vectors for categories of more than eight values, learned activations, dropout and weight decay that end with
-        the training, and a start that is fitted to the data. It
-        takes no `precision`, and trains several networks one after another.
+    variant : {"td", "td_s"}, optional
+        "td", the default from 50 rows on and without `precision`, which it does not take: RealMLP with periodic
+        embeddings of quantities, learned vectors for categories of more than eight values, learned activations, dropout
+        and weight decay that end with the training, and a start that is fitted to the data; several networks are
+        trained one after another. "td_s": without these, faster.
     embedding : {"periodic", "piecewise_linear"}, optional
         What quantities become beside themselves: `fastnn.PeriodicEmbedding`, or `fastnn.PiecewiseLinearEmbedding` of 48
         bins that end at quantiles. None: "periodic" in variant "td", nothing in "td_s".
@@ -149,13 +150,13 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         callbacks: Any = None,
         n_threads: int | None = None,
         precision: str | None = None,
-        variant: str = "td_s",
+        variant: str | None = None,
         embedding: str | None = None,
     ) -> None:
         set_arguments(self, locals())
 
-    def _recipe(self) -> TabularRecipe:
-        return replace(super()._recipe(), label_smoothing=float(self.label_smoothing))
+    def _recipe(self, n_rows: int) -> TabularRecipe:
+        return replace(super()._recipe(n_rows), label_smoothing=float(self.label_smoothing))
 
     def _check_validation(self, data: TabularData) -> None:
         if self.calibrate and data.validation is None:
@@ -240,7 +241,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         Levels between 0 and 1, such as [0.1, 0.5, 0.9]: one network learns these quantiles of the target by the
         quantile loss. `predict` returns a column for each, sorted in every row, so that they never cross; `score` is
         then the mean of `sklearn.metrics.d2_pinball_score`. None: the mean is learned.
-    variant : {"td_s", "td"}, default "td_s"
+    variant : {"td", "td_s"}, optional
         As in `TabularClassifier`; "td" clips answers to the range of the training targets.
     embedding : {"periodic", "piecewise_linear"}, optional
         As in `TabularClassifier`.
@@ -286,7 +287,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         callbacks: Any = None,
         n_threads: int | None = None,
         precision: str | None = None,
-        variant: str = "td_s",
+        variant: str | None = None,
         embedding: str | None = None,
         quantiles: Any = None,
     ) -> None:
@@ -297,8 +298,8 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def _recipe(self) -> TabularRecipe:
-        chosen = super()._recipe()
+    def _recipe(self, n_rows: int) -> TabularRecipe:
+        chosen = super()._recipe(n_rows)
         return chosen if self.quantiles is None else replace(chosen, loss=Quantile(self.quantiles))
 
     def _metric(self) -> ValidationMetric:
@@ -314,9 +315,12 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R2, or the mean of the quantiles' D2; X as in `predict`."""
+        return self._score_of(self.predict(X), y, sample_weight)
+
+    def _score_of(self, answers: NDArray[np.float64], y: Any, sample_weight: Any) -> float:
         if self.quantiles is None:
-            return float(super().score(X, y, sample_weight))
-        predicted = self.predict(X).reshape(len(y), -1)
+            return float(r2_score(y, answers, sample_weight=sample_weight))
+        predicted = answers.reshape(len(y), -1)
         truth = np.repeat(np.asarray(y, np.float64).reshape(len(y), 1), predicted.shape[1], axis=1)
         return Pinball(check_levels("quantiles", self.quantiles)).score(truth, predicted, sample_weight)
 
@@ -331,6 +335,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         Returns
         -------
         ndarray of float64, (n_samples,) or (n_samples, n_outputs)
+            With several `quantiles` (n_samples, n_levels).
         """
         outputs = self._outputs(X)
         values: NDArray[np.float64] = self.target_.values(outputs)

@@ -15,12 +15,25 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from ..embeddings import CategoryEmbedding, NumberEmbedding, PeriodicEmbedding, PiecewiseLinearEmbedding
 from ..initialisers import Normal
 from ..optimizers import Adam, AdamW
 from ..schedules import CosLog4, FlatCosine
+from ..tables.encoded import QuantityColumn
+from ..tables.encoder import TableEncoder
 
-__all__ = ["CLASSES", "QUANTITIES", "TabularRecipe", "fit_arguments", "network_arguments", "widths_of"]
+__all__ = [
+    "CLASSES",
+    "QUANTITIES",
+    "TabularRecipe",
+    "fit_arguments",
+    "network_arguments",
+    "quantity_inputs",
+    "variant_of",
+    "widths_of",
+]
 
 BIAS_FACTOR, INPUT_SCALE_FACTOR, ALPHA_FACTOR, EMBEDDING_FACTOR = 0.1, 6.0, 0.1, 0.1
 """Factors of the learning rate; of the decay their squares, but none for biases."""
@@ -89,6 +102,22 @@ OF_QUANTITIES = {
     "td": replace(QUANTITIES, rate=0.2, dropout=0.15, weight_decay=0.02, pieces=PIECES),
 }
 """By the variant's name."""
+
+
+FEW = 50
+"""Rows below which none are held out, the simple variant is the default, and float64 costs nothing."""
+
+
+def variant_of(given: str | None, precision: str | None, n_rows: int) -> str:
+    """Return the variant that is given, or the default: the whole one, unless rows are few or products in bfloat16."""
+    return given or ("td_s" if precision == "bfloat16" or n_rows < FEW else "td")
+
+
+def quantity_inputs(encoder: TableEncoder) -> list[int]:
+    """Return the columns of a table's inputs that hold quantities."""
+    places = np.cumsum([0, *(len(column.feature_names) for column in encoder.columns)]).tolist()
+    pairs = zip(encoder.columns, places[:-1], strict=True)
+    return [place for column, place in pairs if isinstance(column, QuantityColumn)]
 
 
 def embedding_of(recipe: TabularRecipe, quantities: Sequence[int]) -> NumberEmbedding | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +21,21 @@ from ..tables.columns import Column, Texts, columns_of, n_rows_of
 from ..tables.encoder import TableEncoder
 from ..tables.kinds import ColumnKind, Overrides, column_kinds
 from ..tables.targets import ClassTarget, QuantityTarget
-from .recipe import ONE_HOT_LIMIT, TabularRecipe
+from .recipe import FEW, ONE_HOT_LIMIT, TabularRecipe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TabularData", "make_data", "read_columns"]
-
-FEW = 50
-"""Rows below which none are held out, and float64 costs nothing."""
+__all__ = [
+    "EncodedRows",
+    "KnownTargets",
+    "TabularData",
+    "evaluated_sets",
+    "make_data",
+    "make_encoder",
+    "make_targets",
+    "read_columns",
+]
 
 TOLD = ("identifier", "text", "empty")
 """Kinds of columns that are left out with a warning."""
@@ -103,8 +110,61 @@ def make_data(
     n_rows = n_rows_of(columns)
     if len(y) != n_rows:
         raise ValueError(f"X and y must have as many rows, got {n_rows} and {len(y)}")
+    known = make_targets(estimator, given, columns, y, sample_weight, seed, recipe, has_validation=VALIDATION in pairs)
+    encoder = make_encoder(estimator, columns, known.name, known.train, known.weight_of(known.train))
+    inputs = encoder.transform(columns, known.dtype)
+    parts = [EncodedRows(inputs[at], known.y[at], known.weight_of(at)) for at in (known.train, known.held)]
+    sets = evaluated_sets(estimator, pairs, encoder, known)
+    validation = sets.get(VALIDATION, parts[1] if len(known.held) else None)
+    return TabularData(encoder, known.target, parts[0], validation, list(sets.values()), known.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class KnownTargets:
+    """What is to be learned, and from which rows.
+
+    Attributes
+    ----------
+    name : str
+        Of the target.
+    target : ClassTarget or QuantityTarget
+    y : ndarray
+        Labels, or standardised quantities, of all rows.
+    weight : ndarray or None
+        Of all rows; those of weight 0 are in neither part.
+    train, held : ndarray of int
+        The rows to learn from, and those that choose the best epoch.
+    dtype : str
+        Of the inputs.
+    """
+
+    name: str
+    target: ClassTarget | QuantityTarget
+    y: NDArray[Any]
+    weight: NDArray[np.float64] | None
+    train: NDArray[np.int64]
+    held: NDArray[np.int64]
+    dtype: str
+
+    def weight_of(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """Return the weights of some rows, if there are any."""
+        return None if self.weight is None else self.weight[rows]
+
+
+def make_targets(
+    estimator: Any,
+    given: Any,
+    columns: Collection[str],
+    y: NDArray[Any],
+    sample_weight: Any,
+    seed: int,
+    recipe: TabularRecipe,
+    *,
+    has_validation: bool,
+) -> KnownTargets:
+    """Decide what is learned from which rows; `given` is the target's name, if it has one."""
     name = _target_name(given, columns)
-    rows, weight = np.arange(n_rows), None
+    rows, weight = np.arange(len(y)), None
     labels = None if estimator.predicts_quantities else _labels(estimator, y)
     if sample_weight is not None:
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
@@ -116,30 +176,26 @@ def make_data(
             raise ValueError("class_weight must not be 0 for every row")
     if weight is not None:
         rows = np.flatnonzero(weight)
-    train, held = _split(estimator, rows, labels, seed, given=VALIDATION in pairs)
+    train, held = _split(estimator, rows, labels, seed, given=has_validation)
     trained = None if weight is None else weight[train]
-    if estimator.predicts_quantities:
-        y = _for_each_level(_as_table(y), estimator.quantiles)
-    target = _classes(name, estimator.classes_) if labels is not None else _quantities(name, y[train], trained)
-    if isinstance(target, QuantityTarget) and estimator.quantiles is not None:
-        levels = check_levels("quantiles", estimator.quantiles)
-        target = replace(target, names=tuple(f"{name} q{level:g}" for level in levels), levels=levels)
-    if "clipping" in recipe.pieces and isinstance(target, QuantityTarget):
-        numbers = _as_table(y[train])
-        target = replace(target, limits=np.array([numbers.min(axis=0), numbers.max(axis=0)]))
-    limit = ONE_HOT_LIMIT if "category embedding" in recipe.pieces else None
-    encoder = _encoder(estimator, columns, name, train, trained, limit)
     dtype = "float64" if len(rows) < FEW else "float32"
-    inputs = encoder.transform(columns, dtype)
-    targets = target.standardised(_as_table(y)) if isinstance(target, QuantityTarget) else labels
-    assert targets is not None
-    parts = [EncodedRows(inputs[at], targets[at], None if weight is None else weight[at]) for at in (train, held)]
-    sets = {name: _evaluated(estimator, name, pair, encoder, target, dtype) for name, pair in pairs.items()}
-    validation = sets.get(VALIDATION, parts[1] if len(held) else None)
-    return TabularData(encoder, target, parts[0], validation, list(sets.values()), dtype)
+    if labels is not None:
+        return KnownTargets(name, _classes(name, estimator.classes_), labels, weight, train, held, dtype)
+    numbers = _as_table(y)
+    target = replace(_quantities(name, numbers[train], trained), levels=_levels(estimator, numbers))
+    if "clipping" in recipe.pieces:
+        target = replace(target, limits=np.array([numbers[train].min(axis=0), numbers[train].max(axis=0)]))
+    return KnownTargets(name, target, _as_learned(target, numbers), weight, train, held, dtype)
 
 
-def _target_name(given: Any, columns: dict[str, Column]) -> str:
+def evaluated_sets(
+    estimator: Any, pairs: dict[str, tuple[Any, Any]], encoder: TableEncoder, known: KnownTargets
+) -> dict[str, EncodedRows]:
+    """Return the sets to evaluate by their names, encoded."""
+    return {name: _evaluated(estimator, name, pair, encoder, known.target, known.dtype) for name, pair in pairs.items()}
+
+
+def _target_name(given: Any, columns: Collection[str]) -> str:
     name = given if isinstance(given, str) and given else "target"
     return name if name not in columns else f"{name} (target)"
 
@@ -148,13 +204,21 @@ def _as_table(y: NDArray[Any]) -> NDArray[np.float64]:
     return y.reshape(len(y), -1).astype(np.float64)
 
 
-def _for_each_level(y: NDArray[np.float64], quantiles: Any) -> NDArray[np.float64]:
-    """Return a column of the target for each quantile that is wanted of it; the table as it is for None."""
-    if quantiles is None:
-        return y
+def _levels(estimator: Any, y: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return the levels of the quantiles that are wanted of a target; none if it is wanted itself."""
+    if estimator.quantiles is None:
+        return ()
     if y.shape[1] != 1:
         raise ValueError(f"quantiles are of one quantity, got y with {y.shape[1]} columns")
-    return np.repeat(y, len(check_levels("quantiles", quantiles)), axis=1)
+    levels = check_levels("quantiles", estimator.quantiles)
+    if len(set(levels)) < len(levels):
+        raise ValueError(f"quantiles must differ, got {list(levels)}")
+    return levels
+
+
+def _as_learned(target: QuantityTarget, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return quantities as the network learns them, once for each of its outputs."""
+    return np.repeat(target.standardised(numbers), max(len(target.levels), 1), axis=1)
 
 
 def _labels(estimator: Any, y: Any) -> NDArray[np.int64]:
@@ -196,7 +260,7 @@ def _split(
     return np.sort(train), np.sort(held)
 
 
-def _encoder(
+def make_encoder(
     estimator: Any,
     columns: dict[str, Column],
     target: str,
@@ -204,6 +268,7 @@ def _encoder(
     weights: NDArray[np.float64] | None,
     one_hot_limit: int | None,
 ) -> TableEncoder:
+    """Return the encoder of the training rows of a table; warn of columns that are left out."""
     named = hasattr(estimator, "feature_names_in_")
     overrides = Overrides(categorical=_categorical(estimator.categorical_features, list(columns)))
     kinds = column_kinds(columns, (), overrides)
@@ -257,10 +322,10 @@ def _evaluated(
             raise ValueError(f"X and y must have as many rows, got {len(inputs)} and {len(y)}")
         if isinstance(target, ClassTarget):
             return EncodedRows(inputs, _known_labels(column_or_1d(y), estimator.classes_))
-        numbers = _for_each_level(_as_table(y), estimator.quantiles)
+        numbers = _as_table(y)
         if numbers.shape[1] != len(target.names) or not np.isfinite(numbers).all():
             raise ValueError(f"y must have {len(target.names)} columns of finite numbers, got shape {y.shape}")
-        return EncodedRows(inputs, target.standardised(numbers))
+        return EncodedRows(inputs, _as_learned(target, numbers))
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,15 +16,27 @@ from ..history import History
 from ..initialisers import bins_from_data, from_data
 from ..network import Network
 from ..population import fit_many
-from ..tables.targets import ClassTarget
+from ..tables.encoder import TableEncoder
+from ..tables.targets import ClassTarget, QuantityTarget
 from .metrics import ValidationMetric, of_sets
-from .recipe import TabularRecipe, fit_arguments, network_arguments
+from .recipe import TabularRecipe, fit_arguments, network_arguments, quantity_inputs
 from .request import EncodedRows, TabularData
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Trained", "set_column", "train"]
+__all__ = [
+    "Trained",
+    "as_tuple",
+    "keep_best",
+    "metric_of",
+    "one_after_another",
+    "set_column",
+    "set_metrics",
+    "settings",
+    "train",
+    "warn_of_diverged",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,24 +57,11 @@ def train(
     estimator: Any, data: TabularData, recipe: TabularRecipe, metric: ValidationMetric, seeds: list[int]
 ) -> Trained:
     """Train a network for each seed; those that diverge are left out with a warning, unless all do."""
-    classes = isinstance(data.target, ClassTarget)
-    n_outputs = len(data.target.classes) if isinstance(data.target, ClassTarget) else len(data.target.names)
-    sizes = (data.training.X.shape[1], *recipe.hidden, n_outputs)
-    quantities, categories = data.encoder.quantity_places, data.encoder.category_counts
-    arguments = {
-        "sizes": sizes,
-        "activation": [*[recipe.activation] * len(recipe.hidden), "softmax" if classes else "identity"],
-        "loss": recipe.loss,
-        "dtype": data.dtype if estimator.precision is None else "float32",
-        "precision": estimator.precision,
-        **network_arguments(len(sizes) - 1, recipe, quantities, categories),
-    }
-    callbacks = [*_evaluations(data, metric, recipe.epochs), *(estimator.callbacks or ())]
-    options = fit_arguments(sizes, recipe, quantities, categories) | {
+    arguments, options = settings(estimator, data.encoder, data.target, data.dtype, recipe)
+    options |= {
         "sample_weight": data.training.weight,
-        "validation_data": _as_tuple(data.validation),
-        "callbacks": callbacks,
-        "progress": bool(estimator.verbose),
+        "validation_data": as_tuple(data.validation),
+        "callbacks": [*_evaluations(data, metric, recipe.epochs), *(estimator.callbacks or ())],
         "n_threads": estimator.n_threads,
     }
     if len(seeds) == 1:
@@ -75,7 +75,27 @@ def train(
     return trained
 
 
-def _as_tuple(rows: EncodedRows | None) -> tuple[Any, ...] | None:
+def settings(
+    estimator: Any, encoder: TableEncoder, target: ClassTarget | QuantityTarget, dtype: str, recipe: TabularRecipe
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the arguments of `Network` besides the seed, and of `Network.fit` besides data, callbacks and threads."""
+    classes = isinstance(target, ClassTarget)
+    n_outputs = len(target.classes) if isinstance(target, ClassTarget) else len(target.output_names)
+    sizes = (len(encoder.feature_names), *recipe.hidden, n_outputs)
+    quantities = quantity_inputs(encoder)
+    arguments = {
+        "sizes": sizes,
+        "activation": [*[recipe.activation] * len(recipe.hidden), "softmax" if classes else "identity"],
+        "loss": recipe.loss,
+        "dtype": dtype if estimator.precision is None else "float32",
+        "precision": estimator.precision,
+        **network_arguments(len(sizes) - 1, recipe, quantities),
+    }
+    return arguments, fit_arguments(sizes, recipe, quantities) | {"progress": bool(estimator.verbose)}
+
+
+def as_tuple(rows: EncodedRows | None) -> tuple[Any, ...] | None:
+    """Return rows as `Network.fit` takes validation data."""
     if rows is None:
         return None
     return (rows.X, rows.y) if rows.weight is None else (rows.X, rows.y, rows.weight)
@@ -101,25 +121,36 @@ def _one_after_another(
     data: TabularData, arguments: dict[str, Any], options: dict[str, Any], seeds: list[int], recipe: TabularRecipe
 ) -> Trained:
     """Train networks whose first weights or bins come from the data, which `fit_many` does not draw."""
-    trained, error = Trained([], []), None
-    for seed in seeds:
+
+    def alone(seed: int) -> Trained:
         own = options | {"callbacks": copy.deepcopy(options["callbacks"])}
-        try:
-            alone = _alone(data, arguments, own, seed, recipe)
-        except DivergenceError as diverged:
-            error = diverged
-            continue
-        trained.networks.extend(alone.networks)
-        trained.histories.extend(alone.histories)
-        if alone.histories[0].stop_reason == "interrupted":
-            break
-    if not trained.networks and error is not None:
-        raise error
-    _warn_of_diverged(len(seeds) - len(trained.networks) if error else 0, len(seeds))
+        return _alone(data, arguments, own, seed, recipe)
+
+    trained, n_diverged = one_after_another(alone, seeds)
+    warn_of_diverged(n_diverged, len(seeds))
     return trained
 
 
-def _warn_of_diverged(count: int, whole: int) -> None:
+def one_after_another(alone: Callable[[int], Trained], seeds: list[int]) -> tuple[Trained, int]:
+    """Call `alone` for each seed; return what was trained, and how many diverged, unless all did."""
+    trained, error, n_diverged = Trained([], []), None, 0
+    for seed in seeds:
+        try:
+            found = alone(seed)
+        except DivergenceError as diverged:
+            error, n_diverged = diverged, n_diverged + 1
+            continue
+        trained.networks.extend(found.networks)
+        trained.histories.extend(found.histories)
+        if found.histories[0].stop_reason == "interrupted":
+            break
+    if not trained.networks and error is not None:
+        raise error
+    return trained, n_diverged
+
+
+def warn_of_diverged(count: int, whole: int) -> None:
+    """Warn of networks that are left out, if there are some."""
     if count:
         warn_caller(f"{count} of {whole} networks diverged, and are left out")
 
@@ -130,22 +161,37 @@ def _side_by_side(data: TabularData, arguments: dict[str, Any], seeds: list[int]
     if not sound:
         history = population.histories[0]
         raise DivergenceError("all networks diverged", epoch=history.epochs + 1, history=history)
-    _warn_of_diverged(len(seeds) - len(sound), len(seeds))
+    warn_of_diverged(len(seeds) - len(sound), len(seeds))
     networks, histories = population.networks, population.histories
     return Trained([networks[number] for number in sound], [histories[number] for number in sound])
 
 
 def _evaluations(data: TabularData, metric: ValidationMetric, epochs: int) -> list[Any]:
     """Return what evaluates the sets after every epoch, and what keeps the last of the best epochs."""
-    found: list[Any] = [
+    found = set_metrics(data)
+    if data.validation is None:
+        return found
+    added = [] if metric.from_fit else [metric_of(metric, data.validation)]
+    return [*found, *added, keep_best(metric, epochs)]
+
+
+def set_metrics(data: TabularData) -> list[Any]:
+    """Return what evaluates the sets after every epoch."""
+    return [
         _metric(set_column(number, name), function, rows)
         for number, rows in enumerate(data.sets)
         for name, function in of_sets(data.target).items()
     ]
-    if data.validation is None:
-        return found
-    added = [] if metric.from_fit else [_metric(metric.column, metric.function, data.validation)]
-    return [*found, *added, EarlyStopping(metric.column, epochs, prefer_later=True)]
+
+
+def metric_of(metric: ValidationMetric, rows: EncodedRows) -> Metric:
+    """Return what adds the column of a metric that `Network.fit` does not add."""
+    return _metric(metric.column, metric.function, rows)
+
+
+def keep_best(metric: ValidationMetric, epochs: int) -> EarlyStopping:
+    """Return what restores the last of the epochs that are best, and never stops."""
+    return EarlyStopping(metric.column, epochs, prefer_later=True)
 
 
 def set_column(number: int, name: str) -> str:

@@ -97,6 +97,16 @@ class RankGroup:
         """Overwrite the array with rank 0's."""
         self.comm.Bcast(array, root=0)
 
+    def count_steps(self, n_rows: int, options: FitOptions) -> int:
+        """Return the steps of an epoch: the same on all ranks."""
+        if self.replicated:
+            return int(-(-n_rows // (options.batch_size * self.size)))
+        return int(max(self.comm.allgather(-(-n_rows // options.batch_size))))
+
+    def start_run(self, *arguments: Any) -> DataParallelRun:
+        """Return the run of this rank, see `DataParallelRun`."""
+        return DataParallelRun(*arguments)
+
 
 def check_data(data: object, comm: object) -> None:
     """Raise ValueError for anything but one of DATA, and for data that are shared among no ranks."""
@@ -245,7 +255,7 @@ class DataParallelRun(TrainingRun):
     ) -> np.ndarray:
         """Write the gradient of this rank's rows, times their weight; return their loss, weight and correct answers."""
         plan, arguments = self.plan, self.arguments
-        size = min(plan.batch_size, len(self.order) - start)
+        size = self.batch_rows(start)
         if size <= 0:
             self.sent[:] = 0
             return np.zeros(3)
@@ -258,9 +268,13 @@ class DataParallelRun(TrainingRun):
         self.own_network.gradient[:] *= self.sent.dtype.type(records.sums[1])
         return records.sums
 
+    def batch_rows(self, start: int) -> int:
+        """Return how many rows this rank has in the batch that begins at `start` of its order."""
+        return min(self.plan.batch_size, len(self.order) - start)
+
     def prefetch(self, start: int) -> None:
         """Touch the rows of the next batch, which comes while the others' gradients are on their way."""
-        examples, order = self.arguments.examples, self.order[start : start + self.plan.batch_size]
+        examples, order = self.arguments.examples, self.order[start : start + max(0, self.batch_rows(start))]
         if len(order) and examples.kind != gather.CSR:
             train_loop.prefetch_rows(examples.inputs, order, examples.inputs.size // max(1, self.n_rows))
 
@@ -285,13 +299,6 @@ class DataParallelRun(TrainingRun):
 def sum_of_weights(examples: layout.Examples) -> float:
     """Return the weight of all examples; without weights each counts 1."""
     return float(examples.weights.sum(dtype=np.float64)) if examples.weights.size else float(examples.n_rows)
-
-
-def count_steps(group: RankGroup, n_rows: int, batch_size: int) -> int:
-    """Return the steps of an epoch: the same on all ranks."""
-    if group.replicated:
-        return int(-(-n_rows // (batch_size * group.size)))
-    return int(max(group.comm.allgather(-(-n_rows // batch_size))))
 
 
 def check_options(group: RankGroup, options: FitOptions, class_weight: object) -> None:
@@ -344,12 +351,11 @@ def fit(
         facts |= {"epochs_trained": state.epochs, "after": checkpointer.history.epochs}
         group.check_consistent(facts | ({"examples": n_rows} if group.replicated else {}))
         group.broadcast(engine.buffer)
-        plan = make_plan(
-            state, options, options.batch_size, count_steps(group, n_rows, options.batch_size), state.epochs
-        )
+        plan = make_plan(state, options, options.batch_size, group.count_steps(n_rows, options), state.epochs)
         with bar, callbacks:
             hooks = Hooks(callbacks, partial(show, bar, health.after_call), checkpointer)
-            run = DataParallelRun(arguments, plan, metrics, hooks, state, group, engine.evaluate)
+            evaluate = partial(engine.evaluate, n_threads=1)
+            run = group.start_run(arguments, plan, metrics, hooks, state, group, evaluate)
             with settled(run, engine, callbacks):
                 train(run, SingleThread)
         group.broadcast(engine.buffer)  # a callback on rank 0 may have restored other parameters

@@ -219,7 +219,7 @@ class Engine:
 
     def _predict_dense(self, rows: inputs.Rows, out: np.ndarray) -> None:
         parallel = rows.n_rows * self.spec.n_parameters > MIN_PARALLEL_WORK
-        n_threads = threads.max_threads() if parallel else 1
+        n_threads = threads.default_threads() if parallel else 1
         memory, work = self.workspace("predict", min(rows.n_rows, PREDICT_ROWS * n_threads))
         table = self.prediction_table()
         flat, source = out.reshape(-1), (rows.inputs, rows.kind, rows.stride, self.spec.input_scale)
@@ -233,8 +233,9 @@ class Engine:
 
     def team_size(self, n_rows: int, n_threads: int | None = None) -> int:
         """Return the threads of a single call on so many rows: one for little work, `n_threads` at most."""
-        size = threads.max_threads() if n_rows * self.spec.n_parameters > MIN_PARALLEL_WORK else 1
-        return size if n_threads is None else min(size, n_threads)
+        if n_rows * self.spec.n_parameters <= MIN_PARALLEL_WORK:
+            return 1
+        return threads.default_threads() if n_threads is None else min(threads.max_threads(), n_threads)
 
     def activations(self, X: Any) -> list[np.ndarray]:
         """Return every neuron's activation: one array (n, neurons) per layer, the scaled input first."""

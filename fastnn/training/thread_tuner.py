@@ -93,7 +93,7 @@ class ThreadTuner:
         self.run = run
         self.size = 1
         self._seconds_alone = 0.0  # of a step on one thread; 0: never measured
-        self._max = threads.max_threads()
+        self._max = threads.default_threads() if run.plan.n_threads is None else threads.max_threads()
         self._counts = sorted({1, self._max, *(2**k for k in range(1, self._max.bit_length()) if 2**k < self._max)})
         self._samples: dict[int, list[float]] = {}  # seconds of a step in the calls so far that are turns
         self._interval, self._due = FIRST_INTERVAL, np.inf  # when to measure again

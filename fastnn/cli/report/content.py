@@ -17,6 +17,7 @@ from ...network import Network
 from ...table_model import TableModel
 from ...tables.columns import as_texts, take
 from ...tables.encoded import CategoryColumn
+from ...tables.quantiles import pinball_losses
 from ...tables.targets import ClassTarget, QuantityTarget
 from ..tasks import TableParts, Task
 from .page import Section
@@ -75,7 +76,7 @@ def make_sections(training: Training) -> list[Section]:
     sections.append(_curves(training))
     if importance is not None:
         figures = _drawn("Importance of the columns", lambda: plots.importance(importance))
-        metric = {"r2": "R2"}.get(importance.metric, importance.metric)
+        metric = {"r2": "R2", "quantile_loss": "the quantile loss"}.get(importance.metric, importance.metric)
         text = f"How much worse {metric} gets when the values of one column are exchanged among rows."
         sections.append(Section("What the answers depend on", [text], figures=figures))
     sections += _answers(training, None if importance is None else importance.mean)
@@ -99,6 +100,13 @@ def _scores(training: Training) -> Section:
     if task.classifies:
         names = {"accuracy": "this network", "most frequent class": "always the most frequent class"}
         section.table = [["", "right"], *([names.get(name, name), f"{value:.2%}"] for name, value in scores.items())]
+        return section
+    learned = None if training.task.table is None else training.task.table.target
+    if isinstance(learned, QuantityTarget) and learned.levels:
+        (found,) = scores.values()
+        losses = {name: score["pinball_loss"] for name, score in found.items() if "pinball_loss" in score}
+        section.table = [["", "mean quantile loss"]]
+        section.table += [[{"network": "this network"}.get(name, name), f"{loss:.4g}"] for name, loss in losses.items()]
         return section
     section.table = [["", "target", "root mean squared error", "R2"]]
     names = {"network": "this network", "mean": "always the mean"}
@@ -166,8 +174,15 @@ def _importance(training: Training) -> inspection.Importance | None:
     n_rows = len(training.task.X_held)
     rows = np.random.default_rng(0).permutation(n_rows)[:MOST_ROWS_MEASURED]
     held = {name: take(column, rows) for name, column in table.held.items()}
-    truth = table.target.values(training.task.y_held[rows])
-    return inspection.permutation_importance(model, held, truth, n_repeats=3)
+    target = table.target
+    if isinstance(target, QuantityTarget) and target.levels:
+        truth = target.in_units(training.task.y_held[rows])
+
+        def quantile_loss(y: NDArray[Any], answers: NDArray[Any]) -> float:
+            return -float(pinball_losses(y, answers, target.levels).mean())
+
+        return inspection.permutation_importance(model, held, truth, metric=quantile_loss, n_repeats=3)
+    return inspection.permutation_importance(model, held, target.values(training.task.y_held[rows]), n_repeats=3)
 
 
 def _answers(training: Training, importance: NDArray[np.float64] | None) -> list[Section]:
@@ -175,6 +190,8 @@ def _answers(training: Training, importance: NDArray[np.float64] | None) -> list
         return _classes(training, importance)
     assert training.task.table is not None
     assert isinstance(training.task.table.target, QuantityTarget)
+    if training.task.table.target.levels:
+        return [_quantiles(training, training.task.table.target)]
     return _quantities(training, training.task.table, training.task.table.target, importance)
 
 
@@ -221,6 +238,21 @@ def _quantities(
         listed = _listed(table, worst, ["is", "predicted", "error"], said, importance)
         sections.append(Section(f"The worst mistakes: {name}", table=listed))
     return sections
+
+
+def _quantiles(training: Training, target: QuantityTarget) -> Section:
+    """Return how many rows lie below each quantile, and a picture of the one next to the middle."""
+    truth, values = target.in_units(training.task.y_held), target.values(training.outputs)
+    below, losses = (truth < values).mean(axis=0), pinball_losses(truth, values, target.levels)
+    middle = int(np.argmin(np.abs(np.array(target.levels) - 0.5)))
+    name = target.output_names[middle]
+    drawn = partial(plots.residuals, truth[:, 0], values[:, middle], name=name)
+    figures = _drawn(f"Predicted {name} and real {target.names[0]}", drawn)
+    section = Section("How many rows lie below each quantile", figures=figures)
+    rows = zip(target.output_names, target.levels, below, losses, strict=True)
+    section.table = [["quantile", "wanted", "rows below", "mean loss"]]
+    section.table += [[name, f"{level:.1%}", f"{share:.1%}", f"{loss:.4g}"] for name, level, share, loss in rows]
+    return section
 
 
 def _listed(
