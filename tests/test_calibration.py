@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.calibration import calibrate, expected_calibration_error, fit_temperature, logits, reliability
+from fastnn.calibration import (
+    calibrate,
+    expected_calibration_error,
+    fit_temperature,
+    logits,
+    quantile_shifts,
+    reliability,
+    with_shifts,
+)
 from fastnn.tables import ClassTarget, QuantityTarget, TableEncoder
 
 
@@ -157,3 +165,62 @@ def test_a_row_of_weight_2_counts_as_two_rows():
 def test_weights_that_make_no_sense_are_refused(weight):
     with pytest.raises(ValueError, match="sample_weight must hold 2 finite numbers of 0 or more, not all 0"):
         fit_temperature([[0.0, 1.0], [1.0, 0.0]], [0, 0], weight)
+
+
+def test_shifts_worked_by_hand():
+    """Of 9 errors, 10 times 0.9, 0.5 and 0.1 are numbers 9, 5 and 1; of 11, 12 times are 10.8, 6 and 1.2."""
+    errors = np.array([3.0, 9, 1, 7, 5, 2, 8, 4, 6])
+    assert quantile_shifts(np.zeros((9, 3)), errors, [0.9, 0.5, 0.1]).tolist() == [9, 5, 1]
+    assert quantile_shifts(np.zeros((11, 3)), np.r_[errors, 10, 11], [0.9, 0.5, 0.1]).tolist() == [11, 6, 1]
+    assert quantile_shifts([[1.0], [2.0], [4.0]], [2.0, 2.0, 7.0], [0.5]).tolist() == [1]
+
+
+def test_shifts_of_weighted_rows():
+    """Weights 1, 2, 1 and a new row of their mean, 4 / 3: half of 16 / 3 is 8 / 3, which the second row passes."""
+    table, y = np.zeros((3, 1)), [1.0, 5.0, 9.0]
+    assert quantile_shifts(table, y, [0.5], [1, 2, 1]).tolist() == [5]
+    assert quantile_shifts(table, y, [0.5], [4, 1, 1]).tolist() == [1]
+    assert quantile_shifts(table, y, [0.4], [0, 1, 1]).tolist() == [5]  # a row of weight 0 does not count
+
+
+def test_new_rows_lie_below_as_often_as_promised():
+    """The mean over draws of n = 20 rows is exactly floor or ceil of (n + 1) q, over n + 1, where errors do not tie."""
+    rng = np.random.default_rng(0)
+    below = []
+    for _ in range(2000):
+        y = rng.normal(size=21)
+        below.append(y[20] <= quantile_shifts(np.zeros((20, 2)), y[:20], [0.1, 0.9]))
+    np.testing.assert_allclose(np.mean(below, axis=0), [2 / 21, 19 / 21], atol=0.02)  # a standard error of 0.007
+
+
+def test_shifts_are_added_to_the_last_biases():
+    net = fastnn.Network([2, 4, 2], activation=["tanh", "identity"], loss=fastnn.losses.Quantile([0.1, 0.9]), seed=0)
+    X = np.random.default_rng(0).normal(size=(5, 2))
+    shifted = with_shifts(net, [-1.5, 2])
+    np.testing.assert_allclose(shifted.predict(X), net.predict(X) + np.array([-1.5, 2]), rtol=1e-6)
+    assert shifted.engine.spec == net.engine.spec
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.zeros((9, 2)), np.zeros(9), [0.5]), r"a column for each of 1 levels, got shapes \(9, 2\) and \(9,\)"),
+        ((np.zeros((0, 1)), np.zeros(0), [0.5]), "a row for each of y"),
+        ((np.zeros((9, 1)), np.full(9, np.nan), [0.5]), "must be finite"),
+        ((np.zeros((9, 1)), np.zeros(9), [1.0]), "levels must hold levels between 0 and 1"),
+        ((np.zeros((8, 1)), np.zeros(8), [0.1]), "a quantile of level 0.1 takes at least 9 rows .* got 8"),
+        ((np.zeros((8, 1)), np.zeros(8), [0.9]), "a quantile of level 0.9 takes at least 9 rows .* got 8"),
+        ((np.zeros((9, 1)), np.zeros(9), [0.5], [1]), "sample_weight must hold 9 finite numbers"),
+    ],
+)
+def test_shifts_that_make_no_sense_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        quantile_shifts(*arguments)
+
+
+def test_networks_that_take_no_shifts_are_refused():
+    net = fastnn.Network([2, 2], activation="identity", seed=0)
+    with pytest.raises(ValueError, match="shifts must be 2 finite numbers, one for each output"):
+        with_shifts(net, [1.0])
+    with pytest.raises(ValueError, match="'identity' outputs, got 'sigmoid'"):
+        with_shifts(fastnn.Network([2, 2], seed=0), [1.0, 2.0])

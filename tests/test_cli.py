@@ -366,11 +366,12 @@ def test_a_class_of_one_example_does_not_stop_the_training():
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "n_inputs", "classes", "epochs"),
+    ("n_rows", "n_quantities", "classes", "epochs"),
     [(100, 64, True, 500), (4000, 64, False, 320), (100_000, 64, True, 60), (400, 1, False, 1600)],
 )
-def test_images_and_curves_get_about_as_many_updates_whatever_their_number(n_rows, n_inputs, classes, epochs):
-    assert tasks.recipe_for_table(n_rows, n_inputs, classes=classes, images=n_inputs == 64).epochs == epochs
+def test_images_and_curves_get_about_as_many_updates_whatever_their_number(n_rows, n_quantities, classes, epochs):
+    recipe = tasks.recipe_for_table(n_rows, n_quantities, classes=classes, images=n_quantities == 64)
+    assert recipe.epochs == epochs
 
 
 @pytest.mark.parametrize(("classes", "activation", "rate"), [(True, "selu", 0.04), (False, "mish", 0.2)])

@@ -12,10 +12,8 @@ import pandas
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.metrics import (
-    d2_pinball_score,
     log_loss,
     mean_absolute_error,
-    mean_pinball_loss,
     r2_score,
     roc_auc_score,
 )
@@ -566,85 +564,6 @@ class TestWholeVariant:
     def test_products_in_bfloat16_are_refused(self):
         with pytest.raises(ValueError, match="learned_activation takes products"):
             TabularClassifier(**WHOLE, precision="bfloat16").fit(FRAME, DEAR)
-
-
-LEVELS = [0.9, 0.1, 0.5]
-
-
-class TestQuantiles:
-    def test_columns_go_by_the_levels_and_never_cross(self):
-        reg = TabularRegressor(**SMALL, quantiles=LEVELS).fit(FRAME, COST)
-        found = reg.predict(FRAME)
-        assert found.shape == (N, 3)
-        assert (found[:, 1] <= found[:, 2]).all()
-        assert (found[:, 2] <= found[:, 0]).all()
-        raw = reg.networks_[0].predict(reg.encoder_.transform({name: FRAME[name] for name in FRAME}))
-        assert (np.diff(raw[:, [1, 2, 0]], axis=1) < 0).any()  # which the network's own outputs do
-        assert len(reg.networks_) == 1
-
-    def test_the_band_holds_its_share_of_new_rows(self):
-        rng = np.random.default_rng(0)
-        x = rng.uniform(0, 1, 4000)
-        y = x + rng.normal(size=4000) * (0.1 + x)  # noise that grows
-        X = x[:, np.newaxis]
-        reg = TabularRegressor((32,), max_iter=60, random_state=0, quantiles=[0.1, 0.9]).fit(X[:3000], y[:3000])
-        low, high = reg.predict(X[3000:]).T
-        inside = (low <= y[3000:]) & (y[3000:] <= high)
-        # 1,000 rows: a standard error of 0.013, and as much again for what was learned
-        assert abs(inside.mean() - 0.8) < 0.05
-        narrow = x[3000:] < 0.5
-        assert (high - low)[narrow].mean() < 0.7 * (high - low)[~narrow].mean()
-
-    def test_scores_are_those_of_scikit_learn(self):
-        held = FRAME[:50], COST[:50]
-        reg = TabularRegressor(**SMALL, quantiles=LEVELS).fit(FRAME[50:], COST[50:], X_val=held[0], y_val=held[1])
-        found = reg.predict(held[0])
-        losses = [mean_pinball_loss(held[1], found[:, j], alpha=q) for j, q in enumerate(LEVELS)]
-        assert reg.best_validation_score_ == pytest.approx(np.mean(losses))
-        scores = [d2_pinball_score(held[1], found[:, j], alpha=q) for j, q in enumerate(LEVELS)]
-        assert reg.score(*held) == pytest.approx(np.mean(scores))
-        best = int(np.argmin(reg.histories_[0]["val_loss"]))
-        weighted = [loss / reg.target_.std[0] for loss in losses]
-        assert reg.evals_result_["validation_0"]["loss"][best] == pytest.approx(np.mean(weighted), rel=0.2)
-
-    def test_several_networks_are_averaged_before_they_are_sorted(self):
-        reg = TabularRegressor(**SMALL, quantiles=[0.25, 0.75], n_ensemble=2, variant="td_s").fit(FRAME, COST)
-        rows = reg.encoder_.transform({name: FRAME[name] for name in FRAME})
-        mean = np.mean([net.predict(rows) for net in reg.networks_], axis=0)
-        np.testing.assert_allclose(reg.predict(FRAME), np.sort(reg.target_.mean + reg.target_.std * mean), rtol=1e-5)
-
-    def test_a_file_a_pickle_and_the_whole_variant_give_the_same_answers(self, tmp_path):
-        reg = TabularRegressor(**SMALL, quantiles=LEVELS, variant="td").fit(FRAME, COST)
-        expected = reg.predict(FRAME)
-        reg.save(tmp_path / "model.safetensors")
-        model = fastnn.load_model(tmp_path / "model.safetensors")
-        assert (model.predict(FRAME) == expected).all()
-        assert model.target.names == ("target",)
-        assert model.target.output_names == ("target_q0.9", "target_q0.1", "target_q0.5")
-        assert (pickle.loads(pickle.dumps(reg)).predict(FRAME) == expected).all()
-
-    @pytest.mark.parametrize(
-        ("options", "y", "message"),
-        [
-            ({"quantiles": [0.1, 1.0]}, COST, "quantiles must hold levels between 0 and 1"),
-            ({"quantiles": [0.5, 0.5]}, COST, "quantiles must differ"),
-            ({"quantiles": []}, COST, "quantiles must hold levels between 0 and 1"),
-            (
-                {"quantiles": [0.1], "validation_metric": "rmse"},
-                COST,
-                "chosen by validation_metric='pinball'",
-            ),
-            ({"validation_metric": "pinball"}, COST, "validation_metric='pinball' is for quantiles"),
-            (
-                {"quantiles": [0.5]},
-                np.stack([COST, COST], axis=1),
-                "quantiles are of one quantity, got y with 2",
-            ),
-        ],
-    )
-    def test_what_makes_no_sense_is_refused(self, options, y, message):
-        with pytest.raises(ValueError, match=message):
-            TabularRegressor(**SMALL, **options).fit(FRAME, y)
 
 
 @pytest.mark.parametrize(

@@ -201,9 +201,9 @@ def test_the_page_shows_what_the_first_layer_takes(model):
     width = model.network.weights[0].shape[1]
     assert described["sizes"][0] == len(described["features"]) == width
     place = next(iter(model.network.category_vectors))
-    assert described["features"][place] == "city: number 1"
-    assert described["features"][-1] == "city: number 8"
-    assert described["features"][model.network.sizes[0]] == "size: function 1"
+    assert described["features"][place] == "city (1)"
+    assert described["features"][-1] == "city (8)"
+    assert described["features"][model.network.sizes[0]] == "size (1)"
     answer = page.answer({"values": [100.0, 3.0, 1.0, 18500.0]})
     assert len(answer["activations"][0]) == width
     assert max(answer["connections"][0]["from"]) < width
@@ -238,7 +238,7 @@ def test_figures_of_the_first_layer_and_of_the_network():
         seed=0,
     )
     names = [text.get_text() for text in fastnn.plots.first_layer(net, column_names="abc").axes[0].get_yticklabels()]
-    assert names == ["a", "b: number 1", "c", "a: function 1", "a: function 2", "b: number 2"]
+    assert names == ["a", "b (1)", "c", "a (1)", "a (2)", "b (2)"]
     assert len(fastnn.plots.network_diagram(net).axes[0].lines) == 4 * 6 + 4
     with pytest.raises(ValueError, match="image_shape is for networks without embeddings"):
         fastnn.plots.first_layer(net, image_shape=(1, 3))

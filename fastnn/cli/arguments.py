@@ -111,7 +111,8 @@ def _add_training(training: Any) -> None:
         "--calibrate",
         action="store_true",
         default=None,
-        help="of a table's classes: fit the confidence to the validation rows, by a temperature",
+        help="of a table's classes: fit the confidence to the validation rows, by a temperature; "
+        "with --quantiles: shift each so that the right share of these rows lies below it",
     )
     training.add_argument(
         "--threads", type=integer_from(1), metavar="N", help="maximum number of threads (default: the fastest number)"

@@ -33,7 +33,7 @@ from .table_reading import (
     tell_reading,
     uses_of,
 )
-from .tasks import Recipe, TableParts, Task, recipe_for_table
+from .tasks import Recipe, TableParts, Task, recipe_for_table, variant_for_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,10 +58,12 @@ def load_table_task(arguments: argparse.Namespace, tell: Callable[[str], None]) 
         target = _standardised(target, columns, split.train, _outputs_are_linear(arguments))
     image_shape = _image_shape(columns, kinds, arguments.image_shape, table)
     kinds = kinds if image_shape is None else {name: ColumnKind("quantity", "a pixel") for name in kinds}
+    variant = variant_of(None, arguments.precision, len(split.train))
+    of_variant = variant_for_table(variant, classes=isinstance(target, ClassTarget))
     try:
         encoder = TableEncoder.fit(
             columns, targets=targets, rows=split.train, kinds=kinds, missing=frozenset(arguments.missing),
-            scale_indicators=image_shape is None,
+            scale_indicators=image_shape is None, one_hot_limit=of_variant.one_hot_limit,
         )  # fmt: skip
     except ValueError as error:
         raise FileFormatError(f"{table.path}: {error}") from None
@@ -83,7 +85,7 @@ def _task(
     tell: Callable[[str], None],
 ) -> Task:
     inputs, y = _examples(encoder, target, columns)
-    recipe = _recipe(arguments, target, len(split.train), inputs.shape[1], images=image_shape is not None)
+    recipe = _recipe(arguments, target, encoder, len(split.train), images=image_shape is not None)
     if isinstance(target, QuantityTarget) and _outputs_are_linear(arguments):
         target = _clipped(target, recipe, columns, split.train)
     if arguments.test:
@@ -119,11 +121,17 @@ def _task(
 
 
 def _recipe(
-    arguments: argparse.Namespace, target: ClassTarget | QuantityTarget, n_rows: int, n_inputs: int, *, images: bool
+    arguments: argparse.Namespace,
+    target: ClassTarget | QuantityTarget,
+    encoder: TableEncoder,
+    n_rows: int,
+    *,
+    images: bool,
 ) -> Recipe:
     """Return the settings for the table; of quantiles with their loss."""
     classes, variant = isinstance(target, ClassTarget), variant_of(None, arguments.precision, n_rows)
-    recipe = recipe_for_table(n_rows, n_inputs, classes=classes, images=images, variant=variant)
+    n_quantities = None if encoder.category_counts else len(encoder.feature_names)
+    recipe = recipe_for_table(n_rows, n_quantities, classes=classes, images=images, variant=variant)
     if isinstance(target, QuantityTarget) and target.levels:
         return replace(recipe, loss=Quantile(target.levels))
     return recipe

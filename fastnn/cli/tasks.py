@@ -55,11 +55,31 @@ MNIST = Recipe((30,), "sigmoid", "squared_error", epochs=30, batch_size=10, rate
 DIGITS = replace(MNIST, hidden=(48,), epochs=100)
 
 
-def recipe_for_table(n_rows: int, n_inputs: int, *, classes: bool, images: bool = False, variant: str = "td") -> Recipe:
-    """Return the settings for a table of encoded columns, or of pixels; `variant` is that of the estimators."""
-    curve = n_inputs == 1 and not classes  # smooth, and hard to overfit
+def variant_for_table(variant: str, *, classes: bool) -> TabularRecipe:
+    """Return a variant of the estimators' recipe."""
+    return (OF_CLASSES if classes else OF_QUANTITIES)[variant]
+
+
+def recipe_for_table(
+    n_rows: int, n_quantities: int | None, *, classes: bool, images: bool = False, variant: str = "td"
+) -> Recipe:
+    """Return the settings for a table of encoded columns, or of pixels.
+
+    Parameters
+    ----------
+    n_rows : int
+        To learn from.
+    n_quantities : int or None
+        Inputs, if each is a quantity; None: there are others.
+    classes : bool
+        Whether classes are learned.
+    images : bool, default False
+    variant : str, default "td"
+        Of the estimators.
+    """
+    curve = n_quantities == 1 and not classes  # smooth, and hard to overfit
     if not images and not curve:
-        chosen = (OF_CLASSES if classes else OF_QUANTITIES)[variant]
+        chosen = variant_for_table(variant, classes=classes)
         return Recipe(
             chosen.hidden, chosen.activation, chosen.loss, chosen.epochs, chosen.batch_size, chosen.rate, "adam",
             patience=None, tabular=chosen,

@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..calibration import calibrate, checked_network
+from ..calibration import calibrate, quantile_shifts, with_shifts
+from ..calibration.probabilities import checked_network
 from ..callbacks import Callback, EarlyStopping
 from ..history import History
-from ..initialisers import from_data
 from ..io.checkpoint_file import read
 from ..losses import Quantile
 from ..network import Network
 from ..spec import LOSS_OUTPUT
-from ..tabular.recipe import fit_arguments, network_arguments, quantity_inputs
+from ..tables.targets import QuantityTarget
+from ..tabular.recipe import fit_arguments, network_arguments
+from ..tabular.start import fit_start
 from ..training.loop import RESUMABLE
 from ..warmup import warmup
 from .notices import notice_of_compilation
@@ -130,22 +132,46 @@ def fit_and_report(
 
 
 def check_calibration(net: Network, task: Task) -> None:
-    """Raise ValueError if there is no confidence to calibrate, or there are no rows to calibrate it on."""
-    if not task.classifies:
-        raise ValueError("--calibrate: for classes, whose answers have a confidence; the target is a quantity")
+    """Raise ValueError if there is nothing to calibrate, or there are too few rows to calibrate it on."""
+    target = _quantile_target(task)
+    if not task.classifies and target is None:
+        raise ValueError(
+            "--calibrate: for classes, whose answers have a confidence, and for --quantiles; the target is a quantity"
+        )
     if task.table is None or task.table.validation is None:
         raise ValueError("--calibrate: needs validation rows, which are held out of tables that are large enough")
-    checked_network(net)
+    if target is None:
+        checked_network(net)
+        return
+    if net.activation[-1] != "identity":
+        raise ValueError(f"--calibrate: shifts quantiles of 'identity' outputs, got --activation {net.activation[-1]}")
+    y = task.table.validation[1]
+    try:
+        quantile_shifts(y, y[:, 0], target.levels)
+    except ValueError as error:
+        raise ValueError(f"--calibrate: {error}") from None
 
 
 def calibrated(net: Network, task: Task) -> Network:
-    """Return a copy of the network whose confidence fits the validation rows."""
+    """Return a copy of the network whose confidence, or whose quantiles, fit the validation rows."""
     assert task.table is not None
     assert task.table.validation is not None
     X, y = task.table.validation
+    target = _quantile_target(task)
+    if target is not None:
+        shifts = quantile_shifts(net.predict(X), y[:, 0], target.levels)
+        pairs = zip(target.output_names, shifts * target.std, strict=True)
+        print(f"calibrated on {len(X):,} validation rows: {', '.join(f'{name} {add:+.4g}' for name, add in pairs)}")
+        return with_shifts(net, shifts)
     net, temperature = calibrate(net, X, y)
     print(f"calibrated on {len(X):,} validation rows: temperature {temperature:.3f}")
     return net
+
+
+def _quantile_target(task: Task) -> QuantityTarget | None:
+    """Return the target if quantiles of it are learned."""
+    target = None if task.table is None else task.table.target
+    return target if isinstance(target, QuantityTarget) and target.levels else None
 
 
 def write_report(training: Training) -> str:
@@ -160,8 +186,10 @@ def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]
     recipe = task.recipe
     loss = arguments.loss or recipe.loss
     sizes = _sizes(task, arguments, loss)
-    quantities = [] if task.table is None else quantity_inputs(task.table.encoder)
-    more = {} if recipe.tabular is None else network_arguments(len(sizes) - 1, recipe.tabular, quantities)
+    more = {}
+    if recipe.tabular is not None and task.table is not None:
+        encoder = task.table.encoder
+        more = network_arguments(len(sizes) - 1, recipe.tabular, encoder.quantity_places, encoder.category_counts)
     net = Network(
         sizes,
         activation=_activation(task, arguments.activation, len(sizes) - 1, loss),
@@ -171,8 +199,8 @@ def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]
         precision=arguments.precision,
         **more,
     )
-    if recipe.tabular is not None and "data start" in recipe.tabular.pieces:
-        from_data(net, task.X, arguments.seed)
+    if recipe.tabular is not None:
+        fit_start(net, task.X, arguments.seed, recipe.tabular)
     if task.table is None:
         net.class_names = task.class_names
     of_recipe = loss == recipe.loss and arguments.activation in (None, (recipe.activation,))
@@ -271,7 +299,8 @@ def training_arguments(net: Network, task: Task, settings: Settings) -> dict[str
             rate=settings.rate, epochs=epochs, batch_size=settings.batch_size,
         )  # fmt: skip
         quantities = () if net.embedding is None else net.embedding.inputs or ()
-        return fit_arguments(net.sizes, chosen, quantities) | {"callbacks": callbacks}
+        categories = {} if net.category_embedding is None else net.category_embedding.counts
+        return fit_arguments(net.sizes, chosen, quantities, categories) | {"callbacks": callbacks}
     return {
         "epochs": epochs,
         "batch_size": settings.batch_size,

@@ -79,6 +79,7 @@ def encoder_of(
     sample: Sample,
     columns: dict[str, Column],
     known: KnownTargets,
+    one_hot_limit: int | None,
 ) -> TableEncoder:
     """Return the encoder of the training rows of all partitions.
 
@@ -92,10 +93,12 @@ def encoder_of(
         Its columns.
     known : KnownTargets
         Which rows are learned from.
+    one_hot_limit : int or None
+        Of the recipe.
     """
     places = np.flatnonzero(np.isin(sample.rows, known.train, assume_unique=True))
     weights = known.weight_of(sample.rows[places])
-    encoder = make_encoder(estimator, columns, known.name, places, weights)
+    encoder = make_encoder(estimator, columns, known.name, places, weights, one_hot_limit)
     if sample.is_whole:
         return encoder
     probe = make_probe(estimator)
@@ -105,7 +108,7 @@ def encoder_of(
     ]
     found = [summaries for summaries in wait_for(client, tasks) if summaries is not None]
     trained = {name: take(column, places) for name, column in columns.items()}
-    return refine(encoder, merge_summaries(found), trained, weights, scale_indicators=True)
+    return refine(encoder, merge_summaries(found), trained, weights, scale_indicators=True, one_hot_limit=one_hot_limit)
 
 
 def _summarise(part: Part, probe: Any, encoder: TableEncoder, rows: NDArray[np.int64]) -> list[ColumnSummary] | None:

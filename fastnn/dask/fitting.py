@@ -81,7 +81,7 @@ def learn(
         raise ValueError(
             "on Dask collections calibrate=True needs X_val and y_val, in memory: the held-out rows are not"
         )
-    encoder = encoder_of(client, estimator, parts, starts, sample, columns, known)
+    encoder = encoder_of(client, estimator, parts, starts, sample, columns, known, plan.recipe.one_hot_limit)
     sets = evaluated_sets(estimator, plan.pairs, encoder, known)
     parts_of_data = [_without_inputs(known, rows) for rows in (known.train, known.held)]
     validation = sets.get(VALIDATION, parts_of_data[1] if len(known.held) else None)
@@ -177,7 +177,7 @@ def _train(
             arguments=arguments,
             options=options | {"n_threads": 1},
             seeds=plan.seeds[1:],
-            fits_start="data start" in plan.recipe.pieces,
+            recipe=plan.recipe,
             gathered=(metric.column, metric.function) if len(known.held) and not metric.from_fit else None,
             dtype=data.dtype,
         )

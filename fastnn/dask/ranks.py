@@ -12,12 +12,12 @@ import distributed
 import numpy as np
 
 from ..history import History
-from ..initialisers import from_data
 from ..network import Network
-from ..population import Ensemble
 from ..tables.encoder import TableEncoder, describe_problem
+from ..tabular.recipe import TabularRecipe
 from ..tabular.request import EncodedRows, read_columns
-from ..tabular.training import Trained, as_tuple, one_after_another
+from ..tabular.start import fit_start
+from ..tabular.training import Trained, as_tuple, mean_outputs, one_after_another
 from ..training import partitioned
 from ..training.partitioned import GatheredMetric, PartitionedGroup
 from ..training.ring import Address, Ring, listen
@@ -54,8 +54,7 @@ class Job:
         Of `Network` and of its `fit`.
     seeds : list of int
         Of each network.
-    fits_start : bool
-        Whether the first weights are fitted to the data.
+    recipe : TabularRecipe
     gathered : (str, callable) or None
         A metric of the held-out rows that needs those of all ranks: its column and function.
     dtype : str
@@ -71,7 +70,7 @@ class Job:
     arguments: dict[str, Any]
     options: dict[str, Any]
     seeds: list[int]
-    fits_start: bool
+    recipe: TabularRecipe
     gathered: tuple[str, Any] | None
     dtype: str
 
@@ -159,8 +158,8 @@ def _train(ring: Ring, job: Job, share: Share, parts: Sequence[Part]) -> RankRes
 
     def alone(seed: int) -> Trained:
         net = Network(**job.arguments, seed=seed)
-        if job.fits_start and group.rank == 0:
-            from_data(net, X, seed)
+        if group.rank == 0:
+            fit_start(net, X, seed, job.recipe)
         gathered = [GatheredMetric(*job.gathered, held, share.y_held, share.weight_held)] if job.gathered else []
         callbacks = [*copy.deepcopy(share.before), *gathered, *copy.deepcopy(share.after)]
         history = partitioned.fit(
@@ -178,8 +177,7 @@ def _train(ring: Ring, job: Job, share: Share, parts: Sequence[Part]) -> RankRes
         warned += [(str(warning.message), warning.category) for warning in caught]
     outputs = None
     if len(held):
-        networks = trained.networks
-        outputs = networks[0].predict(held) if len(networks) == 1 else Ensemble(networks).predict(held)
+        outputs = mean_outputs(trained.networks, held)
     if group.rank > 0:
         return RankResult([], [], 0, outputs, warned)
     return RankResult(trained.networks, trained.histories, n_diverged, outputs, warned)

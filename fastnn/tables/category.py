@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .columns import Column, Problem, Texts, as_texts, problems_of
+from .columns import Column, Problem, count_texts, problems_of, without_none
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 __all__ = ["CategoryColumn"]
@@ -50,17 +52,20 @@ class CategoryColumn:
     @classmethod
     def fit(cls, name: str, column: Column, one_hot_limit: int | None = None) -> CategoryColumn:
         """Take the levels of the training rows; a column of more than `one_hot_limit` is embedded, None: of none."""
-        texts = _without_none(column)
-        counts = texts.counts()
-        order = sorted(range(len(counts)), key=lambda code: (-counts[code], texts.distinct[code]))
-        levels = [texts.distinct[code] for code in order if counts[code] >= min(RAREST, counts.max(initial=1))]
-        n_values = int((counts > 0).sum())
-        embedded = one_hot_limit is not None and len(levels) + (n_values > len(levels)) > one_hot_limit
+        return cls.from_counts(name, *count_texts(column), one_hot_limit)
+
+    @classmethod
+    def from_counts(
+        cls, name: str, counts: Mapping[str, int], n_missing: int, one_hot_limit: int | None = None
+    ) -> CategoryColumn:
+        """Take the levels of what `count_texts` found in the training rows."""
+        order = sorted(counts, key=lambda text: (-counts[text], text))
+        levels = [text for text in order if counts[text] >= min(RAREST, counts[order[0]])]
+        embedded = one_hot_limit is not None and len(levels) + (len(counts) > len(levels)) > one_hot_limit
         levels = levels if embedded else levels[:MOST_LEVELS]
-        rare = n_values > len(levels)
+        rare = len(counts) > len(levels)
         two = len(levels) == 2 and not rare and not embedded
-        missing = bool((texts.codes < 0).any()) and not two
-        return cls(name, tuple(levels), rare, missing, embedded)
+        return cls(name, tuple(levels), rare, n_missing > 0 and not two, embedded)
 
     @property
     def is_binary(self) -> bool:
@@ -99,7 +104,7 @@ class CategoryColumn:
 
     def raw(self, column: Column) -> tuple[NDArray[np.float64], list[Problem]]:
         """Return the codes: the place in `levels`, -1 for a level that is not there, NaN for a missing value."""
-        texts = _without_none(column)
+        texts = without_none(column)
         known = {level: float(code) for code, level in enumerate(self.levels)}
         codes = np.array([known.get(text, -1.0) for text in texts.distinct], np.float64)
         problems = problems_of(self.name, texts, codes < 0, "was not seen, or rarely, in training")
@@ -129,13 +134,3 @@ class CategoryColumn:
         if not self.embedded:
             del found["embedded"]
         return found
-
-
-def _without_none(column: Column) -> Texts:
-    """Return a category with "None" as a missing value: libraries that read tables often make one of it."""
-    texts = as_texts(column)
-    known = np.fromiter((text.casefold() != "none" for text in texts.distinct), bool, len(texts.distinct))
-    if known.all():
-        return texts
-    codes = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)[texts.codes]
-    return Texts(codes, tuple(text for text, kept in zip(texts.distinct, known, strict=True) if kept))

@@ -100,6 +100,7 @@ def refine(
     weights: NDArray[np.float64] | None = None,
     *,
     scale_indicators: bool = False,
+    one_hot_limit: int | None = None,
 ) -> TableEncoder:
     """Return the encoder of all rows.
 
@@ -114,9 +115,11 @@ def refine(
     weights : ndarray, optional
         Theirs.
     scale_indicators : bool, default False
+    one_hot_limit : int, optional
         As for `TableEncoder.fit`.
     """
-    refined = [_refined(column, summary) for column, summary in zip(encoder.columns, summaries, strict=True)]
+    pairs = zip(encoder.columns, summaries, strict=True)
+    refined = [_refined(column, summary, one_hot_limit) for column, summary in pairs]
     quantities = {
         place: column
         for place, column in enumerate(refined)
@@ -135,9 +138,9 @@ def refine(
     return found
 
 
-def _refined(column: EncodedColumn, summary: ColumnSummary) -> EncodedColumn:
+def _refined(column: EncodedColumn, summary: ColumnSummary, one_hot_limit: int | None) -> EncodedColumn:
     if isinstance(column, CategoryColumn):
-        return CategoryColumn.from_counts(column.name, summary.counts, summary.n_missing)
+        return CategoryColumn.from_counts(column.name, summary.counts, summary.n_missing, one_hot_limit)
     indicator = summary.n_missing > 0
     if isinstance(column, QuantityColumn) or summary.ranges is None:
         return replace(column, indicator=indicator and summary.n_present > 0)

@@ -16,13 +16,12 @@ from sklearn.utils.validation import check_is_fitted
 from ..compat.estimators.request import make_request
 from ..compat.estimators.scikit_learn import Interval, StrOptions, validate_parameter_constraints
 from ..kernels.activations import CODES as ACTIVATION_CODES
-from ..population import Ensemble
 from ..table_model import TableModel
 from ..tables.targets import QuantityTarget
 from .metrics import ValidationMetric
-from .recipe import EMBEDDINGS, TabularRecipe, variant_of
+from .recipe import EMBEDDINGS, FEW, TabularRecipe, variant_of
 from .request import TabularData, make_data, read_columns
-from .training import Trained, set_column, train
+from .training import Trained, mean_outputs, set_column, train
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -176,6 +175,15 @@ class TabularEstimator(BaseEstimator):
     def _check_validation(self, data: TabularData) -> None:
         """Raise for validation rows by which the best epoch cannot be chosen."""
 
+    def _check_calibration(self, data: TabularData) -> None:
+        """Raise ValueError if there are no rows to calibrate on."""
+        if self.calibrate and data.validation is None:
+            raise ValueError(
+                "calibrate=True needs rows that were not trained on: give X_val and y_val, or a validation_fraction "
+                f"and at least {FEW} rows; got validation_fraction={self.validation_fraction!r} and "
+                f"{len(data.training.X)} rows"
+            )
+
     def _keep(self, data: TabularData, trained: Trained, metric: ValidationMetric) -> None:
         """Set the attributes that a fit leaves."""
         self.encoder_, self.target_ = data.encoder, data.target
@@ -200,10 +208,7 @@ class TabularEstimator(BaseEstimator):
             self.best_validation_score_ = score
 
     def _outputs_of(self, inputs: NDArray[Any]) -> NDArray[Any]:
-        """Return the outputs of the network, or the mean of those of several."""
-        if len(self.networks_) == 1:
-            return self.networks_[0].predict(inputs)
-        return Ensemble(self.networks_).predict(inputs)
+        return mean_outputs(self.networks_, inputs)
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         check_is_fitted(self)

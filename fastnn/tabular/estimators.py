@@ -11,16 +11,17 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import r2_score
 
-from ..calibration import calibrate
+from ..calibration import calibrate, quantile_shifts, with_shifts
 from ..checks import check_levels
 from ..compat.estimators.scikit_learn import Interval, StrOptions
 from ..losses import Quantile
+from ..tables.targets import QuantityTarget
 from . import recipe
 from .base import CONSTRAINTS, TabularEstimator, set_arguments
 from .metrics import OF_CLASSES, OF_QUANTITIES, Pinball, ValidationMetric
-from .recipe import FEW, TabularRecipe
+from .recipe import TabularRecipe
 from .request import TabularData
-from .training import Trained
+from .training import Trained, mean_outputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -159,12 +160,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         return replace(super()._recipe(n_rows), label_smoothing=float(self.label_smoothing))
 
     def _check_validation(self, data: TabularData) -> None:
-        if self.calibrate and data.validation is None:
-            raise ValueError(
-                "calibrate=True needs rows that were not trained on: give X_val and y_val, or a validation_fraction "
-                f"and at least {FEW} rows; got validation_fraction={self.validation_fraction!r} and "
-                f"{len(data.training.X)} rows"
-            )
+        self._check_calibration(data)
         if self.validation_metric == "auc" and data.validation is not None:
             missing = sorted(set(range(len(self.classes_))) - set(data.validation.y.tolist()))
             if missing:
@@ -241,6 +237,9 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         Levels between 0 and 1, such as [0.1, 0.5, 0.9]: one network learns these quantiles of the target by the
         quantile loss. `predict` returns a column for each, sorted in every row, so that they never cross; `score` is
         then the mean of `sklearn.metrics.d2_pinball_score`. None: the mean is learned.
+    calibrate : bool, default False
+        Shift each of the `quantiles` by the constant by which new rows lie below it as often as its level says, as far
+        as the validation rows tell, see `fastnn.calibration.quantile_shifts`.
     variant : {"td", "td_s"}, optional
         As in `TabularClassifier`; "td" clips answers to the range of the training targets.
     embedding : {"periodic", "piecewise_linear"}, optional
@@ -250,6 +249,8 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
     ----------
     networks_, encoder_, histories_, loss_curve_, evals_result_, best_validation_score_, n_iter_, n_features_in_
         As of `TabularClassifier`; of several quantities the score is that of the standardised ones.
+    shifts_ : ndarray of float64, (n_quantiles,), or None
+        What `calibrate` added to each quantile, in units of the target.
 
     Examples
     --------
@@ -268,6 +269,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         **CONSTRAINTS,
         "validation_metric": [None, StrOptions({*OF_QUANTITIES, "pinball"})],
         "quantiles": [None, "array-like"],
+        "calibrate": ["boolean"],
     }
 
     def __init__(
@@ -290,12 +292,13 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         variant: str | None = None,
         embedding: str | None = None,
         quantiles: Any = None,
+        calibrate: bool = False,
     ) -> None:
         set_arguments(self, locals())
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
+        tags.target_tags.multi_output = self.quantiles is None
         return tags
 
     def _recipe(self, n_rows: int) -> TabularRecipe:
@@ -312,6 +315,24 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
             raise ValueError(f"quantiles are chosen by validation_metric='pinball', got {given!r}")
         levels = check_levels("quantiles", self.quantiles)
         return ValidationMetric("val_loss", Pinball(levels).loss, from_fit=True, has_unit=True)
+
+    def _check_validation(self, data: TabularData) -> None:
+        if self.calibrate and self.quantiles is None:
+            raise ValueError("calibrate=True is for quantiles, got quantiles=None")
+        self._check_calibration(data)
+        rows = data.validation
+        if self.calibrate and rows is not None:  # before the training: are they enough for the outermost levels?
+            quantile_shifts(rows.y, rows.y[:, 0], self.quantiles, rows.weight)
+
+    def _keep(self, data: TabularData, trained: Trained, metric: ValidationMetric) -> None:
+        self.shifts_ = None
+        rows, target = data.validation, data.target
+        if self.calibrate and rows is not None and isinstance(target, QuantityTarget):
+            outputs = mean_outputs(trained.networks, rows.X)
+            shifts = quantile_shifts(outputs, rows.y[:, 0], target.levels, rows.weight)
+            trained = replace(trained, networks=[with_shifts(net, shifts) for net in trained.networks])
+            self.shifts_ = shifts * target.std
+        super()._keep(data, trained, metric)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R2, or the mean of the quantiles' D2; X as in `predict`."""

@@ -15,14 +15,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from ..embeddings import CategoryEmbedding, NumberEmbedding, PeriodicEmbedding, PiecewiseLinearEmbedding
 from ..initialisers import Normal
 from ..optimizers import Adam, AdamW
 from ..schedules import CosLog4, FlatCosine
-from ..tables.encoded import QuantityColumn
-from ..tables.encoder import TableEncoder
 
 __all__ = [
     "CLASSES",
@@ -30,7 +26,6 @@ __all__ = [
     "TabularRecipe",
     "fit_arguments",
     "network_arguments",
-    "quantity_inputs",
     "variant_of",
     "widths_of",
 ]
@@ -92,6 +87,11 @@ class TabularRecipe:
     pieces: frozenset[str] = frozenset()
     embedding: str = "periodic"
 
+    @property
+    def one_hot_limit(self) -> int | None:
+        """Values of a category up to which each is an input; None: however many they are."""
+        return ONE_HOT_LIMIT if "category embedding" in self.pieces else None
+
 
 CLASSES = TabularRecipe((256, 256, 256), "selu", "cross_entropy", rate=0.04, label_smoothing=0.1)
 QUANTITIES = TabularRecipe((256, 256, 256), "mish", "squared_error", rate=0.07)
@@ -111,13 +111,6 @@ FEW = 50
 def variant_of(given: str | None, precision: str | None, n_rows: int) -> str:
     """Return the variant that is given, or the default: the whole one, unless rows are few or products in bfloat16."""
     return given or ("td_s" if precision == "bfloat16" or n_rows < FEW else "td")
-
-
-def quantity_inputs(encoder: TableEncoder) -> list[int]:
-    """Return the columns of a table's inputs that hold quantities."""
-    places = np.cumsum([0, *(len(column.feature_names) for column in encoder.columns)]).tolist()
-    pairs = zip(encoder.columns, places[:-1], strict=True)
-    return [place for column, place in pairs if isinstance(column, QuantityColumn)]
 
 
 def embedding_of(recipe: TabularRecipe, quantities: Sequence[int]) -> NumberEmbedding | None:

@@ -21,7 +21,7 @@ from ..tables.columns import Column, Texts, columns_of, n_rows_of
 from ..tables.encoder import TableEncoder
 from ..tables.kinds import ColumnKind, Overrides, column_kinds
 from ..tables.targets import ClassTarget, QuantityTarget
-from .recipe import FEW, ONE_HOT_LIMIT, TabularRecipe
+from .recipe import FEW, TabularRecipe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,7 +111,8 @@ def make_data(
     if len(y) != n_rows:
         raise ValueError(f"X and y must have as many rows, got {n_rows} and {len(y)}")
     known = make_targets(estimator, given, columns, y, sample_weight, seed, recipe, has_validation=VALIDATION in pairs)
-    encoder = make_encoder(estimator, columns, known.name, known.train, known.weight_of(known.train))
+    weights = known.weight_of(known.train)
+    encoder = make_encoder(estimator, columns, known.name, known.train, weights, recipe.one_hot_limit)
     inputs = encoder.transform(columns, known.dtype)
     parts = [EncodedRows(inputs[at], known.y[at], known.weight_of(at)) for at in (known.train, known.held)]
     sets = evaluated_sets(estimator, pairs, encoder, known)
@@ -182,7 +183,7 @@ def make_targets(
     if labels is not None:
         return KnownTargets(name, _classes(name, estimator.classes_), labels, weight, train, held, dtype)
     numbers = _as_table(y)
-    target = replace(_quantities(name, numbers[train], trained), levels=_levels(estimator, numbers))
+    target = replace(_quantities(name, numbers[train], trained), levels=_levels(estimator, y))
     if "clipping" in recipe.pieces:
         target = replace(target, limits=np.array([numbers[train].min(axis=0), numbers[train].max(axis=0)]))
     return KnownTargets(name, target, _as_learned(target, numbers), weight, train, held, dtype)
@@ -204,12 +205,13 @@ def _as_table(y: NDArray[Any]) -> NDArray[np.float64]:
     return y.reshape(len(y), -1).astype(np.float64)
 
 
-def _levels(estimator: Any, y: NDArray[np.float64]) -> tuple[float, ...]:
+def _levels(estimator: Any, y: NDArray[Any]) -> tuple[float, ...]:
     """Return the levels of the quantiles that are wanted of a target; none if it is wanted itself."""
     if estimator.quantiles is None:
         return ()
-    if y.shape[1] != 1:
+    if y.ndim > 1 and y.shape[1] != 1:
         raise ValueError(f"quantiles are of one quantity, got y with {y.shape[1]} columns")
+    column_or_1d(y, warn=True)
     levels = check_levels("quantiles", estimator.quantiles)
     if len(set(levels)) < len(levels):
         raise ValueError(f"quantiles must differ, got {list(levels)}")

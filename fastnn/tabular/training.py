@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..callbacks import EarlyStopping, Metric
 from ..caller import warn_caller
-from ..embeddings import PiecewiseLinearEmbedding
 from ..errors import DivergenceError
 from ..history import History
-from ..initialisers import bins_from_data, from_data
 from ..network import Network
-from ..population import fit_many
+from ..population import Ensemble, fit_many
 from ..tables.encoder import TableEncoder
 from ..tables.targets import ClassTarget, QuantityTarget
 from .metrics import ValidationMetric, of_sets
-from .recipe import TabularRecipe, fit_arguments, network_arguments, quantity_inputs
+from .recipe import TabularRecipe, fit_arguments, network_arguments
 from .request import EncodedRows, TabularData
+from .start import fit_start, starts_from_data
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +28,7 @@ __all__ = [
     "Trained",
     "as_tuple",
     "keep_best",
+    "mean_outputs",
     "metric_of",
     "one_after_another",
     "set_column",
@@ -53,6 +53,11 @@ class Trained:
     histories: list[History]
 
 
+def mean_outputs(networks: list[Network], inputs: NDArray[Any]) -> NDArray[Any]:
+    """Return the outputs of the network, or the mean of those of several."""
+    return networks[0].predict(inputs) if len(networks) == 1 else Ensemble(networks).predict(inputs)
+
+
 def train(
     estimator: Any, data: TabularData, recipe: TabularRecipe, metric: ValidationMetric, seeds: list[int]
 ) -> Trained:
@@ -66,7 +71,7 @@ def train(
     }
     if len(seeds) == 1:
         trained = _alone(data, arguments, options, seeds[0], recipe)
-    elif "data start" in recipe.pieces or _has_bins(arguments):
+    elif starts_from_data(recipe):
         trained = _one_after_another(data, arguments, options, seeds, recipe)
     else:
         trained = _side_by_side(data, arguments | options, seeds)
@@ -82,16 +87,17 @@ def settings(
     classes = isinstance(target, ClassTarget)
     n_outputs = len(target.classes) if isinstance(target, ClassTarget) else len(target.output_names)
     sizes = (len(encoder.feature_names), *recipe.hidden, n_outputs)
-    quantities = quantity_inputs(encoder)
+    quantities, categories = encoder.quantity_places, encoder.category_counts
     arguments = {
         "sizes": sizes,
         "activation": [*[recipe.activation] * len(recipe.hidden), "softmax" if classes else "identity"],
         "loss": recipe.loss,
         "dtype": dtype if estimator.precision is None else "float32",
         "precision": estimator.precision,
-        **network_arguments(len(sizes) - 1, recipe, quantities),
+        **network_arguments(len(sizes) - 1, recipe, quantities, categories),
     }
-    return arguments, fit_arguments(sizes, recipe, quantities) | {"progress": bool(estimator.verbose)}
+    options = fit_arguments(sizes, recipe, quantities, categories) | {"progress": bool(estimator.verbose)}
+    return arguments, options
 
 
 def as_tuple(rows: EncodedRows | None) -> tuple[Any, ...] | None:
@@ -101,19 +107,11 @@ def as_tuple(rows: EncodedRows | None) -> tuple[Any, ...] | None:
     return (rows.X, rows.y) if rows.weight is None else (rows.X, rows.y, rows.weight)
 
 
-def _has_bins(arguments: dict[str, Any]) -> bool:
-    """Tell whether quantities are embedded by bins, which come from the data."""
-    return isinstance(arguments.get("embedding"), PiecewiseLinearEmbedding)
-
-
 def _alone(
     data: TabularData, arguments: dict[str, Any], options: dict[str, Any], seed: int, recipe: TabularRecipe
 ) -> Trained:
     net = Network(**arguments, seed=seed)
-    if _has_bins(arguments):
-        bins_from_data(net, data.training.X)
-    if "data start" in recipe.pieces:
-        from_data(net, data.training.X, seed)
+    fit_start(net, data.training.X, seed, recipe)
     return Trained([net], [net.fit(data.training.X, data.training.y, **options)])
 
 

@@ -1,12 +1,11 @@
-"""Probabilities that mean what they say: temperature scaling, and how far they are off.
+"""Temperature scaling of probabilities, and how far they are off.
 
 A network's classes are often right less often than their probabilities say. Dividing the logits by one temperature T,
 chosen on rows that were not trained on, corrects that and leaves every answer as it is (Guo et al. 2017)::
 
     p = softmax(z / T)        for one output p = sigmoid(z / T)
 
-T is divided out of the last layer's weights and biases, so that a calibrated model is a model like any other: it is
-saved, loaded and exported without further ado.
+T is divided out of the last layer's weights and biases.
 """
 
 from __future__ import annotations
@@ -16,16 +15,15 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from .checks import check_int
-from .network import Network
-from .table_model import TableModel
-from .tables.columns import columns_of
-from .tables.targets import ClassTarget
+from ..checks import check_int
+from ..network import Network
+from ..table_model import TableModel
+from ..tables.columns import columns_of
+from ..tables.targets import ClassTarget
+from .weights import checked_weight
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-__all__ = ["Reliability", "calibrate", "expected_calibration_error", "fit_temperature", "logits", "reliability"]
 
 LEAST, MOST = 0.05, 20.0
 """Bounds of the temperature."""
@@ -150,7 +148,7 @@ def fit_temperature(logits: Any, y: Any, sample_weight: Any = None) -> float:
     z, labels = _checked(logits, y)
     if not np.isfinite(z).all():
         raise ValueError("logits must be finite")
-    weight = None if sample_weight is None else _checked_weight(sample_weight, len(z))
+    weight = None if sample_weight is None else checked_weight(sample_weight, len(z))
     if z.shape[1] == 1:
         z = np.hstack([np.zeros_like(z), z])
     z = z - z.max(axis=1, keepdims=True)
@@ -266,15 +264,6 @@ def _calibrated_table(model: TableModel, X: Any, y: Any, sample_weight: Any) -> 
     network, temperature = calibrate(model.network, rows, labels, sample_weight)
     earlier = float(model.info.get("temperature", 1.0))
     return TableModel(network, model.encoder, target, {**model.info, "temperature": earlier * temperature}), temperature
-
-
-def _checked_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64]:
-    weight = np.asarray(sample_weight, np.float64)
-    if weight.shape != (n_rows,) or not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
-        raise ValueError(
-            f"sample_weight must hold {n_rows} finite numbers of 0 or more, not all 0; got shape {weight.shape}"
-        )
-    return weight
 
 
 def _checked(numbers: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
