@@ -14,10 +14,11 @@ from helpers import bits, classification, differences_by_layer, regression
 import fastnn
 from fastnn import reference
 from fastnn.kernels import target
+from fastnn.kernels.bfloat16 import PAIR_VECTORS
 from fastnn.kernels.bfloat16_products import pair_columns
 from fastnn.kernels.jit import COMPILED, from_python
 from fastnn.kernels.layout import INNER_BLOCK
-from fastnn.kernels.simd import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
+from fastnn.kernels.simd import TILE_ROWS, VECTOR_BYTES
 from fastnn.parameters import BLOCK_ROWS
 from fastnn.reference.rounding import round_to_bfloat16
 
@@ -99,7 +100,7 @@ def test_every_number_of_rows(n_rows):
     check_exactly([5, 7, 3], n_rows)
 
 
-WIDTH = TILE_VECTORS * LANES
+WIDTH = PAIR_VECTORS * LANES
 EDGES = sorted(
     {1, 2, 3, TILE_ROWS, TILE_ROWS + 1, LANES - 1, LANES, LANES + 1, WIDTH - 1, WIDTH, WIDTH + 1, 2 * WIDTH + 3}
 )

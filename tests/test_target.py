@@ -37,7 +37,7 @@ def test_numbas_settings_are_respected(monkeypatch):
     assert target.host_features() == dict(target.llvm.get_host_cpu_features())
 
 
-@pytest.mark.parametrize(("registers", "shape"), [(16, (6, 2)), (32, (8, 2))])
+@pytest.mark.parametrize(("registers", "shape"), [(16, (6, 2)), (32, (8, 3))])
 def test_a_tile_and_what_it_reads_fit_the_registers(registers, shape):
     rows, vectors = simd.tile_shape(registers)
     assert (rows, vectors) == shape

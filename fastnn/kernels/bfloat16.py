@@ -19,8 +19,7 @@ from .intrinsics import twin
 from .simd import (
     INT,
     INT32,
-    ONE_ROW_SHAPES,
-    PRODUCT_SHAPES,
+    TILE_ROWS,
     VECTOR_BYTES,
     Emitter,
     block,
@@ -34,6 +33,8 @@ from .target import BFLOAT16_PATH
 
 UPPER_HALF = 0xFFFF0000
 LANES = VECTOR_BYTES // 4  # float32 numbers, or pairs, in a vector
+PAIR_VECTORS = 2  # of a tile of sums: two of AMX lie side by side
+PAIR_SHAPES = [(m, v) for m in range(1, TILE_ROWS + 1) for v in range(1, PAIR_VECTORS + 1)]
 PAIR_STEP = AMX_DEPTH if BFLOAT16_PATH == "amx" else 1  # pairs of which a product's inner dimension has a multiple
 
 
@@ -147,7 +148,7 @@ def pair_forward_tile(
 ):
     """Compute C[r, v] = start[r, v] + sum over k of A[r, k] . B[k, v], one tile; each k is a pair."""
     given = (rows, vectors, c, c0, c_stride, start, s0, s_stride, a, a0, a_stride, b, b0, b_stride, inner)
-    return tile_intrinsic("pair_forward", emit_pair_forward, PRODUCT_SHAPES + ONE_ROW_SHAPES, given)
+    return tile_intrinsic("pair_forward", emit_pair_forward, PAIR_SHAPES, given)
 
 
 def pair_emitter(emitter: Emitter) -> PairEmitter:

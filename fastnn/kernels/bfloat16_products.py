@@ -14,6 +14,7 @@ from .argument_types import Floats, Int64Matrix, Scalar
 from .bfloat16 import (
     LANES,
     PAIR_STEP,
+    PAIR_VECTORS,
     bfloat16_pair,
     pair_neighbours,
     pair_two_rows,
@@ -46,7 +47,6 @@ from .layout import (
     ZEROS,
 )
 from .registry import Slot, linked_kernel
-from .simd import TILE_VECTORS
 from .tiling import multiply_tiles, pair_product_column
 
 UPDATE_ROWS = 32  # rows of W that are updated, then packed, while they are in the first- or second-level cache
@@ -107,12 +107,12 @@ def bfloat16_weighted_inputs(buffer, parameters, table, index, first, last):
     n_pairs = whole_steps((n_in + 1) // 2)
     for k in range(0, n_pairs, INNER_BLOCK):
         depth = min(INNER_BLOCK, n_pairs - k)
-        for j in range(0, columns, TILE_VECTORS * LANES):
+        for j in range(0, columns, PAIR_VECTORS * LANES):
             z = layer[OUTPUTS] + first * ld + j
             start, s0, ld_start = (buffer, z, ld) if k else (parameters, layer[BIASES] + j, 0)
             pair_product_column(
                 buffer, z, ld, start, s0, ld_start, buffer, rows + k, ld_pairs,
-                buffer, layer[PAIRS] + k * ld + j, ld, last - first, min(TILE_VECTORS, (columns - j) // LANES), depth,
+                buffer, layer[PAIRS] + k * ld + j, ld, last - first, min(PAIR_VECTORS, (columns - j) // LANES), depth,
             )  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def bfloat16_delta_below(buffer, scratch, table, index, first, last):
     n_out, ld, ld_below, ld_pairs = layer[N_OUT], layer[LD], layer[LD_IN], layer[LD_ROW_PAIRS]
     rows = layer[ROW_PAIRS] + first * ld_pairs
     pair_columns(buffer, rows, ld_pairs, buffer, layer[DELTAS] + first * ld, ld, last - first, n_out)
-    width = TILE_VECTORS * LANES
+    width = PAIR_VECTORS * LANES
     n_pairs = whole_steps((n_out + 1) // 2)
     scratch[:width] = 0
     for k in range(0, below[COLUMNS], width):
@@ -233,7 +233,7 @@ def bfloat16_weight_gradient(out, buffer, scratch, table, index, rate, first, la
     """
     layer = table[index]
     columns, ld, ld_pairs = layer[COLUMNS], layer[LD], layer[LD_EXAMPLE_PAIRS]
-    width = TILE_VECTORS * LANES
+    width = PAIR_VECTORS * LANES
     depth = whole_steps((n_rows + 1) // 2)
     products = width
     scratch[:width] = 0

@@ -69,7 +69,7 @@ N_FIELDS = 41  # follow: columns of embedded numbers; column, first vector and t
 DROP_UNIT = 1 << 24
 
 ZEROS = 64  # numbers at the start of a thread's scratch that are kept 0
-GROUP_TILES = 16  # tiles of the weights' rows that share packed activations
+GROUP_TILES = 32  # tiles of the weights' rows that share packed activations
 INNER_BLOCK = 256  # rows of a panel, along the inner dimension, that stay in the first-level cache
 
 

@@ -26,11 +26,12 @@ VOID = ir.VoidType()
 
 def tile_shape(registers: int) -> tuple[int, int]:
     """Return the rows and vectors of a product tile: the most that stay in registers."""
-    return (8, 2) if registers >= 32 else (6, 2)
+    return (8, 3) if registers >= 32 else (6, 2)
 
 
 TILE_ROWS, TILE_VECTORS = tile_shape(TARGET.registers)
 PANEL = 8  # numbers of a packed row of A^T: no tile has more rows
+PREFETCHED_ROWS = 12  # of B ahead of a tile of full width: two hyperthreads' panels overflow the first-level cache
 VECTOR_BYTES = TARGET.vector_bytes
 CACHE_LINE = 64
 
@@ -82,13 +83,20 @@ class Emitter:
         for v, value in enumerate(values):
             self.store(value, self.at(pointer, v * self.lanes))
 
-    def prefetch_row(self, pointer: ir.Value, vectors: int) -> None:
-        """Prefetch the cache lines of that many vectors, to be written soon."""
+    def prefetch_row(self, pointer: ir.Value, vectors: int, *, to_write: bool = False) -> None:
+        """Prefetch the cache lines of that many vectors, to be read or written soon."""
         for v in range(0, vectors, max(1, CACHE_LINE // VECTOR_BYTES)):
             byte = self.builder.bitcast(self.at(pointer, v * self.lanes), ir.IntType(8).as_pointer())
             kind = ir.FunctionType(VOID, [byte.type, INT32, INT32, INT32])
             function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
-            self.builder.call(function, [byte, INT32(1), INT32(3), INT32(1)])
+            self.builder.call(function, [byte, INT32(int(to_write)), INT32(3), INT32(1)])
+
+    def load_panel_row(self, panel: ir.Value, stride: ir.Value, k: ir.Value, vectors: int) -> list[ir.Value]:
+        """Load row k of a panel; prefetch a later one if the panel is as wide as tiles get."""
+        if vectors == TILE_VECTORS:
+            ahead = self.builder.add(k, INT(PREFETCHED_ROWS))
+            self.prefetch_row(self.at(panel, self.builder.mul(ahead, stride)), vectors)
+        return self.load_row(self.at(panel, self.builder.mul(k, stride)), vectors)
 
     def outer(self, a: list[ir.Value], b: list[ir.Value], sums: list[ir.Value]) -> list[ir.Value]:
         """Return sums + a b^T, row by row."""
@@ -138,7 +146,7 @@ def emit_forward(emitter: Emitter, args: list[ir.Value], rows: int, vectors: int
     row_starts = [emitter.at(a, builder.mul(a_stride, INT(i))) for i in range(rows)]
 
     def body(k, sums):
-        b_values = emitter.load_row(emitter.at(b, builder.mul(k, b_stride)), vectors)
+        b_values = emitter.load_panel_row(b, b_stride, k, vectors)
         a_values = [emitter.broadcast(builder.load(emitter.at(row, k))) for row in row_starts]
         return emitter.outer(a_values, b_values, sums)
 
@@ -162,10 +170,10 @@ def emit_gradient(emitter: Emitter, args: list[ir.Value], rows: int, vectors: in
         c_tile = emitter.at(c, builder.mul(t, builder.mul(c_stride, INT(rows))))
 
         for i in range(rows):
-            emitter.prefetch_row(emitter.row(c_tile, c_stride, i), vectors)
+            emitter.prefetch_row(emitter.row(c_tile, c_stride, i), vectors, to_write=True)
 
         def body(k, sums):
-            b_values = emitter.load_row(emitter.at(b, builder.mul(k, b_stride)), vectors)
+            b_values = emitter.load_panel_row(b, b_stride, k, vectors)
             a_row = emitter.at(a_tile, builder.mul(k, a_stride))
             a_values = [emitter.broadcast(builder.load(emitter.at(a_row, i))) for i in range(rows)]
             return emitter.outer(a_values, b_values, sums)

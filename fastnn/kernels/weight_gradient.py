@@ -21,7 +21,7 @@ from .layout import (
     contiguous_runs,
 )
 from .pack import MIN_PACKED_ROWS, pack_narrow, pack_panel
-from .simd import PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, gradient_tiles
+from .simd import CACHE_LINE, PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, gradient_tiles
 from .tiling import ROW_GROUP, gradient_column, next_tile_rows
 
 
@@ -64,11 +64,11 @@ def owned_rows(table, index, thread, team_size):
 
 @kernel
 def owned_columns(layer, itemsize, thread, team_size):
-    """Return the range of columns of W, whole tiles, that a thread owns in a layer that is split by columns."""
-    width = TILE_VECTORS * VECTOR_BYTES // itemsize
-    tiles = (layer[COLUMNS] + width - 1) // width
-    right = partition_start(tiles, thread + 1, team_size) * width
-    return partition_start(tiles, thread, team_size) * width, min(right, layer[COLUMNS])
+    """Return the range of columns of W, whole cache lines, that a thread owns in a layer that is split by columns."""
+    width = max(VECTOR_BYTES, CACHE_LINE) // itemsize
+    lines = (layer[COLUMNS] + width - 1) // width
+    right = partition_start(lines, thread + 1, team_size) * width
+    return partition_start(lines, thread, team_size) * width, min(right, layer[COLUMNS])
 
 
 @kernel
