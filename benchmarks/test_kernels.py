@@ -10,28 +10,31 @@ from numba import njit
 
 from fastnn import Network, reference
 from fastnn.kernels import backward, forward, layout, weight_gradient
+from fastnn.kernels.kernel_table import build_kernel_table
+from fastnn.kernels.tiling import gradient_column, product_column
 from fastnn.parameters import make_workspace
 
 SHAPES = [(10, 784, 16), (32, 64, 64), (128, 784, 128), (128, 512, 512), (256, 1024, 1024)]
 
 
 @njit(nogil=True)
-def run_forward(buffer, parameters, layer, rows):
+def run_forward(buffer, parameters, layer, rows, kernel_table):
     """Compute the weighted inputs of one layer."""
-    forward.weighted_inputs(buffer, parameters, layer, 0, rows, 0, layer[layout.COLUMNS])
+    forward.weighted_inputs(buffer, parameters, layer, 0, rows, 0, layer[layout.COLUMNS], kernel_table)
 
 
 @njit(nogil=True)
-def run_backward(buffer, scratch, parameters, layer, below, rows):
+def run_backward(buffer, scratch, parameters, layer, below, rows, kernel_table):
     """Compute the deltas of the layer below."""
-    backward.delta_below(buffer, scratch, parameters, layer, below, 0, rows, 0, below[layout.COLUMNS])
+    deltas, columns = below[layout.DELTAS], below[layout.COLUMNS]
+    backward.delta_below(buffer, scratch, parameters, layer, deltas, -1, 0, rows, 0, columns, kernel_table)
 
 
 @njit(nogil=True)
-def run_weight_gradient(out, buffer, scratch, layer, rate, rows):
+def run_weight_gradient(out, buffer, scratch, layer, rate, rows, kernel_table):
     """Compute the gradient by weights and take a step down it."""
     weight_gradient.subtract_weight_gradient(
-        out, buffer, scratch, layer, rate, 0, layer[layout.N_IN], 0, layer[layout.COLUMNS], rows
+        out, buffer, scratch, layer, rate, 0, layer[layout.N_IN], 0, layer[layout.COLUMNS], rows, kernel_table
     )
 
 
@@ -42,6 +45,7 @@ class Products:
         self.rows = rows
         net = Network([1, n_in, n_out], activation="identity", seed=0)
         self.parameters = net.engine.buffer
+        self.kernel_table = build_kernel_table("float32", frozenset({product_column, gradient_column}))
         memory = net.engine.memory(rows)
         work = make_workspace(memory, "float32")
         self.buffer, self.scratch = work.buffer, work.scratch
@@ -76,7 +80,7 @@ def measure(benchmark: Callable, products: Products, call: Callable[[], None]) -
 
 def test_forward(benchmark, products):
     def call():
-        run_forward(products.buffer, products.parameters, products.layer, products.rows)
+        run_forward(products.buffer, products.parameters, products.layer, products.rows, products.kernel_table)
 
     call()
     np.testing.assert_allclose(products.z, products.a @ products.weights.T, rtol=1e-3, atol=1e-3)
@@ -86,7 +90,8 @@ def test_forward(benchmark, products):
 def test_weight_gradient(benchmark, products):
     out = np.zeros_like(products.parameters)
     minus_one, zero = np.float32(-1), np.float32(0)
-    run_weight_gradient(out, products.buffer, products.scratch, products.layer, minus_one, products.rows)
+    operands = (out, products.buffer, products.scratch, products.layer)
+    run_weight_gradient(*operands, minus_one, products.rows, products.kernel_table)
     start, ld = int(products.layer[layout.WEIGHTS]), int(products.layer[layout.LD])
     n_out, n_in = products.weights.shape
     found = out[start : start + n_in * ld].reshape(n_in, ld)[:, :n_out].T
@@ -95,7 +100,7 @@ def test_weight_gradient(benchmark, products):
     measure(
         benchmark,
         products,
-        lambda: run_weight_gradient(out, products.buffer, products.scratch, products.layer, zero, products.rows),
+        lambda: run_weight_gradient(*operands, zero, products.rows, products.kernel_table),
     )
 
 
@@ -105,7 +110,8 @@ def test_deltas_below(benchmark, products):
     derivatives = products.buffer[start : start + products.rows * ld].reshape(products.rows, ld)
 
     def call():
-        run_backward(products.buffer, products.scratch, products.parameters, products.layer, below, products.rows)
+        operands = (products.buffer, products.scratch, products.parameters, products.layer, below)
+        run_backward(*operands, products.rows, products.kernel_table)
 
     derivatives[:] = 1
     call()

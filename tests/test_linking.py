@@ -282,6 +282,8 @@ FULL = Way("adam", "l2", 0.5, 0.5, PERTURBATIONS[-1], False, 2, "dense", True, T
 NEVER_CALLED = {
     "sparse_gradient_pass": "sparse rows that are only evaluated",
     "train_steps": "one thread",
+    "gradient_column": "sparse rows below layers that multiply in bfloat16",
+    "product_column": "likewise, and nothing dense to evaluate",
     "forward_examples": "a layer split by columns, and nothing to evaluate",
 }
 

@@ -68,6 +68,7 @@ def phases_of(net: Network, batch: int) -> list[Phase]:
     for index, row in enumerate(table):
         products = batch * int(row[layout.N_IN] * row[layout.N_OUT])
         arguments: tuple[Any, ...] = (buffer, parameters, row, 0, batch, 0, int(row[layout.COLUMNS]))
+        arguments += (network.kernel_table,)
         phases.append(Phase(f"forward {index}", forward.weighted_inputs, arguments, products))
         if index + 1 < len(table):
             arguments = (buffer, parameters, row, 0, batch, network.kernel_table)
@@ -85,7 +86,7 @@ def phases_of(net: Network, batch: int) -> list[Phase]:
     for index, row in enumerate(table):
         n_in, columns = int(row[layout.N_IN]), int(row[layout.COLUMNS])
         products = batch * n_in * int(row[layout.N_OUT])
-        arguments = (parameters, buffer, scratch, row, rate, 0, n_in, 0, columns, batch)
+        arguments = (parameters, buffer, scratch, row, rate, 0, n_in, 0, columns, batch, network.kernel_table)
         phases.append(Phase(f"weights {index}", weight_gradient.subtract_weight_gradient, arguments, products))
         arguments = (parameters, buffer, scratch, row, rate, 0, columns, batch)
         phases.append(Phase(f"biases {index}", weight_gradient.subtract_bias_gradient, arguments, 0))

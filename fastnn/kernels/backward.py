@@ -9,13 +9,13 @@ from .layout import ALPHA_DELTAS, COLUMNS, DELTAS, INNER_BLOCK, LD, LD_IN, N_OUT
 from .pack import pack_transposed
 from .registry import Slot, call, linked_kernel
 from .simd import TILE_VECTORS, VECTOR_BYTES
-from .tiling import multiply_tiles, product_column
+from .tiling import multiply_tiles, next_tile_size, product_column
 
 ALL_COLUMNS = 1 << 62  # more than any layer has
 
 
 @kernel
-def delta_below(buffer, scratch, parameters, layer, deltas, alpha_deltas, first, last, left, right):
+def delta_below(buffer, scratch, parameters, layer, deltas, alpha_deltas, first, last, left, right, kernel_table):
     """Compute buffer[deltas:]: rows first..last, columns left..right of (delta W^T) * f'(z), from f'(z).
 
     delta: that of `layer`. buffer[alpha_deltas:] likewise, from the derivative by alpha; -1: there is none.
@@ -27,13 +27,15 @@ def delta_below(buffer, scratch, parameters, layer, deltas, alpha_deltas, first,
     width = TILE_VECTORS * lanes
     sums = ZEROS + INNER_BLOCK * width
     scratch[:width] = 0
-    for k in range(left, right, width):
-        vectors = min(width, right - k) // lanes
+    k = left
+    while k < right:
+        vectors = next_tile_size((right - k) // lanes, TILE_VECTORS)
         for j in range(0, n_out, INNER_BLOCK):
             depth = min(INNER_BLOCK, n_out - j)
             pack_transposed(scratch, ZEROS, parameters, layer[WEIGHTS] + k * ld + j, ld, vectors, depth)
             start, ld_start = (sums, width) if j else (0, 0)
-            product_column(
+            call(
+                kernel_table, product_column,
                 scratch, sums, width, scratch, start, ld_start, buffer, layer[DELTAS] + first * ld + j, ld,
                 scratch, ZEROS, width, last - first, vectors, depth,
             )  # fmt: skip
@@ -41,6 +43,7 @@ def delta_below(buffer, scratch, parameters, layer, deltas, alpha_deltas, first,
         multiply_tiles(buffer, deltas + place, ld_below, scratch, sums, width, last - first, vectors * lanes)
         if alpha_deltas >= 0:
             multiply_tiles(buffer, alpha_deltas + place, ld_below, scratch, sums, width, last - first, vectors * lanes)
+        k += vectors * lanes
 
 
 @linked_kernel(Slot.BACKWARD, (Floats, Floats, Floats, Int64Matrix, int, int, int, int, int, int, KernelTable))
@@ -56,5 +59,5 @@ def backward(buffer, scratch, parameters, table, highest, lowest, first, last, l
             below = table[index - 1]
             delta_below(
                 buffer, scratch, parameters, table[index], below[DELTAS], below[ALPHA_DELTAS], first, last,
-                left, min(right, below[COLUMNS]),
+                left, min(right, below[COLUMNS]), kernel_table,
             )  # fmt: skip

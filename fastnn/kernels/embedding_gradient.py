@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .argument_types import Floats, Int64Matrix
+from .argument_types import Floats, Int64Matrix, KernelTable
 from .backward import delta_below
 from .embedding import TURN, compute_pieces, compute_waves, place_of_code
 from .jit import kernel
@@ -35,8 +35,8 @@ from .simd import VECTOR_BYTES
 from .weight_gradient import partition_start
 
 
-@linked_kernel(Slot.EMBEDDING_DELTAS, (Floats, Floats, Floats, Int64Matrix, int, int))
-def embedding_deltas(buffer, scratch, parameters, table, first, last):
+@linked_kernel(Slot.EMBEDDING_DELTAS, (Floats, Floats, Floats, Int64Matrix, int, int, KernelTable))
+def embedding_deltas(buffer, scratch, parameters, table, first, last, kernel_table):
     """Compute buffer[EMBEDDING_DELTAS]: rows first..last of the deltas of what the embeddings give, s (delta W^T)."""
     layer = table[0]
     n_in, ld = layer[N_IN], layer[LD_IN]
@@ -51,7 +51,7 @@ def embedding_deltas(buffer, scratch, parameters, table, first, last):
         for k in range(left, right):
             scale = parameters[layer[INPUT_SCALES] + k] if layer[INPUT_SCALES] >= 0 else one
             row[k] = scale if k < n_in else zero
-    delta_below(buffer, scratch, parameters, layer, layer[EMBEDDING_DELTAS], -1, first, last, left, right)
+    delta_below(buffer, scratch, parameters, layer, layer[EMBEDDING_DELTAS], -1, first, last, left, right, kernel_table)
 
 
 @kernel

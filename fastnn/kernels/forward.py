@@ -29,12 +29,12 @@ from .layout import (
 )
 from .registry import call
 from .simd import ONE_ROW_VECTORS, TILE_VECTORS, VECTOR_BYTES
-from .tiling import product_column
+from .tiling import next_tile_size, product_column
 from .user_functions import apply_activation
 
 
 @kernel
-def weighted_inputs(buffer, parameters, layer, first, last, left, right):
+def weighted_inputs(buffer, parameters, layer, first, last, left, right, kernel_table):
     """Compute buffer[OUTPUTS]: rows first..last, columns left..right of z = a W + b; a: buffer[INPUTS].
 
     The inner dimension is cut into blocks, each of which continues from z: every sum is one chain in the order of the
@@ -42,19 +42,22 @@ def weighted_inputs(buffer, parameters, layer, first, last, left, right):
     """
     n_in, ld, ld_in = layer[N_IN], layer[LD], layer[LD_IN]
     lanes = VECTOR_BYTES // buffer.itemsize
-    width = (TILE_VECTORS if last - first > 1 else ONE_ROW_VECTORS) * lanes
+    most = TILE_VECTORS if last - first > 1 else ONE_ROW_VECTORS
     for k in range(0, n_in, INNER_BLOCK):
         depth = min(INNER_BLOCK, n_in - k)
         a = layer[INPUTS] + first * ld_in + k
-        for j in range(left, right, width):
-            vectors = min(width, right - j) // lanes
+        j = left
+        while j < right:
+            vectors = next_tile_size((right - j) // lanes, most)
             z = layer[OUTPUTS] + first * ld + j
             start, s0, ld_start = (buffer, z, ld) if k else (parameters, layer[BIASES] + j, 0)
             b = layer[WEIGHTS] + k * ld + j
-            product_column(
+            call(
+                kernel_table, product_column,
                 buffer, z, ld, start, s0, ld_start, buffer, a, ld_in,
                 parameters, b, ld, last - first, vectors, depth,
             )  # fmt: skip
+            j += vectors * lanes
 
 
 @kernel
@@ -151,7 +154,7 @@ def forward_layer(buffer, parameters, table, index, first, last, left, right, ke
     if table[index, PAIRS] >= 0:
         call(kernel_table, bfloat16_weighted_inputs, buffer, parameters, table, index, first, last)
     else:
-        weighted_inputs(buffer, parameters, table[index], first, last, left, right)
+        weighted_inputs(buffer, parameters, table[index], first, last, left, right, kernel_table)
     if index + 1 < len(table):
         if right - left == table[index, COLUMNS]:
             activate_hidden(buffer, parameters, table[index], first, last, kernel_table)

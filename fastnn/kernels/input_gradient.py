@@ -117,7 +117,9 @@ def input_gradient_rows(
             kernel_table,
         )  # fmt: skip
         fill_input_factors(buffer, network.parameters, bottom, below, examples.scale, row, end)
-        delta_below(buffer, scratch, network.parameters, bottom, below[DELTAS], -1, row, end, 0, below[COLUMNS])
+        delta_below(
+            buffer, scratch, network.parameters, bottom, below[DELTAS], -1, row, end, 0, below[COLUMNS], kernel_table
+        )
         for r in range(n_rows):
             gradient = buffer[below[DELTAS] + (row + r) * ld_in : below[DELTAS] + (row + r) * ld_in + n_in]
             for k in range(n_in):

@@ -37,6 +37,7 @@ from .predict import forward_rows, predict_rows
 from .registry import LINKED_KERNELS, PROTOTYPES, USER_FUNCTIONS, Signature, Slot, argument_types
 from .sparse import sparse_forward, sparse_gradient_pass
 from .stochastic_regularization import drop_hidden, perturb_examples
+from .tiling import gradient_column, product_column
 from .train_loop import forward_examples, train_steps
 from .update_passes import (
     clipped_update_pass,
@@ -52,8 +53,8 @@ from .user_functions import USER_FUNCTION_BASE, user_activation, user_loss
 
 Kernels = frozenset[Any]
 
-EVALUATION: Kernels = frozenset({activate, output_deltas, forward_examples})
-TRAINING: Kernels = EVALUATION | {backward, weight_gradient_pass, train_steps}
+EVALUATION: Kernels = frozenset({activate, output_deltas, forward_examples, product_column})
+TRAINING: Kernels = EVALUATION | {backward, weight_gradient_pass, train_steps, gradient_column}
 UPDATE: Kernels = frozenset({update_pass, optimizer_step})
 BFLOAT16: Kernels = frozenset(
     {
@@ -65,9 +66,9 @@ BFLOAT16: Kernels = frozenset(
         pack_weights_pass,
     }
 )
-PREDICTION: Kernels = frozenset({activate, forward_rows})
+PREDICTION: Kernels = frozenset({activate, forward_rows, product_column})
 
-COSTLY = (weight_gradient_pass, update_pass, forward_examples, train_steps, optimizer_step, output_deltas, backward)
+COSTLY = (gradient_column, product_column, update_pass, train_steps, optimizer_step, output_deltas)
 """The kernels that take longest to compile, the longest first: two processes share the work best if these begin."""
 
 NOT_COMPILED = 1
@@ -129,6 +130,8 @@ def required_for_training(
         kernels |= {forward_stage}
     if table[-1, PAIRS] >= 0:
         kernels |= BFLOAT16
+    if table[:, PAIRS].min() >= 0:
+        kernels -= {product_column, gradient_column}
     if update_rule.clip_norm > 0:
         kernels |= {clipped_update_pass} | ({row_norms_pass} if by_columns else set())
     if update_rule.max_norm > 0:

@@ -13,9 +13,8 @@ MIN_PACKED_ROWS = 64  # rows of a block below which the copy costs more than it 
 
 
 @kernel
-def pack_panel(out, start_out, source, start, stride, n_rows):
-    """Copy out[start_out:]: (n_rows, TILE_VECTORS vectors), the rows of `source` that begin at start + r * stride."""
-    width = TILE_VECTORS * VECTOR_BYTES // out.itemsize
+def pack_panel(out, start_out, source, start, stride, n_rows, width):
+    """Copy out[start_out:]: (n_rows, width), the rows of `source` that begin at start + r * stride."""
     for r in range(n_rows):
         dst = out[start_out + r * width : start_out + (r + 1) * width]
         row = source[start + r * stride : start + r * stride + width]

@@ -68,6 +68,8 @@ class Slot(IntEnum):
     EMBEDDING_GRADIENT_PASS = auto()
     EMBED_CATEGORIES = auto()
     CATEGORY_GRADIENT_PASS = auto()
+    PRODUCT_COLUMN = auto()
+    GRADIENT_COLUMN = auto()
 
 
 Signature = tuple[Any, ...]

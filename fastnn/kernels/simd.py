@@ -373,6 +373,15 @@ def gradient_tiles(
     return tile_intrinsic("gradient", emit_gradient, PRODUCT_SHAPES, given)
 
 
+@twin(partial(gradient_tiles_of, _add_product))
+def gradient_row(
+    typingctx, rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step, b, b0, b_stride, inner, rate
+):
+    """Compute C as gradient_tiles, of tiles of one row, which are compiled soon."""
+    given = (rows, vectors, tiles, c, c0, c_stride, a, a0, a_stride, a_step, b, b0, b_stride, inner, rate)
+    return tile_intrinsic("gradient", emit_gradient, [(1, v) for v in range(1, TILE_VECTORS + 1)], given)
+
+
 @twin(_transpose_square)
 def transpose_square(typingctx, c, c0, c_stride, a, a0, a_stride):
     """Compute C[i, k] = A[k, i] for a square of as many rows as a vector has lanes."""

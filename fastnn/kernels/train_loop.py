@@ -192,7 +192,7 @@ def train_batch(
         if embedded and first < last and weight > 0:
             call(
                 network.kernel_table, embedding_deltas,
-                work.buffer, scratch, network.parameters, network.table, first, last,
+                work.buffer, scratch, network.parameters, network.table, first, last, network.kernel_table,
             )  # fmt: skip
         barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
         if thread == 0:

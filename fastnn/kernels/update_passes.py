@@ -72,7 +72,9 @@ def weight_gradient_pass(network, work, rate, n_rows, thread, team_size, lowest,
                 out, work.buffer, scratch, table, index, factor, first, last, n_rows, fused_update,
             )  # fmt: skip
         else:
-            subtract_weight_gradient(out, work.buffer, scratch, layer, factor, first, last, left, right, n_rows)
+            subtract_weight_gradient(
+                out, work.buffer, scratch, layer, factor, first, last, left, right, n_rows, network.kernel_table
+            )
         if first == 0:
             subtract_bias_gradient(out, work.buffer, scratch, layer, factor, left, right, n_rows)
 

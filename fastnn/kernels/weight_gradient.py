@@ -21,8 +21,9 @@ from .layout import (
     contiguous_runs,
 )
 from .pack import MIN_PACKED_ROWS, pack_narrow, pack_panel
-from .simd import CACHE_LINE, PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, gradient_tiles
-from .tiling import ROW_GROUP, gradient_column, next_tile_rows
+from .registry import call
+from .simd import CACHE_LINE, PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, gradient_row
+from .tiling import ROW_GROUP, gradient_column, next_tile_size
 
 
 @kernel
@@ -83,7 +84,7 @@ def owned_part(table, index, itemsize, thread, team_size):
 
 
 @kernel
-def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, left, right, n_rows):
+def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, left, right, n_rows, kernel_table):
     """Update out[WEIGHTS]: rows first..last, columns left..right of W, less rate * a^T delta, summed in order.
 
     scratch: panels of a group of A^T, and a panel of deltas, if the block is large enough to pack.
@@ -99,22 +100,26 @@ def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, lef
             k, panel = group, 0
             while k < end:
                 pack_narrow(scratch, panel, buffer, layer[GRADIENT_INPUTS] + k, ld_in, n_rows)
-                k += next_tile_rows(end - k, TILE_ROWS)
+                k += next_tile_size(end - k, TILE_ROWS)
                 panel += PANEL * n_rows
-        for j in range(left, right, width):
-            vectors = min(width, right - j) // lanes
-            w, delta = layer[WEIGHTS] + group * ld + j, layer[DELTAS] + j
-            if packing and vectors == TILE_VECTORS:
-                pack_panel(scratch, deltas, buffer, delta, ld, n_rows)
-                gradient_column(
-                    out, w, ld, scratch, 0, PANEL, PANEL * n_rows, scratch, deltas, width,
+        j = left
+        while j < right:
+            vectors = next_tile_size((right - j) // lanes, TILE_VECTORS)
+            w, delta, here = layer[WEIGHTS] + group * ld + j, layer[DELTAS] + j, vectors * lanes
+            if packing:
+                pack_panel(scratch, deltas, buffer, delta, ld, n_rows, here)
+                call(
+                    kernel_table, gradient_column,
+                    out, w, ld, scratch, 0, PANEL, PANEL * n_rows, scratch, deltas, here,
                     end - group, n_rows, vectors, rate,
                 )  # fmt: skip
             else:
-                gradient_column(
+                call(
+                    kernel_table, gradient_column,
                     out, w, ld, buffer, layer[GRADIENT_INPUTS] + group, ld_in, 0, buffer, delta, ld,
                     end - group, n_rows, vectors, rate,
                 )  # fmt: skip
+            j += here
 
 
 @kernel
@@ -131,7 +136,7 @@ def subtract_bias_gradient(out, buffer, scratch, layer, rate, left, right, n_row
         vectors = min(width, right - j) // lanes
         for part in range(2 if layer[ALPHAS] >= 0 else 1):
             place, deltas = (layer[ALPHAS], layer[ALPHA_DELTAS]) if part else (layer[BIASES], layer[DELTAS])
-            gradient_tiles(1, vectors, 1, out, place + j, ld, scratch, 0, 0, 0, buffer, deltas + j, ld, n_rows, rate)
+            gradient_row(1, vectors, 1, out, place + j, ld, scratch, 0, 0, 0, buffer, deltas + j, ld, n_rows, rate)
 
 
 @kernel
