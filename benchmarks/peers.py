@@ -78,11 +78,14 @@ def main() -> None:
     parser.add_argument("--busy", type=int, default=0, metavar="N", help="measure beside N busy processes")
     parser.add_argument("--json", type=Path, help="write the results here")
     arguments = parser.parse_args()
+    peers = arguments.peers.split(",")
+    if not {"fastnn", "NumPy"} <= set(peers) <= set(PEERS):
+        parser.error(f"--peers must name fastnn and NumPy, and others of {', '.join(PEERS)}; got {arguments.peers}")
     results = []
     for number in map(int, arguments.cases.split(",")):
         before = measure_limits()
         with busy_processes(arguments.busy):
-            result = measure(CASES[number], arguments.peers.split(","), arguments.rounds, arguments.seconds)
+            result = measure(CASES[number], peers, arguments.rounds, arguments.seconds)
         after = measure_limits()
         result["limits"] = {name: max(value, after[name]) for name, value in before.items()}
         result["gflops"] = result["entries"]["fastnn"]["median"] * result["flops"] * 1e-9
