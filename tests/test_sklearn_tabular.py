@@ -557,7 +557,7 @@ class TestWholeVariant:
         assert (fastnn.load_model(tmp_path / "model.safetensors").predict(FRAME) == one.predict(FRAME)).all()
 
     def test_the_simple_variant_may_have_periodic_embeddings(self):
-        net = TabularRegressor(**SMALL, embedding="periodic").fit(FRAME, COST).networks_[0]
+        net = TabularRegressor(**SMALL, variant="td_s", embedding="periodic").fit(FRAME, COST).networks_[0]
         assert net.embedding == fastnn.PeriodicEmbedding((0,))
         assert not net.learned_activation
 
