@@ -56,6 +56,23 @@ def test_networks_in_bfloat16_are_among_them():
     assert bits(found.networks[0], found.histories[0]) != bits(*alone(config | {"precision": None}))
 
 
+@pytest.mark.parametrize("halving", [None, 2])
+def test_a_start_is_fitted_to_the_data_once(halving):
+    found = fastnn.fit_many(
+        CONFIGS[:2], X, Y, validation_data=HELD, halving=halving, start=fastnn.initialisers.from_data, **SHARED
+    )
+    best = found.ranking[0]
+    options = {**SHARED, **CONFIGS[best]}
+    net = fastnn.Network(**{name: options.pop(name) for name in OF_NETWORK if name in options})
+    fastnn.initialisers.from_data(net, X)
+    assert bits(found.best, found.histories[best]) == bits(net, net.fit(X, Y, validation_data=HELD, **options))
+
+
+def test_a_start_that_is_no_function_is_refused():
+    with pytest.raises(TypeError, match=r"configs\[0\]: start must be a function .* got 'data'"):
+        fastnn.fit_many(CONFIGS[:1], X, Y, start="data", **SHARED)
+
+
 def test_halving_stops_the_worse_half_and_changes_no_bit_of_the_rest():
     found = fastnn.fit_many(CONFIGS, X, Y, validation_data=HELD, halving=2, **SHARED)
     reasons = [history.stop_reason for history in found.histories]

@@ -200,7 +200,7 @@ def build(task: Task, arguments: argparse.Namespace) -> tuple[Network, Settings]
         **more,
     )
     if recipe.tabular is not None:
-        fit_start(net, task.X, arguments.seed, recipe.tabular)
+        fit_start(net, task.X, recipe.tabular)
     if task.table is None:
         net.class_names = task.class_names
     of_recipe = loss == recipe.loss and arguments.activation in (None, (recipe.activation,))

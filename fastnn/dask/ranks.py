@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import distributed
 import numpy as np
 
+from ..errors import DivergenceError
 from ..history import History
 from ..network import Network
 from ..tables.encoder import TableEncoder, describe_problem
 from ..tabular.recipe import TabularRecipe
 from ..tabular.request import EncodedRows, read_columns
 from ..tabular.start import fit_start
-from ..tabular.training import Trained, as_tuple, mean_outputs, one_after_another
+from ..tabular.training import Trained, as_tuple, mean_outputs
 from ..training import partitioned
 from ..training.partitioned import GatheredMetric, PartitionedGroup
 from ..training.ring import Address, Ring, listen
@@ -159,7 +160,7 @@ def _train(ring: Ring, job: Job, share: Share, parts: Sequence[Part]) -> RankRes
     def alone(seed: int) -> Trained:
         net = Network(**job.arguments, seed=seed)
         if group.rank == 0:
-            fit_start(net, X, seed, job.recipe)
+            fit_start(net, X, job.recipe)
         gathered = [GatheredMetric(*job.gathered, held, share.y_held, share.weight_held)] if job.gathered else []
         callbacks = [*copy.deepcopy(share.before), *gathered, *copy.deepcopy(share.after)]
         history = partitioned.fit(
@@ -169,11 +170,11 @@ def _train(ring: Ring, job: Job, share: Share, parts: Sequence[Part]) -> RankRes
         return Trained([net], [history])
 
     if group.rank > 0:
-        trained, n_diverged = one_after_another(alone, job.seeds)
+        trained, n_diverged = _one_after_another(alone, job.seeds)
     else:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            trained, n_diverged = one_after_another(alone, job.seeds)
+            trained, n_diverged = _one_after_another(alone, job.seeds)
         warned += [(str(warning.message), warning.category) for warning in caught]
     outputs = None
     if len(held):
@@ -181,6 +182,24 @@ def _train(ring: Ring, job: Job, share: Share, parts: Sequence[Part]) -> RankRes
     if group.rank > 0:
         return RankResult([], [], 0, outputs, warned)
     return RankResult(trained.networks, trained.histories, n_diverged, outputs, warned)
+
+
+def _one_after_another(alone: Callable[[int], Trained], seeds: list[int]) -> tuple[Trained, int]:
+    """Call `alone` for each seed; return what was trained, and how many diverged, unless all did."""
+    trained, error, n_diverged = Trained([], []), None, 0
+    for seed in seeds:
+        try:
+            found = alone(seed)
+        except DivergenceError as diverged:
+            error, n_diverged = diverged, n_diverged + 1
+            continue
+        trained.networks.extend(found.networks)
+        trained.histories.extend(found.histories)
+        if found.histories[0].stop_reason == "interrupted":
+            break
+    if not trained.networks and error is not None:
+        raise error
+    return trained, n_diverged
 
 
 def _encode(

@@ -87,7 +87,8 @@ def fit_many(
     Parameters
     ----------
     configs : sequence of dict
-        For each network its arguments of `Network` and of `Network.fit`.
+        For each network its arguments of `Network` and of `Network.fit`, and `start`: a function that is called with
+        the network and X before the training, such as `fastnn.initialisers.from_data`.
     X, y : array_like
         As in `Network.fit`; one copy serves all.
     monitor : str, optional

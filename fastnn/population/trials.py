@@ -31,8 +31,11 @@ DATA_ARGUMENTS = frozenset({"sample_weight", "class_weight", "validation_data", 
 SHARED_ARGUMENTS = frozenset({"n_threads", "progress"})
 """Options of `fit` that are one for all networks."""
 
+START = "start"
+"""What is called with a network and the inputs before the network's training."""
+
 FIT_ARGUMENTS = frozenset(inspect.signature(make_fit_options).parameters) - {"spec"} - SHARED_ARGUMENTS
-ARGUMENTS = NETWORK_ARGUMENTS | DATA_ARGUMENTS | FIT_ARGUMENTS | {"callbacks"}
+ARGUMENTS = NETWORK_ARGUMENTS | DATA_ARGUMENTS | FIT_ARGUMENTS | {"callbacks", START}
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ def train_segment(segment: TrialSegment, X: Any, y: Any, interruption: Interrupt
     """Train, and keep what the next segment needs where this one pauses."""
     config = segment.config
     net = Network(**{name: config[name] for name in NETWORK_ARGUMENTS & set(config)})
+    if segment.saved is None and config.get(START) is not None:
+        config[START](net, X)
     # what a callback gathers belongs to one training
     callbacks = copy.deepcopy(list(config.get("callbacks", ())))
     if segment.until is not None:
@@ -139,6 +144,8 @@ def resolve_config(number: int, config: Mapping[str, Any], shared: Mapping[str, 
             check_seed(merged["seed"])
         if reason := spec.why_not_trainable():
             raise ValueError(f"this network cannot be trained by gradient descent: {reason}")
+        if merged.get(START) is not None and not callable(merged[START]):
+            raise TypeError(f"start must be a function of a network and the inputs, got {merged[START]!r:.80}")
         _options(spec, merged, 1)
         check_callbacks(merged.get("callbacks", ()), COLUMNS)
         copy.deepcopy(merged.get("callbacks", ()))

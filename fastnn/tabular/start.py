@@ -7,30 +7,22 @@ from typing import Any
 from ..embeddings import PiecewiseLinearEmbedding
 from ..initialisers import bins_from_data, from_data
 from ..network import Network
-from .recipe import EMBEDDINGS, TabularRecipe
+from .recipe import TabularRecipe
 
-__all__ = ["fit_start", "starts_from_data"]
-
-
-def starts_from_data(recipe: TabularRecipe) -> bool:
-    """Return whether anything of the start is fitted to the inputs."""
-    has_bins = "embedding" in recipe.pieces and isinstance(EMBEDDINGS[recipe.embedding], PiecewiseLinearEmbedding)
-    return has_bins or "data start" in recipe.pieces
+__all__ = ["fit_start"]
 
 
-def fit_start(net: Network, X: Any, seed: int, recipe: TabularRecipe) -> None:
+def fit_start(net: Network, X: Any, recipe: TabularRecipe) -> None:
     """Fit to the inputs what of the start the recipe wants: bins, then weights and biases.
 
     Parameters
     ----------
     net : Network
-        Is changed.
+        Is changed; its seed chooses the rows that weights and biases are fitted to.
     X : ndarray, (n, n_inputs)
-    seed : int
-        Of the rows that weights and biases are fitted to.
     recipe : TabularRecipe
     """
     if isinstance(net.embedding, PiecewiseLinearEmbedding):
         bins_from_data(net, X)
     if "data start" in recipe.pieces:
-        from_data(net, X, seed)
+        from_data(net, X, net.seed)

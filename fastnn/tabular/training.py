@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,7 @@ from ..tables.targets import ClassTarget, QuantityTarget
 from .metrics import ValidationMetric, of_sets
 from .recipe import TabularRecipe, fit_arguments, network_arguments
 from .request import EncodedRows, TabularData
-from .start import fit_start, starts_from_data
+from .start import fit_start
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +28,6 @@ __all__ = [
     "keep_best",
     "mean_outputs",
     "metric_of",
-    "one_after_another",
     "set_column",
     "set_metrics",
     "settings",
@@ -71,10 +68,8 @@ def train(
     }
     if len(seeds) == 1:
         trained = _alone(data, arguments, options, seeds[0], recipe)
-    elif starts_from_data(recipe):
-        trained = _one_after_another(data, arguments, options, seeds, recipe)
     else:
-        trained = _side_by_side(data, arguments | options, seeds)
+        trained = _side_by_side(data, arguments | options | {"start": partial(fit_start, recipe=recipe)}, seeds)
     if any(history.stop_reason == "interrupted" for history in trained.histories):
         warn_caller("Training interrupted by user.", UserWarning)
     return trained
@@ -111,40 +106,8 @@ def _alone(
     data: TabularData, arguments: dict[str, Any], options: dict[str, Any], seed: int, recipe: TabularRecipe
 ) -> Trained:
     net = Network(**arguments, seed=seed)
-    fit_start(net, data.training.X, seed, recipe)
+    fit_start(net, data.training.X, recipe)
     return Trained([net], [net.fit(data.training.X, data.training.y, **options)])
-
-
-def _one_after_another(
-    data: TabularData, arguments: dict[str, Any], options: dict[str, Any], seeds: list[int], recipe: TabularRecipe
-) -> Trained:
-    """Train networks whose first weights or bins come from the data, which `fit_many` does not draw."""
-
-    def alone(seed: int) -> Trained:
-        own = options | {"callbacks": copy.deepcopy(options["callbacks"])}
-        return _alone(data, arguments, own, seed, recipe)
-
-    trained, n_diverged = one_after_another(alone, seeds)
-    warn_of_diverged(n_diverged, len(seeds))
-    return trained
-
-
-def one_after_another(alone: Callable[[int], Trained], seeds: list[int]) -> tuple[Trained, int]:
-    """Call `alone` for each seed; return what was trained, and how many diverged, unless all did."""
-    trained, error, n_diverged = Trained([], []), None, 0
-    for seed in seeds:
-        try:
-            found = alone(seed)
-        except DivergenceError as diverged:
-            error, n_diverged = diverged, n_diverged + 1
-            continue
-        trained.networks.extend(found.networks)
-        trained.histories.extend(found.histories)
-        if found.histories[0].stop_reason == "interrupted":
-            break
-    if not trained.networks and error is not None:
-        raise error
-    return trained, n_diverged
 
 
 def warn_of_diverged(count: int, whole: int) -> None:
