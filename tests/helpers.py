@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import njit
 
 import fastnn
 from fastnn import reference
 from fastnn.kernels import threads
-from fastnn.kernels.jit import from_python
+from fastnn.kernels.jit import OPTIONS, from_python
+from fastnn.kernels.registry import call
 from fastnn.kernels.threads import steps_by_team_size
-from fastnn.kernels.train_loop import shuffle
+from fastnn.kernels.train_loop import shuffle, train_steps
 
 BOTH = pytest.mark.parametrize("dtype", ["float32", "float64"])
 """Runs a test for parameters of each type."""
@@ -133,12 +135,24 @@ def in_parallel(*calls):
     return results
 
 
-def team_of_python_threads(size):
-    """What stands in for `threads.run_on_team`: the serial kernel in `size` threads, whatever the machine has."""
+@njit(**OPTIONS)
+def steps_of_thread(
+    network, work, examples, validation, step_range, rule, stochastic_regularization, records, barrier, thread, size
+):
+    """Train as one thread of a team that is complete."""
+    call(
+        network.kernel_table, train_steps,
+        network, work, examples, validation, step_range, rule, stochastic_regularization, records,
+        barrier, thread, size,
+    )  # fmt: skip
 
-    def run_on_team(parallel_kernel, member, serial_kernel, n_threads, *arguments):
+
+def team_of_python_threads(size):
+    """What stands in for `threads.run_on_team`: `size` threads that begin together, whatever the machine has."""
+
+    def run_on_team(parallel_kernel, member, n_threads, *arguments):
         barrier = threads.new_barrier(size)
-        in_parallel(*[lambda rank=rank: serial_kernel(*arguments, barrier, rank, size) for rank in range(size)])
+        in_parallel(*[lambda rank=rank: steps_of_thread(*arguments, barrier, rank, size) for rank in range(size)])
         return steps_by_team_size(barrier)
 
     return run_on_team

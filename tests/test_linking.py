@@ -1,7 +1,7 @@
 """Kernels that call one another through the kernel table: every call finds its function, and what is called is there.
 
-Run as a program it trains in every way with compiled code that checks each call (FASTNN_DEBUG_KERNELS); a kernel's
-name as the argument is left out of its table.
+Run as a program it trains in every way with compiled code that checks each call (FASTNN_DEBUG_KERNELS), then without
+one kernel after the other.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ from typing import NamedTuple, get_type_hints
 import numpy as np
 import pytest
 from numba import njit, typeof
+from numba.core.errors import TypingError
 from scipy import sparse
 
 import fastnn
@@ -45,7 +46,6 @@ from fastnn.training.engine import Engine
 
 compiled_only = pytest.mark.skipif(not COMPILED, reason="there are no addresses without compilation")
 interpreted_only = pytest.mark.skipif(COMPILED, reason="machine code records nothing: its own checks are tested")
-TEAMS = ("predict_rows", "train_steps", "input_gradient_rows")  # called by the threads of a team
 BLOCK = 2  # rows
 N_IN, N_HIDDEN, N_OUT = 3, 2, 1
 IMAGES = Images(height=1, width=N_IN, shift=1, elastic_alpha=2)
@@ -66,8 +66,8 @@ class Way(NamedTuple):
     validation: str
     input_scales: bool
     embedded: bool  # and with learned activations
-    by: str  # steps; with a layer split by columns, with products of bfloat16, or on a team; or, as a rank, a gradient
-    # and then the step
+    by: str  # steps; with a layer split by columns, or with products of bfloat16; or, as a rank, a gradient and then
+    # the step
 
 
 OPTIMIZERS = {
@@ -209,9 +209,7 @@ def train(way, without=None):
     )
     given = (network, work, examples, validation, step_range, *regularized, records)
     if way.by in ("steps", "columns", "bfloat16"):
-        train_loop.train_steps(*given, threads.new_barrier(1), 0, 1)
-    elif way.by == "team":
-        train_loop.train(*given, threads.new_barrier(1), 1)
+        train_loop.train_member(*given, threads.new_barrier(1), 1)
     else:
         for step in range(2):
             barrier = threads.new_barrier(1)
@@ -222,7 +220,7 @@ def train(way, without=None):
 
 
 def predict_in(way, without=None):
-    """Predict three rows, dense or sparse, as few, or on a team; return the kernels that were requested."""
+    """Predict three rows, dense or sparse, as few, or as a team's member; return the kernels that were requested."""
     embedded = way == "embedded"
     net, requested = engine(0.0, embedded=embedded), required_for_prediction(way == "sparse", embedded, embedded)
     memory = net.memory(BLOCK, way == "sparse")
@@ -235,7 +233,7 @@ def predict_in(way, without=None):
         predict.predict_sparse(out, examples, memory.table, net.buffer, buffer, no_order, BLOCK, kernel_table)
     elif way == "team":
         source = (examples.inputs, examples.kind, examples.stride, 1.0, 3, memory.table, net.buffer)
-        predict.predict(out, *source, buffer, no_order, BLOCK, kernel_table, threads.new_barrier(1), 1)
+        predict.predict_member(out, *source, buffer, no_order, BLOCK, kernel_table, threads.new_barrier(1), 1)
     elif way == "few":
         X, out = np.ones((BLOCK, N_IN), "float32"), out[:BLOCK].reshape(BLOCK, N_OUT)
         assert predict.predict_few(out, X, memory.table, net.buffer, buffer, 1.0, kernel_table) == -1
@@ -246,7 +244,7 @@ def predict_in(way, without=None):
 
 
 def differentiate(loss, without=None):
-    """Differentiate three rows on a team, of their loss or of an output; return the kernels that were requested."""
+    """Differentiate three rows, of their loss or of an output; return the kernels that were requested."""
     net, requested = engine(0.0), required_for_input_gradients(loss)
     memory, examples = net.memory(BLOCK), examples_of("dense", 3)
     outputs = np.zeros(0 if loss else 3, np.int64)
@@ -257,7 +255,7 @@ def differentiate(loss, without=None):
     below[0, layout.DELTAS] = below[0, layout.INPUTS]
     below[0, layout.COLUMNS] = layout.columns_of(N_IN, 4)
     barrier = threads.new_barrier(1)
-    input_gradient.input_gradients(out, view, work, examples, outputs, below, BLOCK, barrier, 1)
+    input_gradient.input_gradients_member(out, view, work, examples, outputs, below, BLOCK, barrier, 1)
     return requested
 
 
@@ -280,8 +278,8 @@ def called(monkeypatch):
 
 FULL = Way("adam", "l2", 0.5, 0.5, PERTURBATIONS[-1], False, 2, "dense", True, True, "steps")
 NEVER_CALLED = {
+    "train_steps": "a rank, which adds up gradients",
     "sparse_gradient_pass": "sparse rows that are only evaluated",
-    "train_steps": "one thread",
     "gradient_column": "sparse rows below layers that multiply in bfloat16",
     "product_column": "likewise, and nothing dense to evaluate",
     "forward_examples": "a layer split by columns, and nothing to evaluate",
@@ -319,8 +317,6 @@ def use(name, without):
         predict_in("team" if name == "predict_rows" else "few", without)
     elif name == "input_gradient_rows":
         differentiate(False, without)
-    elif name == "train_steps":
-        train(FULL._replace(by="team"), without)
     elif name == "penalty_pass":
         train(FULL._replace(penalty="l2 of the batch", clip_norm=0.0), without)
     elif name in ("forward_stage", "row_norms_pass"):
@@ -343,10 +339,10 @@ def test_a_kernel_that_was_not_requested_is_an_error(name):
         use(name, KERNELS[name])
 
 
-def program(*arguments):
+def program():
     environment = os.environ | {"FASTNN_DEBUG_KERNELS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.run(
-        [sys.executable, __file__, *arguments],
+        [sys.executable, __file__],
         capture_output=True,
         text=True,
         timeout=900,
@@ -362,37 +358,20 @@ def test_compiled_calls_find_what_was_requested_and_stop_at_what_was_not():
     lines = found.stdout.splitlines()
     assert lines[0] == f"{len(every_way())} ways", found.stderr
     if hasattr(os, "fork"):
-        stopped = [
-            line for name in KERNELS if name not in TEAMS for line in (message(name), f"{name} {-signal.SIGABRT}")
+        assert lines[1:] == [
+            line for name in KERNELS for line in (f"fastnn: {registry.missing(name)}", f"{name} {-signal.SIGABRT}")
         ]
-        assert lines[1:] == stopped
-
-
-@compiled_only
-@pytest.mark.slow
-@pytest.mark.parametrize("name", TEAMS)
-def test_compiled_calls_of_a_team_stop_at_what_was_not_requested(name):
-    """There an exception would be lost."""
-    if threads.max_threads() == 1:
-        pytest.skip("Numba's threads are not entered here")
-    found = program(name)
-    assert (found.returncode, found.stdout.splitlines()) == (-signal.SIGABRT, [message(name)])
-
-
-def message(name):
-    return f"fastnn: {registry.missing(name)}"
 
 
 def stop_at_each_kernel():
     """Leave out one kernel after the other, each in a child, and print how the child ended."""
     for name in KERNELS:
-        if name not in TEAMS:
-            child = os.fork()
-            if child == 0:
-                use(name, KERNELS[name])
-                os._exit(0)
-            _, status = os.waitpid(child, 0)
-            print(name, os.waitstatus_to_exitcode(status), flush=True)
+        child = os.fork()
+        if child == 0:
+            use(name, KERNELS[name])
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        print(name, os.waitstatus_to_exitcode(status), flush=True)
 
 
 # ---- A call and its function
@@ -543,14 +522,48 @@ def test_the_type_of_a_bundle_comes_from_its_fields(dtype):
     assert numba_type(Scalar, dtype) == typeof(np.dtype(dtype).type(1))
 
 
+def test_a_bundle_that_is_given_by_value_is_passed_on_by_reference(monkeypatch):
+    registered = {}
+    for module in (registry, kernel_table_module):
+        monkeypatch.setattr(module, "LINKED_KERNELS", registered)
+
+    @linked_kernel(Slot.PENALTY_PASS, (Outer, Floats))
+    def write(bundle, out):
+        out[0] = bundle.inner.number
+        out[1] = bundle.inner.places[2]
+        out[2] = bundle.count
+        out[3] = bundle.values[1]
+
+    @linked_kernel(Slot.MAX_NORM_PASS, (Outer, Floats))
+    def pass_on(bundle, out):
+        call(bundle.kernel_table, write, bundle, out)
+
+    @njit(**OPTIONS)
+    def begin(bundle, out):
+        call(bundle.kernel_table, pass_on, bundle, out)
+
+    table = build_kernel_table("float32", frozenset({write, pass_on}))
+    out = np.zeros(4, "float32")
+    begin(Outer(Inner(1.5, np.arange(3)), 3, np.array([0, 4], "float32"), table), out)
+    assert out.tolist() == [1.5, 2, 3, 4]
+
+
+@compiled_only
+def test_a_field_that_a_bundle_lacks_is_an_error():
+    with pytest.raises(TypingError, match="Unknown attribute 'gradients'"):
+        njit(**OPTIONS)(lambda network: network.gradients).compile(
+            registry.argument_types((layout.NetworkView,), "float32")
+        )
+
+
 @pytest.mark.parametrize("dtype", registry.DTYPES)
 @pytest.mark.parametrize("rows", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
 def test_what_python_gives_has_the_declared_types(rows, dtype, monkeypatch):
     given, launch = [], threads.run_on_team
 
-    def record(parallel, member, serial, wanted, *arguments):
+    def record(parallel, member, wanted, *arguments):
         given.append(arguments)
-        return launch(parallel, member, serial, wanted, *arguments)
+        return launch(parallel, member, wanted, *arguments)
 
     monkeypatch.setattr(threads, "run_on_team", record)
     net = fastnn.Network([2, 2], dtype=dtype, seed=0)
@@ -560,7 +573,7 @@ def test_what_python_gives_has_the_declared_types(rows, dtype, monkeypatch):
     signature = LINKED_KERNELS[train_loop.train_steps].signature
     assert len(given) == 2
     for arguments in given:
-        types = registry.argument_types(signature[: len(arguments)], dtype)
+        types = registry.entry_types(signature[: len(arguments)], dtype)
         assert tuple(typeof(argument) for argument in arguments) == types
 
 
@@ -575,11 +588,9 @@ def test_python_calls_declared_kernels_past_the_dispatcher():
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        use(sys.argv[1], KERNELS[sys.argv[1]])
     for way in every_way():
         train(way)
-    for kind in ("dense", "sparse", "few"):
+    for kind in ("dense", "sparse", "few", "team"):
         predict_in(kind)
     print(len(every_way()), "ways", flush=True)
     stop_at_each_kernel()

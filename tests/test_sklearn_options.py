@@ -256,9 +256,9 @@ def test_lbfgs_keeps_to_the_number_of_threads(n_threads, monkeypatch):
     wanted = []
     run = threads.run_on_team
 
-    def spy(parallel, member, serial, count, *arguments):
+    def spy(parallel, member, count, *arguments):
         wanted.append(count)
-        return run(parallel, member, serial, count, *arguments)
+        return run(parallel, member, count, *arguments)
 
     monkeypatch.setattr(threads, "run_on_team", spy)
     monkeypatch.setattr(threads, "max_threads", lambda: 3)

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from helpers import bits
+from helpers import bits, steps_of_thread
 from scipy import sparse
 
 import fastnn
@@ -142,7 +142,7 @@ def test_a_training_that_threads_join_late_has_the_bits_of_one_thread(n_late, mo
     nets[0].fit(X, X[:, :2], n_threads=1, **given)
     steps = []
 
-    def launch(parallel_kernel, member, serial, wanted, *arguments):
+    def launch(parallel_kernel, member, wanted, *arguments):
         flags = threads.new_barrier(1 + n_late)
         flags[barrier.ARRIVED] = flags[barrier.TEAM_SIZE] = 1
         crowd = [threading.Thread(target=member, args=(*arguments, flags, 1 + n_late)) for _ in range(n_late)]
@@ -150,7 +150,7 @@ def test_a_training_that_threads_join_late_has_the_bits_of_one_thread(n_late, mo
             late.start()
         while flags[barrier.ARRIVED] < 1 + n_late:
             crowd[0].join(0.001)
-        serial(*arguments, flags, 0, 1)
+        steps_of_thread(*arguments, flags, 0, 1)
         from_python(barrier.end_team)(flags)
         for late in crowd:
             late.join()
@@ -171,8 +171,8 @@ def test_the_history_tells_the_team_that_made_most_of_the_steps(monkeypatch):
     net, X = fastnn.Network([3, 2], seed=0), np.eye(3)
     made = iter([[0, 1, 0], [0, 0, 1], [0, 0, 1]])
 
-    def launch(parallel_kernel, member, serial, wanted, *arguments):
-        serial(*arguments, threads.new_barrier(1), 0, 1)
+    def launch(parallel_kernel, member, wanted, *arguments):
+        member(*arguments, threads.new_barrier(1), 1)
         return np.array(next(made))
 
     monkeypatch.setattr(threads, "run_on_team", launch)
@@ -188,7 +188,7 @@ def test_a_launch_has_the_results_of_none(wanted, monkeypatch):
     nets = [fastnn.Network([4, 5, 3], activation=["tanh", "softmax"], loss="cross_entropy", seed=0) for _ in range(2)]
     nets[0].fit(X, [0, 1, 2] * 10, epochs=2, n_threads=1)
 
-    def launch(parallel_kernel, member, serial, given, *arguments):
+    def launch(parallel_kernel, member, given, *arguments):
         flags = threads.new_barrier(wanted)
         parallel_kernel(*arguments, flags, wanted)
         return threads.steps_by_team_size(flags)
@@ -216,13 +216,13 @@ def test_two_threads_of_python_have_the_bits_of_one(kind, options, monkeypatch):
     nets[0].fit(kind(X), X[:, :2], n_threads=1, **given)
     crowds = []
 
-    def launch(parallel_kernel, member, serial, wanted, *arguments):
+    def launch(parallel_kernel, member, wanted, *arguments):
         flags = threads.new_barrier(2)
-        crowd = [threading.Thread(target=serial, args=(*arguments, flags, number, 2)) for number in range(2)]
-        for member in crowd:
-            member.start()
-        for member in crowd:
-            member.join()
+        crowd = [threading.Thread(target=steps_of_thread, args=(*arguments, flags, n, 2)) for n in range(2)]
+        for thread in crowd:
+            thread.start()
+        for thread in crowd:
+            thread.join()
         crowds.append(crowd)
         return threads.steps_by_team_size(flags)
 

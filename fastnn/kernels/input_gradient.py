@@ -28,7 +28,7 @@ from .layout import (
     Workspace,
 )
 from .predict import forward_rows
-from .registry import Slot, call, linked_entry
+from .registry import Slot, call, linked_kernel
 from .train_loop import forward_examples
 
 
@@ -69,7 +69,7 @@ def fill_input_factors(buffer, parameters, layer, below, scale, first, last):
                 row[k] *= scales[k]
 
 
-@linked_entry(
+@linked_kernel(
     Slot.INPUT_GRADIENT_ROWS,
     (Floats, NetworkView, Workspace, Examples, Int64s, Int64Matrix, int, int, int, int, int),
 )

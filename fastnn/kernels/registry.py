@@ -19,6 +19,7 @@ from llvmlite import ir
 from numba.core import cgutils, config, types
 
 from .argument_types import KernelTable, numba_type
+from .bundles import ByReference, pointer_to
 from .intrinsics import twin
 from .jit import COMPILED, INNER, OPTIONS, compile_and_keep
 from .target import DEBUG_KERNELS
@@ -150,7 +151,7 @@ def entry_point(kernel: Any, dtype: np.dtype) -> Callable[..., Any]:
     """
     if not COMPILED:
         return kernel
-    exact = argument_types(ENTRIES[kernel], dtype.name)
+    exact = entry_types(ENTRIES[kernel], dtype.name)
     kernel.compile(exact)
     return kernel.overloads[exact].entry_point
 
@@ -161,9 +162,18 @@ def _check_signature(function: Callable[..., Any], signature: Signature) -> None
         raise TypeError(f"{function.__name__} takes {n_arguments} arguments, its signature has {len(signature)}")
 
 
-def argument_types(signature: Signature, dtype: str) -> tuple[Any, ...]:
-    """Return Numba's types of a kernel's arguments, for a network of this dtype."""
+def entry_types(signature: Signature, dtype: str) -> tuple[Any, ...]:
+    """Return Numba's types of what Python gives a kernel, for a network of this dtype."""
     return tuple(numba_type(annotation, dtype) for annotation in signature)
+
+
+def argument_types(signature: Signature, dtype: str) -> tuple[Any, ...]:
+    """Return Numba's types of a linked kernel's arguments, for a network of this dtype: bundles by reference."""
+    return tuple(_by_reference(kind) for kind in entry_types(signature, dtype))
+
+
+def _by_reference(kind: Any) -> Any:
+    return ByReference(kind) if isinstance(kind, types.BaseNamedTuple) else kind
 
 
 def add_user_function(prototype: Any, kernel: Any) -> int:
@@ -223,13 +233,16 @@ def _exact_types(table: Any, function: Any, args: Any, signature: Signature) -> 
         raise TypeError(f"{name} is called through {table}, which is no kernel table")
     given = args[0].types if isinstance(args[0], types.StarArgTuple | types.StarArgUniTuple) else args
     exact = tuple(types.int64 if isinstance(kind, types.Integer) else types.unliteral(kind) for kind in given)
-    if exact not in [argument_types(signature, dtype) for dtype in DTYPES]:
+    if tuple(map(_by_reference, exact)) not in [argument_types(signature, dtype) for dtype in DTYPES]:
         raise TypeError(f"{name} is called with {exact}")
     return exact
 
 
 def _emit_call(context, builder, signature, values, exact):
-    """Emit the call of the address in a slot; values: the table, the slot, the tuple of arguments."""
+    """Emit the call of the address in a slot; values: the table, the slot, the tuple of arguments.
+
+    A bundle that the caller has by value is stored for as long as the caller runs, and the address given.
+    """
     table, slot, arguments = values
     function = signature.args[-2].dispatcher.py_func.__name__
     array = context.make_array(signature.args[0])(context, builder, table)
@@ -239,10 +252,14 @@ def _emit_call(context, builder, signature, values, exact):
     address = builder.load(builder.gep(array.data, [slot]))
     if DEBUG_KERNELS:
         _trap(builder, builder.icmp_unsigned("==", address, ir.Constant(INT64, 0)), missing(function))
-    kind = context.call_conv.get_function_type(types.none, exact)
+    taken = tuple(map(_by_reference, exact))
+    kind = context.call_conv.get_function_type(types.none, taken)
     callee = builder.inttoptr(address, kind.as_pointer())
     unpacked = [builder.extract_value(arguments, i) for i in range(len(exact))]
-    status, _ = context.call_conv.call_function(builder, callee, types.none, exact, unpacked)
+    for i, (given, wanted) in enumerate(zip(exact, taken, strict=True)):
+        if given != wanted:
+            unpacked[i] = pointer_to(builder, unpacked[i])
+    status, _ = context.call_conv.call_function(builder, callee, types.none, taken, unpacked)
     if config.BOUNDSCHECK:  # nothing else raises in there
         with cgutils.if_unlikely(builder, status.is_error):
             context.call_conv.return_status_propagate(builder, status)

@@ -160,21 +160,16 @@ def launch(
 
 
 def run_on_team(
-    parallel_kernel: Callable[..., Any],
-    member: Callable[..., Any],
-    serial: Callable[..., Any],
-    wanted: int,
-    *arguments: Any,
+    parallel_kernel: Callable[..., Any], member: Callable[..., Any], wanted: int, *arguments: Any
 ) -> np.ndarray:
     """Call a kernel with up to `wanted` threads; return how many steps ran on one thread, on two, and so on.
 
-    `parallel_kernel` and `member` are as in `launch`; `serial`, called instead if one thread is to be had, takes the
-    arguments and (barrier, thread, team_size).
+    `parallel_kernel` and `member`, which is called alone if one thread is to be had, are as in `launch`.
     """
     with team_of(wanted) as n_threads:
         if n_threads == 1:
             barrier = new_barrier(1)
-            function_of(serial, arguments)(*arguments, barrier, 0, 1)
+            function_of(member, arguments)(*arguments, barrier, 1)
         else:
             barrier = launch(parallel_kernel, member, n_threads, *arguments)
     return steps_by_team_size(barrier)

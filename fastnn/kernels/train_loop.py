@@ -47,7 +47,7 @@ from .layout import (
     UpdateRule,
     Workspace,
 )
-from .registry import LINKED_KERNELS, Slot, call, declare_entry, linked_entry, linked_kernel
+from .registry import LINKED_KERNELS, Slot, call, declare_entry, linked_kernel
 from .simd import CACHE_LINE
 from .sparse import sparse_gradient_pass
 from .update_passes import (
@@ -251,7 +251,7 @@ def train_batch(
     return barrier_count
 
 
-@linked_entry(
+@linked_kernel(
     Slot.TRAIN_STEPS,
     (
         NetworkView, Workspace, Examples, Examples, StepRange, UpdateRule, StochasticRegularization, Records, Int64s,
@@ -427,6 +427,5 @@ def train(
         )  # fmt: skip
 
 
-declare_entry(train_steps, LINKED_KERNELS[train_steps].signature)
 for team_kernel in (train_member, train):
     declare_entry(team_kernel, (*LINKED_KERNELS[train_steps].signature[:-2], int))

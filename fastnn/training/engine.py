@@ -316,7 +316,7 @@ class Engine:
         arguments = (out.reshape(-1), view, work, examples, outputs, below)
         with threads.team_of(min(n_threads, memory.block)) as team:
             if team == 1:
-                input_gradient.input_gradient_rows(*arguments, 0, examples.n_rows, 0, memory.block, 0)
+                input_gradient.input_gradients_member(*arguments, memory.block, threads.new_barrier(1), 1)
             else:
                 kernels_of_team = input_gradient.input_gradients, input_gradient.input_gradients_member
                 threads.launch(*kernels_of_team, team, *arguments, memory.block)
@@ -349,7 +349,6 @@ class Engine:
         threads.run_on_team(
             train_loop.train,
             train_loop.train_member,
-            train_loop.train_steps,
             self.team_size(n_rows, n_threads),
             layout.NetworkView(*network[:4], gradient, network.kernel_table),
             work,

@@ -213,7 +213,7 @@ class TrainingRun:
         records = self.records._replace(learning_rates=rates, history=np.full((n_epochs, 4), np.nan))
         began = time.perf_counter()
         team_steps = threads.run_on_team(
-            train_loop.train, train_loop.train_member, train_loop.train_steps, n_threads,
+            train_loop.train, train_loop.train_member, n_threads,
             arguments.network, arguments.work, arguments.examples, arguments.validation, step_range,
             rule, stochastic, records,
         )  # fmt: skip
