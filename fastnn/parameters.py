@@ -117,6 +117,12 @@ def _make_layout(
         table[0, layout.GRADIENT_INPUTS], table[0, layout.INPUT_SCALES] = before_scales, parameters
         parameters += whole_lines(n_inputs)
     table[:, layout.N_GATHERED] = table[:, layout.N_IN]
+    table[:, layout.PARTIAL_SUMS] = -1
+    if table[0, layout.N_IN] >= MIN_CHUNKED_INPUTS and table[0, layout.COLUMNS] <= MAX_CHUNKED_COLUMNS:
+        stride = whole_lines(block * int(table[0, layout.LD]))
+        table[0, layout.PARTIAL_SUMS], table[0, layout.PARTIAL_STRIDE] = workspace, stride
+        workspace += (layout.INPUT_CHUNKS - 1) * stride + whole_lines(int(table[0, layout.COLUMNS]))
+        table[1:, layout.COST] -= table[0, layout.N_IN] * table[0, layout.COLUMNS]
     for field in (layout.ALPHAS, layout.ALPHA_DELTAS, layout.EMBEDDING, layout.VECTORS):
         table[:, field] = -1
     for row in table[: -1 if spec.learned_activation else 0]:
@@ -209,6 +215,12 @@ def with_float32_products(table: np.ndarray, lowest: int | None = None) -> np.nd
     return table
 
 
+MIN_CHUNKED_INPUTS = 256
+"""Inputs of a first layer from which the sums over them are cut into chunks, so that threads may share the inputs."""
+
+MAX_CHUNKED_COLUMNS = 256
+"""Neurons of a first layer up to which they are cut: with more, their sums are as much as the weights."""
+
 MIN_SPLIT_COLUMNS = 512
 """Neurons of a layer from which threads may share its columns: the parts of fewer, whole vectors, are less even."""
 
@@ -237,7 +249,7 @@ def split_wide_layers(table: np.ndarray, n_rows: int, sparse: bool = False) -> n
     if max(columns.tolist(), default=0) < enough:
         return table
     whole_rows = (hidden[:, [layout.INPUT_SCALES, layout.EMBEDDING, layout.VECTORS]] >= 0).any(axis=1)
-    wide = (columns >= enough) & ~whole_rows & (hidden[:, layout.PAIRS] < 0)
+    wide = (columns >= enough) & ~whole_rows & (hidden[:, layout.PAIRS] < 0) & (hidden[:, layout.PARTIAL_SUMS] < 0)
     wide[: int(sparse)] = False
     table = table.copy()
     table[:-1, layout.BY_COLUMNS] = wide

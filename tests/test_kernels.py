@@ -130,8 +130,8 @@ def test_threads_own_all_weights_in_even_parts(sizes, team_size):
         assert [first for first, _ in owned] == [0, *(last for _, last in owned[:-1])]
         assert owned[-1][1] == layer[N_IN]
         costs += [(last - first) * layer[COLUMNS] for first, last in owned]
-    # a border is moved down to a whole tile of its layer
-    assert abs(costs - costs.mean()).max() <= TILE_ROWS * table[:, COLUMNS].max()
+    # a border is moved down to a whole tile of its layer, or to a cache line of inputs: 16 of them
+    assert abs(costs - costs.mean()).max() <= max(TILE_ROWS, 16) * table[:, COLUMNS].max()
 
 
 @BOTH

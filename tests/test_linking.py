@@ -16,11 +16,13 @@ from typing import NamedTuple, get_type_hints
 
 import numpy as np
 import pytest
+from helpers import in_parallel, steps_of_thread
 from numba import njit, typeof
 from numba.core.errors import TypingError
 from scipy import sparse
 
 import fastnn
+from fastnn import inputs
 from fastnn.augmentation import Images, pack_perturbations
 from fastnn.kernels import gather, input_gradient, layout, predict, registry, threads, train_loop
 from fastnn.kernels import kernel_table as kernel_table_module
@@ -43,6 +45,7 @@ from fastnn.kernels.registry import LINKED_KERNELS, Slot, call, call_user_functi
 from fastnn.kernels.user_functions import USER_FUNCTION_BASE, add_activation, add_loss, user_activation
 from fastnn.parameters import make_workspace
 from fastnn.training.engine import Engine
+from fastnn.training.update_rule import no_stochastic_regularization, plain_sgd_rule
 
 compiled_only = pytest.mark.skipif(not COMPILED, reason="there are no addresses without compilation")
 interpreted_only = pytest.mark.skipif(COMPILED, reason="machine code records nothing: its own checks are tested")
@@ -259,6 +262,23 @@ def differentiate(loss, without=None):
     return requested
 
 
+def share_inputs(without=None):
+    """Train one step on two threads that share the inputs."""
+    net = fastnn.Network([300, N_HIDDEN, N_OUT], seed=0).engine
+    memory, names = net.memory(BLOCK), ("X", "y", "sample_weight")
+    examples, _ = inputs.as_examples(np.ones((BLOCK, 300)), np.ones((BLOCK, N_OUT)), None, net.spec, names)
+    given = plain_sgd_rule(net.buffer), no_stochastic_regularization(net.buffer)
+    requested = required_for_training(*given, [examples.kind], gradient=False, table=memory.table)
+    network = net.network_view(memory, np.zeros(0, "float32"), requested - {without})
+    work, steps = make_workspace(memory, "float32", 2), layout.StepRange(0, 1, BLOCK, 0, 1, 0, 0, 1, 0)
+    records = layout.Records(
+        np.arange(BLOCK), np.zeros(3, np.int64), np.zeros(3), np.zeros((1, 4)), np.full(1, 0.1, "float32")
+    )
+    bundles = (network, work, examples, inputs.empty_examples(net.spec), steps, *given, records)
+    barrier = threads.new_barrier(2)
+    in_parallel(*[lambda rank=rank: steps_of_thread(*bundles, barrier, rank, 2) for rank in range(2)])
+
+
 # ---- What is requested covers what is called
 
 
@@ -317,6 +337,8 @@ def use(name, without):
         predict_in("team" if name == "predict_rows" else "few", without)
     elif name == "input_gradient_rows":
         differentiate(False, without)
+    elif name == "multiply_share":
+        share_inputs(without)
     elif name == "penalty_pass":
         train(FULL._replace(penalty="l2 of the batch", clip_norm=0.0), without)
     elif name in ("forward_stage", "row_norms_pass"):

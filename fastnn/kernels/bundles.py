@@ -7,14 +7,16 @@ kernel takes an address, and reads the fields that it uses. A bundle never chang
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.core.extending import lower_getattr_generic, register_model
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr
+
+if TYPE_CHECKING:
+    from llvmlite import ir
 
 
 class ByReference(types.Type):
@@ -44,10 +46,10 @@ class BundleAttribute(AttributeTemplate):
 
     key = ByReference
 
-    def generic_resolve(self, reference: ByReference, name: str) -> Any:
+    def generic_resolve(self, value: Any, attr: str) -> Any:  # type: ignore[override]
         """Return the field's type; None if there is no such field."""
-        fields = reference.bundle.fields
-        return reference.bundle.types[fields.index(name)] if name in fields else None
+        fields = value.bundle.fields
+        return value.bundle.types[fields.index(attr)] if attr in fields else None
 
 
 @lower_getattr_generic(ByReference)

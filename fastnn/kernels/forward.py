@@ -16,6 +16,7 @@ from .layout import (
     EMBEDDING,
     GRADIENT_INPUTS,
     INNER_BLOCK,
+    INPUT_CHUNKS,
     INPUT_SCALES,
     INPUTS,
     LD,
@@ -24,8 +25,11 @@ from .layout import (
     N_OUT,
     OUTPUTS,
     PAIRS,
+    PARTIAL_STRIDE,
+    PARTIAL_SUMS,
     VECTORS,
     WEIGHTS,
+    chunk_start,
 )
 from .registry import call
 from .simd import ONE_ROW_VECTORS, TILE_VECTORS, VECTOR_BYTES
@@ -34,23 +38,25 @@ from .user_functions import apply_activation
 
 
 @kernel
-def weighted_inputs(buffer, parameters, layer, first, last, left, right, kernel_table):
-    """Compute buffer[OUTPUTS]: rows first..last, columns left..right of z = a W + b; a: buffer[INPUTS].
+def multiply_inputs(buffer, parameters, layer, out, k_first, k_last, first, last, left, right, kernel_table):
+    """Compute buffer[out:]: rows first..last, columns left..right of a W over the inputs k_first..k_last.
 
-    The inner dimension is cut into blocks, each of which continues from z: every sum is one chain in the order of the
-    inputs.
+    a: buffer[INPUTS]; the sums over the first inputs begin with b. The inputs are cut into blocks, each of which
+    continues from the sums: every sum is one chain in the order of the inputs.
     """
-    n_in, ld, ld_in = layer[N_IN], layer[LD], layer[LD_IN]
+    ld, ld_in = layer[LD], layer[LD_IN]
     lanes = VECTOR_BYTES // buffer.itemsize
     most = TILE_VECTORS if last - first > 1 else ONE_ROW_VECTORS
-    for k in range(0, n_in, INNER_BLOCK):
-        depth = min(INNER_BLOCK, n_in - k)
+    for k in range(k_first, k_last, INNER_BLOCK):
+        depth = min(INNER_BLOCK, k_last - k)
         a = layer[INPUTS] + first * ld_in + k
         j = left
         while j < right:
             vectors = next_tile_size((right - j) // lanes, most)
-            z = layer[OUTPUTS] + first * ld + j
+            z = out + first * ld + j
             start, s0, ld_start = (buffer, z, ld) if k else (parameters, layer[BIASES] + j, 0)
+            if k == k_first and k:
+                s0, ld_start = layer[PARTIAL_SUMS] + (INPUT_CHUNKS - 1) * layer[PARTIAL_STRIDE], 0
             b = layer[WEIGHTS] + k * ld + j
             call(
                 kernel_table, product_column,
@@ -58,6 +64,46 @@ def weighted_inputs(buffer, parameters, layer, first, last, left, right, kernel_
                 parameters, b, ld, last - first, vectors, depth,
             )  # fmt: skip
             j += vectors * lanes
+
+
+@kernel
+def multiply_chunk(buffer, parameters, layer, chunk, first, last, kernel_table):
+    """Compute, of rows first..last, the sums over one chunk of inputs: z, or those of a later chunk."""
+    n_in = layer[N_IN]
+    out = layer[PARTIAL_SUMS] + (chunk - 1) * layer[PARTIAL_STRIDE] if chunk else layer[OUTPUTS]
+    multiply_inputs(
+        buffer, parameters, layer, out, chunk_start(n_in, chunk), chunk_start(n_in, chunk + 1), first, last,
+        0, layer[COLUMNS], kernel_table,
+    )  # fmt: skip
+
+
+@kernel
+def add_partial_sums(buffer, layer, first, last):
+    """Update buffer[OUTPUTS]: rows first..last of z, plus the sums of the later chunks in their order."""
+    ld = layer[LD]
+    z = buffer[layer[OUTPUTS] + first * ld : layer[OUTPUTS] + last * ld]
+    for chunk in range(INPUT_CHUNKS - 1):
+        start = layer[PARTIAL_SUMS] + chunk * layer[PARTIAL_STRIDE]
+        sums = buffer[start + first * ld : start + last * ld]
+        for i in range(len(z)):
+            z[i] += sums[i]
+
+
+@kernel
+def weighted_inputs(buffer, parameters, layer, first, last, left, right, kernel_table):
+    """Compute buffer[OUTPUTS]: rows first..last, columns left..right of z = a W + b; a: buffer[INPUTS].
+
+    Every sum is one chain in the order of the inputs; in a first layer of many inputs one chain for each chunk of
+    them, added in their order.
+    """
+    if layer[PARTIAL_SUMS] >= 0:
+        for chunk in range(INPUT_CHUNKS):
+            multiply_chunk(buffer, parameters, layer, chunk, first, last, kernel_table)
+        add_partial_sums(buffer, layer, first, last)
+    else:
+        multiply_inputs(
+            buffer, parameters, layer, layer[OUTPUTS], 0, layer[N_IN], first, last, left, right, kernel_table
+        )
 
 
 @kernel
@@ -140,6 +186,16 @@ def scale_inputs(buffer, parameters, layer, first, last):
 
 
 @kernel
+def activate_layer(buffer, parameters, table, index, first, last, left, right, kernel_table):
+    """Compute buffer[OUTPUTS]: rows first..last, columns left..right of the activations of a hidden layer from z."""
+    if index + 1 < len(table):
+        if right - left == table[index, COLUMNS]:
+            activate_hidden(buffer, parameters, table[index], first, last, kernel_table)
+        else:
+            activate_columns(buffer, parameters, table[index], first, last, left, right, kernel_table)
+
+
+@kernel
 def forward_layer(buffer, parameters, table, index, first, last, left, right, kernel_table):
     """Compute buffer[OUTPUTS]: rows first..last, columns left..right of the activations of layer `index`.
 
@@ -155,11 +211,7 @@ def forward_layer(buffer, parameters, table, index, first, last, left, right, ke
         call(kernel_table, bfloat16_weighted_inputs, buffer, parameters, table, index, first, last)
     else:
         weighted_inputs(buffer, parameters, table[index], first, last, left, right, kernel_table)
-    if index + 1 < len(table):
-        if right - left == table[index, COLUMNS]:
-            activate_hidden(buffer, parameters, table[index], first, last, kernel_table)
-        else:
-            activate_columns(buffer, parameters, table[index], first, last, left, right, kernel_table)
+    activate_layer(buffer, parameters, table, index, first, last, left, right, kernel_table)
 
 
 @kernel

@@ -74,6 +74,12 @@ def gather_rows(out, inputs, kind, stride, scale, order, first, n_rows, prefetch
 
 
 @kernel
+def bytes_of(kind):
+    """Return the bytes of a number of dense rows."""
+    return 4 if kind == FLOAT32 else (8 if kind == FLOAT64 else (1 if kind == UINT8 else 2))
+
+
+@kernel
 def gather_targets(out, examples, order, first, n_rows, n_out, ld):
     """Gather out: (n_rows, ld) the targets of the examples at positions first..first + n_rows; labels one-hot."""
     one = out.dtype.type(1)

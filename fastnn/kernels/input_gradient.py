@@ -109,7 +109,7 @@ def input_gradient_rows(
         else:
             call(
                 kernel_table, forward_examples,
-                network, work, examples, no_order, start - row, 1.0, row, end, unperturbed, 0,
+                network, work, examples, no_order, start - row, 1.0, row, end, 0, unperturbed, 0,
             )  # fmt: skip
         call(
             kernel_table, backward,

@@ -30,11 +30,21 @@ from .image_distortion import distort_examples
 from .input_gradient import input_gradient_rows
 from .jit import COMPILED
 from .layer_by_layer import forward_stage
-from .layout import BY_COLUMNS, EMBEDDING, INPUT_SCALES, PAIRS, VECTORS, StochasticRegularization, UpdateRule
+from .layout import (
+    BY_COLUMNS,
+    EMBEDDING,
+    INPUT_SCALES,
+    PAIRS,
+    PARTIAL_SUMS,
+    VECTORS,
+    StochasticRegularization,
+    UpdateRule,
+)
 from .losses import output_deltas
 from .optimizer_steps import optimizer_step
 from .predict import forward_rows, predict_rows
 from .registry import LINKED_KERNELS, PROTOTYPES, USER_FUNCTIONS, Signature, Slot, argument_types
+from .shared_inputs import multiply_share
 from .sparse import sparse_forward, sparse_gradient_pass
 from .stochastic_regularization import drop_hidden, perturb_examples
 from .tiling import gradient_column, product_column
@@ -128,6 +138,8 @@ def required_for_training(
         kernels |= {embed_categories, embedding_deltas, category_gradient_pass}
     if by_columns:
         kernels |= {forward_stage}
+    if table[0, PARTIAL_SUMS] >= 0 and kinds != {CSR}:
+        kernels |= {multiply_share}
     if table[-1, PAIRS] >= 0:
         kernels |= BFLOAT16
     if table[:, PAIRS].min() >= 0:

@@ -43,21 +43,28 @@ GATHER = -1  # the stage before that of the first layer
 
 
 @kernel
+def gather_targets_and_factors(network, work, examples, order, start, total, first, last):
+    """Compute, in `work`, rows first..last of a block: targets and factors."""
+    top = network.table[len(network.table) - 1]
+    n_rows, n_out, ld = last - first, top[N_OUT], top[LD]
+    gather_targets(work.targets[first * ld : last * ld], examples, order, start + first, n_rows, n_out, ld)
+    gather_factors(work.row_factor[first:last], examples, order, start + first, n_rows, total)
+
+
+@kernel
 def gather_examples(network, work, examples, order, start, total, first, last, stochastic_regularization, epoch):
     """Compute, in `work`, rows first..last of a block: inputs, targets and factors, perturbed as training does it."""
     table, buffer = network.table, work.buffer
     bottom, top = table[0], table[len(table) - 1]
-    n_rows, n_out, ld, ld_in = last - first, top[N_OUT], top[LD], bottom[LD_IN]
+    ld, ld_in = top[LD], bottom[LD_IN]
     if examples.kind != CSR:
         inputs = buffer[bottom[GRADIENT_INPUTS] + first * ld_in : bottom[GRADIENT_INPUTS] + last * ld_in]
         call(
             network.kernel_table, gather_rows,
-            inputs, examples.inputs, examples.kind, examples.stride, examples.scale, order, start + first, n_rows,
+            inputs, examples.inputs, examples.kind, examples.stride, examples.scale, order, start + first, last - first,
             examples.prefetch_distance, bottom[N_GATHERED], ld_in,
         )  # fmt: skip
-    targets = work.targets[first * ld : last * ld]
-    gather_targets(targets, examples, order, start + first, n_rows, n_out, ld)
-    gather_factors(work.row_factor[first:last], examples, order, start + first, n_rows, total)
+    gather_targets_and_factors(network, work, examples, order, start, total, first, last)
     if stochastic_regularization.image_height > 0:
         call(
             network.kernel_table, distort_examples,
@@ -70,7 +77,8 @@ def gather_examples(network, work, examples, order, start, total, first, last, s
     ):
         call(
             network.kernel_table, perturb_examples,
-            buffer, targets, table, stochastic_regularization, epoch, start + first, first, last,
+            buffer, work.targets[first * ld : last * ld], table, stochastic_regularization, epoch, start + first,
+            first, last,
         )  # fmt: skip
 
 

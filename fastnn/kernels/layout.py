@@ -65,11 +65,14 @@ VECTOR_SIZE = 37  # numbers of a vector
 N_CODES = 38  # columns that hold codes of categories
 VECTOR_NUMBERS = 39  # workspace: for each row the numbers of its N_CODES vectors; -1: none
 PIECEWISE = 40  # 1: embedded numbers become piecewise linear functions, of bins that are not learned; 0: periodic ones
-N_FIELDS = 41  # follow: columns of embedded numbers; column, first vector and the one after the last of each code
+PARTIAL_SUMS = 41  # workspace: products of the chunks of inputs behind the first, see forward.py; -1: one chunk
+PARTIAL_STRIDE = 42  # from those of one chunk to those of the next; behind the last are COLUMNS zeros
+N_FIELDS = 43  # follow: columns of embedded numbers; column, first vector and the one after the last of each code
 DROP_UNIT = 1 << 24
 
 ZEROS = 64  # numbers at the start of a thread's scratch that are kept 0
 GROUP_TILES = 32  # tiles of the weights' rows that share packed activations
+INPUT_CHUNKS = 4  # into which a long sum over a first layer's inputs is cut: two threads or four share it
 INNER_BLOCK = 256  # rows of a panel, along the inner dimension, that stay in the first-level cache
 
 
@@ -209,6 +212,13 @@ def contiguous_runs(layer, first, last, left, right):
     if right - left == layer[COLUMNS]:
         return layer[WEIGHTS] + first * ld, 1, (last - first) * ld, (last - first) * ld
     return layer[WEIGHTS] + first * ld + left, last - first, right - left, ld
+
+
+@kernel
+def chunk_start(n_in, chunk):
+    """Return the first input of a chunk; inputs of two chunks share no cache line."""
+    line = CACHE_LINE // 4
+    return n_in if chunk == INPUT_CHUNKS else (n_in * chunk // INPUT_CHUNKS + line // 2) // line * line
 
 
 def columns_of(n_out: int, itemsize: int) -> int:

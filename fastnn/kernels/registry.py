@@ -71,6 +71,7 @@ class Slot(IntEnum):
     CATEGORY_GRADIENT_PASS = auto()
     PRODUCT_COLUMN = auto()
     GRADIENT_COLUMN = auto()
+    MULTIPLY_SHARE = auto()
 
 
 Signature = tuple[Any, ...]

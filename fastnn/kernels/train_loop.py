@@ -20,6 +20,7 @@ from .barrier import (
 )
 from .bfloat16_products import bfloat16_pack_examples
 from .embedding_gradient import category_gradient_pass, embedding_deltas, embedding_gradient_pass
+from .forward import activate_layer, add_partial_sums
 from .gather import CSR, example_at, sum_of_weights
 from .intrinsics import flush_subnormals, random_below, restore_mode
 from .jit import entry, kernel, parallel_entry
@@ -28,6 +29,7 @@ from .layer_by_layer import (
     examples_layer_by_layer,
     forward_training_layer,
     gather_examples,
+    gather_targets_and_factors,
     split_by_columns,
 )
 from .layout import (
@@ -48,6 +50,7 @@ from .layout import (
     Workspace,
 )
 from .registry import LINKED_KERNELS, Slot, call, declare_entry, linked_kernel
+from .shared_inputs import multiply_share, shares_inputs
 from .simd import CACHE_LINE
 from .sparse import sparse_gradient_pass
 from .update_passes import (
@@ -75,16 +78,26 @@ def shuffle(order, seed, epoch):
 
 @linked_kernel(
     Slot.FORWARD_EXAMPLES,
-    (NetworkView, Workspace, Examples, Int64s, int, float, int, int, StochasticRegularization, int),
+    (NetworkView, Workspace, Examples, Int64s, int, float, int, int, int, StochasticRegularization, int),
 )
-def forward_examples(network, work, examples, order, start, total, first, last, stochastic_regularization, epoch):
+def forward_examples(
+    network, work, examples, order, start, total, first, last, multiplied, stochastic_regularization, epoch
+):
     """Compute, in `work`, rows first..last of a block: inputs, activations, losses, and the output layer's deltas.
 
     order[start] is the block's first example, in the order of `epoch`; total: the sum of the batch's weights.
+    multiplied: 1 if the inputs and the sums over each chunk of them are there, see shared_inputs.py.
     """
-    gather_examples(network, work, examples, order, start, total, first, last, stochastic_regularization, epoch)
     table = network.table
-    for index in range(len(table)):
+    if multiplied:
+        gather_targets_and_factors(network, work, examples, order, start, total, first, last)
+        add_partial_sums(work.buffer, table[0], first, last)
+        activate_layer(
+            work.buffer, network.parameters, table, 0, first, last, 0, table[0, COLUMNS], network.kernel_table
+        )
+    else:
+        gather_examples(network, work, examples, order, start, total, first, last, stochastic_regularization, epoch)
+    for index in range(multiplied, len(table)):
         forward_training_layer(
             network, work, examples, order, start, index, first, last, 0, table[index, COLUMNS],
             stochastic_regularization, epoch,
@@ -119,7 +132,7 @@ def evaluate(sums, no_order, network, work, examples, unperturbed, barrier, thre
         if first < last:
             call(
                 network.kernel_table, forward_examples,
-                network, work, examples, no_order, start, 1.0, first, last, unperturbed, 0,
+                network, work, examples, no_order, start, 1.0, first, last, 0, unperturbed, 0,
             )  # fmt: skip
         barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
         if thread == 0:
@@ -168,6 +181,16 @@ def train_batch(
     for offset in range(0, size, work.block):
         n_rows = min(work.block, size - offset)
         first, last = owned_examples(network.table, n_rows, thread, team_size)
+        multiplied = not by_columns and shares_inputs(
+            network.table[0], examples.kind, stochastic_regularization, n_rows, team_size
+        )
+        if multiplied and weight > 0:
+            call(
+                network.kernel_table, multiply_share,
+                network, work, examples, records.order, start + offset, n_rows, thread, team_size,
+            )  # fmt: skip
+        if multiplied:
+            barrier_count = barrier_wait(barrier, thread, team_size, barrier_count)
         if by_columns:
             barrier_count = examples_layer_by_layer(
                 network, work, examples, records.order, start + offset, weight, n_rows, stochastic_regularization,
@@ -176,7 +199,7 @@ def train_batch(
         elif first < last and weight > 0:
             call(
                 network.kernel_table, forward_examples,
-                network, work, examples, records.order, start + offset, weight, first, last,
+                network, work, examples, records.order, start + offset, weight, first, last, int(multiplied),
                 stochastic_regularization, epoch,
             )  # fmt: skip
             call(

@@ -13,11 +13,14 @@ from .layout import (
     COST,
     DELTAS,
     GRADIENT_INPUTS,
+    INPUT_CHUNKS,
     LD,
     LD_IN,
     N_IN,
     PAIRS,
+    PARTIAL_SUMS,
     WEIGHTS,
+    chunk_start,
     contiguous_runs,
 )
 from .pack import MIN_PACKED_ROWS, pack_narrow, pack_panel
@@ -55,8 +58,21 @@ def first_owned_row(layer, total_cost, thread, team_size):
 
 
 @kernel
+def owned_inputs(n_in, thread, team_size):
+    """Return the range of inputs that a thread owns in a layer of chunks: whole ones, if that is even."""
+    if INPUT_CHUNKS % team_size == 0:
+        chunks = INPUT_CHUNKS // team_size
+        return chunk_start(n_in, chunks * thread), chunk_start(n_in, chunks * (thread + 1))
+    tiles = n_in // TILE_ROWS
+    last = partition_start(tiles, thread + 1, team_size) * TILE_ROWS
+    return partition_start(tiles, thread, team_size) * TILE_ROWS, last if thread + 1 < team_size else n_in
+
+
+@kernel
 def owned_rows(table, index, thread, team_size):
     """Return the range of rows of W that a thread owns in a layer that is split by rows."""
+    if table[index, PARTIAL_SUMS] >= 0:
+        return owned_inputs(table[index, N_IN], thread, team_size)
     layer, top = table[index], table[len(table) - 1]
     total_cost = top[COST] + top[N_IN] * top[COLUMNS]
     first = first_owned_row(layer, total_cost, thread, team_size)
