@@ -224,3 +224,9 @@ def test_networks_that_take_no_shifts_are_refused():
         with_shifts(net, [1.0])
     with pytest.raises(ValueError, match="'identity' outputs, got 'sigmoid'"):
         with_shifts(fastnn.Network([2, 2], seed=0), [1.0, 2.0])
+
+
+def test_an_ensemble_has_no_temperature():
+    net = fastnn.Network([2, 2], activation="softmax", loss="cross_entropy", seed=0)
+    with pytest.raises(TypeError, match="model must be a Network or a TableModel, got Ensemble"):
+        fastnn.calibration.calibrate(fastnn.Ensemble([net, net]), np.eye(2), [0, 1])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastnn.errors import FileFormatError
-from fastnn.tables import Overrides, TableEncoder, column_kinds
+from fastnn.tables import Overrides, TableEncoder, column_kinds, make_target
 from fastnn.tables.columns import columns_of
 from fastnn.tables.encoded import CategoryColumn, DateColumn, QuantityColumn
 
@@ -327,3 +327,15 @@ def test_damaged_data(change):
     change(state)
     with pytest.raises(FileFormatError, match="encoder: "):
         TableEncoder.from_state(state)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda columns: TableEncoder.fit(columns, targets=["Price"]),
+        lambda columns: make_target(columns, ["Price"]),
+    ],
+)
+def test_a_target_that_the_table_lacks_is_an_error(use):
+    with pytest.raises(ValueError, match=r"(targets|names): no column 'Price'; the table has 'area', 'price'$"):
+        use(columns_of({"area": [1.0, 2.0], "price": [3.0, 5.0]}))

@@ -300,3 +300,13 @@ def test_onnx_gives_the_same_answers(target, head, dtype, tmp_path):
     metadata = session.get_modelmeta().custom_metadata_map
     assert metadata["column_names"].split("\n") == list(model.encoder.column_names)
     assert tuple(metadata["levels_1"].split("\n")) == model.encoder.columns[1].levels
+
+
+def test_the_folder_of_a_training_stands_for_its_model(tmp_path):
+    net = fastnn.Network([2, 1], seed=0)
+    net.save(tmp_path / "model.safetensors")
+    rows = [[0.0, 1.0]]
+    assert (fastnn.load(tmp_path).predict(rows) == net.predict(rows)).all()
+    assert fastnn.load_model(str(tmp_path)).predict(rows)[0] == net.predict(rows)[0, 0]
+    with pytest.raises(IsADirectoryError):
+        fastnn.load(tmp_path.parent)

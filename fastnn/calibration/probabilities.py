@@ -236,6 +236,8 @@ def calibrate(
 
 def checked_network(net: Network) -> Network:
     """Return the network if a temperature calibrates it."""
+    if not isinstance(net, Network):
+        raise TypeError(f"model must be a Network or a TableModel, got {type(net).__name__}")
     outputs, n_outputs = net.activation[-1], net.sizes[-1]
     if not (outputs == "softmax" or (outputs == "sigmoid" and n_outputs == 1)):
         raise ValueError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import plots
 from ..history import History, monitor_sign
+from ..io.model_file import NAME
 from ..network import Network
 from ..table_model import TableModel
 from ..tables.encoded import QuantityColumn
@@ -23,15 +24,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-
-MODEL = "model.safetensors"
 MOST_IN_FIGURES = 200
 """Inputs beyond which a table of mistakes cannot be read."""
 
 
 def model_file(path: str) -> str:
     """Return the model in a folder that `fastnn train` wrote; return any other path unchanged."""
-    inside = os.path.join(path, MODEL)
+    inside = os.path.join(path, NAME)
     return inside if os.path.isfile(inside) else path
 
 
@@ -146,9 +145,9 @@ def write_results(
     folder: Path, model: Network | TableModel, task: Task, history: History, outputs: NDArray[Any]
 ) -> list[str]:
     """Write the model, the history and, if matplotlib is installed, the figures; return the names of the files."""
-    model.save(folder / MODEL)
+    model.save(folder / NAME)
     history.to_csv(folder / "history.csv")
-    written = [MODEL, "history.csv"]
+    written = [NAME, "history.csv"]
     try:
         figures = make_figures(model, task, history, outputs)
     except ImportError as error:

@@ -16,6 +16,7 @@ from ..calibration.probabilities import checked_network
 from ..callbacks import Callback, EarlyStopping
 from ..history import History
 from ..io.checkpoint_file import read
+from ..io.model_file import NAME
 from ..losses import Quantile
 from ..network import Network
 from ..spec import LOSS_OUTPUT
@@ -26,7 +27,7 @@ from ..training.loop import RESUMABLE
 from ..warmup import warmup
 from .notices import notice_of_compilation
 from .report import Training, make_page, make_sections
-from .results import MODEL, finished_model, report, write_results
+from .results import finished_model, report, write_results
 from .show import stay, watching
 from .tasks import Recipe, Task, load_task
 
@@ -94,7 +95,7 @@ def train(arguments: argparse.Namespace, comm: Any) -> int:
     )
     if settings.resume:
         print(what_is_left(settings, net.seed), flush=True)
-    elif (folder / MODEL).exists():
+    elif (folder / NAME).exists():
         print(f"the model in {folder} will be replaced", flush=True)
     if not arguments.show:
         return fit_and_report(net, task, settings, arguments, comm)
@@ -260,9 +261,11 @@ def what_is_left(settings: Settings, seed: int) -> str:
     if saved.model.seed != seed:
         raise ValueError(f"the checkpoint in {settings.folder} was made with --seed {saved.model.seed}, not {seed}")
     done, reason = len(saved.arrays.get("history.loss", ())), saved.progress["stop_reason"]
-    if reason not in RESUMABLE or done >= settings.epochs:
-        more = "" if reason not in RESUMABLE else "; to train longer, give more --epochs"
-        return f"the training in {settings.folder} is complete after {done} epochs{more}"
+    if reason not in RESUMABLE:
+        return f"the training in {settings.folder} is complete after {done} epochs"
+    if done >= settings.epochs:
+        state = "was interrupted" if reason == "interrupted" else "is complete"
+        return f"the training in {settings.folder} {state} after {done} epochs; to train longer, give more --epochs"
     return f"the training in {settings.folder} continues after epoch {done}"
 
 

@@ -119,7 +119,8 @@ def read_file(path: Path) -> Checkpoint:
     problem = _problem(model.spec, progress, arrays)
     if problem:
         raise FileFormatError(f"{path} is not a sound checkpoint: {problem}")
-    return Checkpoint(model, _renamed(progress, MEMORY_KEYS), _renamed(arrays, MEMORY_KEYS), model.epochs)
+    before = model.epochs - len(arrays["learning_rates"])
+    return Checkpoint(model, _renamed(progress, MEMORY_KEYS), _renamed(arrays, MEMORY_KEYS), before)
 
 
 def _renamed(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:

@@ -36,6 +36,9 @@ EMBEDDINGS: dict[type, str] = {PeriodicEmbedding: "embedding", PiecewiseLinearEm
 """Embedding of numbers -> its key in the description."""
 
 TRAINING_PREFIX = "training."
+NAME = "model.safetensors"
+"""What `fastnn train` calls a model in its folder."""
+
 """Begins the names of the tensors that a checkpoint adds to those of the model."""
 
 
@@ -192,7 +195,9 @@ def check_scaler(scaler: Any, n_columns: int) -> MinMaxScaler | StandardScaler:
 
 
 def read(path: str | os.PathLike[str]) -> SavedModel:
-    """Read a model file, or the network in a checkpoint. Everything is checked, and nothing is executed.
+    """Read a model file, that in a folder of `fastnn train`, or the network in a checkpoint.
+
+    Everything is checked, and nothing is executed.
 
     Raises
     ------
@@ -205,6 +210,8 @@ def read(path: str | os.PathLike[str]) -> SavedModel:
 
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a path, got {path!r:.200}")
+    if os.path.isfile(os.path.join(path, NAME)):
+        path = os.path.join(path, NAME)
     if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     with open(path, "rb"):
@@ -213,6 +220,7 @@ def read(path: str | os.PathLike[str]) -> SavedModel:
         with safe_open(path, framework="numpy") as file:
             spec, config = _read_description(path, file)
             parameters = _read_parameters(path, file, spec)
+            epochs = config["epochs"] + _epochs_of_training(file)
     except SafetensorError as error:
         raise FileFormatError(f"{path} is not a sound safetensors file: {error}") from None
     columns = None if config["column_names"] is None else tuple(config["column_names"])
@@ -220,7 +228,7 @@ def read(path: str | os.PathLike[str]) -> SavedModel:
         spec,
         parameters,
         config["seed"],
-        config["epochs"],
+        epochs,
         config["scaler"],
         columns,
         config["class_names"],
@@ -284,6 +292,13 @@ def _check_registered(path: Any, config: dict[str, Any]) -> None:
             f"{path} is of a network with {', '.join(f'{kind} {name!r:.80}' for kind, name in unknown)}, which this "
             f"process does not know: call {functions} first, with the functions that it was trained with"
         )
+
+
+def _epochs_of_training(file: Any) -> int:
+    """Return the epochs of the training that a checkpoint continues; 0 in other files."""
+    name = f"{TRAINING_PREFIX}learning_rates"
+    shape = file.get_slice(name).get_shape() if name in file.keys() else []  # noqa: SIM118
+    return int(shape[0]) if len(shape) == 1 else 0
 
 
 def _tensor_names(file: Any) -> set[str]:

@@ -14,6 +14,7 @@ __all__ = [
     "Problem",
     "Texts",
     "as_texts",
+    "check_columns",
     "columns_of",
     "count_texts",
     "default_name",
@@ -177,6 +178,14 @@ def _code_of(value: Any, distinct: dict[str, int], missing: frozenset[str]) -> i
 def text_of(value: Any) -> str:
     """Return any value as the text of a category."""
     return number_text(value) if isinstance(value, bool | int | float | np.number | np.bool_) else str(value).strip()
+
+
+def check_columns(argument: str, names: Iterable[str], columns: Mapping[str, Column]) -> None:
+    """Raise ValueError for a name that is no column's."""
+    for name in names:
+        if name not in columns:
+            listed = ", ".join(map(repr, list(columns)[:10])) + (", ..." if len(columns) > 10 else "")
+            raise ValueError(f"{argument}: no column {name!r}; the table has {listed}")
 
 
 def columns_of(X: Any, missing: frozenset[str] = frozenset()) -> dict[str, Column]:

@@ -11,7 +11,7 @@ import numpy as np
 from ..caller import warn_caller
 from ..checks import check_int
 from ..errors import FileFormatError
-from .columns import Column, columns_of, n_rows_of, take
+from .columns import Column, check_columns, columns_of, n_rows_of, take
 from .encoded import CategoryColumn, DateColumn, EncodedColumn, Problem, QuantityColumn, column_from_state
 from .kinds import ColumnKind, Overrides, column_kinds
 from .scaling import IndicatorScaling
@@ -120,7 +120,9 @@ class TableEncoder:
         TableEncoder
         """
         columns = columns_of(X, frozenset(missing))
-        kinds = column_kinds(columns, targets, overrides) if kinds is None else kinds
+        if kinds is None:
+            check_columns("targets", targets, columns)
+            kinds = column_kinds(columns, targets, overrides)
         if one_hot_limit is not None:
             one_hot_limit = check_int("one_hot_limit", one_hot_limit, 0)
         encoded: list[EncodedColumn] = []

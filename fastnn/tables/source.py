@@ -128,7 +128,7 @@ def _head(path: str, opened: Opener) -> bytes:
 
 @contextlib.contextmanager
 def damage_named(path: str) -> Iterator[None]:
-    """Name the file in errors of the libraries that unpack it; errors of the operating system stay as they are."""
+    """Name the file in errors of the libraries that read it; errors of the operating system stay as they are."""
     try:
         yield
     except DAMAGE as error:
@@ -142,7 +142,8 @@ def damage_named(path: str) -> Iterator[None]:
     ) as error:  # of zipfile: encrypted, or packed in a strange way
         if isinstance(error, FileFormatError):
             raise
-        raise FileFormatError(f"{path}: cannot be unpacked ({error})") from None
+        what = "read as a table" if type(error).__module__.startswith("pandas") else "unpacked"
+        raise FileFormatError(f"{path}: cannot be {what} ({error})") from None
 
 
 def _layer(path: str, head: bytes, opened: Opener) -> tuple[Opener, str] | None:

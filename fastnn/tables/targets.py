@@ -10,7 +10,7 @@ import numpy as np
 
 from ..checks import check_levels
 from ..errors import FileFormatError
-from .columns import Column, Texts, as_texts, missing_rows, number_text
+from .columns import Column, Texts, as_texts, check_columns, missing_rows, number_text
 from .numbers import PLAIN, NumberFormat, format_of
 from .quantiles import in_order, names_of
 
@@ -184,6 +184,7 @@ def make_target(
     ValueError
         If the target cannot be learned so.
     """
+    check_columns("names", names, columns)
     name = names[0]
     column = columns[name]
     if len(names) == 1 and not isinstance(column, Texts) and column.dtype.kind == "M":

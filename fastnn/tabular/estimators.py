@@ -48,7 +48,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     max_iter : int, default 256
         Number of epochs.
     label_smoothing : float, default 0.1
-        Fraction of a target that is spread over the classes, while training; 0 is better for probabilities and AUC.
+        Fraction of a target that is spread over the classes, while training; 0 is better for AUC.
     validation_fraction : float or None, default 0.2
         Fraction of the rows that is held out, in the proportions of the classes, to choose the best epoch. None, and
         fewer than 50 rows: none are held out, and the last epoch is kept.
@@ -78,8 +78,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     variant : {"td", "td_s"}, optional
         "td", the default from 50 rows on and without `precision`, which it does not take: RealMLP with periodic
         embeddings of quantities, learned vectors for categories of more than eight values, learned activations, dropout
-        and weight decay that end with the training, and a start that is fitted to the data; several networks are
-        trained one after another. "td_s": without these, faster.
+        and weight decay that end with the training, and a start that is fitted to the data. "td_s": without these,
+        faster.
     embedding : {"periodic", "piecewise_linear"}, optional
         What quantities become beside themselves: `fastnn.PeriodicEmbedding`, or `fastnn.PiecewiseLinearEmbedding` of 48
         bins that end at quantiles. None: "periodic" in variant "td", nothing in "td_s".

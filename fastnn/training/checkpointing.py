@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ..io.model_file import SavedModel, description
 from ..kernels import gather, layout
 from ..optimizers import LBFGS, Optimizer
 from ..parameters import buffer_to_vector, vector_to_buffer
+from ..spec import Spec
 from .engine import Engine
 from .interrupts import Interruption
 from .loop import Callbacks, TrainingRun
@@ -186,10 +187,11 @@ class DirectoryCheckpointer(Checkpointer):
             return
         saved = self.saved.model
         if saved.spec != model.spec:
-            raise ValueError(
-                f"the checkpoint in {self.directory} is of {saved.spec.network_text(saved.seed)}, "
-                f"not of {model.spec.network_text(model.seed)}"
-            )
+            pairs = [
+                (field.name, getattr(saved.spec, field.name), getattr(model.spec, field.name)) for field in fields(Spec)
+            ]
+            differences = [f"{name}={kept!r:.80}, not {given!r:.80}" for name, kept, given in pairs if kept != given]
+            raise ValueError(f"the checkpoint in {self.directory} is of a network with {'; '.join(differences)}")
         for name, value in fingerprint().items():
             kept = self.saved.progress["fingerprint"].get(name)
             if kept != value:
