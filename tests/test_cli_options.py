@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 
+from fastnn.cli import main
 from fastnn.cli.arguments import make_parser
 from fastnn.cli.combinations import check_combination
 
@@ -91,3 +92,10 @@ def test_levels_of_quantiles_are_checked(text, message, capsys):
     with pytest.raises(SystemExit):
         make_parser().parse_args(["train", "rows.csv", "--quantiles", text])
     assert message in capsys.readouterr().err
+
+
+def test_an_option_that_a_command_lacks_is_reported_with_its_own_help(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "digits", "--taget", "price"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "fastnn train: unrecognized arguments: --taget price; see fastnn train --help\n"

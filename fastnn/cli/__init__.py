@@ -45,7 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0 done; 1 `doctor` found something that does not work; 2 an error, reported in one line on stderr;
         130 interrupted.
     """
-    arguments = make_parser().parse_args(argv)
+    parser = make_parser()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.prog += f" {arguments.command}"
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     with warnings.catch_warnings():
         warnings.showwarning = _print_warning
         try:
