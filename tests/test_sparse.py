@@ -24,17 +24,19 @@ def a_network(dtype, n_in, **settings):
 
 @BOTH
 @pytest.mark.parametrize("n_rows", [1, 7, BLOCK_ROWS + 3])
-def test_predictions_have_the_bits_of_dense_rows(dtype, n_rows):
-    X, _ = bag_of_words(n_rows, 40)
-    net = a_network(dtype, 40, input_scale=0.5)
+@pytest.mark.parametrize("n_in", [40, 300], ids=["one chain", "chunks"])
+def test_predictions_have_the_bits_of_dense_rows(dtype, n_rows, n_in):
+    X, _ = bag_of_words(n_rows, n_in)
+    net = a_network(dtype, n_in, input_scale=0.5)
     assert net.predict(X).tobytes() == net.predict(X.toarray()).tobytes()
     np.testing.assert_array_equal(net.classify(X), net.classify(X.toarray()))
 
 
 @BOTH
-def test_gradients_and_loss_have_the_bits_of_dense_rows(dtype):
-    X, y = bag_of_words(33, 40)
-    net = a_network(dtype, 40)
+@pytest.mark.parametrize("n_in", [40, 300], ids=["one chain", "chunks"])
+def test_gradients_and_loss_have_the_bits_of_dense_rows(dtype, n_in):
+    X, y = bag_of_words(33, n_in)
+    net = a_network(dtype, n_in)
     assert net.loss(X, y) == net.loss(X.toarray(), y)
     assert net.gradients(X, y, flat=True).tobytes() == net.gradients(X.toarray(), y, flat=True).tobytes()
 

@@ -221,6 +221,15 @@ def chunk_start(n_in, chunk):
     return n_in if chunk == INPUT_CHUNKS else (n_in * chunk // INPUT_CHUNKS + line // 2) // line * line
 
 
+@kernel
+def chunk_of(n_in, k):
+    """Return the chunk of input k."""
+    chunk = 0
+    while k >= chunk_start(n_in, chunk + 1):
+        chunk += 1
+    return chunk
+
+
 def columns_of(n_out: int, itemsize: int) -> int:
     """Return `n_out` rounded up to whole vectors."""
     lanes = TARGET.lanes(itemsize)

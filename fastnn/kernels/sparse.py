@@ -6,11 +6,28 @@ An example's numbers are examples.values[p] in columns examples.columns[p], for 
 from __future__ import annotations
 
 from .argument_types import Floats, Int64Matrix, Int64s, KernelTable, Scalar
-from .forward import activate_hidden
+from .forward import activate_hidden, add_partial_sums
 from .gather import example_at
 from .intrinsics import multiply_add
 from .jit import kernel
-from .layout import BIASES, COLUMNS, DELTAS, FROZEN, LD, OUTPUTS, WEIGHTS, ZEROS, Examples, NetworkView, Workspace
+from .layout import (
+    BIASES,
+    COLUMNS,
+    DELTAS,
+    FROZEN,
+    INPUT_CHUNKS,
+    LD,
+    N_IN,
+    OUTPUTS,
+    PARTIAL_STRIDE,
+    PARTIAL_SUMS,
+    WEIGHTS,
+    ZEROS,
+    Examples,
+    NetworkView,
+    Workspace,
+    chunk_of,
+)
 from .registry import Slot, linked_kernel
 from .weight_gradient import clear_gradient, owned_rows, subtract_bias_gradient
 
@@ -19,22 +36,31 @@ from .weight_gradient import clear_gradient, owned_rows, subtract_bias_gradient
 def sparse_forward(buffer, parameters, table, examples, order, position, first, last, kernel_table):
     """Compute buffer[OUTPUTS]: rows first..last of the first layer's activations; row `first` is at `position`.
 
-    z = b + the sum of x_k W_k over the example's stored numbers, in the order in which they are stored.
+    z = b + the sum of x_k W_k over the example's stored numbers, in the order in which they are stored; in chunks as
+    in weighted_inputs.
     """
     layer = table[0]
     columns, ld = layer[COLUMNS], layer[LD]
+    has_chunks = layer[PARTIAL_SUMS] >= 0
     b = parameters[layer[BIASES] : layer[BIASES] + columns]
-    for r in range(last - first):
-        z = buffer[layer[OUTPUTS] + (first + r) * ld : layer[OUTPUTS] + (first + r) * ld + columns]
+    for r in range(first, last):
+        z = buffer[layer[OUTPUTS] + r * ld : layer[OUTPUTS] + r * ld + columns]
         for j in range(columns):
             z[j] = b[j]
-        i = example_at(order, position + r)
+        for chunk in range(INPUT_CHUNKS - 1 if has_chunks else 0):
+            sums = layer[PARTIAL_SUMS] + chunk * layer[PARTIAL_STRIDE] + r * ld
+            buffer[sums : sums + columns] = 0
+        i = example_at(order, position + r - first)
         for p in range(examples.starts[i], examples.starts[i + 1]):
-            x = examples.values[p]
-            row = layer[WEIGHTS] + examples.columns[p] * ld
-            w = parameters[row : row + columns]
+            x, k = examples.values[p], examples.columns[p]
+            chunk = chunk_of(layer[N_IN], k) if has_chunks else 0
+            out = layer[PARTIAL_SUMS] + (chunk - 1) * layer[PARTIAL_STRIDE] if chunk else layer[OUTPUTS]
+            total = buffer[out + r * ld : out + r * ld + columns]
+            w = parameters[layer[WEIGHTS] + k * ld : layer[WEIGHTS] + k * ld + columns]
             for j in range(columns):
-                z[j] = multiply_add(x, w[j], z[j])
+                total[j] = multiply_add(x, w[j], total[j])
+    if has_chunks:
+        add_partial_sums(buffer, layer, first, last)
     if len(table) > 1:
         activate_hidden(buffer, parameters, layer, first, last, kernel_table)
 
