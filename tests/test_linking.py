@@ -276,7 +276,8 @@ def share_inputs(without=None):
     )
     bundles = (network, work, examples, inputs.empty_examples(net.spec), steps, *given, records)
     barrier = threads.new_barrier(2)
-    in_parallel(*[lambda rank=rank: steps_of_thread(*bundles, barrier, rank, 2) for rank in range(2)])
+    team = range(2) if without is None else range(1)  # one is enough to stop, and says so once
+    in_parallel(*[lambda rank=rank: steps_of_thread(*bundles, barrier, rank, 2) for rank in team])
 
 
 # ---- What is requested covers what is called
