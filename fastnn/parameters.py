@@ -96,21 +96,20 @@ def _make_layout(
     workspace = 0 if sparse else whole_lines(block * ld_in)
     before_scales = workspace
     workspace += before_scales if spec.learned_input_scale else 0
-    n_inputs, parameters, cost = columns_in, 0, 0
+    n_inputs, parameters = columns_in, 0
     for number, row in enumerate(table):
         n_in, n_out = spec.widths[number : number + 2]
         columns = columns_of(n_out, itemsize)
         ld = (strides[number] if strides else None) or stride_of(columns, itemsize)
         row[layout.N_IN], row[layout.N_OUT], row[layout.COLUMNS], row[layout.LD] = n_in, n_out, columns, ld
         row[layout.ACTIVATION] = codes[number]
-        row[layout.LD_IN], row[layout.INPUTS], row[layout.COST] = ld_in, inputs, cost
+        row[layout.LD_IN], row[layout.INPUTS] = ld_in, inputs
         row[layout.WEIGHTS] = parameters
         row[layout.BIASES] = parameters + whole_lines(columns_in * ld)
         parameters = int(row[layout.BIASES]) + whole_lines(ld)
         row[layout.OUTPUTS] = inputs = workspace
         row[layout.DELTAS] = workspace + whole_lines(block * ld)
         workspace = int(row[layout.DELTAS]) + whole_lines(block * ld)
-        cost += n_in * columns
         columns_in, ld_in = columns, ld
     table[:, layout.GRADIENT_INPUTS], table[:, layout.INPUT_SCALES] = table[:, layout.INPUTS], -1
     if spec.learned_input_scale:
@@ -122,7 +121,7 @@ def _make_layout(
         stride = whole_lines(block * int(table[0, layout.LD]))
         table[0, layout.PARTIAL_SUMS], table[0, layout.PARTIAL_STRIDE] = workspace, stride
         workspace += (layout.INPUT_CHUNKS - 1) * stride + whole_lines(int(table[0, layout.COLUMNS]))
-        table[1:, layout.COST] -= table[0, layout.N_IN] * table[0, layout.COLUMNS]
+    _set_costs(table)
     for field in (layout.ALPHAS, layout.ALPHA_DELTAS, layout.EMBEDDING, layout.VECTORS):
         table[:, field] = -1
     for row in table[: -1 if spec.learned_activation else 0]:
@@ -136,6 +135,13 @@ def _make_layout(
     dropped = [round(rate * layout.DROP_UNIT) for rate in spec.dropout]
     table[0, layout.DROPPED_IN], table[:-1, layout.DROPPED] = dropped[0], dropped[1:]
     return MemoryLayout(table, parameters, workspace, block)
+
+
+def _set_costs(table: np.ndarray) -> None:
+    """Set the costs of the layers below each, of those whose rows of W are dealt out by cost."""
+    dealt = (table[:, layout.BY_COLUMNS] == 0) & (table[:, layout.PARTIAL_SUMS] < 0)
+    costs = table[:, layout.N_IN] * table[:, layout.COLUMNS] * dealt
+    table[:, layout.COST] = np.cumsum(costs) - costs
 
 
 def _whole_lines(itemsize: int) -> Callable[[int], int]:
@@ -253,8 +259,7 @@ def split_wide_layers(table: np.ndarray, n_rows: int, sparse: bool = False) -> n
     wide[: int(sparse)] = False
     table = table.copy()
     table[:-1, layout.BY_COLUMNS] = wide
-    costs = table[:, layout.N_IN] * table[:, layout.COLUMNS] * (1 - table[:, layout.BY_COLUMNS])
-    table[:, layout.COST] = np.cumsum(costs) - costs
+    _set_costs(table)
     return table
 
 

@@ -48,6 +48,13 @@ def test_what_is_not_split_by_columns_is_split_evenly_by_rows():
     assert table[:, layout.COST].tolist() == [0, 100 * 64, 100 * 64, 100 * 64 + 600 * columns[2]]
 
 
+def test_costs_leave_out_what_is_not_dealt_out_by_them():
+    """Neither the first layer, whose inputs are shared in chunks, nor one that is split by columns."""
+    table = split_wide_layers(table_of([300, 64, 600, 48, 10]), 8)
+    assert (table[0, layout.PARTIAL_SUMS] >= 0, table[1, layout.BY_COLUMNS]) == (True, 1)
+    assert table[:, layout.COST].tolist() == [0, 0, 0, 600 * table[2, layout.COLUMNS]]
+
+
 @pytest.mark.parametrize("team_size", [1, 2, 3, 50])
 def test_threads_own_all_columns_in_whole_vectors(team_size):
     table = split_wide_layers(table_of([9, 600, 10]), 8)

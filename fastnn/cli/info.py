@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..io.checkpoint_file import holds_training
+from ..io.model_file import in_folder
 from ..network import Network
 from ..table_model import TableModel, load_model
 from ..tables.encoded import CategoryColumn, DateColumn
 from ..tables.targets import ClassTarget
-from .results import model_file
 
 MAX_NAMES = 12
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Describe the model file; return the exit code."""
-    path = model_file(arguments.model)
+    path = in_folder(arguments.model)
     print("\n".join([*describe_model(load_model(path)), f"{'optimizer':9} {describe_optimizer(path)}"]))
     return 0
 

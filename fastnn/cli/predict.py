@@ -15,7 +15,6 @@ from ..tables.columns import Column, default_name
 from ..tables.encoder import has_own_names
 from ..tables.reading import Table
 from ..tables.targets import ClassTarget
-from .results import model_file
 from .table_reading import read_rows, resolve_name, tell_problems, tell_surprises
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
-    model = load_model(model_file(arguments.model))
+    model = load_model(arguments.model)
     _, _, values = read_inputs(model, arguments.file, arguments)
     outputs = model.network.predict(model.encoder.encode(values, model.network.dtype))
     if arguments.output is None:

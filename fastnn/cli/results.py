@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +25,6 @@ if TYPE_CHECKING:
 
 MOST_IN_FIGURES = 200
 """Inputs beyond which a table of mistakes cannot be read."""
-
-
-def model_file(path: str) -> str:
-    """Return the model in a folder that `fastnn train` wrote; return any other path unchanged."""
-    inside = os.path.join(path, NAME)
-    return inside if os.path.isfile(inside) else path
 
 
 def report(net: Network, task: Task, history: History, outputs: NDArray[Any]) -> dict[str, Any]:

@@ -35,7 +35,6 @@ from ..tables.reading import Table
 from ..tables.targets import ClassTarget
 from .notices import notice_of_compilation
 from .predict import read_inputs
-from .results import model_file
 from .table_reading import resolve_name
 from .tasks import DIGIT_NAMES, Task
 
@@ -49,7 +48,7 @@ PATIENCE = 10.0
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command until Ctrl-C; return the exit code."""
-    model = load_model(model_file(arguments.model))
+    model = load_model(arguments.model)
     shape = _image_shape(model, arguments.image_shape)
     if shape is not None and not model.encoder.targets and model.network.sizes[-1] == len(DIGIT_NAMES):
         model = TableModel(model.network, model.encoder, ClassTarget("digit", DIGIT_NAMES))

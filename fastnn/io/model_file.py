@@ -36,10 +36,10 @@ EMBEDDINGS: dict[type, str] = {PeriodicEmbedding: "embedding", PiecewiseLinearEm
 """Embedding of numbers -> its key in the description."""
 
 TRAINING_PREFIX = "training."
+"""Begins the names of the tensors that a checkpoint adds to those of the model."""
+
 NAME = "model.safetensors"
 """What `fastnn train` calls a model in its folder."""
-
-"""Begins the names of the tensors that a checkpoint adds to those of the model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +194,12 @@ def check_scaler(scaler: Any, n_columns: int) -> MinMaxScaler | StandardScaler:
     return scaler
 
 
+def in_folder(path: str | os.PathLike[str]) -> str:
+    """Return the model in a folder that `fastnn train` wrote; return any other path unchanged."""
+    inside = os.path.join(path, NAME)
+    return inside if os.path.isfile(inside) else os.fspath(path)
+
+
 def read(path: str | os.PathLike[str]) -> SavedModel:
     """Read a model file, that in a folder of `fastnn train`, or the network in a checkpoint.
 
@@ -210,8 +216,7 @@ def read(path: str | os.PathLike[str]) -> SavedModel:
 
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a path, got {path!r:.200}")
-    if os.path.isfile(os.path.join(path, NAME)):
-        path = os.path.join(path, NAME)
+    path = in_folder(path)
     if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     with open(path, "rb"):

@@ -18,6 +18,7 @@ __all__ = [
     "columns_of",
     "count_texts",
     "default_name",
+    "listed",
     "missing_rows",
     "n_rows_of",
     "number_text",
@@ -184,8 +185,13 @@ def check_columns(argument: str, names: Iterable[str], columns: Mapping[str, Col
     """Raise ValueError for a name that is no column's."""
     for name in names:
         if name not in columns:
-            listed = ", ".join(map(repr, list(columns)[:10])) + (", ..." if len(columns) > 10 else "")
-            raise ValueError(f"{argument}: no column {name!r}; the table has {listed}")
+            raise ValueError(f"{argument}: no column {name!r}; the table has {listed(columns)}")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return the first names of a table as an error shows them."""
+    found = list(names)
+    return ", ".join(map(repr, found[:10])) + (", ..." if len(found) > 10 else "")
 
 
 def columns_of(X: Any, missing: frozenset[str] = frozenset()) -> dict[str, Column]:

@@ -11,7 +11,7 @@ import numpy as np
 from ..caller import warn_caller
 from ..checks import check_int
 from ..errors import FileFormatError
-from .columns import Column, check_columns, columns_of, n_rows_of, take
+from .columns import Column, check_columns, columns_of, listed, n_rows_of, take
 from .encoded import CategoryColumn, DateColumn, EncodedColumn, Problem, QuantityColumn, column_from_state
 from .kinds import ColumnKind, Overrides, column_kinds
 from .scaling import IndicatorScaling
@@ -139,7 +139,7 @@ class TableEncoder:
             else:
                 encoded.append(QuantityColumn.fit(name, column, scaling=scaling, weights=weights))
         if not encoded:
-            raise ValueError(f"no column is left to learn from; left out: {_listed(left_out)}")
+            raise ValueError(f"no column is left to learn from; left out: {listed(left_out)}")
         encoder = cls(encoded, tuple(columns), targets, left_out, missing)
         if scale_indicators:
             trained = {name: columns[name] if rows is None else take(columns[name], rows) for name in columns}
@@ -248,7 +248,7 @@ class TableEncoder:
             return {name: stripped[name.strip()] for name in wanted}
         if has_own_names(wanted) and has_own_names(columns):
             lacking = [name for name in wanted if name not in columns]
-            raise ValueError(f"no column {_listed(lacking)}; the table has {_listed(columns)}")
+            raise ValueError(f"no column {listed(lacking)}; the table has {listed(columns)}")
         return dict(zip(wanted, self._by_order(list(columns.values())), strict=True))
 
     def _by_order(self, columns: list[Column]) -> list[Column]:
@@ -314,8 +314,3 @@ def describe_problem(problem: Problem, lines: Sequence[int] | None = None) -> st
     where = f"{'row' if lines is None else 'line'}{'s' * (len(problem.rows) > 1)} {', '.join(map(str, places))}{more}"
     becomes = "taken as a value not seen" if problem.what.startswith("was not seen") else "taken as a missing value"
     return f"column {problem.column!r}, {where}: {problem.text!r:.60} {problem.what}; {becomes}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    found = list(names)
-    return ", ".join(map(repr, found[:10])) + (", ..." if len(found) > 10 else "")
