@@ -58,9 +58,14 @@ def test_networks_in_bfloat16_are_among_them():
 
 @pytest.mark.parametrize("halving", [None, 2])
 def test_a_start_is_fitted_to_the_data_once(halving):
-    found = fastnn.fit_many(
-        CONFIGS[:2], X, Y, validation_data=HELD, halving=halving, start=fastnn.initialisers.from_data, **SHARED
-    )
+    started = []
+
+    def start(net, rows):
+        started.append(net.sizes)
+        fastnn.initialisers.from_data(net, rows)
+
+    found = fastnn.fit_many(CONFIGS[:2], X, Y, validation_data=HELD, halving=halving, start=start, **SHARED)
+    assert sorted(started) == sorted(tuple(config["sizes"]) for config in CONFIGS[:2])
     best = found.ranking[0]
     options = {**SHARED, **CONFIGS[best]}
     net = fastnn.Network(**{name: options.pop(name) for name in OF_NETWORK if name in options})

@@ -160,6 +160,6 @@ def test_c_and_onnx_give_the_same_answers(trained, rows, tmp_path):
 
 def test_text_that_cannot_be_parsed_is_not_said_to_be_packed(tmp_path):
     path = tmp_path / "cut.csv"
-    path.write_text("name,size\n" + '"a",1\n' * 30 + '"b,2\n' * 31)
+    path.write_text("id,kind,size,name\n" + "".join(f'{i},{i % 2},3,"Braund\n' for i in range(31)))
     with pytest.raises(fastnn.FileFormatError, match=r"cut.csv: cannot be read as a table \(Error tokenizing data"):
         read_table(path)
