@@ -9,9 +9,7 @@ import pytest
 
 from fastnn.kernels import threads
 
-# a limit of whoever runs the tests would take from the teams that they are about
-os.environ.pop("OMP_NUM_THREADS", None)
-threads.OPENMP_LIMIT = None
+threads.OPENMP_LIMIT = None  # a limit of whoever runs the tests would take from the teams that they are about
 
 collect_ignore = ["programs"]  # written for other libraries: test_sklearn.py and others run them
 
@@ -37,6 +35,12 @@ def environment():
         return found | {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths))}
 
     return variables
+
+
+@pytest.fixture(autouse=True)
+def no_limit_on_threads():
+    """Let the processes that a test starts use every processor; Dask leaves its workers' limit in this process."""
+    os.environ.pop("OMP_NUM_THREADS", None)
 
 
 @pytest.fixture(autouse=True)

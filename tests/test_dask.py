@@ -290,7 +290,7 @@ def test_bad_arguments_are_refused(client, change, error, message):
 def test_partitions_of_unequal_rows_are_refused(client):
     X = da.from_array(np.zeros((10, 2)), chunks=(5, 2))
     y = da.from_array(np.arange(10), chunks=((4, 6),))
-    with pytest.raises(ValueError, match="got 5 and 4 in partition 0"):
+    with pytest.raises(ValueError, match=r"got 5 and (4 in partition 0|6 in partition 1)"):  # either fails first
         TabularRegressor(**SHORT).fit(X, y)
     with pytest.raises(ValueError, match="X must have at least one row, got none in 1 partitions"):
         TabularRegressor(**SHORT).fit(da.zeros((0, 2)), da.zeros(0))
