@@ -15,8 +15,8 @@ from .sparse import empty_csr_arrays
 from .targets import as_targets
 from .weights import as_weights
 
-PREFETCH_BYTES = 1 << 17
-"""Bytes of rows fetched ahead of their use: a part of a second-level cache."""
+PREFETCH_BYTES = 1 << 14
+"""Bytes of rows fetched ahead of their use: a part of a first-level cache."""
 
 
 def as_examples(

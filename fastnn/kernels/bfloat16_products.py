@@ -47,7 +47,8 @@ from .layout import (
     ZEROS,
 )
 from .registry import Slot, linked_kernel
-from .tiling import multiply_tiles, pair_product_column
+from .row_loops import multiply_vectors
+from .tiling import pair_product_column
 
 UPDATE_ROWS = 32  # rows of W that are updated, then packed, while they are in the first- or second-level cache
 
@@ -139,7 +140,7 @@ def bfloat16_delta_below(buffer, scratch, table, index, first, last):
                 last - first, vectors, min(INNER_BLOCK, n_pairs - j),
             )  # fmt: skip
         delta = below[DELTAS] + first * ld_below + k
-        multiply_tiles(buffer, delta, ld_below, scratch, ZEROS, width, last - first, vectors * LANES)
+        multiply_vectors(vectors, buffer, delta, ld_below, scratch, ZEROS, width, last - first)
 
 
 @kernel

@@ -32,6 +32,7 @@ from .layout import (
     chunk_start,
 )
 from .registry import call
+from .row_loops import clear_padding
 from .simd import ONE_ROW_VECTORS, TILE_VECTORS, VECTOR_BYTES
 from .tiling import next_tile_size, product_column
 from .user_functions import apply_activation
@@ -150,10 +151,7 @@ def activate_hidden(buffer, parameters, layer, first, last, kernel_table):
     apply_activation(a, derivative, layer[ACTIVATION], kernel_table)
     if layer[ALPHAS] >= 0:
         mix_activations(buffer, parameters, layer, first, last, 0, columns)
-    if columns > n_out:
-        for r in range(last - first):
-            for j in range(r * ld + n_out, r * ld + columns):
-                derivative[j] = 0
+    clear_padding(derivative, last - first, n_out, columns, ld)
 
 
 @kernel

@@ -260,7 +260,10 @@ def _prefetch(array, index):
 
 @twin(_prefetch)
 def prefetch(typingctx, array, index):
-    """Prefetch the cache line of `array[index]`, an address that need not be valid."""
+    """Prefetch the cache line of `array[index]`, an address that need not be valid, for a single use.
+
+    It does not push what is used again out of the second-level cache.
+    """
 
     def codegen(context, builder, signature, args):
         address = _address(context, builder, signature.args[0], args[0], args[1])
@@ -268,7 +271,7 @@ def prefetch(typingctx, array, index):
         int32 = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte.type, int32, int32, int32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [byte, int32(0), int32(2), int32(1)])
+        builder.call(function, [byte, int32(0), int32(0), int32(1)])
         return context.get_dummy_value()
 
     return types.void(array, types.int64), codegen

@@ -11,6 +11,7 @@ from .argument_types import Floats, KernelTable, ReadOnlyFloats
 from .elementary import exp, log, log1p, logistic
 from .jit import kernel
 from .registry import Slot, call_user_function, linked_kernel
+from .row_loops import clear_padding
 from .user_functions import USER_FUNCTION_BASE, apply_activation, user_loss
 
 SQUARED_ERROR, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, PERCEPTRON = range(4)
@@ -46,13 +47,19 @@ def row_max(row):
 
 
 @kernel
-def softmax(a, n_rows, n_out, ld):
-    """Compute a: (n_rows, ld) = exp(z_j - max z) / sum_k exp(z_k - max z), from z."""
+def subtract_max(a, n_rows, n_out, ld):
+    """Compute a: (n_rows, ld) = z_j - max z, from z."""
     for r in range(n_rows):
         row = a[r * ld : r * ld + n_out]
         largest = row_max(row)
         for j in range(n_out):
             row[j] -= largest
+
+
+@kernel
+def softmax(a, n_rows, n_out, ld):
+    """Compute a: (n_rows, ld) = exp(z_j - max z) / sum_k exp(z_k - max z), from z."""
+    subtract_max(a, n_rows, n_out, ld)
     exp_in_place(a[: n_rows * ld])
     for r in range(n_rows):
         row = a[r * ld : r * ld + n_out]
@@ -79,29 +86,32 @@ def cross_entropy(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld):
 
     It is softmax with the loss computed in the same loops.
     """
-    zero = a.dtype.type(0)
+    zero, one = a.dtype.type(0), a.dtype.type(1)
+    subtract_max(a, n_rows, n_out, ld)
+    for i in range(n_rows * ld):
+        delta[i] = exp(a[i])
     for r in range(n_rows):
-        z, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
-        largest = row_max(z)
-        dot = zero
-        for j in range(n_out):
-            z[j] -= largest
-            dot += y[j] * z[j]
-        row_loss[r] = -dot
-    exp_in_place(a[: n_rows * ld])
-    for r in range(n_rows):
-        out, y = a[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
-        d = delta[r * ld : r * ld + n_out]
+        p = delta[r * ld : r * ld + n_out]
         total = zero
+        for j in range(n_out):
+            total += p[j]
+        row_loss[r] = total
+        inverse = one / total
+        for j in range(n_out):
+            p[j] *= inverse
+    for r in range(n_rows):
+        row_loss[r] = log(row_loss[r])
+    for r in range(n_rows):
+        z, d, y = a[r * ld : r * ld + n_out], delta[r * ld : r * ld + n_out], targets[r * ld : r * ld + n_out]
+        dot = zero
         mass = zero
         for j in range(n_out):
-            total += out[j]
+            dot += y[j] * z[j]
             mass += y[j]
-        inverse = a.dtype.type(1) / total
+        row_loss[r] = mass * row_loss[r] - dot
         for j in range(n_out):
-            out[j] *= inverse
-            d[j] = (out[j] * mass - y[j]) * row_factor[r]
-        row_loss[r] += mass * log(total)
+            z[j] = d[j]
+            d[j] = (z[j] * mass - y[j]) * row_factor[r]
 
 
 @kernel
@@ -248,9 +258,7 @@ def output_deltas(
         robust_error(a, delta, row_loss, targets, row_factor, loss, loss_parameters[0], n_rows, n_out, ld)
     else:
         perceptron(a, delta, row_loss, targets, row_factor, n_rows, n_out, ld)
-    for r in range(n_rows):
-        for i in range(r * ld + n_out, (r + 1) * ld):
-            delta[i] = 0
+    clear_padding(delta, n_rows, n_out, ld, ld)
 
 
 @kernel

@@ -7,29 +7,9 @@ the first-level cache holds few of them.
 from __future__ import annotations
 
 from .jit import kernel
-from .simd import PANEL, TILE_VECTORS, VECTOR_BYTES, transpose_square
+from .simd import TILE_VECTORS, VECTOR_BYTES, transpose_square
 
 MIN_PACKED_ROWS = 64  # rows of a block below which the copy costs more than it saves
-
-
-@kernel
-def pack_panel(out, start_out, source, start, stride, n_rows, width):
-    """Copy out[start_out:]: (n_rows, width), the rows of `source` that begin at start + r * stride."""
-    for r in range(n_rows):
-        dst = out[start_out + r * width : start_out + (r + 1) * width]
-        row = source[start + r * stride : start + r * stride + width]
-        for j in range(width):
-            dst[j] = row[j]
-
-
-@kernel
-def pack_narrow(out, start_out, source, start, stride, n_rows):
-    """Copy out[start_out:]: (n_rows, PANEL), the rows of `source` that begin at start + r * stride."""
-    for r in range(n_rows):
-        dst = out[start_out + r * PANEL : start_out + (r + 1) * PANEL]
-        row = source[start + r * stride : start + r * stride + PANEL]
-        for i in range(PANEL):
-            dst[i] = row[i]
 
 
 @kernel

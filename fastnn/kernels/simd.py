@@ -298,9 +298,12 @@ def tile_intrinsic(
     return signature, codegen
 
 
-def shape_code(rows: int = 0, vectors: int = 0) -> int:
+def shape_code(*shape: int) -> int:
     """Return one number for a tile's shape."""
-    return rows * 16 + vectors
+    code = 0
+    for part in shape:
+        code = code * 16 + part
+    return code
 
 
 PRODUCT_SHAPES = [(m, v) for m in range(1, TILE_ROWS + 1) for v in range(1, TILE_VECTORS + 1)]

@@ -73,13 +73,3 @@ def compiled_pair_column(c, c0, ld_c, start, s0, ld_start, a, a0, ld_a, b, b0, l
 
 
 pair_product_column = amx_product_column if COMPILED and BFLOAT16_PATH == "amx" else compiled_pair_column
-
-
-@kernel
-def multiply_tiles(buffer, first, ld, products, start, width, n_rows, columns):
-    """Update buffer[first:]: (n_rows, columns), times the products of one column of tiles, (n_rows, width)."""
-    for r in range(n_rows):
-        factor = products[start + r * width : start + r * width + columns]
-        out = buffer[first + r * ld : first + r * ld + columns]
-        for i in range(columns):
-            out[i] *= factor[i]

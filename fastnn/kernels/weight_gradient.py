@@ -17,14 +17,16 @@ from .layout import (
     LD,
     LD_IN,
     N_IN,
+    N_OUT,
     PAIRS,
     PARTIAL_SUMS,
     WEIGHTS,
     chunk_start,
     contiguous_runs,
 )
-from .pack import MIN_PACKED_ROWS, pack_narrow, pack_panel
+from .pack import MIN_PACKED_ROWS
 from .registry import call
+from .row_loops import copy_panel, copy_vectors
 from .simd import CACHE_LINE, PANEL, TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, gradient_row
 from .tiling import ROW_GROUP, gradient_column, next_tile_size
 
@@ -100,12 +102,36 @@ def owned_part(table, index, itemsize, thread, team_size):
 
 
 @kernel
+def subtract_weight_gradient_of_one(out, buffer, scratch, layer, rate, first, last, n_rows):
+    """Update out[WEIGHTS]: rows first..last of W, as subtract_weight_gradient, of a layer of one output; scratch: W.
+
+    A vector holds the weights of many inputs, where a tile would have one number of use in each.
+    """
+    ld, ld_in = layer[LD], layer[LD_IN]
+    lanes = VECTOR_BYTES // buffer.itemsize
+    width = TILE_VECTORS * lanes
+    for k in range(first // lanes * lanes, last, width):
+        begin, end = max(first, k), min(last, k + width)
+        for i in range(begin, end):
+            scratch[i - k] = out[layer[WEIGHTS] + i * ld]
+        gradient_row(
+            1, (end - k + lanes - 1) // lanes, 1, scratch, 0, 0, buffer, layer[DELTAS], ld, 0,
+            buffer, layer[GRADIENT_INPUTS] + k, ld_in, n_rows, rate,
+        )  # fmt: skip
+        for i in range(begin, end):
+            out[layer[WEIGHTS] + i * ld] = scratch[i - k]
+
+
+@kernel
 def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, left, right, n_rows, kernel_table):
     """Update out[WEIGHTS]: rows first..last, columns left..right of W, less rate * a^T delta, summed in order.
 
     scratch: panels of a group of A^T, and a panel of deltas, if the block is large enough to pack.
     """
     columns, ld, ld_in = layer[COLUMNS], layer[LD], layer[LD_IN]
+    if layer[N_OUT] == 1:
+        subtract_weight_gradient_of_one(out, buffer, scratch, layer, rate, first, last, n_rows)
+        return
     lanes = VECTOR_BYTES // buffer.itemsize
     width = TILE_VECTORS * lanes
     packing = n_rows >= MIN_PACKED_ROWS and columns > 2 * width
@@ -115,7 +141,7 @@ def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, lef
         if packing:
             k, panel = group, 0
             while k < end:
-                pack_narrow(scratch, panel, buffer, layer[GRADIENT_INPUTS] + k, ld_in, n_rows)
+                copy_panel(scratch, panel, PANEL, buffer, layer[GRADIENT_INPUTS] + k, ld_in, n_rows)
                 k += next_tile_size(end - k, TILE_ROWS)
                 panel += PANEL * n_rows
         j = left
@@ -123,7 +149,7 @@ def subtract_weight_gradient(out, buffer, scratch, layer, rate, first, last, lef
             vectors = next_tile_size((right - j) // lanes, TILE_VECTORS)
             w, delta, here = layer[WEIGHTS] + group * ld + j, layer[DELTAS] + j, vectors * lanes
             if packing:
-                pack_panel(scratch, deltas, buffer, delta, ld, n_rows, here)
+                copy_vectors(vectors, scratch, deltas, here, buffer, delta, ld, n_rows)
                 call(
                     kernel_table, gradient_column,
                     out, w, ld, scratch, 0, PANEL, PANEL * n_rows, scratch, deltas, here,
