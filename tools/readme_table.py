@@ -1,7 +1,7 @@
 """Write the speed tables and the chart from a result of `benchmarks.peers`: python -m tools.readme_table JSON.
 
 Each table replaces what stands between the two marks of its page: some cases in README.md, all of them in
-docs/benchmarks.md. The chart goes beside the JSON.
+docs/benchmarks.md, with a chart.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+PICTURE = Path("docs/images/speed_by_shape.png")
 BEGIN, END = "<!-- speed table: written by tools/readme_table.py -->", "<!-- end of the speed table -->"
 COLUMNS = {
     "NumPy": ("NumPy",),
@@ -117,7 +118,7 @@ def main() -> None:
     content = json.loads(chosen.json.read_text("utf-8"))
     replace_table(chosen.readme, table(content, short=True))
     replace_table(chosen.page, table(content))
-    chart(content, chosen.json.with_suffix(".png"))
+    chart(content, PICTURE)
 
 
 if __name__ == "__main__":
