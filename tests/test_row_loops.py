@@ -36,6 +36,18 @@ def clear_padding(rows, n_rows, n_out, columns, ld):
     row_loops.clear_padding(rows, n_rows, n_out, columns, ld)
 
 
+@from_python
+@kernel
+def column_squares(vectors, c, a, a0, n_rows):
+    row_loops.column_squares(vectors, c, 1, a, a0, LD, n_rows)
+
+
+@from_python
+@kernel
+def row_squares(c, a, a0, n_rows, vectors):
+    row_loops.row_squares(c, 1, a, a0, LD, n_rows, vectors)
+
+
 def blocks(dtype):
     """Two blocks of rows of LD numbers, none of them 0 or 1."""
     return np.random.default_rng(0).uniform(2, 3, (2, 8, LD)).astype(dtype)
@@ -78,3 +90,17 @@ def test_the_padding_is_cleared_and_nothing_else(dtype, n_rows, vectors):
         expected[:n_rows, n_out:columns] = 0
         clear_padding(rows.reshape(-1), n_rows, n_out, columns, ld)
         np.testing.assert_array_equal(rows, expected)
+
+
+@BOTH
+@ROWS
+@pytest.mark.parametrize("vectors", range(1, TILE_VECTORS + 1))
+def test_squares_are_summed_by_columns_and_by_rows(dtype, n_rows, vectors):
+    width = vectors * VECTOR_BYTES // np.dtype(dtype).itemsize
+    _, a = blocks(dtype)
+    squares = np.square(a[:n_rows, 5 : 5 + width], dtype=np.float64)
+    by_column, by_row = np.full(width + 2, 7, dtype), np.full(n_rows + 2, 7.0)
+    column_squares(vectors, by_column, a.reshape(-1), 5, n_rows)
+    row_squares(by_row, a.reshape(-1), 5, n_rows, vectors)
+    np.testing.assert_allclose(by_column, [7, *squares.sum(axis=0), 7], rtol=4 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(by_row, [7, *squares.sum(axis=1), 7], rtol=1e-14)  # a rounding for each lane and half

@@ -29,12 +29,13 @@ from .layout import (
     contiguous_runs,
 )
 from .registry import Slot, call, linked_kernel
-from .simd import SQUARE_VECTORS, VECTOR_BYTES, squares
+from .row_loops import column_squares, multiply_vectors, row_squares
+from .simd import SQUARE_VECTORS, TILE_VECTORS, VECTOR_BYTES, squares
+from .tiling import next_tile_size
 
 SGD, ADAM, RMSPROP, ADAGRAD = range(4)
 EMBEDDING_PART, VECTORS_PART = 4, 5  # of the parts that have factors, see factor_of
 PENALTY_CHUNK = 4096  # weights whose squares are summed at a time
-NORM_COLUMNS = 64  # neurons whose weights are measured in one pass over the rows
 
 
 @kernel
@@ -225,13 +226,13 @@ def prepare_gradient(network, rule, layer, weight, first, last, left, right):
 def sum_row_squares(norms, gradient, layer, first, last):
     """Compute norms: (n_in + 1,) sums of squares of the gradient's rows first..last; with row 0 of b and alphas."""
     ld, columns = layer[LD], layer[COLUMNS]
-    for k in range(first, last):
-        row = layer[WEIGHTS] + k * ld
-        norms[k] = sum_of_squares(gradient[row : row + columns])
-        if layer[INPUT_SCALES] >= 0:
+    vectors = columns * gradient.itemsize // VECTOR_BYTES
+    row_squares(norms, first, gradient, layer[WEIGHTS] + first * ld, ld, last - first, vectors)
+    if layer[INPUT_SCALES] >= 0:
+        for k in range(first, last):
             norms[k] += float(gradient[layer[INPUT_SCALES] + k]) ** 2
     if first == 0 and first < last:
-        norms[layer[N_IN]] = sum_of_squares(gradient[layer[BIASES] : layer[BIASES] + columns])
+        row_squares(norms, layer[N_IN], gradient, layer[BIASES], 0, 1, vectors)
         if layer[ALPHAS] >= 0:
             norms[layer[N_IN]] += sum_of_squares(gradient[layer[ALPHAS] : layer[ALPHAS] + columns])
 
@@ -354,22 +355,20 @@ def sum_vector_squares(norms, gradient, layer, first, last):
 
 
 @kernel
-def limit_norms(parameters, scratch, layer, max_norm, first, last):
-    """Update parameters: columns first..last of W, the weights into a neuron each, times min(1, max_norm / norm)."""
+def limit_norms(parameters, scratch, layer, max_norm, left, right):
+    """Update parameters: columns left..right of W, the weights into a neuron each, times min(1, max_norm / norm)."""
     ld = layer[LD]
+    lanes = VECTOR_BYTES // parameters.itemsize
     one = parameters.dtype.type(1)
-    for j in range(first, last, NORM_COLUMNS):
-        width = min(NORM_COLUMNS, last - j)
-        factors = scratch[:width]
-        factors[:] = 0
-        for k in range(layer[N_IN]):
-            row = parameters[layer[WEIGHTS] + k * ld + j : layer[WEIGHTS] + k * ld + j + width]
-            for i in range(width):
-                factors[i] += row[i] * row[i]
-        for i in range(width):
-            norm = math.sqrt(factors[i])
-            factors[i] = parameters.dtype.type(max_norm) / norm if norm > max_norm else one
-        for k in range(layer[N_IN]):
-            row = parameters[layer[WEIGHTS] + k * ld + j : layer[WEIGHTS] + k * ld + j + width]
-            for i in range(width):
-                row[i] *= factors[i]
+    j = left
+    while j < right:
+        vectors = next_tile_size((right - j) // lanes, TILE_VECTORS)
+        column_squares(vectors, scratch, 0, parameters, layer[WEIGHTS] + j, ld, layer[N_IN])
+        exceeded = False
+        for i in range(vectors * lanes):
+            norm = math.sqrt(scratch[i])
+            exceeded = exceeded or norm > max_norm
+            scratch[i] = parameters.dtype.type(max_norm) / norm if norm > max_norm else one
+        if exceeded:
+            multiply_vectors(vectors, parameters, layer[WEIGHTS] + j, ld, scratch, 0, 0, layer[N_IN])
+        j += vectors * lanes

@@ -1,4 +1,4 @@
-"""Loops over the rows of a block as LLVM vector code, for rows of a few vectors: copy, multiply, clear the padding.
+"""Loops over the rows of a block as LLVM vector code, for rows of a few vectors: copy, multiply, clear, sum squares.
 
 Of loops in Python LLVM checks in each row whether the arrays overlap, and calls a function to clear a part of it.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 
 from .intrinsics import twin
@@ -73,6 +74,44 @@ def emit_clear(emitter: Emitter, args: list[ir.Value]) -> None:
     loop(builder, n_rows, [], body)
 
 
+def emit_column_squares(emitter: Emitter, args: list[ir.Value], vectors: int) -> None:
+    """Emit C = the sum over A's rows, of that many vectors, of the squares of each column."""
+    c, a, a_stride, n_rows = args
+
+    def body(r: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
+        values = emitter.load_row(emitter.at(a, emitter.builder.mul(r, a_stride)), vectors)
+        return [emitter.multiply_add(value, value, total) for value, total in zip(values, sums, strict=True)]
+
+    emitter.store_row(loop(emitter.builder, n_rows, [emitter.zero()] * vectors, body), c)
+
+
+def emit_row_squares(emitter: Emitter, args: list[ir.Value]) -> None:
+    """Emit C = the sum in float64 of the squares of each row of A, lane by lane, then of the lanes by halves."""
+    c, a, a_stride, n_rows, vectors = args
+    builder = emitter.builder
+    wide = Emitter(builder, ir.DoubleType(), emitter.lanes)
+
+    def row(r: ir.Value, _: Any) -> list[ir.Value]:
+        start = emitter.at(a, builder.mul(r, a_stride))
+
+        def body(v: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
+            value = emitter.load(emitter.at(start, builder.mul(v, INT(emitter.lanes))))
+            if emitter.bytes < wide.bytes:
+                value = builder.fpext(value, wide.vector)
+            return [wide.multiply_add(value, value, sums[0])]
+
+        total = loop(builder, vectors, [wide.zero()], body)[0]
+        lanes = emitter.lanes
+        while lanes > 1:
+            lanes //= 2
+            halves = [emitter.shuffle(total, total, list(range(first, first + lanes))) for first in (0, lanes)]
+            total = builder.fadd(*halves)
+        builder.store(builder.extract_element(total, INT32(0)), emitter.at(c, r))
+        return []
+
+    loop(builder, n_rows, [], row)
+
+
 def _copy(vectors, c, c0, c_stride, a, a0, a_stride, n_rows):
     columns = vectors * TARGET.lanes(c.itemsize)
     block(c, c0, n_rows, c_stride, columns)[:] = block(a, a0, n_rows, a_stride, columns)
@@ -89,6 +128,16 @@ def _multiply(vectors, c, c0, c_stride, a, a0, a_stride, n_rows):
 
 def _clear(c, c0, c_stride, n_rows, kept, more):
     block(c, c0, n_rows, c_stride, (1 + more) * TARGET.lanes(c.itemsize))[:, kept:] = 0
+
+
+def _column_squares(vectors, c, c0, a, a0, a_stride, n_rows):
+    columns = vectors * TARGET.lanes(c.itemsize)
+    c[c0 : c0 + columns] = np.square(block(a, a0, n_rows, a_stride, columns)).sum(axis=0)
+
+
+def _row_squares(c, c0, a, a0, a_stride, n_rows, vectors):
+    columns = vectors * TARGET.lanes(a.itemsize)
+    c[c0 : c0 + n_rows] = np.square(block(a, a0, n_rows, a_stride, columns), dtype=np.float64).sum(axis=1)
 
 
 @twin(_copy)
@@ -113,6 +162,18 @@ def multiply_vectors(typingctx, vectors, c, c0, c_stride, a, a0, a_stride, n_row
 def clear_after(typingctx, c, c0, c_stride, n_rows, kept, more):
     """Clear C: (n_rows, 1 + more vectors), but for the first `kept` numbers of each row, less than a vector."""
     return tile_intrinsic("clear", emit_clear, [()], (c, c0, c_stride, n_rows, kept, more))
+
+
+@twin(_column_squares)
+def column_squares(typingctx, vectors, c, c0, a, a0, a_stride, n_rows):
+    """Compute C: (vectors,) = the sum of the squares of each column of A: (n_rows, vectors), in the order of rows."""
+    return tile_intrinsic("column_squares", emit_column_squares, WIDTHS, (vectors, c, c0, a, a0, a_stride, n_rows))
+
+
+@twin(_row_squares)
+def row_squares(typingctx, c, c0, a, a0, a_stride, n_rows, vectors):
+    """Compute C: (n_rows,) in float64 = the sum of the squares of each row of A: (n_rows, vectors)."""
+    return tile_intrinsic("row_squares", emit_row_squares, [()], (c, c0, a, a0, a_stride, n_rows, vectors))
 
 
 @kernel

@@ -266,7 +266,7 @@ def tile_intrinsic(
 
     def codegen(context, builder, signature, values):
         kinds = signature.args
-        number = next(kind.dtype for kind in kinds if isinstance(kind, types.Array))
+        number = [kind.dtype for kind in kinds if isinstance(kind, types.Array)][-1]  # the result may be wider
         scalar = ir.FloatType() if number.bitwidth == 32 else ir.DoubleType()
         lanes = TARGET.lanes(number.bitwidth // 8)
         args = []

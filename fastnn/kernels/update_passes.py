@@ -13,7 +13,6 @@ from .layout import (
     FROZEN,
     N_EMBEDDED,
     N_IN,
-    N_OUT,
     N_VECTORS,
     PAIRS,
     VECTORS,
@@ -190,9 +189,5 @@ def max_norm_pass(network, work, rule, thread, team_size):
     for index in range(len(network.table)):
         layer = network.table[index]
         if not layer[FROZEN]:
-            n_out = layer[N_OUT]
-            first, last = partition_start(n_out, thread, team_size), partition_start(n_out, thread + 1, team_size)
-            if layer[BY_COLUMNS]:
-                first, last = owned_columns(layer, network.parameters.itemsize, thread, team_size)
-                last = min(last, n_out)
-            limit_norms(network.parameters, scratch, layer, rule.max_norm, first, last)
+            left, right = owned_columns(layer, network.parameters.itemsize, thread, team_size)
+            limit_norms(network.parameters, scratch, layer, rule.max_norm, left, right)
