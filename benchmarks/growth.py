@@ -102,7 +102,7 @@ def measure(most_threads: int, rounds: int, seconds: float) -> list[dict[str, An
 def draw(content: dict[str, Any], path: Path) -> None:
     """Draw one panel for each number that grows: microseconds of an example over it."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter, NullLocator
+    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
     figure = Figure(figsize=(13, 7), layout="constrained")
     panels = figure.subplots(2, 3).ravel()
@@ -128,6 +128,9 @@ def draw(content: dict[str, Any], path: Path) -> None:
         ticks = sorted({point["value"] for point in measured})
         panel.set_xticks(ticks, [str(tick) for tick in ticks])
         panel.xaxis.set_minor_locator(NullLocator())
+        spent = [point["median"] for point in measured]
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(spent) > 10 * min(spent) else range(1, 10)))
+        panel.yaxis.set_major_formatter("{x:g}")
         panel.yaxis.set_minor_formatter(NullFormatter())
         panel.set_xlabel(LABELS[axis])
         panel.set_ylabel("microseconds of an example")

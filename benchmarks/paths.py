@@ -76,7 +76,7 @@ def trainer(case: Case, name: str, n_threads: int | None) -> Callable[[int], flo
 
 
 def measure(case: Case, n_threads: int | None, rounds: int, seconds: float) -> dict[str, float]:
-    """Return the time of each path over that of plain gradient descent, and of the latter nanoseconds for an example."""
+    """Return the time of each path over that of plain gradient descent; of that itself, nanoseconds for an example."""
     trainers = {name: trainer(case, name, n_threads) for name in PATHS}
     epochs = {}
     for name, train in trainers.items():
