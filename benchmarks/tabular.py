@@ -143,6 +143,11 @@ def ours(X: pd.DataFrame, classes: bool, seed: int) -> Any:
     return (TabularClassifier if classes else TabularRegressor)(random_state=seed)
 
 
+def averaged(X: pd.DataFrame, classes: bool, seed: int) -> Any:
+    """Return fastnn's estimator of five networks, whose outputs are averaged."""
+    return ours(X, classes, seed).set_params(n_ensemble=5)
+
+
 def rounded(X: pd.DataFrame, classes: bool, seed: int) -> Any:
     """Return fastnn's estimator of the simple variant with products in bfloat16."""
     return ours(X, classes, seed).set_params(precision="bfloat16")
@@ -155,6 +160,7 @@ def simple(X: pd.DataFrame, classes: bool, seed: int) -> Any:
 
 MODELS: dict[str, tuple[str, Callable[[pd.DataFrame, bool, int], Any]]] = {
     "fastnn": ("fastnn", ours),
+    "fastnn x5": ("fastnn", averaged),
     "fastnn bfloat16": ("fastnn", rounded),
     "fastnn td_s": ("fastnn", simple),
     "linear": ("sklearn", linear),
