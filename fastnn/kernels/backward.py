@@ -27,10 +27,10 @@ def multiply_outer(buffer, place, ld, delta, ld_delta, w, n_rows):
 
 @kernel
 def delta_below_one(buffer, scratch, parameters, layer, deltas, alpha_deltas, first, last, left, right):
-    """Compute buffer[deltas:], buffer[alpha_deltas:]: as delta_below, of a layer of one output; scratch: W."""
+    """Compute buffer[deltas:], buffer[alpha_deltas:]: as delta_below, of one output; scratch: zeros, then W."""
     ld, ld_below = layer[LD], layer[LD_IN]
     for k in range(left, right, INNER_BLOCK):
-        w = scratch[: min(INNER_BLOCK, right - k)]
+        w = scratch[ZEROS : ZEROS + min(INNER_BLOCK, right - k)]
         n_weights = min(len(w), max(layer[N_IN] - k, 0))
         for i in range(n_weights):
             w[i] = parameters[layer[WEIGHTS] + (k + i) * ld]
